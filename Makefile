@@ -1,0 +1,41 @@
+# OpenAMS. `make run` shows the meter, `make test` tests it; both set up all they need.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: run test venv lint bench campaign lock clean
+
+run: $(STAMP)
+	$(BIN)/ams run --scenario tests/data/kaifa_ma304h3e_2017-09-15.csv --han-format kaifa --han-open
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+venv: $(STAMP)
+
+$(STAMP): pyproject.toml requirements.lock tools/venv.sh
+	PYTHON=$(PYTHON) sh tools/venv.sh $(VENV)
+	touch $@
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python tools/bench/run.py
+
+# Runs that are too long for every commit; each prints its seed.
+campaign: $(STAMP)
+	OPENAMS_CAMPAIGN=1 $(BIN)/python -m pytest -m campaign
+
+# Pins every dependency with its hashes, for Python 3.11 and later.
+lock:
+	$(BIN)/pip install -q uv
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev \
+		--no-emit-index-url --no-annotate --no-header -q -o requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,82 @@
+"""The PC as a board: clock, front end and HAN line are the bench's.
+
+Time is what the bench last said, so that a year can pass in an hour. The
+state image is a file of raw flash; killing the process is a power cut.
+"""
+
+import struct
+
+from ams.hal import Flash, Uart
+
+
+class BenchClock:
+    def __init__(self):
+        self._utc_ms = 0
+
+    def set(self, utc_ms):
+        self._utc_ms = utc_ms
+
+    def utc_ms(self):
+        return self._utc_ms
+
+
+class BenchUart(Uart):
+    """Hands frames to the bench, stamped with the meter's time."""
+
+    def __init__(self, link, clock):
+        self._link = link
+        self._clock = clock
+        self._stamp = bytearray(8)
+
+    def init(self, baudrate, bits, parity, stop):
+        line = '{"baudrate":%d,"bits":%d,"parity":%s,"stop":%d}' % (
+            baudrate,
+            bits,
+            "null" if parity is None else parity,
+            stop,
+        )
+        self._link.send(ord("U"), line.encode())
+
+    def write(self, data):
+        struct.pack_into("<q", self._stamp, 0, self._clock.utc_ms())
+        self._link.send(ord("H"), self._stamp, data)
+
+
+class FileFlash(Flash):
+    """NOR flash in a file, which the bench made and filled with ones."""
+
+    def __init__(self, path):
+        self._file = open(path, "r+b")
+        self.size = self._file.seek(0, 2)
+
+    def read(self, address, buffer):
+        self._file.seek(address)
+        got = self._file.readinto(buffer)
+        if got != len(buffer):
+            raise OSError("flash read past the end")
+
+    def program(self, address, data):
+        """Clears bits; a bit that is 0 stays 0."""
+        old = bytearray(len(data))
+        self.read(address, old)
+        for k in range(len(data)):
+            old[k] &= data[k]
+        self._file.seek(address)
+        self._file.write(old)
+        self._file.flush()
+
+    def erase(self, address):
+        self._file.seek(address)
+        self._file.write(b"\xff" * self.sector_size)
+        self._file.flush()
+
+
+class Board:
+    def __init__(self, link, flash_path=None):
+        self._link = link
+        self.clock = BenchClock()
+        self.han_uart = BenchUart(link, self.clock)
+        self.flash = FileFlash(flash_path) if flash_path else None
+
+    def log(self, text):
+        self._link.send(ord("L"), text.encode())

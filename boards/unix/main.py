@@ -1,0 +1,213 @@
+"""The meter's process on a PC: takes the bench's messages until it stops."""
+
+import gc
+import json
+import struct
+import sys
+from array import array
+
+from board import Board
+from link import Link, LinkClosed
+
+# Most samples of one message: 200 sets of six channels.
+SAMPLES_MAX = 1200
+
+
+class Process:
+    def __init__(self):
+        self.link = Link()
+        self.board = None
+        self.meter = None
+        self.channels = 0
+        self.samples = array("i", bytes(4 * SAMPLES_MAX))
+        self.samples_view = memoryview(self.samples)
+        self.samples_head = memoryview(bytearray(18))
+        self.row_head = memoryview(bytearray(72))
+        self.running = True
+        self.handlers = {
+            ord("C"): self.configure,
+            ord("S"): self.take_samples,
+            ord("Q"): self.hold,
+            ord("T"): self.tick,
+            ord("O"): self.open_han,
+            ord("o"): self.close_han,
+            ord("V"): self.view,
+            ord("P"): self.push,
+            ord("F"): self.finish,
+            ord("X"): self.stop,
+        }
+
+    def run(self):
+        while self.running:
+            kind, length = self.link.receive()
+            self.handlers[kind](length)
+
+    def configure(self, length):
+        config = json.loads(bytes(self.link.payload(length)).decode())
+        if config.get("system") is None:
+            # A process that only pushes lists.
+            self.reply("K", {"implementation": sys.implementation.name})
+            return
+        from ams.meter import Meter
+
+        self.board = Board(self.link, config.get("flash"))
+        self.board.clock.set(config["utc_ms"])
+        self.meter = Meter(self.board, config)
+        self.channels = 2 * len(self.meter.calibration.voltages)
+        self.meter.start(config["utc_ms"])
+        if config.get("han_open"):
+            self.meter.han.open(config["utc_ms"])
+        self.reply("K", {"implementation": sys.implementation.name})
+
+    def take_samples(self, length):
+        head = self.samples_head
+        self.link.read_into(head)
+        utc_ms, index, count = struct.unpack("<qqH", head)
+        if count * self.channels * 4 != length - 18 or count * self.channels > SAMPLES_MAX:
+            raise ValueError("samples message of a wrong size")
+        self.link.read_into(_octets(self.samples_view[: count * self.channels]))
+        self.board.clock.set(utc_ms)
+        self.meter.samples(utc_ms, index, self.samples, count)
+
+    def hold(self, length):
+        head = self.row_head
+        self.link.read_into(head)
+        row = struct.unpack("<qI3i3i3i3i3i", head)
+        meter = self.meter
+        q = meter.quantities
+        for place in range(3):
+            q.voltage_mv[place] = row[2 + place]
+            q.current_ua[place] = row[5 + place]
+            p = q.active_power_mw[place] = row[8 + place]
+            r = q.reactive_power_mvar[place] = row[11 + place]
+            s = max(abs(p), abs(r), row[2 + place] * (row[5 + place] // 1000) // 1000)
+            q.apparent_power_mva[place] = s
+            q.power_factor_permille[place] = 1000 * p // s if s else 0
+        q.total_active_power_mw = row[14]
+        q.total_reactive_power_mvar = row[15]
+        q.total_apparent_power_mva = max(
+            abs(row[14]), sum(q.apparent_power_mva) if q.system != "3P3W" else 0
+        )
+        q.frequency_mhz = row[16]
+        meter.hold(row[0], row[1], self.board.clock)
+
+    def tick(self, length):
+        utc_ms = struct.unpack("<q", self.link.payload(length))[0]
+        self.board.clock.set(utc_ms)
+        self.meter.tick(utc_ms)
+
+    def open_han(self, length):
+        self.link.payload(length)
+        self.meter.han.open(self.meter.utc_ms)
+
+    def close_han(self, length):
+        self.link.payload(length)
+        self.meter.han.close(self.meter.utc_ms)
+
+    def view(self, length):
+        """What the live view shows."""
+        self.link.payload(length)
+        self.reply("V", snapshot(self.meter))
+
+    def push(self, length):
+        import push_request
+
+        request = json.loads(bytes(self.link.payload(length)).decode())
+        try:
+            frame = push_request.handle(request)
+        except (ValueError, KeyError) as error:
+            self.link.send(ord("p"), str(error).encode())
+            return
+        self.link.send(ord("P"), frame)
+
+    def finish(self, length):
+        self.link.payload(length)
+        self.meter.metrology.flush()
+        self.reply("X", self.result())
+
+    def stop(self, length):
+        self.link.payload(length)
+        self.running = False
+        if self.meter is None:
+            self.reply("X", {})
+            return
+        self.meter.stop()
+        self.reply("X", self.result())
+
+    def result(self):
+        gc.collect()
+        result = snapshot(self.meter)
+        result["aggregate"] = self.meter.aggregate.result()
+        result["events"] = self.meter.events.entries()
+        return result
+
+    def reply(self, kind, value):
+        self.link.send(ord(kind), json.dumps(value).encode())
+
+
+def _octets(view):
+    """A memoryview of 32-bit integers as octets: the VMs differ here."""
+    if hasattr(view, "cast"):
+        return view.cast("B")
+    import uctypes
+
+    return uctypes.bytearray_at(uctypes.addressof(view), 4 * len(view))
+
+
+def snapshot(meter):
+    """The meter's quantities, registers and counters as a dict."""
+    from ams.registers.energy import REGISTER_NAMES
+
+    q = meter.quantities
+    energy = meter.energy
+    return {
+        "utc_ms": meter.utc_ms,
+        "quantities": {
+            "voltage_mv": list(q.voltage_mv),
+            "current_ua": list(q.current_ua),
+            "active_power_mw": list(q.active_power_mw),
+            "reactive_power_mvar": list(q.reactive_power_mvar),
+            "apparent_power_mva": list(q.apparent_power_mva),
+            "power_factor_permille": list(q.power_factor_permille),
+            "thd_voltage_permille": list(q.thd_voltage_permille),
+            "thd_current_permille": list(q.thd_current_permille),
+            "total_active_power_mw": q.total_active_power_mw,
+            "total_reactive_power_mvar": q.total_reactive_power_mvar,
+            "total_apparent_power_mva": q.total_apparent_power_mva,
+            "frequency_mhz": q.frequency_mhz,
+            "status": q.status,
+        },
+        "registers": dict(zip(REGISTER_NAMES, energy.mwh)),
+        "remainder_uws": energy.remainder_uws,
+        "max_demand_mw": energy.max_demand_mw,
+        "max_demand_utc_ms": energy.max_demand_utc_ms,
+        "han": {"open": meter.han.is_open, "sent": meter.han.sent, "missed": meter.han.missed},
+        "samples_missing": meter.samples_missing,
+        "samples_late": meter.samples_late,
+        "heap_used": gc.mem_alloc() if hasattr(gc, "mem_alloc") else None,
+        "heap_free": gc.mem_free() if hasattr(gc, "mem_free") else None,
+    }
+
+
+def main():
+    process = Process()
+    try:
+        process.run()
+    except LinkClosed:
+        return 1
+    except Exception as error:
+        # The one place that catches all: the bench is told why, in one line.
+        text = "%s: %s" % (type(error).__name__, error)
+        process.link.send(ord("E"), text.encode())
+        if hasattr(sys, "print_exception"):
+            sys.print_exception(error, sys.stderr)
+        else:
+            import traceback
+
+            traceback.print_exc()
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

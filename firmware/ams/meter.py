@@ -1,0 +1,259 @@
+"""Builds the meter from a board: the one place where all rooms meet."""
+
+from ams.han import make_format
+from ams.han.port import HanPort
+from ams.metrology import meter as metrology
+from ams.metrology.aggregate import Aggregate
+from ams.metrology.calibration import Calibration
+from ams.registers import events as ev
+from ams.registers import quantities as qu
+from ams.registers.clock import MS_PER_HOUR, LocalClock
+from ams.registers.energy import EnergyRegisters
+from ams.registers.events import EventLog
+from ams.registers.identity import Identity
+from ams.registers.quantities import Quantities
+from ams.storage.snapshot import Snapshot, SnapshotError
+
+# Without a sample for this long the front end counts as stopped.
+_SAMPLES_DUE_MS = 200
+
+_FLAG_TO_STATUS = (
+    (metrology.FLAG_ACQUIRING, qu.STATUS_ACQUIRING),
+    (metrology.FLAG_NO_VOLTAGE, qu.STATUS_NO_VOLTAGE),
+    (metrology.FLAG_SATURATED, qu.STATUS_SATURATED),
+    (metrology.FLAG_NO_LOAD, qu.STATUS_NO_LOAD),
+)
+# Status bit, event when it comes, event when it goes.
+_STATUS_EVENTS = (
+    (qu.STATUS_NO_VOLTAGE, ev.VOLTAGE_LOST, ev.VOLTAGE_BACK),
+    (qu.STATUS_SATURATED, ev.SAMPLES_SATURATED, None),
+    (qu.STATUS_PHASE_LOSS_L1, ev.PHASE_LOST, ev.PHASE_BACK),
+    (qu.STATUS_PHASE_LOSS_L1 << 1, ev.PHASE_LOST, ev.PHASE_BACK),
+    (qu.STATUS_PHASE_LOSS_L1 << 2, ev.PHASE_LOST, ev.PHASE_BACK),
+    (qu.STATUS_REVERSED_L1, ev.CURRENT_REVERSED, None),
+    (qu.STATUS_REVERSED_L1 << 1, ev.CURRENT_REVERSED, None),
+    (qu.STATUS_REVERSED_L1 << 2, ev.CURRENT_REVERSED, None),
+)
+
+
+class Meter:
+    """One meter. `board` gives the hardware (see hal), `config` is a dict:
+
+    `system`, `calibration` (see Calibration), `identity` (`meter_id`,
+    `meter_type`), `han` (`format`, `variant`, `options`, `quirk`), and
+    `utc_offset_min` (None: Norway).
+    """
+
+    def __init__(self, board, config):
+        self._board = board
+        self.quantities = Quantities(config["system"])
+        self.energy = EnergyRegisters()
+        self.events = EventLog()
+        identity = config.get("identity") or {}
+        self.identity = Identity(identity.get("meter_id", ""), identity.get("meter_type", ""))
+        self.local_clock = LocalClock(config.get("utc_offset_min"))
+        self._calibration_record = config["calibration"]
+        self._snapshot = None
+        state = self._load_state()
+        self.calibration = Calibration(config["system"], self._calibration_record)
+        self.metrology = metrology.Metrology(self.calibration, self.quantities, self._on_window)
+        self.aggregate = Aggregate()
+        han = config["han"]
+        self.han = HanPort(
+            board.han_uart,
+            make_format(han["format"], han.get("variant"), han.get("options")),
+            self.quantities,
+            self.energy,
+            self.identity,
+            self.local_clock,
+            self.events,
+            han.get("quirk"),
+        )
+        self.utc_ms = 0
+        self.samples_missing = 0  # sample sets that never came
+        self.samples_late = 0  # sample sets that came out of time
+        self._hour_ends = 0
+        self._next_index = None
+        self._last_samples_ms = 0
+        self._missing = False
+        self._late = False
+        self._restored = state is not None
+
+    # --- life ----------------------------------------------------------------
+
+    def start(self, utc_ms):
+        """Power-up at `utc_ms`."""
+        self.utc_ms = utc_ms
+        self._last_samples_ms = utc_ms
+        self._hour_ends = utc_ms - utc_ms % MS_PER_HOUR + MS_PER_HOUR
+        self.energy.begin(utc_ms)
+        self.events.log(utc_ms, ev.POWER_UP)
+        if self._restored:
+            self.events.log(utc_ms, ev.STATE_RESTORED)
+
+    def stop(self):
+        """A normal stop: counts what is open and keeps the state."""
+        self.metrology.flush()
+        self.events.log(self.utc_ms, ev.POWER_DOWN)
+        if self._snapshot is not None:
+            self._snapshot.save(self._state())
+
+    def _load_state(self):
+        flash = self._board.flash
+        if flash is None:
+            return None
+        self._snapshot = Snapshot(flash)
+        state = self._snapshot.load()
+        if state is None:
+            return None
+        if state["meter_id"] != self.identity.meter_id:
+            raise SnapshotError(
+                "state image is that of meter %s, not %s"
+                % (state["meter_id"], self.identity.meter_id)
+            )
+        energy = self.energy
+        energy.mwh[:] = state["mwh"]
+        energy.remainder_uws[:] = state["remainder_uws"]
+        energy.hour_mwh[:] = state["hour_mwh"]
+        energy.hour_utc_ms = state["hour_utc_ms"]
+        energy.max_demand_mw[:] = state["max_demand_mw"]
+        energy.max_demand_utc_ms[:] = state["max_demand_utc_ms"]
+        return state
+
+    def _state(self):
+        energy = self.energy
+        return {
+            "meter_id": self.identity.meter_id,
+            "utc_ms": self.utc_ms,
+            "mwh": energy.mwh,
+            "remainder_uws": energy.remainder_uws,
+            "hour_mwh": energy.hour_mwh,
+            "hour_utc_ms": energy.hour_utc_ms,
+            "max_demand_mw": energy.max_demand_mw,
+            "max_demand_utc_ms": energy.max_demand_utc_ms,
+        }
+
+    # --- samples ---------------------------------------------------------------
+
+    def samples(self, utc_ms, index, buffer, count):
+        """Takes `count` sample sets whose first is number `index` since power-up.
+
+        `utc_ms` is the time just after the last of them. A hole in the
+        numbers is marked and bridged without inventing energy; sets that
+        were counted before are dropped.
+        """
+        expected = self._next_index
+        if expected is not None and index < expected:
+            self.samples_late += count
+            if not self._late:
+                self.events.log(utc_ms, ev.SAMPLES_LATE, count)
+            self._late = True
+            self.quantities.status |= qu.STATUS_SAMPLES_LATE
+        else:
+            if expected is not None and index > expected:
+                self.metrology.flush()
+                self._miss(utc_ms, index - expected)
+            self._next_index = index + count
+            self._last_samples_ms = utc_ms
+            self.metrology.feed(buffer, count)
+        self._advance(utc_ms)
+
+    def _miss(self, utc_ms, count):
+        self.samples_missing += count
+        self.events.log(utc_ms, ev.SAMPLES_MISSING, count)
+        self._missing = True
+        self.quantities.status |= qu.STATUS_SAMPLES_MISSING
+
+    def _on_window(self, active_uws, reactive_uvars, duration_us):
+        self.energy.add(active_uws, reactive_uvars)
+        flags = self.metrology.flags
+        status = self.metrology.phase_loss * qu.STATUS_PHASE_LOSS_L1
+        status |= self.metrology.reversed * qu.STATUS_REVERSED_L1
+        for flag, bit in _FLAG_TO_STATUS:
+            if flags & flag:
+                status |= bit
+        if self._missing:
+            status |= qu.STATUS_SAMPLES_MISSING
+        if self._late:
+            status |= qu.STATUS_SAMPLES_LATE
+        self._missing = self._late = False
+        self._set_status(status)
+        if not flags & metrology.FLAG_ACQUIRING:
+            self.aggregate.add(self.quantities, duration_us)
+
+    def _set_status(self, status):
+        before = self.quantities.status
+        for bit, came, went in _STATUS_EVENTS:
+            if status & bit and not before & bit:
+                self.events.log(self.utc_ms, came, bit)
+            elif went and before & bit and not status & bit:
+                self.events.log(self.utc_ms, went, bit)
+        self.quantities.status = status
+
+    # --- quantities ------------------------------------------------------------
+
+    def hold(self, utc_ms, duration_ms, clock):
+        """Lets `quantities`, set by the board at `utc_ms`, hold for `duration_ms`.
+
+        For time that runs faster than samples can: energy is power times
+        time, and every list goes out at its own moment. What is due at the
+        very end waits for the values that begin there. `clock.set(utc_ms)` is
+        called as the time runs.
+        """
+        clock.set(utc_ms)
+        self._advance(utc_ms)
+        active, reactive = self._counted_power()
+        end = utc_ms + duration_ms
+        while utc_ms < end:
+            until = min(end, self.han.next_due_ms(), self._hour_ends)
+            if until <= utc_ms:
+                until = utc_ms + 1
+            self.energy.add(active * (until - utc_ms), reactive * (until - utc_ms))
+            utc_ms = until
+            clock.set(utc_ms)
+            if utc_ms < end:
+                self._advance(utc_ms)
+        self.utc_ms = utc_ms
+        self._close_hour(utc_ms)
+        self.aggregate.add(self.quantities, duration_ms * 1000)
+
+    def _counted_power(self):
+        """Net power of the elements that carry more than the starting power."""
+        q = self.quantities
+        starting = self.calibration.starting_power_mva
+        active = q.total_active_power_mw
+        reactive = q.total_reactive_power_mvar
+        loaded = False
+        for place in range(3):
+            p = q.active_power_mw[place]
+            r = q.reactive_power_mvar[place]
+            if p * p + r * r < starting * starting:
+                active -= p
+                reactive -= r
+            else:
+                loaded = True
+        q.status = 0 if loaded else qu.STATUS_NO_LOAD
+        return active, reactive
+
+    # --- time --------------------------------------------------------------------
+
+    def tick(self, utc_ms):
+        """Time passes without a measurement."""
+        if self._next_index is not None and utc_ms - self._last_samples_ms > _SAMPLES_DUE_MS:
+            if not self._missing:
+                self.metrology.flush()
+                self._missing = True
+                self.events.log(utc_ms, ev.SAMPLES_MISSING)
+            self.quantities.status |= qu.STATUS_SAMPLES_MISSING
+        self._advance(utc_ms)
+
+    def _advance(self, utc_ms):
+        self.utc_ms = utc_ms
+        self._close_hour(utc_ms)
+        self.han.poll(utc_ms)
+
+    def _close_hour(self, utc_ms):
+        if utc_ms >= self._hour_ends:
+            hour = utc_ms - utc_ms % MS_PER_HOUR
+            self.energy.close_hour(hour)
+            self._hour_ends = hour + MS_PER_HOUR

@@ -1,0 +1,124 @@
+"""From the sums of one element's window to its quantities, in integers.
+
+Sums come times 64 (see sums.py); `weight` is 64 times the samples of the
+window. All results are exact up to one rounding, whatever the VM's floats.
+"""
+
+from micropython import const
+
+from ams.metrology import kernel
+from ams.metrology.fixed import ONE, div_rounded, isqrt, rotation, sqrt_rounded
+
+_A = const(8192)  # amplitude of the reference
+# Picovolt * picoampere per milliwatt.
+_PVPA_PER_MW = 10**21
+
+
+class Element:
+    """Quantities of one voltage-current pair, remade by `evaluate`."""
+
+    def __init__(self, voltage, current):
+        self.voltage = voltage
+        self.current = current
+        # The measured angle U to I is too large by what the current lags more.
+        self._cos, self._sin = rotation(current.phase_urad - voltage.phase_urad)
+        self._turned = current.phase_urad != voltage.phase_urad
+        self._mean_u = (0, 1)  # DC of the last whole window, as a fraction
+        self._mean_i = (0, 1)
+        self.square_u = 0  # 64 * samples * code**2, without DC
+        self.square_i = 0
+        self.work = 0  # active: 64 * samples * code**2
+        self.fundamental_work = 0
+        self.reactive_work = 0  # of the fundamental
+        self.phasor_u = (0, 0)  # C and -S: angle against the reference
+        self.phasor_i = (0, 0)
+        self.voltage_mv = 0
+        self.current_ua = 0
+        self.active_power_mw = 0
+        self.reactive_power_mvar = 0
+        self.apparent_power_mva = 0
+        self.thd_voltage_permille = 0
+        self.thd_current_permille = 0
+
+    def _remove_dc(self, total, weight, whole):
+        su = total[kernel.SUM_U]
+        si = total[kernel.SUM_I]
+        if whole:
+            # The mean over whole cycles is the DC: N*sum(ui) - sum(u)*sum(i).
+            self._mean_u = (su, weight)
+            self._mean_i = (si, weight)
+            self.square_u = total[kernel.SUM_UU] - su * su // weight
+            self.square_i = total[kernel.SUM_II] - si * si // weight
+            self.work = total[kernel.SUM_UI] - su * si // weight
+            return
+        # A part of a cycle has a mean of its own: use the DC of the last window.
+        mu, wu = self._mean_u
+        mi, wi = self._mean_i
+        self.square_u = total[kernel.SUM_UU] - (2 * su * mu - weight * mu * mu // wu) // wu
+        self.square_i = total[kernel.SUM_II] - (2 * si * mi - weight * mi * mi // wi) // wi
+        self.work = total[kernel.SUM_UI] - (
+            su * mi // wi + si * mu // wu - weight * mu * mi // (wu * wi)
+        )
+
+    def evaluate(self, total, weight, whole=True):
+        """Takes the sums of a window; `whole` says that it holds whole cycles."""
+        self._remove_dc(total, weight, whole)
+        uc = total[kernel.SUM_UC]
+        us = total[kernel.SUM_US]
+        ic = total[kernel.SUM_IC]
+        is_ = total[kernel.SUM_IS]
+        self.phasor_u = (uc, -us)
+        self.phasor_i = (ic, -is_)
+        scale = weight * _A * _A
+        self.fundamental_work = 2 * (uc * ic + us * is_) // scale
+        self.reactive_work = 2 * (uc * is_ - us * ic) // scale
+        if self._turned:
+            self._turn()
+        self._quantities(weight)
+        self.thd_voltage_permille = _thd_permille(self.square_u, uc, us, scale)
+        self.thd_current_permille = _thd_permille(self.square_i, ic, is_, scale)
+
+    def _turn(self):
+        """Phase calibration, on the fundamental; harmonic power stays as measured."""
+        p = self.fundamental_work
+        q = self.reactive_work
+        turned = (p * self._cos + q * self._sin) // ONE
+        self.work += turned - p
+        self.fundamental_work = turned
+        self.reactive_work = (q * self._cos - p * self._sin) // ONE
+
+    def _quantities(self, weight):
+        scale_u = self.voltage.scale
+        scale_i = self.current.scale
+        self.voltage_mv = _rms(self.square_u, weight, scale_u, 10**9)
+        self.current_ua = _rms(self.square_i, weight, scale_i, 10**6)
+        power = weight * _PVPA_PER_MW
+        self.active_power_mw = div_rounded(self.work * scale_u * scale_i, power)
+        self.reactive_power_mvar = div_rounded(self.reactive_work * scale_u * scale_i, power)
+        self.apparent_power_mva = div_rounded(self.voltage_mv * self.current_ua, 1000000)
+
+    def power_scale(self):
+        """Picovolt-picoampere per code**2."""
+        return self.voltage.scale * self.current.scale
+
+    def below(self, starting_power_mva):
+        """Whether active and fundamental reactive power are both no load."""
+        p = self.active_power_mw
+        q = self.reactive_power_mvar
+        return p * p + q * q < starting_power_mva * starting_power_mva
+
+
+def _rms(square, weight, scale, per_unit):
+    if square <= 0:
+        return 0
+    return sqrt_rounded(square * scale * scale // (weight * per_unit * per_unit))
+
+
+def _thd_permille(square, c, s, scale):
+    """Distortion (all that is not fundamental) over the fundamental, in permille."""
+    fundamental = 2 * (c * c + s * s) // scale
+    rest = square - fundamental
+    if fundamental <= 0 or rest <= 0:
+        return 0
+    ratio = isqrt(rest * 1000000 // fundamental)
+    return ratio if ratio < 32767 else 32767

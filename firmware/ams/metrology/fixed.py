@@ -1,0 +1,109 @@
+"""Integer square root, angle and small-angle rotation: no float anywhere."""
+
+from micropython import const
+
+# One turn in the angle unit of the reference oscillator.
+TURN_BITS = const(24)
+TURN = const(1 << 24)
+# Fixed point of `rotation`.
+ONE = const(1 << 30)
+
+
+def isqrt(value):
+    """Floor of the square root of a non-negative integer."""
+    if value <= 0:
+        return 0
+    # A first guess above the root: a power of two.
+    guess = 1
+    probe = value
+    while probe > 0xFFFF:
+        probe >>= 16
+        guess <<= 8
+    while probe:
+        probe >>= 2
+        guess <<= 1
+    while True:
+        better = (guess + value // guess) >> 1
+        if better >= guess:
+            return guess
+        guess = better
+
+
+def sqrt_rounded(value):
+    """Square root of a non-negative integer, to the nearest integer."""
+    return (isqrt(4 * value) + 1) >> 1
+
+
+def div_rounded(numerator, denominator):
+    """Quotient to the nearest integer, halves away from zero; denominator > 0."""
+    if numerator < 0:
+        return -((2 * -numerator + denominator) // (2 * denominator))
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+# atan(2**-k) in 1/2**28 turn, for the CORDIC in `angle`.
+_ATAN = (
+    33554432,
+    19808338,
+    10466182,
+    5312797,
+    2666708,
+    1334654,
+    667490,
+    333765,
+    166885,
+    83443,
+    41722,
+    20861,
+    10430,
+    5215,
+    2608,
+    1304,
+    652,
+    326,
+    163,
+    81,
+    41,
+    20,
+    10,
+    5,
+)
+
+
+def angle(x, y):
+    """Angle of the vector (x, y), in 1/2**24 turn, from -2**23 to 2**23.
+
+    Any size of integer; the error is below 2 units. (0, 0) gives 0.
+    """
+    # Bring the vector to 28 bits: enough for the 24 rotations.
+    top = max(abs(x), abs(y))
+    shift = 0
+    while top >> shift > 0x7FFFFFF:
+        shift += 1
+    while shift == 0 and 0 < top < 0x4000000:
+        x <<= 1
+        y <<= 1
+        top <<= 1
+    x >>= shift
+    y >>= shift
+    turned = 0
+    if x < 0:
+        turned = (1 << 27) if y >= 0 else -(1 << 27)
+        x, y = -x, -y
+    for k in range(24):
+        if y > 0:
+            x, y = x + (y >> k), y - (x >> k)
+            turned += _ATAN[k]
+        elif y < 0:
+            x, y = x - (y >> k), y + (x >> k)
+            turned -= _ATAN[k]
+    return (turned + 8) >> 4
+
+
+def rotation(angle_urad):
+    """(cos, sin) of a small angle in microradian, times 2**30 (Taylor to 5th order)."""
+    t = angle_urad * ONE // 1000000
+    t2 = t * t // ONE
+    cos = ONE - t2 // 2 + t2 * t2 // ONE // 24
+    sin = t - t * t2 // ONE // 6 + t * t2 // ONE * t2 // ONE // 120
+    return cos, sin

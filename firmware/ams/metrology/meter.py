@@ -1,0 +1,313 @@
+"""Samples in, windows out: quantities of each window and energy of every sample.
+
+Active energy is the sum of u*i over every sample that came, DC removed:
+windows only group it. Reactive energy is the fundamental's reactive power
+times the length of the window. Both leave here as whole micro-watt-seconds
+with the remainder carried, summed over the elements (vectorial, net).
+
+`on_window(active_uws, reactive_uvars)` takes the energy; the window's
+quantities stand in `quantities` by then.
+"""
+
+from micropython import const
+
+from ams.metrology import kernel
+from ams.metrology.element import Element
+from ams.metrology.fixed import div_rounded, isqrt, sqrt_rounded
+from ams.metrology.oscillator import Oscillator
+from ams.metrology.sums import PARTS, CrossSum, ElementSums
+
+# Bits of `flags` of a window; the meter maps them to its status.
+FLAG_ACQUIRING = const(1)
+FLAG_NO_VOLTAGE = const(2)
+FLAG_SATURATED = const(4)
+FLAG_NO_LOAD = const(8)
+
+# Picovolt * picoampere * samples/64 per micro-watt-second, times the rate.
+_PVPA_PER_UW = 10**18
+
+
+class Metrology:
+    def __init__(self, calibration, quantities, on_window):
+        self.calibration = calibration
+        self.quantities = quantities
+        self.on_window = on_window
+        self.oscillator = Oscillator(calibration.sample_rate_hz)
+        self.flags = FLAG_ACQUIRING
+        self.phase_loss = 0  # bit per place
+        self.reversed = 0
+        self.windows = 0
+        self._samples = 0  # whole sample sets in the open window
+        self._carry = 0  # 64ths of the straddling set of the last window
+        self._rest_active = 0
+        self._rest_reactive = 0
+        self._last_reactive = (0, 1)  # numerator per 64th of a sample
+        table = kernel.make_table()
+        stride = 2 * len(calibration.voltages)
+        self._sums = []
+        self._elements = []
+        for k in range(stride // 2):
+            u = calibration.voltages[k]
+            i = calibration.currents[k]
+            self._sums.append(ElementSums(2 * k, stride, u.offset, i.offset, table))
+            self._elements.append(Element(u, i))
+        self._cross = None
+        if calibration.system == "3P3W":
+            u, i = calibration.voltages, calibration.currents
+            self._cross = (
+                CrossSum(0, 2, stride, u[0].offset, u[1].offset),
+                CrossSum(1, 3, stride, i[0].offset, i[1].offset),
+            )
+
+    # --- samples -----------------------------------------------------------
+
+    def feed(self, samples, count):
+        """Takes `count` interleaved sample sets: array('i') or a memoryview of one."""
+        oscillator = self.oscillator
+        at = 0
+        while at < count:
+            step = oscillator.step
+            left = oscillator.target() - oscillator.progress
+            take = min(left // step, count - at)
+            if take:
+                self._take(samples, at, take, step)
+                at += take
+            else:
+                self._close(samples, at, left, step)
+                at += 1
+
+    def _take(self, samples, at, take, step):
+        oscillator = self.oscillator
+        phase = oscillator.progress & 0xFFFFFF
+        for sums in self._sums:
+            sums.take(samples, at, take, phase, step)
+        if self._cross:
+            self._cross[0].take(samples, at, take)
+            self._cross[1].take(samples, at, take)
+        oscillator.progress += take * step
+        self._samples += take
+
+    def _close(self, samples, at, left, step):
+        """Closes the window inside the set `at`, of which `left`/`step` belongs to it."""
+        oscillator = self.oscillator
+        part = PARTS * left // step
+        phase = oscillator.progress & 0xFFFFFF
+        for sums in self._sums:
+            sums.close(samples, at, phase, step, part)
+        if self._cross:
+            self._cross[0].close(samples, at, part)
+            self._cross[1].close(samples, at, part)
+        weight = PARTS * self._samples + self._carry + part
+        self._carry = PARTS - part
+        self._samples = 0
+        was_locked = oscillator.locked
+        for k in range(len(self._sums)):
+            self._elements[k].evaluate(self._sums[k].total, weight)
+        self._steer(weight)
+        oscillator.progress = step - left
+        self._finish(weight, was_locked, self._reactive(weight))
+
+    def flush(self):
+        """Counts what the open window holds: before a stop, a gap or a time shift.
+
+        A piece shorter than two cycles has no fundamental of its own; its
+        reactive energy is that of the last window. The next sample starts anew.
+        """
+        weight = PARTS * self._samples + self._carry
+        cycles2 = self.oscillator.progress >> 23
+        if weight:
+            for sums in self._sums:
+                sums.close(None, 0, 0, 0, None)
+            if self._cross:
+                self._cross[0].close(None, 0, None)
+                self._cross[1].close(None, 0, None)
+            for k in range(len(self._sums)):
+                self._elements[k].evaluate(self._sums[k].total, weight, False)
+            if cycles2 >= 4:
+                reactive = self._reactive(weight)
+            else:
+                reactive = self._last_reactive[0] * weight // self._last_reactive[1]
+            # Quantities stay those of the last whole window, if there was one.
+            self._count(weight, reactive)
+            if not self.windows:
+                self._publish(weight)
+        self._samples = 0
+        self._carry = 0
+        self.oscillator.progress = 0
+        self.oscillator.lose()
+
+    # --- windows -----------------------------------------------------------
+
+    def _steer(self, weight):
+        """Follows the phase with the largest voltage, if that is any voltage."""
+        best = self._elements[0]
+        for element in self._elements:
+            # Prefer the first: another must be half as large again.
+            if 2 * element.voltage_mv > 3 * best.voltage_mv:
+                best = element
+        oscillator = self.oscillator
+        if 10 * best.voltage_mv < self.calibration.nominal_voltage_mv:
+            oscillator.unlock()
+            oscillator.frequency_mhz = 0
+            self.flags |= FLAG_NO_VOLTAGE
+            return
+        self.flags &= ~FLAG_NO_VOLTAGE
+        x, y = best.phasor_u
+        oscillator.follow(x, y, weight)
+
+    def _reactive(self, weight):
+        """Reactive energy of the window: pV*pA*64ths of a sample, net."""
+        total = 0
+        for element in self._elements:
+            if not element.below(self.calibration.starting_power_mva):
+                total += element.reactive_work * element.power_scale()
+        self._last_reactive = (total, weight)
+        return total
+
+    def _finish(self, weight, was_locked, reactive):
+        self.windows += 1
+        self._flag(was_locked)
+        self._publish(weight)
+        self._count(weight, reactive)
+
+    def _count(self, weight, reactive):
+        starting = self.calibration.starting_power_mva
+        active = 0
+        for element in self._elements:
+            if not element.below(starting):
+                active += element.work * element.power_scale()
+        per_uws = PARTS * self.calibration.sample_rate_hz * _PVPA_PER_UW
+        active += self._rest_active
+        reactive += self._rest_reactive
+        self._rest_active = active % per_uws
+        self._rest_reactive = reactive % per_uws
+        duration_us = div_rounded(weight * 15625, self.calibration.sample_rate_hz)
+        self.on_window(active // per_uws, reactive // per_uws, duration_us)
+
+    def _flag(self, was_locked):
+        calibration = self.calibration
+        flags = self.flags & FLAG_NO_VOLTAGE
+        if not (was_locked and self.oscillator.locked):
+            flags |= FLAG_ACQUIRING
+        loaded = False
+        for k in range(len(self._sums)):
+            sums = self._sums[k]
+            if sums.peak_u >= calibration.headroom(calibration.voltages[k]):
+                flags |= FLAG_SATURATED
+            if sums.peak_i >= calibration.headroom(calibration.currents[k]):
+                flags |= FLAG_SATURATED
+            if not self._elements[k].below(calibration.starting_power_mva):
+                loaded = True
+        if not loaded:
+            flags |= FLAG_NO_LOAD
+        self.flags = flags
+
+    # --- quantities ----------------------------------------------------------
+
+    def _publish(self, weight):
+        q = self.quantities
+        step = 2 if self.calibration.system == "3P3W" else 1
+        p = r = s = 0
+        for k in range(len(self._elements)):
+            e = self._elements[k]
+            place = k * step
+            q.voltage_mv[place] = e.voltage_mv
+            q.current_ua[place] = e.current_ua
+            q.active_power_mw[place] = e.active_power_mw
+            q.reactive_power_mvar[place] = e.reactive_power_mvar
+            q.apparent_power_mva[place] = e.apparent_power_mva
+            q.power_factor_permille[place] = _power_factor(e.active_power_mw, e.apparent_power_mva)
+            q.thd_voltage_permille[place] = e.thd_voltage_permille
+            q.thd_current_permille[place] = e.thd_current_permille
+            p += e.active_power_mw
+            r += e.reactive_power_mvar
+            s += e.apparent_power_mva
+        if self._cross:
+            self._publish_third(weight)
+            # Two elements are no phases: the vector sum is what S means here.
+            s = isqrt(p * p + r * r)
+        q.total_active_power_mw = p
+        q.total_reactive_power_mvar = r
+        q.total_apparent_power_mva = s
+        q.frequency_mhz = self.oscillator.frequency_mhz
+        self._directions(p, weight)
+
+    def _publish_third(self, weight):
+        """U13 = U12 - U32 and I2 = -(I1 + I3), by |a-b|^2 and |a+b|^2."""
+        q = self.quantities
+        e1, e3 = self._elements
+        s1, s3 = self._sums
+        for cross, sum_of, scale1, scale3, square1, square3, sign, out, unit in (
+            (
+                self._cross[0],
+                kernel.SUM_U,
+                e1.voltage.scale,
+                e3.voltage.scale,
+                e1.square_u,
+                e3.square_u,
+                -2,
+                q.voltage_mv,
+                10**9,
+            ),
+            (
+                self._cross[1],
+                kernel.SUM_I,
+                e1.current.scale,
+                e3.current.scale,
+                e1.square_i,
+                e3.square_i,
+                2,
+                q.current_ua,
+                10**6,
+            ),
+        ):
+            product = cross.total - s1.total[sum_of] * s3.total[sum_of] // weight
+            square = (
+                square1 * scale1 * scale1
+                + square3 * scale3 * scale3
+                + sign * product * scale1 * scale3
+            )
+            out[1] = sqrt_rounded(square // (weight * unit * unit)) if square > 0 else 0
+
+    def _directions(self, total_mw, weight):
+        """Phase loss, and phases whose active power flows against the sum."""
+        q = self.quantities
+        half = self.calibration.nominal_voltage_mv // 2
+        places = (0,) if self.calibration.system == "1P2W" else (0, 1, 2)
+        lost = 0
+        for place in places:
+            if q.voltage_mv[place] < half:
+                lost |= 1 << place
+        self.phase_loss = lost
+        against = 0
+        threshold = self.calibration.starting_power_mva
+        for place, power in enumerate(self._phase_powers(weight)):
+            if (power < -threshold and total_mw > 0) or (power > threshold and total_mw < 0):
+                against |= 1 << place
+        self.reversed = against
+
+    def _phase_powers(self, weight):
+        """Active power per phase in mW; on 3P3W against an artificial neutral."""
+        if not self._cross:
+            return [e.active_power_mw for e in self._elements]
+        e1, e3 = self._elements
+        # u1 = (2*U12 - U32)/3 and so on; I2 = -(I1 + I3).
+        p12, p32 = e1.active_power_mw, e3.active_power_mw
+        power1 = (2 * p12 - _mutual_mw(e3, e1, weight)) // 3
+        power3 = (2 * p32 - _mutual_mw(e1, e3, weight)) // 3
+        return [power1, p12 + p32 - power1 - power3, power3]
+
+
+def _mutual_mw(of_voltage, of_current, weight):
+    """Fundamental active power of one element's voltage with another's current."""
+    u = of_voltage.phasor_u
+    i = of_current.phasor_i
+    work = 2 * (u[0] * i[0] + u[1] * i[1]) // (weight * kernel.TABLE_AMPLITUDE**2)
+    scale = of_voltage.voltage.scale * of_current.current.scale
+    return div_rounded(work * scale, weight * 10**21)
+
+
+def _power_factor(active, apparent):
+    if apparent == 0:
+        return 0
+    return max(-1000, min(1000, div_rounded(active * 1000, apparent)))

@@ -1,0 +1,98 @@
+"""The sums of one window, per element, with its last sample split in 64ths.
+
+Ten cycles are seldom a whole number of samples. The sample that straddles
+the end of a window counts by 64ths in both windows, so that a window is ten
+cycles long and no sample is lost or counted twice.
+"""
+
+from array import array
+
+from micropython import const
+
+from ams.metrology import kernel
+
+PARTS = const(64)
+
+
+class ElementSums:
+    """Sums of one voltage-current pair. All values are times 64."""
+
+    def __init__(self, first, stride, offset_u, offset_i, table):
+        self._args = kernel.new_arguments()
+        self._args[kernel.ARG_FIRST] = first
+        self._args[kernel.ARG_CURRENT] = 1
+        self._args[kernel.ARG_STRIDE] = stride
+        self._args[kernel.ARG_OFFSET] = offset_u
+        self._args[kernel.ARG_OFFSET_CURRENT] = offset_i
+        self._first = first
+        self._table = table
+        self._acc = kernel.new_accumulator()
+        self._edge = kernel.new_accumulator()
+        self._carry = [0] * kernel.SUM_COUNT
+        self.total = [0] * kernel.SUM_COUNT
+        self.peak_u = 0
+        self.peak_i = 0
+
+    def take(self, samples, at, count, phase, step):
+        """Adds `count` sample sets from set `at` on."""
+        args = self._args
+        args[kernel.ARG_FIRST] = self._first + at * args[kernel.ARG_STRIDE]
+        args[kernel.ARG_COUNT] = count
+        args[kernel.ARG_PHASE] = phase
+        args[kernel.ARG_STEP] = step
+        kernel.pair_sums(args, samples, self._acc, self._table)
+
+    def close(self, samples, at, phase, step, part):
+        """Ends the window `part`/64 into the sample set `at`; makes `total`."""
+        args = self._args
+        edge = self._edge
+        kernel.clear(edge)
+        if part is not None:
+            args[kernel.ARG_FIRST] = self._first + at * args[kernel.ARG_STRIDE]
+            args[kernel.ARG_COUNT] = 1
+            args[kernel.ARG_PHASE] = phase
+            args[kernel.ARG_STEP] = step
+            kernel.pair_sums(args, samples, edge, self._table)
+        for k in range(kernel.SUM_COUNT):
+            straddling = kernel.limbs_value(edge, k)
+            self.total[k] = PARTS * kernel.limbs_value(self._acc, k) + self._carry[k]
+            if part is None:
+                self._carry[k] = 0
+            else:
+                self.total[k] += part * straddling
+                self._carry[k] = (PARTS - part) * straddling
+        self.peak_u = max(self._acc[kernel.PEAK_U], edge[kernel.PEAK_U])
+        self.peak_i = max(self._acc[kernel.PEAK_I], edge[kernel.PEAK_I])
+        kernel.clear(self._acc)
+
+
+class CrossSum:
+    """Sum of products of two channels that are no element's pair."""
+
+    def __init__(self, first, other, stride, offset, offset_other):
+        self._args = array("i", (first, other - first, stride, 0, 0, 0, offset, offset_other))
+        self._first = first
+        self._acc = kernel.new_accumulator()
+        self._edge = kernel.new_accumulator()
+        self._carry = 0
+        self.total = 0
+
+    def take(self, samples, at, count):
+        args = self._args
+        args[kernel.ARG_FIRST] = self._first + at * args[kernel.ARG_STRIDE]
+        args[kernel.ARG_COUNT] = count
+        kernel.product_sum(args, samples, self._acc)
+
+    def close(self, samples, at, part):
+        self.total = PARTS * kernel.limbs_value(self._acc, 0) + self._carry
+        self._carry = 0
+        if part is not None:
+            args = self._args
+            kernel.clear(self._edge)
+            args[kernel.ARG_FIRST] = self._first + at * args[kernel.ARG_STRIDE]
+            args[kernel.ARG_COUNT] = 1
+            kernel.product_sum(args, samples, self._edge)
+            straddling = kernel.limbs_value(self._edge, 0)
+            self.total += part * straddling
+            self._carry = (PARTS - part) * straddling
+        kernel.clear(self._acc)

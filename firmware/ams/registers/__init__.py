@@ -1,0 +1,2 @@
+# What the meter knows: instantaneous quantities, cumulative registers,
+# identity, clock and events. Every other room meets here.

@@ -1,0 +1,52 @@
+"""The instantaneous quantities of the meter, as integers with their unit.
+
+Arrays have three places. On 1P2W only place 0 is used. On 3P4W the places
+are L1, L2, L3 (voltages phase to neutral). On 3P3W the voltages are
+L1-L2, L1-L3, L2-L3, the currents L1, L2, L3 (L2 by difference), and the
+powers those of the two elements (places 0 and 2; place 1 stays 0).
+"""
+
+from array import array
+from micropython import const
+
+# Bits of `status`, for the last window.
+STATUS_ACQUIRING = const(0x0001)  # frequency not locked yet
+STATUS_NO_VOLTAGE = const(0x0002)  # no channel fit to lock to
+STATUS_SATURATED = const(0x0004)  # a sample stood at the end of the range
+STATUS_SAMPLES_MISSING = const(0x0008)  # samples never came
+STATUS_SAMPLES_LATE = const(0x0010)  # samples came out of time and were dropped
+STATUS_NO_LOAD = const(0x0020)  # every element below the starting power
+STATUS_PHASE_LOSS_L1 = const(0x0100)  # L1, L2, L3: shift by the place
+STATUS_REVERSED_L1 = const(0x1000)  # current against the others, per place
+
+SYSTEMS = ("1P2W", "3P3W", "3P4W")
+
+
+def _three():
+    return array("i", (0, 0, 0))
+
+
+class Quantities:
+    """One reading of everything that changes from window to window."""
+
+    def __init__(self, system):
+        if system not in SYSTEMS:
+            raise ValueError("system must be 1P2W, 3P3W or 3P4W")
+        self.system = system
+        self.voltage_mv = _three()
+        self.current_ua = _three()
+        self.active_power_mw = _three()  # import positive
+        self.reactive_power_mvar = _three()  # fundamental; lagging import positive
+        self.apparent_power_mva = _three()
+        self.power_factor_permille = _three()
+        self.thd_voltage_permille = _three()
+        self.thd_current_permille = _three()
+        self.total_active_power_mw = 0
+        self.total_reactive_power_mvar = 0
+        self.total_apparent_power_mva = 0
+        self.frequency_mhz = 0  # milli-hertz
+        self.status = 0
+
+    def phases(self):
+        """Places that carry a phase on this system."""
+        return (0,) if self.system == "1P2W" else (0, 1, 2)

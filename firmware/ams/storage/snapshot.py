@@ -1,0 +1,108 @@
+"""The meter's state in two slots of flash: the newest whole one counts.
+
+The slots are the last two sectors of the state image; everything before them
+is left erased, for the journal. A slot is
+
+    magic "OAMS" | version u16 | length u16 | sequence u32 | crc32 u32 | JSON
+
+with the CRC over version to sequence and the JSON. Saving erases and
+programs the slot that does not hold the newest state, so that a stop in the
+middle leaves the other one.
+"""
+
+import binascii
+import json
+import struct
+
+from micropython import const
+
+VERSION = const(1)
+_MAGIC = b"OAMS"
+_HEADER = "<4sHHII"
+_HEADER_SIZE = const(16)
+
+
+class SnapshotError(Exception):
+    """The image holds something that must not be overwritten."""
+
+
+class Snapshot:
+    def __init__(self, flash):
+        if flash.size < 4 * flash.sector_size:
+            raise SnapshotError("state image is too small: it needs four sectors")
+        self._flash = flash
+        self._slots = (flash.size - 2 * flash.sector_size, flash.size - flash.sector_size)
+        self._sequence = 0
+        self._newest = 1
+
+    def _crc(self, header, body):
+        return binascii.crc32(body, binascii.crc32(header[4:12])) & 0xFFFFFFFF
+
+    def _read_slot(self, address):
+        """(sequence, state) of a slot, or None when it holds no whole state."""
+        header = bytearray(_HEADER_SIZE)
+        self._flash.read(address, header)
+        magic, version, length, sequence, crc = struct.unpack(_HEADER, header)
+        if magic != _MAGIC:
+            return None
+        if version != VERSION:
+            raise SnapshotError(
+                "state image has version %d, this firmware reads %d" % (version, VERSION)
+            )
+        if length > self._flash.sector_size - _HEADER_SIZE:
+            return None
+        body = bytearray(length)
+        self._flash.read(address + _HEADER_SIZE, body)
+        if self._crc(header, body) != crc:
+            return None
+        try:
+            return sequence, json.loads(bytes(body).decode())
+        except ValueError:
+            return None
+
+    def load(self):
+        """The newest state as a dict, or None on an image that never held one.
+
+        Raises SnapshotError when the image holds something else.
+        """
+        found = None
+        for slot in range(2):
+            entry = self._read_slot(self._slots[slot])
+            if entry is not None and (found is None or entry[0] > self._sequence):
+                self._sequence = entry[0]
+                self._newest = slot
+                found = entry[1]
+        if found is None and not self._blank():
+            raise SnapshotError("state image holds no state of this firmware and is not blank")
+        return found
+
+    def _blank(self):
+        page = bytearray(self._flash.page_size)
+        blank = b"\xff" * len(page)
+        for slot in self._slots:
+            for at in range(0, self._flash.sector_size, len(page)):
+                self._flash.read(slot + at, page)
+                if page != blank:
+                    return False
+        return True
+
+    def save(self, state):
+        """Writes `state` (a dict for JSON) as the newest."""
+        body = json.dumps(state).encode()
+        if len(body) > self._flash.sector_size - _HEADER_SIZE:
+            raise SnapshotError("state of %d bytes is larger than a sector" % len(body))
+        sequence = self._sequence + 1
+        header = struct.pack(_HEADER, _MAGIC, VERSION, len(body), sequence, 0)
+        header = struct.pack(
+            _HEADER, _MAGIC, VERSION, len(body), sequence, self._crc(header, body)
+        )
+        slot = 1 - self._newest
+        address = self._slots[slot]
+        self._flash.erase(address)
+        data = header + body
+        page = self._flash.page_size
+        # The header goes last: until it is there the slot counts as empty.
+        for at in range((len(data) - 1) // page * page, -1, -page):
+            self._flash.program(address + at, data[at : at + page])
+        self._sequence = sequence
+        self._newest = slot

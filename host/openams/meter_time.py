@@ -1,0 +1,34 @@
+"""Between datetime and the meter's time: milliseconds since 2000-01-01T00:00:00Z."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from openams.errors import BenchError
+
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+NORWAY = ZoneInfo("Europe/Oslo")
+
+
+def to_utc_ms(when: datetime) -> int:
+    return (when - EPOCH) // timedelta(milliseconds=1)
+
+
+def from_utc_ms(utc_ms: int) -> datetime:
+    return EPOCH + timedelta(milliseconds=utc_ms)
+
+
+def parse_start(text: str) -> datetime:
+    """An ISO time; without an offset it is Norwegian local time."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise BenchError(
+            f"--start {text!r} is no ISO time: write it like 2026-01-31T12:00:00 or ...+01:00"
+        ) from None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=NORWAY)
+    if not 2000 <= when.year <= 2099:
+        raise BenchError("--start must lie in the years 2000 to 2099")
+    return when.astimezone(UTC)

@@ -1,0 +1,236 @@
+"""Plays a scenario into a meter: samples or quantities, at the pace asked for."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from openams.errors import BenchError
+from openams.grid.frontend import FrontEndModel, make_front_end
+from openams.grid.scenario import Scenario
+from openams.hanline import HanLine
+from openams.meter_time import to_utc_ms
+from openams.runtimes.process import Frame, MeterProcess
+from openams.state import StateImage
+
+# Sample sets per message: one cycle at 4 kS/s.
+BLOCK = 80
+# Rows are cut in pieces no longer than this, in wall time, when paced.
+_PIECE_MS = 50
+# What each format's real meters call themselves, per system.
+METER_TYPES = {
+    "aidon": {"1P2W": "6515", "3P3W": "6525", "3P4W": "6534"},
+    "kaifa": {"1P2W": "MA105H2E", "3P3W": "MA304H3E", "3P4W": "MA304H4"},
+    "kamstrup": {
+        "1P2W": "6861111BN242101040",
+        "3P3W": "6841121BN243101040",
+        "3P4W": "6841131BN243101040",
+    },
+    "p1": {"1P2W": "OAMS1", "3P3W": "OAMS3", "3P4W": "OAMS3"},
+}
+# A GS1 number of the right length for a meter of no real maker.
+DEFAULT_METER_ID = "7359990000000017"
+
+
+@dataclass
+class Options:
+    """What `ams run` was asked for."""
+
+    runtime: str = "micropython"
+    front_end: str = "ideal"
+    han_format: str = "kaifa"
+    han_variant: str | None = None
+    han_open: bool = False
+    quirk: str | None = None
+    meter_id: str = DEFAULT_METER_ID
+    state: Path | None = None
+    start: datetime | None = None
+    duration_s: float | None = None
+    speed: float | None = 1.0  # None: as fast as it goes
+    seed: int = 1
+
+
+@dataclass
+class Progress:
+    """Where a run stands."""
+
+    utc_ms: int = 0
+    simulated_s: float = 0.0
+    wall_s: float = 0.0
+    frames: int = 0
+    last_frame: Frame | None = None
+    line: dict[str, Any] = field(default_factory=dict)
+
+
+class Session:
+    """One run of one meter. `on_progress` is called a few times a second."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        options: Options,
+        han_line: HanLine | None = None,
+        on_frame: Callable[[Frame], None] | None = None,
+        on_log: Callable[[str], None] | None = None,
+    ) -> None:
+        self.scenario = scenario
+        self.options = options
+        self.progress = Progress()
+        self._han_line = han_line
+        self._on_frame = on_frame
+        self._front_end: FrontEndModel = make_front_end(
+            options.front_end, scenario.system, options.seed
+        )
+        self.duration_s = _shorter(options.duration_s, scenario.duration_s)
+        self.sampled = not scenario.gives_quantities or options.speed == 1.0
+        start = options.start or scenario.start or datetime.now(UTC)
+        self.start_ms = to_utc_ms(start)
+        self._state = StateImage(options.state) if options.state else None
+        self.process = MeterProcess(options.runtime, self._frame, self._line, on_log)
+        self._stopping = False
+        try:
+            self.implementation = self.process.configure(self._config())["implementation"]
+        except BaseException:
+            self.close()
+            raise
+
+    def _config(self) -> dict[str, Any]:
+        options = self.options
+        system = self.scenario.system
+        return {
+            "system": system,
+            "calibration": self._front_end.calibration(system),
+            "identity": {
+                "meter_id": options.meter_id,
+                "meter_type": METER_TYPES[options.han_format][system],
+            },
+            "han": {
+                "format": options.han_format,
+                "variant": options.han_variant,
+                "quirk": options.quirk,
+            },
+            "han_open": options.han_open,
+            "utc_ms": self.start_ms,
+            "flash": str(self._state.path) if self._state else None,
+        }
+
+    def _frame(self, frame: Frame) -> None:
+        self.progress.frames += 1
+        self.progress.last_frame = frame
+        if self._han_line:
+            self._han_line.send(frame.data)
+        if self._on_frame:
+            self._on_frame(frame)
+
+    def _line(self, line: dict[str, Any]) -> None:
+        self.progress.line = line
+        if self._han_line:
+            self._han_line.set_line(line)
+
+    # --- playing ---------------------------------------------------------------
+
+    def play(self, on_progress: Callable[[], None], every_s: float = 0.25) -> None:
+        """Runs to the end of the scenario or duration, or until `cancel`."""
+        self._began = time.monotonic()
+        self._due = self._began
+        self._every_s = every_s
+        self._on_progress = on_progress
+        if self.sampled:
+            self._play_samples()
+        else:
+            self._play_rows()
+
+    def cancel(self) -> None:
+        self._stopping = True
+
+    def _step(self, elapsed_s: float) -> bool:
+        """Waits for the wall clock, reports progress; False when it is time to stop."""
+        speed = self.options.speed
+        if speed is not None:
+            delay = self._began + elapsed_s / speed - time.monotonic()
+            if delay > 0:
+                time.sleep(delay)
+        now = time.monotonic()
+        self.progress.simulated_s = elapsed_s
+        self.progress.wall_s = now - self._began
+        self.progress.utc_ms = self.start_ms + round(elapsed_s * 1000)
+        if now >= self._due:
+            self._due = now + self._every_s
+            self._on_progress()
+        return not self._stopping
+
+    def _play_samples(self) -> None:
+        front_end = self._front_end
+        rate = front_end.sample_rate_hz
+        end = None if self.duration_s is None else math.floor(self.duration_s * rate + 1e-6)
+        index = 0
+        for block in self.scenario.samples(rate, BLOCK):
+            if end is not None and index + len(block) > end:
+                block = block[: end - index]
+            if not len(block):
+                break
+            after = index + len(block)
+            if not self._step(after / rate):
+                break
+            utc_ms = self.start_ms + after * 1000 // rate
+            self.process.samples(utc_ms, index, front_end.quantise(block))
+            index = after
+
+    def _play_rows(self) -> None:
+        speed = self.options.speed
+        piece_ms = None if speed is None else max(1, round(_PIECE_MS * speed))
+        end_ms = None if self.duration_s is None else round(self.duration_s * 1000)
+        for row in self.scenario.rows():
+            left = row.duration_ms
+            at = row.start_ms
+            if end_ms is not None:
+                left = min(left, end_ms - at)
+            if left <= 0:
+                return
+            while left > 0:
+                part = left if piece_ms is None else min(left, piece_ms)
+                if not self._step(at / 1000):
+                    return
+                self.process.hold(self.start_ms + at, part, row)
+                at += part
+                left -= part
+            self.progress.simulated_s = at / 1000
+
+    # --- ending ------------------------------------------------------------------
+
+    def finish(self) -> dict[str, Any]:
+        """A normal stop of the meter: its last figures."""
+        result = self.process.stop()
+        self.progress.wall_s = time.monotonic() - self._began
+        if self._han_line and self.options.speed is not None:
+            # Let a real-time listener get the last frame whole.
+            self._han_line.drain(5.0)
+        return result
+
+    def close(self) -> None:
+        self.process.kill()
+        if self._state:
+            self._state.close()
+
+
+def _shorter(a: float | None, b: float | None) -> float | None:
+    if a is None or b is None:
+        return a if b is None else b
+    return min(a, b)
+
+
+def check(options: Options, scenario: Scenario) -> None:
+    """Refuses what cannot be: one clear line."""
+    if options.duration_s is not None and options.duration_s <= 0:
+        raise BenchError("--duration must be more than 0 seconds")
+    endless = options.duration_s is None and scenario.duration_s is None
+    if options.speed is None and endless:
+        raise BenchError(f"{scenario.name} has no end: --speed max needs --duration")
+    if not options.meter_id.isdigit() or len(options.meter_id) != 16:
+        raise BenchError("--meter-id must be a GS1 number of 16 digits")
+

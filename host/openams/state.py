@@ -1,0 +1,44 @@
+"""The meter's flash as a file: made blank, never overwritten unasked."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from openams.errors import BenchError
+
+FLASH_SIZE = 1024 * 1024
+_NAME = "flash.bin"
+
+
+class StateImage:
+    """The image in a folder, locked while a meter runs on it."""
+
+    def __init__(self, folder: Path) -> None:
+        if folder.exists() and not folder.is_dir():
+            raise BenchError(f"--state {folder} is a file: name a folder")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BenchError(f"cannot make --state {folder}: {error.strerror}") from None
+        self.path = folder / _NAME
+        if not self.path.exists():
+            blank = folder / (_NAME + ".new")
+            blank.write_bytes(b"\xff" * FLASH_SIZE)
+            blank.rename(self.path)
+        size = self.path.stat().st_size
+        if size != FLASH_SIZE:
+            raise BenchError(
+                f"{self.path} has {size} bytes where a state image has {FLASH_SIZE}: "
+                "move it away or name another --state"
+            )
+        self._lock = os.open(self.path, os.O_RDWR)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise BenchError(f"{self.path} is in use by another meter") from None
+
+    def close(self) -> None:
+        os.close(self._lock)

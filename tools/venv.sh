@@ -1,0 +1,30 @@
+#!/bin/sh
+# Makes the virtual environment with everything pinned in requirements.lock.
+set -eu
+venv=$1
+python=${PYTHON:-python3}
+
+need() {
+    echo "openams: $1" >&2
+    exit 1
+}
+
+command -v "$python" >/dev/null 2>&1 || need "no $python: install Python 3.11 or later"
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    need "$("$python" --version) is too old: OpenAMS needs Python 3.11 or later"
+
+if ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
+    # Debian and Ubuntu ship venv apart from Python.
+    version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    package="python$version-venv"
+    if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+        apt-get update -q && apt-get install -y -q "$package"
+    else
+        need "this Python has no venv: run  sudo apt-get install $package  and try again"
+    fi
+fi
+
+rm -rf "$venv"
+"$python" -m venv "$venv"
+"$venv/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+"$venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
