@@ -135,10 +135,15 @@ class Process:
         self.reply("X", self.result())
 
     def result(self):
+        from ams.registers.events import NAMES
+
         gc.collect()
         result = snapshot(self.meter)
         result["aggregate"] = self.meter.aggregate.result()
-        result["events"] = self.meter.events.entries()
+        result["events"] = [
+            (when, code, NAMES.get(code, "?"), detail)
+            for when, code, detail in self.meter.events.entries()
+        ]
         return result
 
     def reply(self, kind, value):

@@ -1,0 +1,96 @@
+"""The command line: `openams`, short `ams`. Every command has --json."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from openams import __version__
+from openams.cli_han import app as han_app
+from openams.cli_run import run as run_command
+from openams.errors import BenchError
+from openams.grid.scenario import ScenarioError
+from openams.runtimes.process import RUNTIMES
+
+app = typer.Typer(
+    name="ams",
+    help="OpenAMS: runs, measures and reads an open smart electricity meter.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(han_app, name="han")
+app.command("run")(run_command)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        print(f"openams {__version__}")
+        raise typer.Exit()
+
+
+@app.command()
+def measure(
+    cases: Annotated[Path, typer.Argument(help="JSON file of waveform cases.")],
+    runtime: Annotated[str, typer.Option(help=f"One of {', '.join(RUNTIMES)}.")] = "micropython",
+    front_end: Annotated[str, typer.Option(help="ideal or adc12.")] = "ideal",
+    seed: Annotated[int, typer.Option(help="Seed of the front end's noise.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Play waveform cases through the meter and print what it measures."""
+    from openams.measure import measure as measure_file
+
+    result = measure_file(cases, runtime, front_end, seed)
+    if as_json:
+        print(json.dumps(result))
+        return
+    _print_measured(result)
+
+
+def _print_measured(result: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table(title=f"{result['front_end']} on {result['runtime']}")
+    for name in ("case", "P / W", "Q / var", "f / Hz", "A+ / Wh", "error of P / %", "limits"):
+        table.add_column(name, justify="left" if name == "case" else "right")
+    for case in result["cases"]:
+        measured = case["measured"]
+        errors = case.get("error_percent", {})
+        verdict = {True: "met", False: "EXCEEDED", None: ""}[case.get("within_limits")]
+        table.add_row(
+            case["name"],
+            f"{measured['active_power_w']:.3f}",
+            f"{measured['reactive_power_var']:.3f}",
+            f"{measured['frequency_hz']:.3f}",
+            f"{measured['a_plus_wh']:.4f}",
+            f"{errors['active_power_w']:+.4f}" if errors else "",
+            verdict,
+        )
+    Console().print(table)
+
+
+def main() -> None:
+    """Entry point: errors that a user can act on are one line, exit code 1."""
+    try:
+        app(standalone_mode=True)
+    except (BenchError, ScenarioError) as error:
+        text = " ".join(str(error).split())
+        print(f"ams: {text}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        # The reader of our output has gone (`ams ... | head`).
+        sys.stderr.close()
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,239 @@
+"""`ams run`: a meter in a scenario, shown live."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from openams.errors import BenchError
+from openams.grid.scenario import Scenario, load
+from openams.han.reader import FrameReader, HanError, format_reading
+from openams.hanline import HanLine
+from openams.liveview import View, status_names
+from openams.meter_time import NORWAY, from_utc_ms, parse_start
+from openams.runtimes.process import RUNTIMES, Frame
+from openams.session import DEFAULT_METER_ID, METER_TYPES, Options, Session, check
+
+_LINE_EVERY_S = 1.0
+_VIEW_EVERY_S = 0.25
+
+
+def run(
+    scenario: Annotated[
+        str, typer.Option(help="A scenario file, or built in: house, fault.")
+    ] = "house",
+    runtime: Annotated[str, typer.Option(help=f"One of {', '.join(RUNTIMES)}.")] = "micropython",
+    system: Annotated[str | None, typer.Option(help="1P2W, 3P3W or 3P4W.")] = None,
+    front_end: Annotated[str, typer.Option(help="ideal or adc12.")] = "ideal",
+    han_format: Annotated[
+        str, typer.Option(help=f"One of {', '.join(METER_TYPES)}.")
+    ] = "kaifa",
+    han_variant: Annotated[
+        str | None, typer.Option(help="Variant of the format, see docs/han.md.")
+    ] = None,
+    han_open: Annotated[bool, typer.Option("--han-open", help="Open the HAN port.")] = False,
+    han: Annotated[
+        Path | None, typer.Option(metavar="LINK", help="Name for the HAN port's serial link.")
+    ] = None,
+    quirk: Annotated[str | None, typer.Option(help="Misbehaviour of the port, docs/han.md.")] = None,
+    meter_id: Annotated[str, typer.Option(help="GS1 number, 16 digits.")] = DEFAULT_METER_ID,
+    state: Annotated[
+        Path | None, typer.Option(help="Folder that keeps the meter's flash between runs.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(metavar="ISO-TIME", help="Time of the meter at the start.")
+    ] = None,
+    duration: Annotated[
+        float | None, typer.Option(metavar="S", help="Simulated seconds to run.")
+    ] = None,
+    speed: Annotated[str, typer.Option(help="Simulated seconds per second, or max.")] = "1",
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 1,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object at the end, nothing else.")
+    ] = False,
+) -> None:
+    """Run a meter in a scenario."""
+    options = Options(
+        runtime=_choice("--runtime", runtime, RUNTIMES),
+        front_end=front_end,
+        han_format=_choice("--han-format", han_format, tuple(METER_TYPES)),
+        han_variant=han_variant,
+        han_open=han_open,
+        quirk=quirk,
+        meter_id=meter_id,
+        state=state,
+        start=parse_start(start) if start else None,
+        duration_s=duration,
+        speed=_speed(speed),
+        seed=seed,
+    )
+    played = load(scenario, system, seed)
+    check(options, played)
+    line = _han_line(han, options)
+    try:
+        _run(played, options, line, as_json)
+    finally:
+        if line:
+            line.close()
+
+
+def _choice(option: str, value: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise BenchError(f"{option} {value!r} is unknown: choose one of {', '.join(choices)}")
+    return value
+
+
+def _speed(text: str) -> float | None:
+    if text == "max":
+        return None
+    with contextlib.suppress(ValueError):
+        value = float(text)
+        if 0 < value < 1e6:
+            return value
+    raise BenchError(f"--speed {text!r} is no speed: give a number above 0, or max")
+
+
+def _han_line(link: Path | None, options: Options) -> HanLine | None:
+    # At full speed nothing can follow the port; a link is made only if it was asked for.
+    if options.speed is None and link is None:
+        return None
+    return HanLine(link, options.speed)
+
+
+@contextlib.contextmanager
+def _interruptible(session: Session) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the run as its duration would: a normal stop."""
+
+    def cancel(*_: object) -> None:
+        session.cancel()
+
+    before = {number: signal.signal(number, cancel) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run(scenario: Scenario, options: Options, line: HanLine | None, as_json: bool) -> None:
+    frames = FrameReader()
+    readings: list[str] = []
+
+    def on_frame(frame: Frame) -> None:
+        # The view shows what a reader on the far end of the line makes of it.
+        try:
+            for reading in frames.feed(frame.data):
+                readings[:] = [format_reading(reading)]
+        except HanError as error:
+            readings[:] = [f"unreadable: {error}"]
+
+    console = Console()
+    session = Session(scenario, options, line, None if as_json else on_frame)
+    links = [str(line.link)] if line else []
+    view = View(session, links, "read it: ams han watch " + (links[0] if links else ""))
+    try:
+        with _interruptible(session):
+            if as_json:
+                session.play(lambda: None)
+            elif console.is_terminal:
+                _play_live(session, view, console, readings)
+            else:
+                _play_plain(session, view, readings, links)
+            result = session.finish()
+    finally:
+        session.close()
+    summary = _summary(session, result)
+    if as_json:
+        print(json.dumps(summary))
+    else:
+        _print_summary(summary)
+
+
+def _play_live(session: Session, view: View, console: Console, readings: list[str]) -> None:
+    with Live(console=console, auto_refresh=False, screen=False) as live:
+
+        def show() -> None:
+            view.take(session.process.view())
+            view.last_reading = readings[-1] if readings else ""
+            live.update(view.render(console), refresh=True)
+
+        session.play(show, _VIEW_EVERY_S)
+        show()
+
+
+def _play_plain(session: Session, view: View, readings: list[str], links: list[str]) -> None:
+    name = session.scenario.name
+    print(f"meter on {session.options.runtime}, {name}, {session.scenario.system}", flush=True)
+    for link in links:
+        print(f"HAN port: {link}", flush=True)
+    shown = 0
+
+    def show() -> None:
+        nonlocal shown
+        view.take(session.process.view())
+        print(view.line(), flush=True)
+        if readings and session.progress.frames != shown:
+            shown = session.progress.frames
+            print(f"  HAN {readings[-1]}", flush=True)
+
+    session.play(show, _LINE_EVERY_S)
+
+
+def _summary(session: Session, result: dict[str, Any]) -> dict[str, Any]:
+    """What `--json` prints."""
+    quantities = dict(result["quantities"])
+    quantities["status_names"] = status_names(quantities["status"])
+    return {
+        "meter_id": session.options.meter_id,
+        "runtime": session.options.runtime,
+        "scenario": session.scenario.name,
+        "system": session.scenario.system,
+        "sampled": session.sampled,
+        "start": from_utc_ms(session.start_ms).isoformat(),
+        "end": from_utc_ms(result["utc_ms"]).isoformat(),
+        "simulated_s": session.progress.simulated_s,
+        "wall_s": round(session.progress.wall_s, 3),
+        "registers": result["registers"],
+        "remainder_uws": result["remainder_uws"],
+        "max_demand_mw": result["max_demand_mw"],
+        "quantities": quantities,
+        "events": [
+            {"time": from_utc_ms(when).isoformat(), "code": code, "name": name, "detail": detail}
+            for when, code, name, detail in result["events"]
+        ],
+        "han": result["han"],
+        "missed": {
+            "samples": result["samples_missing"],
+            "samples_late": result["samples_late"],
+            "lists": result["han"]["missed"],
+        },
+        "heap": {"used": result["heap_used"], "free": result["heap_free"]},
+    }
+
+
+def _print_summary(summary: dict[str, Any]) -> None:
+    registers = summary["registers"]
+    end = datetime.fromisoformat(summary["end"]).astimezone(NORWAY)
+    print(
+        f"stopped at {end:%Y-%m-%d %H:%M:%S}: {summary['simulated_s']:.0f} s simulated in "
+        f"{summary['wall_s']:.1f} s"
+    )
+    print(
+        f"A+ {registers['a_plus_mwh'] / 1e6:.6f} kWh, A- {registers['a_minus_mwh'] / 1e6:.6f} kWh, "
+        f"R+ {registers['r_plus_mvarh'] / 1e6:.6f} kvarh, "
+        f"R- {registers['r_minus_mvarh'] / 1e6:.6f} kvarh"
+    )
+    print(f"HAN frames sent {sum(summary['han']['sent'])}, events {len(summary['events'])}")
+    if sys.stdout.isatty():
+        for event in summary["events"][-5:]:
+            print(f"  {event['time']} {event['name']} {event['detail'] or ''}")

@@ -1,0 +1,54 @@
+"""Shared fixtures: the real MicroPython VM, and the data of tests/data."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openams.runtimes.process import find_micropython
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = ROOT / "tests" / "data"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "campaign: a run too long for every commit")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Campaigns run when asked for by `make campaign`, and are deselected, not skipped."""
+    if os.environ.get("OPENAMS_CAMPAIGN"):
+        return
+    chosen = [item for item in items if "campaign" not in item.keywords]
+    left = [item for item in items if "campaign" in item.keywords]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = chosen
+
+
+def run_micropython(script: str, *argv: str, heap_kib: int = 192, timeout_s: float = 300) -> str:
+    """Runs a script on the real VM with the firmware on its path; gives its output."""
+    environment = dict(os.environ, MICROPYPATH=f"{ROOT}/firmware:{ROOT}/boards/unix")
+    done = subprocess.run(
+        [find_micropython(), "-X", f"heapsize={heap_kib}k", "-c", script, *argv],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def micropython() -> Any:
+    return run_micropython
+
+
+@pytest.fixture(scope="session")
+def grid_cases() -> list[dict[str, Any]]:
+    return list(json.loads((DATA / "grid-cases" / "cases.json").read_text()))

@@ -1,0 +1,44 @@
+"""Integer square root, angle and rotation against CPython's floats."""
+
+import math
+
+from ams.metrology.fixed import ONE, angle, div_rounded, isqrt, rotation, sqrt_rounded
+from hypothesis import given
+from hypothesis import strategies as st
+
+NATURAL = st.integers(min_value=0, max_value=1 << 140)
+
+
+@given(NATURAL)
+def test_isqrt_is_the_floor(value):
+    assert isqrt(value) == math.isqrt(value)
+
+
+@given(NATURAL)
+def test_sqrt_rounded_is_the_nearest(value):
+    root = sqrt_rounded(value)
+    assert (2 * root - 1) ** 2 <= 4 * value or root == 0
+    assert 4 * value < (2 * root + 1) ** 2
+
+
+@given(st.integers(-(1 << 100), 1 << 100), st.integers(1, 1 << 60))
+def test_div_rounded_is_within_a_half(numerator, denominator):
+    assert abs(2 * (div_rounded(numerator, denominator) * denominator - numerator)) <= denominator
+
+
+@given(st.integers(-(1 << 62), 1 << 62), st.integers(-(1 << 62), 1 << 62))
+def test_angle_is_within_two_units(x, y):
+    truth = math.atan2(y, x) / (2 * math.pi) * (1 << 24)
+    error = (angle(x, y) - truth + (1 << 23)) % (1 << 24) - (1 << 23)
+    assert abs(error) <= 2
+
+
+def test_angle_of_nothing_is_zero():
+    assert angle(0, 0) == 0
+
+
+@given(st.integers(-200_000, 200_000))
+def test_rotation(urad):
+    cos, sin = rotation(urad)
+    assert abs(cos / ONE - math.cos(urad / 1e6)) < 1e-7
+    assert abs(sin / ONE - math.sin(urad / 1e6)) < 1e-7

@@ -1,0 +1,128 @@
+"""The hot loop: the viper source and its plain twin do the same, in 32 bits."""
+
+import math
+from array import array
+
+from ams.metrology import kernel
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+RAILS = (-8388608, 8388607)
+SAMPLE = st.one_of(st.sampled_from(RAILS), st.integers(*RAILS))
+
+
+class Word(int):
+    """An integer that a 32-bit register can hold: every result is checked."""
+
+
+def _checked(name):
+    plain = getattr(int, name)
+
+    def operation(self, other):
+        value = plain(self, other)
+        assert -(1 << 31) <= value < 1 << 31, f"{int(self)} {name} {int(other)} = {value}"
+        return Word(value)
+
+    return operation
+
+
+for _name in ("add", "sub", "mul", "and", "or", "xor", "rshift", "lshift"):
+    setattr(Word, f"__{_name}__", _checked(f"__{_name}__"))
+    setattr(Word, f"__r{_name}__", _checked(f"__r{_name}__"))
+
+
+def arguments(count, phase=0, step=209715, first=0, stride=2, offsets=(0, 0)):
+    args = kernel.new_arguments()
+    for place, value in enumerate((first, 1, stride, count, phase, step, *offsets)):
+        args[place] = value
+    return args
+
+
+@given(
+    st.lists(SAMPLE, min_size=2, max_size=300),
+    st.integers(0, (1 << 24) - 1),
+    st.integers(1, 1 << 20),
+    st.tuples(st.integers(-3000, 3000), st.integers(-3000, 3000)),
+)
+@settings(max_examples=60, deadline=None)
+def test_viper_source_equals_the_plain_twin(samples, phase, step, offsets):
+    samples = array("i", samples[: len(samples) // 2 * 2])
+    args = arguments(len(samples) // 2, phase, step, offsets=offsets)
+    table = kernel.make_table()
+    fast, plain = kernel.new_accumulator(), kernel.new_accumulator()
+    for _ in range(2):
+        kernel.accumulate(args, samples, fast, table)
+        kernel.accumulate_plain(args, samples, plain, table)
+    assert fast == plain
+    fast, plain = kernel.new_accumulator(), kernel.new_accumulator()
+    kernel.cross_sum(args, samples, fast)
+    kernel.cross_sum_plain(args, samples, plain)
+    assert fast == plain
+
+
+def test_no_intermediate_result_leaves_32_bits():
+    """At the rails, with the largest zero offset, and everything in phase."""
+    table = [Word(value) for value in kernel.make_table()]
+    for u in RAILS:
+        for i in RAILS:
+            for phase in (0, 1 << 22, 1 << 23, 3 << 22):
+                # A step of a whole turn keeps the reference at its peak.
+                args = [Word(value) for value in arguments(70, phase, 1 << 24, offsets=(-900, 900))]
+                acc = [Word(0)] * kernel.ACC_LENGTH
+                kernel.accumulate(args, [Word(u), Word(i)] * 70, acc, table)
+                kernel.cross_sum(args, [Word(u), Word(i)] * 70, acc)
+                expected = kernel.new_accumulator()
+                plain = arguments(70, phase, 1 << 24, offsets=(-900, 900))
+                kernel.accumulate_plain(
+                    plain, array("i", [u, i] * 70), expected, kernel.make_table()
+                )
+                kernel.cross_sum_plain(plain, array("i", [u, i] * 70), expected)
+                assert list(expected) == acc
+
+
+def test_table_is_a_cosine():
+    table = kernel.make_table()
+    for k, value in enumerate(table):
+        assert abs(value - kernel.TABLE_AMPLITUDE * math.cos(2 * math.pi * k / 1024)) < 0.53
+
+
+@given(st.integers(-(1 << 70), 1 << 70), st.integers(-(1 << 69), 1 << 69))
+def test_limbs_hold_signed_72_bits(first, second):
+    acc = kernel.new_accumulator()
+    kernel.add_to_limbs(acc, 4, first)
+    kernel.add_to_limbs(acc, 4, second)
+    assert kernel.limbs_value(acc, 4) == first + second
+
+
+VM_TWIN = """
+import sys
+from array import array
+from ams.metrology import kernel
+assert sys.implementation.name == "micropython"
+assert kernel.pair_sums is kernel.accumulate
+state = 12345
+def rand():
+    global state
+    state = (state * 1103515245 + 12345) & 0x7FFFFFFF
+    return ((state >> 7) & 0xFFFFFF) - 0x800000
+table = kernel.make_table()
+for trial in range(60):
+    n = trial * 3
+    samples = array("i", [rand() if trial % 3 else (-8388608, 8388607)[rand() & 1]
+                          for _ in range(2 * n + 2)])
+    args = kernel.new_arguments()
+    for k, v in enumerate((0, 1, 2, n, rand() & 0xFFFFFF, rand() & 0xFFFFF, trial - 30, 7)):
+        args[k] = v
+    a, b = kernel.new_accumulator(), kernel.new_accumulator()
+    for _ in range(2):
+        kernel.accumulate(args, samples, a, table)
+        kernel.accumulate_plain(args, samples, b, table)
+        kernel.cross_sum(args, samples, a)
+        kernel.cross_sum_plain(args, samples, b)
+    assert a == b, trial
+print("equal", sum(table))
+"""
+
+
+def test_viper_equals_the_plain_twin_on_the_vm(micropython):
+    assert micropython(VM_TWIN).strip() == f"equal {sum(kernel.make_table())}"

@@ -1,0 +1,61 @@
+"""Results must not depend on the width of a float: the meter uses none."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+FIRMWARE = Path(__file__).resolve().parents[2] / "firmware" / "ams"
+MODULES = sorted(FIRMWARE.rglob("*.py"))
+HARDWARE = {"machine", "rp2", "esp32", "network", "os", "socket", "time"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(FIRMWARE)))
+def test_no_float_and_no_hardware(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        where = f"{path.name}:{getattr(node, 'lineno', 0)}"
+        assert not (isinstance(node, ast.Constant) and isinstance(node.value, (float, complex))), (
+            where
+        )
+        if isinstance(node, (ast.BinOp, ast.AugAssign)):
+            assert not isinstance(node.op, ast.Div), f"{where}: / makes a float"
+        if isinstance(node, ast.Name):
+            assert node.id != "float", where
+        if isinstance(node, ast.Import):
+            names = {alias.name.split(".")[0] for alias in node.names}
+            assert not names & (HARDWARE | {"math"}), where
+        if isinstance(node, ast.ImportFrom):
+            assert (node.module or "").split(".")[0] not in HARDWARE | {"math"}, where
+
+
+def test_modules_are_short():
+    for path in MODULES:
+        assert len(path.read_text().splitlines()) <= 420, path
+
+
+ROOMS = {
+    "metrology": {"metrology"},
+    "storage": {"storage"},
+    "crypto": {"crypto"},
+    "registers": {"registers"},
+    "hal": {"hal"},
+    "han": {"han", "registers", "hal", "crypto"},
+}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(FIRMWARE)))
+def test_arrows_point_one_way(path):
+    """Rooms know hal and registers only; metrology and storage know nobody."""
+    room = path.relative_to(FIRMWARE).parts[0]
+    if room not in ROOMS:
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        modules = []
+        if isinstance(node, ast.ImportFrom):
+            modules = [node.module or ""]
+        elif isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        for module in modules:
+            parts = module.split(".")
+            if parts[0] == "ams" and len(parts) > 1:
+                assert parts[1] in ROOMS[room], f"{path.name} imports {module}"
