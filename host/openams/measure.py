@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from openams.grid.frontend import make_front_end
-from openams.grid.scenario import Case, load_cases
+from openams.grid.cases import Case, load_cases
 from openams.runtimes.process import MeterProcess
 from openams.session import BLOCK, DEFAULT_METER_ID
 

@@ -1,0 +1,126 @@
+"""Kaifa MA105, MA304 (list version KFM_001).
+
+Values without OBIS codes in a fixed order; time in the notification header.
+Sources: Kaifa's KFM_001 list, and what meters sent. Variants:
+
+`no`       Norway.
+`se`       Sweden, same lists, another address.
+`se-obis`  Sweden, list 3 with OBIS codes and the clock with its deviation.
+"""
+
+from ams.han import axdr, hdlc
+from ams.registers.clock import DEVIATION_UNSPECIFIED
+
+_ADDRESS = {
+    "no": b"\x01\x02\x01\x10",
+    "se": b"\x01\x00\x01\x10",
+    "se-obis": b"\x01\x00\x01\x10",
+}
+VERSION = b"KFM_001"
+_POWERS = (1, 2, 3, 4)
+_CURRENTS = (31, 51, 71)
+_VOLTAGES = (32, 52, 72)
+
+
+class Kaifa:
+    name = "kaifa"
+    variants = ("no", "se", "se-obis")
+    line = (2400, 8, 0, 1)
+    hourly = 3
+    largest = 320
+
+    def __init__(self, variant="no"):
+        self.variant = variant
+        self._address = _ADDRESS[variant]
+        self._with_obis = variant == "se-obis"
+        self.schedule = ((2000, 1), (10000, 2)) if variant == "no" else ((10000, 3),)
+        if variant != "no":
+            # Swedish meters send everything every ten seconds.
+            self.hourly = None
+
+    def encode(self, list_no, writer, view, utc_ms):
+        """Writes a frame and returns its length. `utc_ms` is the time it shows."""
+        when = view.local(utc_ms)
+        hdlc.begin(writer, self._address)
+        writer.octets(b"\x0f\x40\x00\x00\x00")
+        if self._with_obis:
+            writer.octet(0)
+            self._coded(writer, view, when, utc_ms)
+        else:
+            writer.head(axdr.TAG_OCTETS, 12)
+            writer.date_time(when, DEVIATION_UNSPECIFIED, 0)
+            self._plain(list_no, writer, view, when)
+        return hdlc.end(writer, self._address)
+
+    def _plain(self, list_no, writer, view, when):
+        if list_no == 1:
+            writer.head(axdr.TAG_STRUCTURE, 1)
+            writer.uint32(view.power(0))
+            return
+        phases = 1 if view.system == "1P2W" else 3
+        count = 7 + 2 * phases + (5 if list_no == 3 else 0)
+        writer.head(axdr.TAG_STRUCTURE, count)
+        writer.string(axdr.TAG_OCTETS, VERSION)
+        writer.string(axdr.TAG_OCTETS, view.identity.meter_id.encode())
+        writer.string(axdr.TAG_OCTETS, view.identity.meter_type.encode())
+        for direction in range(4):
+            writer.uint32(view.power(direction))
+        for place in range(phases):
+            writer.uint32(view.current(place, 1000))
+        for place in range(phases):
+            writer.uint32(_voltage(view, place))
+        if list_no == 3:
+            writer.head(axdr.TAG_OCTETS, 12)
+            writer.date_time(when, DEVIATION_UNSPECIFIED, 0)
+            # The meters at current transformers count in 64 bits.
+            wide = view.identity.meter_type.startswith("MA304T")
+            for which in range(4):
+                value = self._energy(view, which)
+                if wide:
+                    writer.uint64(value)
+                else:
+                    writer.uint32(value)
+
+    def _coded(self, writer, view, when, utc_ms):
+        """The Swedish list: pairs of OBIS code and value."""
+        phases = 1 if view.system == "1P2W" else 3
+        writer.head(axdr.TAG_STRUCTURE, 2 * (12 + 2 * phases))
+        _obis(writer, 1, 0, 0, 2, 129)
+        writer.string(axdr.TAG_OCTETS, VERSION)
+        _obis(writer, 0, 0, 96, 1, 0)
+        writer.string(axdr.TAG_OCTETS, view.identity.meter_id.encode())
+        _obis(writer, 0, 0, 96, 1, 7)
+        writer.string(axdr.TAG_OCTETS, view.identity.meter_type.encode())
+        for direction in range(4):
+            _obis(writer, 1, 0, _POWERS[direction], 7, 0)
+            writer.uint32(view.power(direction))
+        for place in range(phases):
+            _obis(writer, 1, 0, _CURRENTS[place], 7, 0)
+            writer.uint32(view.current(place, 1000))
+        for place in range(phases):
+            _obis(writer, 1, 0, _VOLTAGES[place], 7, 0)
+            writer.uint32(_voltage(view, place))
+        _obis(writer, 0, 0, 1, 0, 0)
+        writer.head(axdr.TAG_OCTETS, 12)
+        writer.date_time(when, -view.local_clock.offset_min(utc_ms), 0)
+        for which in range(4):
+            _obis(writer, 1, 0, which + 1, 8, 0)
+            writer.uint32(self._energy(view, which))
+
+    def _energy(self, view, which):
+        if self.hourly is None:
+            return view.energy_now(which, 1000)
+        return view.energy(which, 1000)
+
+
+def _voltage(view, place):
+    # The meters of the IT net do not give L1-L3.
+    if place == 1 and view.system == "3P3W":
+        return 0
+    return view.voltage(place, 100)
+
+
+def _obis(writer, a, b, c, d, e):
+    writer.head(axdr.TAG_OCTETS, 6)
+    for value in (a, b, c, d, e, 255):
+        writer.octet(value)

@@ -1,0 +1,152 @@
+"""The HAN port: closed until it is opened, every list on its own schedule.
+
+Lists are due at whole multiples of their period, the hourly one ten seconds
+after the hour; being late once shifts nothing. Where lists are due together
+the largest is sent alone, as the meters do. A frame shows the time it was
+due. The port only ever sends.
+"""
+
+from micropython import const
+
+from ams.han import quirks
+from ams.han.axdr import Writer
+from ams.han.view import View
+from ams.registers import events as ev
+
+_HOUR_MS = const(3600000)
+_HOURLY_AFTER_MS = const(10000)
+
+
+class HanPort:
+    """`uart` is a hal.Uart; `list_format` one of make_format's.
+
+    `cipher` (see cipher.py) encrypts every list. `sent` counts lists 1 to 3,
+    `missed` those whose successor was due before they could be sent.
+    """
+
+    def __init__(
+        self,
+        uart,
+        list_format,
+        quantities,
+        registers,
+        identity,
+        local_clock,
+        events=None,
+        quirk=None,
+        cipher=None,
+        seed=1,
+    ):
+        self._uart = uart
+        self._events = events
+        self._view = View(quantities, registers, identity, local_clock)
+        self._cipher = cipher
+        self._quirk = quirks.make_quirk(quirk, self, seed)
+        self.format = self._quirk.list_format(list_format)
+        self._writer = Writer(bytearray(self.format.largest))
+        self._frame = memoryview(self._writer.buffer)
+        self.is_open = False
+        self.sent = [0, 0, 0]
+        self.missed = 0
+        self.late_max_ms = 0
+        self._next_ms = None
+        self._polled_ms = 0
+
+    # --- open and closed -----------------------------------------------------
+
+    def open(self, utc_ms):
+        """The grid operator opens the port."""
+        if self.is_open:
+            return
+        self.is_open = True
+        baudrate, bits, parity, stop = self._quirk.line(self.format.line)
+        self._uart.init(baudrate, bits, parity, stop)
+        self._log(utc_ms, ev.HAN_OPENED)
+
+    def close(self, utc_ms):
+        if not self.is_open:
+            return
+        self.is_open = False
+        self._log(utc_ms, ev.HAN_CLOSED)
+
+    def _log(self, utc_ms, code):
+        if self._events is not None:
+            self._events.log(utc_ms, code)
+
+    # --- schedule --------------------------------------------------------------
+
+    def _after(self, utc_ms):
+        """The first due time after `utc_ms`."""
+        due = None
+        for period, _ in self.format.schedule:
+            at = utc_ms - utc_ms % period + period
+            if due is None or at < due:
+                due = at
+        if self.format.hourly:
+            since = (utc_ms - _HOURLY_AFTER_MS) % _HOUR_MS
+            at = utc_ms - since + _HOUR_MS
+            if at < due:
+                due = at
+        return due
+
+    def _list_at(self, due_ms):
+        """The largest list that is due at a due time."""
+        if self.format.hourly and (due_ms - _HOURLY_AFTER_MS) % _HOUR_MS == 0:
+            return self.format.hourly
+        list_no = 0
+        for period, number in self.format.schedule:
+            if due_ms % period == 0 and number > list_no:
+                list_no = number
+        return list_no
+
+    def next_due_ms(self):
+        """When the next list is due, whether the port is open or not."""
+        if self._next_ms is None:
+            return self._polled_ms
+        return self._next_ms
+
+    def poll(self, utc_ms):
+        """Sends what is due. Call it often: a list waits for the call."""
+        if (
+            self._next_ms is None
+            or utc_ms < self._polled_ms
+            or utc_ms - self._next_ms > _HOUR_MS
+        ):
+            # Power-up, or the clock was set: take up the schedule from here.
+            self._next_ms = self._after(utc_ms - 1)
+        self._polled_ms = utc_ms
+        while self._next_ms <= utc_ms:
+            due = self._next_ms
+            self._next_ms = self._after(due)
+            self._quirk.tick(due)
+            if not self.is_open:
+                continue
+            if self._next_ms <= utc_ms:
+                self.missed += 1
+                continue
+            if utc_ms - due > self.late_max_ms:
+                self.late_max_ms = utc_ms - due
+            self.push(self._list_at(due), due)
+
+    # --- sending -----------------------------------------------------------------
+
+    def push(self, list_no, utc_ms):
+        """Sends one list now, showing `utc_ms`. A closed port sends nothing."""
+        if not self.is_open:
+            return
+        view = self._view
+        view.stale = list_no == 3 and self._quirk.repeats_hour(utc_ms, view)
+        length = self.format.encode(list_no, self._writer, view, utc_ms)
+        if list_no == 3 and not view.stale:
+            view.keep_hour()
+        view.stale = False
+        frame = self._frame[:length]
+        if self._cipher is not None:
+            frame = self._cipher.wrap(frame)
+        self.sent[list_no - 1] += 1
+        self._quirk.send(frame, utc_ms, self._uart)
+
+    def rekey(self):
+        """The next key of the cipher comes into force."""
+        if self._cipher is not None:
+            self._cipher.next_key()

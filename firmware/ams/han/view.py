@@ -1,0 +1,91 @@
+"""What the lists show of the meter: values in the units of the HAN formats.
+
+Powers, voltages and currents are rounded to the nearest step; energy
+registers are cut, since a register shows only what has passed whole.
+"""
+
+from ams.registers.energy import A_MINUS, A_PLUS, R_MINUS, R_PLUS
+
+ENERGIES = (A_PLUS, A_MINUS, R_PLUS, R_MINUS)
+_HOUR_MS = 3600000
+
+
+def nearest(value, step):
+    """A value that is not negative, in whole steps."""
+    return int((value + step // 2) // step)
+
+
+class View:
+    """Reads the meter's objects for one list at a time."""
+
+    def __init__(self, quantities, registers, identity, local_clock):
+        self.quantities = quantities
+        self.registers = registers
+        self.identity = identity
+        self.local_clock = local_clock
+        # One hour late, once: see quirks.
+        self.stale = False
+
+    @property
+    def system(self):
+        return self.quantities.system
+
+    def power(self, direction):
+        """W or var: 0 active import, 1 active export, 2 and 3 reactive."""
+        q = self.quantities
+        value = q.total_active_power_mw if direction < 2 else q.total_reactive_power_mvar
+        return _one_way(value, direction)
+
+    def phase_power(self, place, direction):
+        """The same of one phase."""
+        q = self.quantities
+        values = q.active_power_mw if direction < 2 else q.reactive_power_mvar
+        return _one_way(values[place], direction)
+
+    def current(self, place, step_ua):
+        return nearest(self.quantities.current_ua[place], step_ua)
+
+    def voltage(self, place, step_mv):
+        return nearest(self.quantities.voltage_mv[place], step_mv)
+
+    def energy(self, which, step_mwh):
+        """An energy as of the last full hour, where one has passed."""
+        registers = self.registers
+        values = registers.mwh if registers.hour_utc_ms is None else registers.hour_mwh
+        if self.stale:
+            values = self._stale_mwh
+        return values[ENERGIES[which]] // step_mwh
+
+    def energy_now(self, which, step_mwh):
+        """An energy at this moment, for lists that are not hourly."""
+        return self.registers.mwh[ENERGIES[which]] // step_mwh
+
+    def local(self, utc_ms):
+        """Civil local time; see clock.civil."""
+        return self.local_clock.civil(utc_ms)
+
+    def hour(self, utc_ms):
+        """Civil local time of the hour that `energy` belongs to."""
+        at = self.registers.hour_utc_ms
+        if at is None:
+            at = utc_ms - utc_ms % _HOUR_MS
+        if self.stale:
+            at = self._stale_utc_ms
+        return self.local_clock.civil(at)
+
+    # What the quirk `stale-hour` repeats.
+    _stale_mwh = None
+    _stale_utc_ms = None
+
+    def keep_hour(self):
+        """Remembers the hour's figures, to repeat them."""
+        if self.registers.hour_utc_ms is not None:
+            self._stale_mwh = list(self.registers.hour_mwh)
+            self._stale_utc_ms = self.registers.hour_utc_ms
+
+
+def _one_way(value, direction):
+    """The import (even direction) or export (odd) part of a signed milli-value."""
+    if direction & 1:
+        value = -value
+    return nearest(value, 1000) if value > 0 else 0

@@ -1,0 +1,23 @@
+"""MicroPython's `cryptolib` for CPython, over `cryptography`: AES in ECB mode."""
+
+from __future__ import annotations
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+
+class aes:  # noqa: N801 - MicroPython's name
+    """`aes(key, 1)`: ECB; `encrypt` and `decrypt` take whole blocks."""
+
+    def __init__(self, key: bytes, mode: int) -> None:
+        if mode != 1:
+            raise ValueError("mode")
+        # ECB of single blocks is the building block of GCM here, not a mode of use.
+        self._cipher = Cipher(algorithms.AES(bytes(key)), modes.ECB())  # noqa: S305
+
+    def encrypt(self, data: bytes) -> bytes:
+        encryptor = self._cipher.encryptor()
+        return encryptor.update(bytes(data)) + encryptor.finalize()
+
+    def decrypt(self, data: bytes) -> bytes:
+        decryptor = self._cipher.decryptor()
+        return decryptor.update(bytes(data)) + decryptor.finalize()

@@ -1,0 +1,1 @@
+"""What the grid does to a meter: scenarios, waveforms and front ends."""

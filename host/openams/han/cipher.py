@@ -1,0 +1,55 @@
+"""Opens encrypted lists (general-glo-ciphering), with the package `cryptography`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from openams.han.axdr import Reader
+from openams.han.errors import HanError
+
+_TAG_SIZE = 12
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Encryption and authentication key, 16 octets each."""
+
+    encryption: bytes
+    authentication: bytes
+
+
+def open_ciphered(apdu: bytes, keys: list[Keys]) -> bytes:
+    """The APDU inside a DB APDU, by the first key that fits. Raises HanError."""
+    reader = Reader(apdu)
+    reader.octet()
+    title = reader.take(reader.length())
+    content = reader.take(reader.length())
+    if not keys:
+        raise HanError("the list is encrypted: give its keys with --keys")
+    control, counter, body = content[0], content[1:5], content[5:]
+    for pair in keys:
+        plain = _try(pair, control, title + counter, body)
+        if plain is not None:
+            return plain
+    raise HanError("the list is encrypted with another key, or was changed on the way")
+
+
+def _try(keys: Keys, control: int, iv: bytes, body: bytes) -> bytes | None:
+    if control == 0x20:
+        # Encrypted but not authenticated: counter mode from block 2 on.
+        start = iv + b"\x00\x00\x00\x02"
+        decryptor = Cipher(algorithms.AES(keys.encryption), modes.CTR(start)).decryptor()
+        plain = decryptor.update(body) + decryptor.finalize()
+        return plain if plain[:1] == b"\x0f" else None
+    if control != 0x30 or len(body) < _TAG_SIZE:
+        raise HanError(f"security control 0x{control:02x} is not known here")
+    mode = modes.GCM(iv, body[-_TAG_SIZE:], min_tag_length=_TAG_SIZE)
+    decryptor = Cipher(algorithms.AES(keys.encryption), mode).decryptor()
+    decryptor.authenticate_additional_data(bytes([control]) + keys.authentication)
+    try:
+        return decryptor.update(body[:-_TAG_SIZE]) + decryptor.finalize()
+    except InvalidTag:
+        return None

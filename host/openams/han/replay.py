@@ -1,0 +1,160 @@
+"""Captured frames through the meter: decode, set its objects, let the port send.
+
+Only values, identity, time and what kind of meter is installed cross over to
+the meter; the lists are the firmware's own. A frame is the same when every
+octet is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from openams.han.axdr import DateTime
+from openams.han.errors import HanError
+from openams.han.reader import decode_frame
+from openams.han.reading import Reading
+from openams.meter_time import EPOCH, NORWAY
+
+_REGISTERS = {
+    "a_plus_mwh": "a_plus_wh",
+    "a_minus_mwh": "a_minus_wh",
+    "r_plus_mvarh": "r_plus_varh",
+    "r_minus_mvarh": "r_minus_varh",
+}
+Push = Callable[[dict[str, Any]], bytes]
+
+
+def replay(frames: Iterable[tuple[int, bytes, str]], push: Push) -> dict[str, Any]:
+    """{"frames", "identical", "different": [{index, source, reason, ...}]}."""
+    count = identical = 0
+    different: list[dict[str, Any]] = []
+    for number, frame, source in frames:
+        count += 1
+        entry: dict[str, Any] = {"index": count, "line": number, "source": source}
+        try:
+            reading = decode_frame(frame)
+            sent = push(request_of(reading))
+        except (HanError, ValueError) as error:
+            different.append({**entry, "reason": str(error)})
+            continue
+        expected = frame if frame[:1] in (b"\x7e", b"/") else b"\x7e" + frame + b"\x7e"
+        if sent == expected:
+            identical += 1
+        else:
+            different.append({**entry, **_difference(reading, expected, sent)})
+    return {"frames": count, "identical": identical, "different": different}
+
+
+def _difference(reading: Reading, expected: bytes, sent: bytes) -> dict[str, Any]:
+    at = next(
+        (k for k, (a, b) in enumerate(zip(expected, sent, strict=False)) if a != b),
+        min(len(expected), len(sent)),
+    )
+    return {
+        "format": reading.format,
+        "reason": f"differs from octet {at} on",
+        "offset": at,
+        "expected": expected.hex(),
+        "sent": sent.hex(),
+    }
+
+
+def request_of(reading: Reading) -> dict[str, Any]:
+    """The meter's objects for one list, as `push_request.handle` takes them."""
+    variant, options = _kind_of_meter(reading)
+    utc_ms, offset_min = _time_of(reading)
+    return {
+        "format": reading.format,
+        "variant": variant,
+        "options": options,
+        "system": _system_of(reading),
+        "identity": {
+            "meter_id": reading.meter_id or "",
+            "meter_type": reading.meter_type or "",
+        },
+        "utc_ms": utc_ms,
+        "utc_offset_min": offset_min,
+        "quantities": _quantities_of(reading.values),
+        "registers": {
+            register: _milli(reading.values.get(name, 0), 1000)
+            for register, name in _REGISTERS.items()
+        },
+        "list": reading.list_no,
+    }
+
+
+def _kind_of_meter(reading: Reading) -> tuple[str, dict[str, Any]]:
+    """(variant, options) of the format: what was bought and where it hangs."""
+    traits = reading.traits
+    if reading.format == "kaifa":
+        if traits.get("coded"):
+            return "se-obis", {}
+        return ("se" if traits["address"] == "01000110" else "no"), {}
+    if reading.format == "kamstrup":
+        return "no", {"header_tag": traits["header_tag"]}
+    if reading.format == "aidon":
+        if traits["swedish"]:
+            return "se", {}
+        return ("landis" if reading.list_version == "EMBRIQ_V1_1" else "no"), {}
+    return "se", {}
+
+
+def _system_of(reading: Reading) -> str:
+    """From the type where the maker's types tell, else from what is in the list."""
+    values = reading.values
+    if "voltage_l3_v" not in values:
+        return "1P2W"
+    kind = reading.meter_type or ""
+    if reading.format == "kaifa" and kind.startswith("MA304"):
+        return "3P3W" if "3" in kind[5:7] and values["voltage_l2_v"] == 0 else "3P4W"
+    if reading.format == "aidon":
+        return "3P4W" if "current_l2_a" in values else "3P3W"
+    return "3P4W"
+
+
+def _time_of(reading: Reading) -> tuple[int, int | None]:
+    """(utc_ms, fixed offset in minutes or None for Norwegian local time)."""
+    when = reading.meter_time
+    if when is None:
+        return 0, None
+    try:
+        local = datetime(when.year, when.month, when.day, when.hour, when.minute, when.second)
+    except ValueError:
+        raise HanError(f"the meter's time is no date: {when.iso}") from None
+    if when.deviation != -0x8000 and when.deviation != 0:
+        return _ms(local + timedelta(minutes=when.deviation)), -when.deviation
+    utc = local.replace(tzinfo=NORWAY).astimezone(UTC)
+    if utc.astimezone(NORWAY).replace(tzinfo=None) != local:
+        # A local time that Norway skips: the meter keeps standard time.
+        return _ms(local - timedelta(hours=1)), 60
+    return _ms(utc.replace(tzinfo=None)), None
+
+
+def _ms(naive_utc: datetime) -> int:
+    return (naive_utc - EPOCH.replace(tzinfo=None)) // timedelta(milliseconds=1)
+
+
+def _milli(value: int | Decimal, factor: int) -> int:
+    return int(value * factor)
+
+
+def _quantities_of(values: dict[str, int | Decimal]) -> dict[str, Any]:
+    def net(kind: str, unit: str, phase: str = "") -> int:
+        way_in = values.get(f"{kind}_power_import{phase}_{unit}", 0)
+        way_out = values.get(f"{kind}_power_export{phase}_{unit}", 0)
+        if way_in and way_out:
+            raise HanError(f"{kind} power flows both ways at once: no net meter says that")
+        return _milli(way_in - way_out, 1000)
+
+    phases = ("_l1", "_l2", "_l3")
+    return {
+        "voltage_mv": [_milli(values.get(f"voltage{k}_v", 0), 1000) for k in phases],
+        "current_ua": [_milli(values.get(f"current{k}_a", 0), 1_000_000) for k in phases],
+        "active_power_mw": [net("active", "w", k) for k in phases],
+        "reactive_power_mvar": [net("reactive", "var", k) for k in phases],
+        "total_active_power_mw": net("active", "w"),
+        "total_reactive_power_mvar": net("reactive", "var"),
+    }
