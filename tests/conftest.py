@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from openams.runtimes.process import find_micropython
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,8 +1,8 @@
 """One list of a meter whose objects a request gives: for replaying captures."""
 
+from ams.hal import Uart
 from ams.han import make_format
 from ams.han.port import HanPort
-from ams.hal import Uart
 from ams.registers.clock import LocalClock
 from ams.registers.energy import EnergyRegisters
 from ams.registers.identity import Identity
@@ -39,6 +39,8 @@ def handle(request):
     # The lists of a full hour show the registers and the time of that hour.
     registers.close_hour(request["utc_ms"])
     identity = request["identity"]
+    clock = LocalClock(request["utc_offset_min"])
+    clock.status = request["clock_status"]
     uart = CapturingUart()
     port = HanPort(
         uart,
@@ -46,7 +48,7 @@ def handle(request):
         quantities,
         registers,
         Identity(identity["meter_id"], identity["meter_type"]),
-        LocalClock(request["utc_offset_min"]),
+        clock,
     )
     port.open(request["utc_ms"])
     port.push(request["list"], request["utc_ms"])

@@ -68,6 +68,7 @@ class Meter:
             self.local_clock,
             self.events,
             han.get("quirk"),
+            _cipher(han),
         )
         self.utc_ms = 0
         self.samples_missing = 0  # sample sets that never came
@@ -257,3 +258,19 @@ class Meter:
             hour = utc_ms - utc_ms % MS_PER_HOUR
             self.energy.close_hour(hour)
             self._hour_ends = hour + MS_PER_HOUR
+
+
+def _cipher(han):
+    """The cipher of the lists, when the configuration gives keys."""
+    keys = han.get("keys")
+    if not keys:
+        return None
+    import binascii
+
+    from ams.han.cipher import Cipher
+
+    pairs = [
+        (binascii.unhexlify(pair["encryption"]), binascii.unhexlify(pair["authentication"]))
+        for pair in keys
+    ]
+    return Cipher(binascii.unhexlify(han["system_title"]), pairs, han["counter"])

@@ -82,7 +82,9 @@ def _watch(
             shown = json.dumps(reading_to_json(reading)) if as_json else format_reading(reading)
             print(shown, flush=True)
         if timeout is not None and time.monotonic() - last > timeout:
-            raise BenchError(f"no list for {timeout:g} s: is the port open, and its baud rate right?")
+            raise BenchError(
+                f"no list for {timeout:g} s: is the port open, and its baud rate right?"
+            )
 
 
 @app.command()

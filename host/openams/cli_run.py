@@ -35,9 +35,7 @@ def run(
     runtime: Annotated[str, typer.Option(help=f"One of {', '.join(RUNTIMES)}.")] = "micropython",
     system: Annotated[str | None, typer.Option(help="1P2W, 3P3W or 3P4W.")] = None,
     front_end: Annotated[str, typer.Option(help="ideal or adc12.")] = "ideal",
-    han_format: Annotated[
-        str, typer.Option(help=f"One of {', '.join(METER_TYPES)}.")
-    ] = "kaifa",
+    han_format: Annotated[str, typer.Option(help=f"One of {', '.join(METER_TYPES)}.")] = "kaifa",
     han_variant: Annotated[
         str | None, typer.Option(help="Variant of the format, see docs/han.md.")
     ] = None,
@@ -45,7 +43,9 @@ def run(
     han: Annotated[
         Path | None, typer.Option(metavar="LINK", help="Name for the HAN port's serial link.")
     ] = None,
-    quirk: Annotated[str | None, typer.Option(help="Misbehaviour of the port, docs/han.md.")] = None,
+    quirk: Annotated[
+        str | None, typer.Option(help="Misbehaviour of the port, docs/han.md.")
+    ] = None,
     meter_id: Annotated[str, typer.Option(help="GS1 number, 16 digits.")] = DEFAULT_METER_ID,
     state: Annotated[
         Path | None, typer.Option(help="Folder that keeps the meter's flash between runs.")

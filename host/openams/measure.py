@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from openams.grid.frontend import make_front_end
 from openams.grid.cases import Case, load_cases
+from openams.grid.frontend import make_front_end
 from openams.runtimes.process import MeterProcess
 from openams.session import BLOCK, DEFAULT_METER_ID
 
@@ -21,7 +21,9 @@ _PLACES = {
 _UWS_PER_MWH = 3_600_000
 
 
-def measure_case(process: MeterProcess, case: Case, front_end: str, seed: int = 1) -> dict[str, Any]:
+def measure_case(
+    process: MeterProcess, case: Case, front_end: str, seed: int = 1
+) -> dict[str, Any]:
     """Plays one case through the meter; gives `measured`, named as `expected`."""
     model = make_front_end(front_end, case.system, seed)
     process.configure(

@@ -233,4 +233,3 @@ def check(options: Options, scenario: Scenario) -> None:
         raise BenchError(f"{scenario.name} has no end: --speed max needs --duration")
     if not options.meter_id.isdigit() or len(options.meter_id) != 16:
         raise BenchError("--meter-id must be a GS1 number of 16 digits")
-

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+
 from openams.grid.frontend import make_front_end
 from openams.runtimes.process import RUNTIMES, MeterProcess
 
@@ -92,7 +93,7 @@ def test_missing_samples_are_marked_and_no_energy_is_invented(runtime):
     codes = wave(230.0, 10.0, 4 * RATE)
     with MeterProcess(runtime) as process:
         process.configure(config())
-        feed(process, codes[: RATE])
+        feed(process, codes[:RATE])
         feed(process, codes[3 * RATE :], start=3 * RATE)
         status = process.view()["quantities"]["status"]
         result = process.stop()

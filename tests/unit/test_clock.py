@@ -3,9 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from ams.registers import clock
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ams.registers import clock
 
 OSLO = ZoneInfo("Europe/Oslo")
 EPOCH = datetime(2000, 1, 1)

@@ -1,8 +1,9 @@
 """Registers: integers, quadrants, carried remainder, demand."""
 
-from ams.registers.energy import UWS_PER_MWH, EnergyRegisters
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ams.registers.energy import UWS_PER_MWH, EnergyRegisters
 
 STEP = st.integers(-(10**12), 10**12)
 

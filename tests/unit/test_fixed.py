@@ -2,9 +2,10 @@
 
 import math
 
-from ams.metrology.fixed import ONE, angle, div_rounded, isqrt, rotation, sqrt_rounded
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ams.metrology.fixed import ONE, angle, div_rounded, isqrt, rotation, sqrt_rounded
 
 NATURAL = st.integers(min_value=0, max_value=1 << 140)
 

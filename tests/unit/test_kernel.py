@@ -3,9 +3,10 @@
 import math
 from array import array
 
-from ams.metrology import kernel
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from ams.metrology import kernel
 
 RAILS = (-8388608, 8388607)
 SAMPLE = st.one_of(st.sampled_from(RAILS), st.integers(*RAILS))

@@ -1,6 +1,7 @@
 """The state in two slots: newest whole one wins, foreign images are refused."""
 
 import pytest
+
 from ams.hal import Flash
 from ams.storage.snapshot import Snapshot, SnapshotError
 

@@ -73,8 +73,7 @@ class Aidon:
             writer.scaler_unit(-2 if fine else -1, _A)
         _voltages(writer, view, voltages)
         if list_no == 3:
-            # Sundays are 0 with these meters.
-            _clock(writer, view.hour(utc_ms), 0, 0)
+            _clock(writer, view.hour(utc_ms), 0, view.clock_status)
             for which in range(4):
                 unit = _VARH if which > 1 else _WH
                 _u32(writer, which + 1, 8, view.energy(which, 10000), 1, unit)
@@ -111,7 +110,8 @@ def _clock(writer, when, deviation_min, status):
     writer.head(axdr.TAG_STRUCTURE, 2)
     writer.string(axdr.TAG_OCTETS, _OBIS_CLOCK)
     writer.head(axdr.TAG_OCTETS, 12)
-    writer.date_time(when, deviation_min, status, 0)
+    # Sundays are 0 with these meters.
+    writer.date_time(when, deviation_min, status, when[3] % 7)
 
 
 def _voltages(writer, view, places):

@@ -78,19 +78,19 @@ class Writer:
         self.octet(TAG_ENUM)
         self.octet(unit)
 
-    def date_time(self, when, deviation_min, status, sunday=7, hundredths=0xFF):
+    def date_time(self, when, deviation_min, status, weekday=None):
         """The 12 octets of a COSEM date-time, without tag (IEC 62056-6-2, 4.1.6.1).
 
-        `when` as `clock.civil` gives it. `sunday` is what the maker's meters
-        send as the weekday of a Sunday.
+        `when` as `clock.civil` gives it; hundredths are not specified. `weekday`
+        is for makers whose meters send another one than the standard says.
         """
         self.number(when[0], 2)
         self.octet(when[1])
         self.octet(when[2])
-        self.octet(sunday if when[3] == 7 else when[3])
+        self.octet(when[3] if weekday is None else weekday)
         self.octet(when[4])
         self.octet(when[5])
         self.octet(when[6])
-        self.octet(hundredths)
+        self.octet(0xFF)
         self.number(deviation_min, 2)
         self.octet(status)

@@ -9,7 +9,7 @@ Sources: Kaifa's KFM_001 list, and what meters sent. Variants:
 """
 
 from ams.han import axdr, hdlc
-from ams.registers.clock import DEVIATION_UNSPECIFIED
+from ams.registers.clock import DEVIATION_UNSPECIFIED, civil
 
 _ADDRESS = {
     "no": b"\x01\x02\x01\x10",
@@ -47,12 +47,17 @@ class Kaifa:
             writer.octet(0)
             self._coded(writer, view, when, utc_ms)
         else:
-            writer.head(axdr.TAG_OCTETS, 12)
-            writer.date_time(when, DEVIATION_UNSPECIFIED, 0)
-            self._plain(list_no, writer, view, when)
+            self._time(writer, view, when, DEVIATION_UNSPECIFIED, utc_ms)
+            self._plain(list_no, writer, view, when, utc_ms)
         return hdlc.end(writer, self._address)
 
-    def _plain(self, list_no, writer, view, when):
+    def _time(self, writer, view, when, deviation_min, utc_ms):
+        # The weekday changes at midnight UTC, an hour or two into the local day:
+        # seen in captures of the night to 2017-09-13.
+        writer.head(axdr.TAG_OCTETS, 12)
+        writer.date_time(when, deviation_min, view.clock_status, civil(utc_ms)[3])
+
+    def _plain(self, list_no, writer, view, when, utc_ms):
         if list_no == 1:
             writer.head(axdr.TAG_STRUCTURE, 1)
             writer.uint32(view.power(0))
@@ -70,8 +75,7 @@ class Kaifa:
         for place in range(phases):
             writer.uint32(_voltage(view, place))
         if list_no == 3:
-            writer.head(axdr.TAG_OCTETS, 12)
-            writer.date_time(when, DEVIATION_UNSPECIFIED, 0)
+            self._time(writer, view, when, DEVIATION_UNSPECIFIED, utc_ms)
             # The meters at current transformers count in 64 bits.
             wide = view.identity.meter_type.startswith("MA304T")
             for which in range(4):
@@ -101,8 +105,7 @@ class Kaifa:
             _obis(writer, 1, 0, _VOLTAGES[place], 7, 0)
             writer.uint32(_voltage(view, place))
         _obis(writer, 0, 0, 1, 0, 0)
-        writer.head(axdr.TAG_OCTETS, 12)
-        writer.date_time(when, -view.local_clock.offset_min(utc_ms), 0)
+        self._time(writer, view, when, -view.local_clock.offset_min(utc_ms), utc_ms)
         for which in range(4):
             _obis(writer, 1, 0, which + 1, 8, 0)
             writer.uint32(self._energy(view, which))

@@ -6,8 +6,10 @@ description rev. 3.1, and what meters sent.
 
 Options: `header_tag` writes the octet-string tag before the header's time,
 as meters of 2017 did; later ones leave it out. `parity`: "none" (seen in the
-field) or "even" (the description). One-phase meters send null in the places
-of the phases that they lack.
+field) or "even" (the description). `quadrants`: 4, or 1 for meters that only
+measure import: these leave out what they lack, while one-phase meters of four
+quadrants send null in its place. `summation`: "net" over the phases, or
+"phase" for meters that sum what flows in and what flows out apart.
 """
 
 from ams.han import axdr, hdlc
@@ -29,11 +31,17 @@ class Kamstrup:
     largest = 400
     schedule = ((10000, 2),)
 
-    def __init__(self, variant="no", header_tag=False, parity="none"):
+    def __init__(self, variant="no", header_tag=False, parity="none", quadrants=4, summation="net"):
         if parity not in ("none", "even"):
             raise ValueError("kamstrup: parity must be none or even")
+        if quadrants not in (1, 4):
+            raise ValueError("kamstrup: quadrants must be 1 or 4")
+        if summation not in ("net", "phase"):
+            raise ValueError("kamstrup: summation must be net or phase")
         self.variant = variant
         self._header_tag = header_tag
+        self._quadrants = quadrants
+        self._by_phase = summation == "phase"
         self.line = (2400, 8, 0 if parity == "even" else None, 1)
 
     def encode(self, list_no, writer, view, utc_ms):
@@ -44,37 +52,45 @@ class Kamstrup:
         if self._header_tag:
             writer.octet(axdr.TAG_OCTETS)
         writer.octet(12)
-        writer.date_time(when, DEVIATION_UNSPECIFIED, 0)
-        writer.head(axdr.TAG_STRUCTURE, 35 if list_no == 3 else 25)
+        writer.date_time(when, DEVIATION_UNSPECIFIED, view.clock_status)
+        phases = 1 if view.system == "1P2W" else 3
+        places = phases if self._quadrants == 1 else 3
+        count = 5 + 2 * self._quadrants + 4 * places
+        if list_no == 3:
+            count += 2 + 2 * self._quadrants
+        writer.head(axdr.TAG_STRUCTURE, count)
         writer.string(axdr.TAG_VISIBLE, VERSION)
         writer.string(axdr.TAG_OCTETS, _OBIS_ID)
         writer.string(axdr.TAG_VISIBLE, view.identity.meter_id.encode())
         writer.string(axdr.TAG_OCTETS, _OBIS_TYPE)
         writer.string(axdr.TAG_VISIBLE, view.identity.meter_type.encode())
-        for direction in range(4):
+        self._now(writer, view, phases, places)
+        if list_no == 3:
+            writer.string(axdr.TAG_OCTETS, _OBIS_CLOCK)
+            writer.head(axdr.TAG_OCTETS, 12)
+            writer.date_time(when, DEVIATION_UNSPECIFIED, view.clock_status)
+            for which in range(self._quadrants):
+                _obis(writer, which + 1, 8)
+                writer.uint32(view.energy(which, 10000))
+        return hdlc.end(writer, _ADDRESS)
+
+    def _now(self, writer, view, phases, places):
+        view.by_phase = self._by_phase
+        for direction in range(self._quadrants):
             _obis(writer, direction + 1, 7)
             writer.uint32(view.power(direction))
-        phases = 1 if view.system == "1P2W" else 3
-        for place in range(3):
+        for place in range(places):
             if place < phases:
                 _obis(writer, _CURRENTS[place], 7)
                 writer.uint32(view.current(place, 10000))
             else:
                 writer.number(0, 2)  # null for the code, null for the value
-        for place in range(3):
+        for place in range(places):
             if place < phases:
                 _obis(writer, _VOLTAGES[place], 7)
                 writer.uint16(view.voltage(place, 1000))
             else:
                 writer.number(0, 2)
-        if list_no == 3:
-            writer.string(axdr.TAG_OCTETS, _OBIS_CLOCK)
-            writer.head(axdr.TAG_OCTETS, 12)
-            writer.date_time(when, DEVIATION_UNSPECIFIED, 0)
-            for which in range(4):
-                _obis(writer, which + 1, 8)
-                writer.uint32(view.energy(which, 10000))
-        return hdlc.end(writer, _ADDRESS)
 
 
 def _obis(writer, c, d):

@@ -107,11 +107,7 @@ class HanPort:
 
     def poll(self, utc_ms):
         """Sends what is due. Call it often: a list waits for the call."""
-        if (
-            self._next_ms is None
-            or utc_ms < self._polled_ms
-            or utc_ms - self._next_ms > _HOUR_MS
-        ):
+        if self._next_ms is None or utc_ms < self._polled_ms or utc_ms - self._next_ms > _HOUR_MS:
             # Power-up, or the clock was set: take up the schedule from here.
             self._next_ms = self._after(utc_ms - 1)
         self._polled_ms = utc_ms

@@ -148,5 +148,7 @@ def make_quirk(name, port, seed):
     if name is None:
         return Quirk(port, seed)
     if name not in _CLASSES:
-        raise ValueError("quirk %r is unknown: choose one of %s" % (name, ", ".join(sorted(QUIRKS))))
+        raise ValueError(
+            "quirk %r is unknown: choose one of %s" % (name, ", ".join(sorted(QUIRKS)))
+        )
     return _CLASSES[name](port, seed)

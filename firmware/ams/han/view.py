@@ -23,6 +23,7 @@ class View:
         self.registers = registers
         self.identity = identity
         self.local_clock = local_clock
+        self.by_phase = False  # see Kamstrup's option `summation`
         # One hour late, once: see quirks.
         self.stale = False
 
@@ -30,8 +31,21 @@ class View:
     def system(self):
         return self.quantities.system
 
+    @property
+    def clock_status(self):
+        return self.local_clock.status
+
     def power(self, direction):
-        """W or var: 0 active import, 1 active export, 2 and 3 reactive."""
+        """W or var: 0 active import, 1 active export, 2 and 3 reactive.
+
+        With `by_phase` the sum of the phases that flow that way, else the
+        part of the net sum.
+        """
+        if self.by_phase:
+            total = 0
+            for place in range(3):
+                total += self.phase_power(place, direction)
+            return total
         q = self.quantities
         value = q.total_active_power_mw if direction < 2 else q.total_reactive_power_mvar
         return _one_way(value, direction)

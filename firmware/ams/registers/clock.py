@@ -105,6 +105,7 @@ class LocalClock:
 
     def __init__(self, offset_min=None):
         self.fixed_offset_min = offset_min
+        self.status = 0  # STATUS_ bits of the clock itself
         self._offset_min = 60
         self._valid_from = 0
         self._valid_to = -1

@@ -7,6 +7,7 @@ powers those of the two elements (places 0 and 2; place 1 stays 0).
 """
 
 from array import array
+
 from micropython import const
 
 # Bits of `status`, for the last window.

@@ -93,9 +93,7 @@ class Snapshot:
             raise SnapshotError("state of %d bytes is larger than a sector" % len(body))
         sequence = self._sequence + 1
         header = struct.pack(_HEADER, _MAGIC, VERSION, len(body), sequence, 0)
-        header = struct.pack(
-            _HEADER, _MAGIC, VERSION, len(body), sequence, self._crc(header, body)
-        )
+        header = struct.pack(_HEADER, _MAGIC, VERSION, len(body), sequence, self._crc(header, body))
         slot = 1 - self._newest
         address = self._slots[slot]
         self._flash.erase(address)

@@ -70,7 +70,7 @@ class CaseScenario(Scenario):
         period = step.denominator
         if period <= min(_LONGEST_PERIOD, total):
             index = np.arange(period, dtype=np.int64) * step.numerator % period
-            one = self.waveform(index / period)
+            one = self.waveform(np.asarray(index / period, dtype=np.float64))
             repeats = -(-block // period) + 1
             kept = np.concatenate([one] * repeats)
             for at in range(0, total, block):
@@ -79,7 +79,7 @@ class CaseScenario(Scenario):
             return
         for at in range(0, total, block):
             index = np.arange(at, min(at + block, total), dtype=np.int64)
-            yield self.waveform(index * float(step) % 1.0)
+            yield self.waveform(np.asarray(index * float(step) % 1.0, dtype=np.float64))
 
 
 def _number(value: Any, what: str, where: str) -> float:
@@ -135,12 +135,8 @@ def _case(record: Any, where: str) -> Case:
         system=system,
         frequency_hz=frequency,
         duration_s=duration,
-        voltage=_components(
-            record.get("voltage"), "voltage", {u for u, _ in PAIRS[system]}, where
-        ),
-        current=_components(
-            record.get("current"), "current", {i for _, i in PAIRS[system]}, where
-        ),
+        voltage=_components(record.get("voltage"), "voltage", {u for u, _ in PAIRS[system]}, where),
+        current=_components(record.get("current"), "current", {i for _, i in PAIRS[system]}, where),
         expected=expected,
         limit_percent={
             key: _number(limits.get(key, 1.0), f"limit_percent.{key}", where)

@@ -75,7 +75,8 @@ class Ideal(FrontEndModel):
 
     def quantise(self, block: Samples) -> Codes:
         codes = np.rint(block * self._scale)
-        return np.clip(codes, self.lowest_code, self.full_scale).astype(np.int32)
+        clipped: Codes = np.clip(codes, self.lowest_code, self.full_scale).astype(np.int32)
+        return clipped
 
     def _channel(self, number: int) -> dict[str, Any]:
         if _kind(number) == "voltage":

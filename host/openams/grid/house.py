@@ -177,4 +177,4 @@ def _sun(state: _State, hour: float) -> float:
     state.cloud += state.rng.gauss(0, 0.006) + 0.001 * (0.35 - state.cloud)
     state.cloud = min(0.95, max(0.0, state.cloud))
     height = math.sin((hour - 5) / 16 * math.pi) if 5 < hour < 21 else 0.0
-    return 8000 * max(0.0, height) ** 1.3 * (1 - 0.8 * state.cloud)
+    return 8000 * math.pow(max(0.0, height), 1.3) * (1 - 0.8 * state.cloud)

@@ -107,9 +107,7 @@ def _second(pair: tuple[complex, complex], u12: complex, u32: complex, i2: float
     return abs(abs(c1 + c3) - i2)
 
 
-def play(
-    rows: Iterator[Row], system: str, sample_rate_hz: int, block: int
-) -> Iterator[Samples]:
+def play(rows: Iterator[Row], system: str, sample_rate_hz: int, block: int) -> Iterator[Samples]:
     """Blocks of the waveform of `rows`, phase-continuous across them."""
     turns = 0.0
     pending: list[Samples] = []

@@ -149,7 +149,7 @@ class Deframer:
         end = buffer.find(b"!")
         again = buffer.find(b"/", 1, end if end >= 0 else len(buffer))
         hdlc = self._hdlc()
-        if again > 0 or (0 < hdlc and (end < 0 or hdlc < end)):
+        if again > 0 or (hdlc > 0 and (end < 0 or hdlc < end)):
             self._drop(min(at for at in (again, hdlc) if at > 0))
             return b""
         if end < 0 or len(buffer) < end + 5:

@@ -83,10 +83,7 @@ def _octets(path: Path) -> list[tuple[str, bytes]]:
     except UnicodeDecodeError:
         return [(str(path), data)]
     if text.lstrip().startswith("{"):
-        return [
-            (f"{path}:{number}", frame)
-            for number, frame, _ in load_frames(path)
-        ]
+        return [(f"{path}:{number}", frame) for number, frame, _ in load_frames(path)]
     if text.lstrip().startswith("/"):
         return [(str(path), data)]
     pieces = []

@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from openams.han.axdr import DateTime
 from openams.han.errors import HanError
 from openams.han.reader import decode_frame
 from openams.han.reading import Reading
@@ -77,7 +76,8 @@ def request_of(reading: Reading) -> dict[str, Any]:
         },
         "utc_ms": utc_ms,
         "utc_offset_min": offset_min,
-        "quantities": _quantities_of(reading.values),
+        "clock_status": _clock_status(reading),
+        "quantities": _quantities_of(reading),
         "registers": {
             register: _milli(reading.values.get(name, 0), 1000)
             for register, name in _REGISTERS.items()
@@ -94,7 +94,12 @@ def _kind_of_meter(reading: Reading) -> tuple[str, dict[str, Any]]:
             return "se-obis", {}
         return ("se" if traits["address"] == "01000110" else "no"), {}
     if reading.format == "kamstrup":
-        return "no", {"header_tag": traits["header_tag"]}
+        options: dict[str, Any] = {"header_tag": traits["header_tag"]}
+        if "active_power_export_w" not in reading.values:
+            options["quadrants"] = 1
+        if _both_ways(reading.values):
+            options["summation"] = "phase"
+        return "no", options
     if reading.format == "aidon":
         if traits["swedish"]:
             return "se", {}
@@ -133,6 +138,12 @@ def _time_of(reading: Reading) -> tuple[int, int | None]:
     return _ms(utc.replace(tzinfo=None)), None
 
 
+def _clock_status(reading: Reading) -> int:
+    status = reading.meter_time.status if reading.meter_time else 0
+    # FF: the list does not specify it.
+    return 0 if status == 0xFF else status
+
+
 def _ms(naive_utc: datetime) -> int:
     return (naive_utc - EPOCH.replace(tzinfo=None)) // timedelta(milliseconds=1)
 
@@ -141,12 +152,30 @@ def _milli(value: int | Decimal, factor: int) -> int:
     return int(value * factor)
 
 
-def _quantities_of(values: dict[str, int | Decimal]) -> dict[str, Any]:
+def _both_ways(values: dict[str, int | Decimal]) -> bool:
+    """Whether power flows in and out at once: a meter that sums by phase."""
+    return any(
+        values.get(f"{kind}_power_import_{unit}", 0)
+        and values.get(f"{kind}_power_export_{unit}", 0)
+        for kind, unit in (("active", "w"), ("reactive", "var"))
+    )
+
+
+def _quantities_of(reading: Reading) -> dict[str, Any]:
+    values = reading.values
+    if _both_ways(values):
+        if reading.format != "kamstrup":
+            raise HanError("power flows both ways at once: no net meter says that")
+        # Some phase takes it, another gives it.
+        values = dict(values)
+        for kind, unit in (("active", "w"), ("reactive", "var")):
+            for way, phase in (("import", "_l1"), ("export", "_l2")):
+                name = f"{kind}_power_{way}"
+                values[f"{name}{phase}_{unit}"] = values.get(f"{name}_{unit}", 0)
+
     def net(kind: str, unit: str, phase: str = "") -> int:
         way_in = values.get(f"{kind}_power_import{phase}_{unit}", 0)
         way_out = values.get(f"{kind}_power_export{phase}_{unit}", 0)
-        if way_in and way_out:
-            raise HanError(f"{kind} power flows both ways at once: no net meter says that")
         return _milli(way_in - way_out, 1000)
 
     phases = ("_l1", "_l2", "_l3")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 
-class aes:  # noqa: N801 - MicroPython's name
+class aes:
     """`aes(key, 1)`: ECB; `encrypt` and `decrypt` take whole blocks."""
 
     def __init__(self, key: bytes, mode: int) -> None:
         if mode != 1:
             raise ValueError("mode")
         # ECB of single blocks is the building block of GCM here, not a mode of use.
-        self._cipher = Cipher(algorithms.AES(bytes(key)), modes.ECB())  # noqa: S305
+        self._cipher = Cipher(algorithms.AES(bytes(key)), modes.ECB())
 
     def encrypt(self, data: bytes) -> bytes:
         encryptor = self._cipher.encryptor()
