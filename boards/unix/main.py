@@ -186,7 +186,12 @@ def snapshot(meter):
         "remainder_uws": energy.remainder_uws,
         "max_demand_mw": energy.max_demand_mw,
         "max_demand_utc_ms": energy.max_demand_utc_ms,
-        "han": {"open": meter.han.is_open, "sent": meter.han.sent, "missed": meter.han.missed},
+        "han": {
+            "open": meter.han.is_open,
+            "sent": meter.han.sent,
+            "missed": meter.han.missed,
+            "late_max_ms": meter.han.late_max_ms,
+        },
         "samples_missing": meter.samples_missing,
         "samples_late": meter.samples_late,
         "heap_used": gc.mem_alloc() if hasattr(gc, "mem_alloc") else None,

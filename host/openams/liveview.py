@@ -46,6 +46,11 @@ def sparkline(values: list[float], width: int) -> str:
     return "".join(_BARS[round((value - low) / span * (len(_BARS) - 1))] for value in shown)
 
 
+def _tenths(milli: int) -> str:
+    """A milli-value in whole units with one decimal; no minus before zero."""
+    return f"{round(milli / 1000, 1) + 0.0:.1f}"
+
+
 def _voltage_labels(system: str) -> tuple[str, ...]:
     return {
         "1P2W": ("L1",),
@@ -187,8 +192,8 @@ class View:
         amps = "/".join(f"{q['current_ua'][k] / 1e6:.3f}" for k in places)
         names = status_names(q["status"])
         return (
-            f"{when:%Y-%m-%dT%H:%M:%S%z} P {q['total_active_power_mw'] / 1000:.1f} W "
-            f"Q {q['total_reactive_power_mvar'] / 1000:.1f} var U {volts} V I {amps} A "
+            f"{when:%Y-%m-%dT%H:%M:%S%z} P {_tenths(q['total_active_power_mw'])} W "
+            f"Q {_tenths(q['total_reactive_power_mvar'])} var U {volts} V I {amps} A "
             f"A+ {r['a_plus_mwh'] / 1e6:.6f} kWh A- {r['a_minus_mwh'] / 1e6:.6f} kWh "
             f"HAN {'open' if self.figures['han']['open'] else 'closed'} "
             f"{sum(self.figures['han']['sent'])} frames"

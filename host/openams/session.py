@@ -137,7 +137,7 @@ class Session:
     def play(self, on_progress: Callable[[], None], every_s: float = 0.25) -> None:
         """Runs to the end of the scenario or duration, or until `cancel`."""
         self._began = time.monotonic()
-        self._due = self._began
+        self._due = self._began + every_s
         self._every_s = every_s
         self._on_progress = on_progress
         if self.sampled:

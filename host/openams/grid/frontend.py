@@ -88,9 +88,10 @@ class Adc12(FrontEndModel):
     """12 bits from 0 to 3.3 V around mid-rail: +-450 V and +-210 A.
 
     100 A with 40 % of 5th harmonic in phase peaks at 198 A and does not clip.
-    Noise 2 codes RMS, steps at the codes of erratum E11, a bow of 2 codes,
+    Noise of 2 codes RMS; codes 512, 1536, 2560 and 3584 are 8 codes wide and
+    the transfer between them is steeper by as much (E11); a bow of 2 codes;
     gain off by about 1 %, zero by some codes, and 2 us from channel to channel
-    for the multiplexer. Each call continues the noise; a seed fixes it.
+    for the multiplexer. Noise runs on from call to call; a seed fixes it.
     """
 
     name = "adc12"
@@ -101,8 +102,10 @@ class Adc12(FrontEndModel):
     _PEAK = (450.0, 210.0)
     _NOISE_CODES = 2.0
     _BOW_CODES = 2.0
-    _STEPS = ((512, 4.0), (1536, 4.0), (2560, 4.0), (3584, 4.0))
+    _WIDE_CODES = 8.0
     _SKEW_S = 2e-6
+    # Where the calibration bench sets the gain: reference voltage and current.
+    _REFERENCE = (230.0, 20.0)
 
     def __init__(self, system: str, seed: int) -> None:
         super().__init__(system)
@@ -110,20 +113,24 @@ class Adc12(FrontEndModel):
         self._gain = 1 + self._rng.uniform(-0.01, 0.01, self.channels)
         self._zero = 2048 + self._rng.uniform(-12, 12, self.channels)
         self._lsb = np.array([self._PEAK[number % 2] / 2048 for number in range(self.channels)])
-        self._curve = self._transfer()
+        code = np.arange(4096, dtype=np.float64)
+        # A sawtooth that falls by the width at each wide code, and a bow.
+        steps = (code - 512) / 1024
+        self._curve = self._WIDE_CODES * (steps - np.floor(steps) - 0.5)
+        self._curve += self._BOW_CODES * np.sin(np.pi * code / 4096)
         self._before: Samples | None = None
 
-    def _transfer(self) -> NDArray[np.float64]:
-        """Error in codes at each ideal code: a bow and the wide codes of E11."""
-        code = np.arange(4096, dtype=np.float64)
-        error = self._BOW_CODES * np.sin(np.pi * code / 4096)
-        for at, width in self._STEPS:
-            # Around a wide code the transfer falls behind, then catches up.
-            distance = code - at
-            error += np.where(np.abs(distance) < 64, -width * np.sign(distance), 0.0) * (
-                1 - np.minimum(np.abs(distance), 64) / 64
-            )
-        return error
+    def _transfer(self, codes: Samples) -> Samples:
+        return np.asarray(codes + np.interp(codes, np.arange(4096), self._curve))
+
+    def _found_gain_ppb(self, number: int) -> int:
+        """What a bench with a reference finds: true over read, to 100 ppm."""
+        reference = self._REFERENCE[number % 2] * math.sqrt(2) / self._lsb[number]
+        angle = np.arange(4096) * (2 * np.pi / 4096)
+        wave = reference * np.cos(angle)
+        read = self._transfer(wave * self._gain[number] + self._zero[number])
+        amplitude = 2 * float(np.mean(read * np.cos(angle)))
+        return round((reference / amplitude - 1) * 1e4) * 100_000
 
     def _skewed(self, block: Samples) -> Samples:
         """Later channels see the wave later: a fraction of a sample, interpolated."""
@@ -140,18 +147,16 @@ class Adc12(FrontEndModel):
             return np.zeros(block.shape, dtype=np.int32)
         codes = self._skewed(block) * self._gain / self._lsb + self._zero
         codes += self._rng.normal(0, self._NOISE_CODES, codes.shape)
-        codes += np.interp(codes, np.arange(4096), self._curve)
-        return np.ascontiguousarray(np.clip(np.rint(codes), 0, 4095).astype(np.int32))
+        clipped = np.clip(np.rint(self._transfer(codes)), 0, 4095)
+        return np.ascontiguousarray(clipped.astype(np.int32))
 
     def _channel(self, number: int) -> dict[str, Any]:
         kind = _kind(number)
         late_s = (self.channels - 1 - number) * self._SKEW_S
-        # As a bench finds them: the gain to 100 ppm of the mean over the range in use.
-        gain = round((1 / self._gain[number] - 1) * 1e4) * 100_000
         channel: dict[str, Any] = {
             "kind": kind,
             "offset": round(float(self._zero[number])) * 256,
-            "gain_ppb": gain,
+            "gain_ppb": self._found_gain_ppb(number),
             "phase_urad": round(2 * math.pi * 50 * late_s * 1e6),
         }
         lsb = round(float(self._lsb[number]) * 1e12)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -19,6 +19,8 @@ _CURRENTS = ("current_l1_A", "current_l2_A", "current_l3_A")
 _VOLTAGES = ("voltage_l1_V", "voltage_l2_V", "voltage_l3_V")
 _UCI = ("Date", "Time", "Global_active_power", "Global_reactive_power", "Voltage")
 _ZERO: Triple = (0, 0, 0)
+# Two windows of the metrology, and some.
+_LEAD_MS = 500
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,27 @@ class Household(Scenario):
             )
 
     def samples(self, sample_rate_hz: int, block: int) -> Iterator[Samples]:
-        return play(self.rows(), self.system, sample_rate_hz, block)
+        """The rows as a waveform, each `_LEAD_MS` early.
+
+        A meter had measured what it sent at a time before that time: with the
+        lead, a list sent at the time of a row shows that row again.
+        """
+        return play(self._early_rows(), self.system, sample_rate_hz, block)
+
+    def _early_rows(self) -> Iterator[Row]:
+        held: Row | None = None
+        for row in self.rows():
+            if held is not None:
+                end = row.start_ms - _LEAD_MS
+                if end > held.start_ms:
+                    yield replace(held, duration_ms=end - held.start_ms)
+                    row = replace(row, start_ms=end, duration_ms=row.duration_ms + _LEAD_MS)
+                else:
+                    row = replace(row, start_ms=held.start_ms)
+            held = row
+        if held is not None:
+            assert self.duration_s is not None
+            yield replace(held, duration_ms=round(self.duration_s * 1000) - held.start_ms)
 
 
 def _split(total: int, reading: Reading, system: str) -> Triple:

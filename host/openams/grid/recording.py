@@ -59,7 +59,9 @@ def load_comtrade(path: Path) -> Recording:
     times = np.array(record.time, dtype=np.float64)
     if not np.all(np.diff(times) > 0):
         raise ScenarioError(f"{path}: its times do not go forward")
-    columns = [found[kind, name] for pair in PAIRS[system] for kind, name in zip("ui", pair)]
+    columns = [
+        found[kind, name] for pair in PAIRS[system] for kind, name in zip("ui", pair, strict=True)
+    ]
     return Recording(path.name, system, times, np.stack(columns, axis=1))
 
 

@@ -63,6 +63,13 @@ def parse_hdlc(frame: bytes) -> Hdlc:
     return Hdlc(frame[2:at], frame[at + 2 : -2])
 
 
+def _is_whole(frame: bytes, length: int) -> bool:
+    """Whether all of a frame is there and its check fits."""
+    if not 9 <= length == len(frame):
+        return False
+    return crc_x25(frame[:-2]) == int.from_bytes(frame[-2:], "little")
+
+
 class Deframer:
     """Takes octets as they come; gives whole frames and telegrams.
 
@@ -119,13 +126,12 @@ class Deframer:
         if len(buffer) < length + 2:
             return self._stalled(length)
         frame = bytes(buffer[1 : length + 1])
-        if buffer[length + 1] == _FLAG and length >= 9:
-            if crc_x25(frame[:-2]) == int.from_bytes(frame[-2:], "little"):
-                # The closing flag may open the next frame.
-                del buffer[: length + 1]
-                if buffer[:1] == b"\x7e" and (len(buffer) < 2 or buffer[1] >> 4 != 0xA):
-                    del buffer[:1]
-                return frame
+        if buffer[length + 1] == _FLAG and _is_whole(frame, length):
+            # The closing flag may open the next frame.
+            del buffer[: length + 1]
+            if buffer[:1] == b"\x7e" and (len(buffer) < 2 or buffer[1] >> 4 != 0xA):
+                del buffer[:1]
+            return frame
         self._drop(1)
         return b""
 
@@ -137,8 +143,7 @@ class Deframer:
             if buffer[at + 1] >> 4 == 0xA:
                 inner = (buffer[at + 1] & 7) << 8 | buffer[at + 2]
                 frame = bytes(buffer[at + 1 : at + 1 + inner])
-                whole = len(frame) == inner and inner >= 9
-                if whole and crc_x25(frame[:-2]) == int.from_bytes(frame[-2:], "little"):
+                if _is_whole(frame, inner):
                     self._drop(at)
                     return b""
             at = buffer.find(b"\x7e", at + 1)

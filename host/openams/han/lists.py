@@ -93,10 +93,7 @@ class _Builder:
             self.values[name] = _scaled(_whole(item), scaler)
 
     def reading(self) -> Reading:
-        if "a_plus_wh" in self.values:
-            list_no = 3
-        else:
-            list_no = 2 if len(self.values) > 1 else 1
+        list_no = 3 if "a_plus_wh" in self.values else 2 if len(self.values) > 1 else 1
         return Reading(
             self.maker,
             list_no,

@@ -8,6 +8,7 @@ the other. Killing the process is a power cut.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -265,7 +266,5 @@ class MeterProcess:
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream:
-                try:
+                with contextlib.suppress(BrokenPipeError):
                     stream.close()
-                except BrokenPipeError:
-                    pass
