@@ -1,6 +1,7 @@
 """The meter's process on a PC: takes the bench's messages until it stops."""
 
 import gc
+import io
 import json
 import struct
 import sys
@@ -13,9 +14,35 @@ from link import Link, LinkClosed
 SAMPLES_MAX = 1200
 
 
+# Largest JSON answer; events go one by one.
+ANSWER_MAX = 4096
+
+
+class Answer(io.IOBase):
+    """A stream for json.dump into a buffer made once: the heap is small and gets holes."""
+
+    def __init__(self):
+        self._buffer = memoryview(bytearray(ANSWER_MAX))
+        self._length = 0
+
+    def write(self, data):
+        data = data.encode() if isinstance(data, str) else data
+        end = self._length + len(data)
+        self._buffer[self._length : end] = data
+        self._length = end
+        return len(data)
+
+    def take(self, value):
+        """`value` as JSON octets, good until the next take."""
+        self._length = 0
+        json.dump(value, self)
+        return self._buffer[: self._length]
+
+
 class Process:
     def __init__(self):
         self.link = Link()
+        self.answer = Answer()
         self.board = None
         self.meter = None
         self.channels = 0
@@ -140,14 +167,12 @@ class Process:
         gc.collect()
         result = snapshot(self.meter)
         result["aggregate"] = self.meter.aggregate.result()
-        result["events"] = [
-            (when, code, NAMES.get(code, "?"), detail)
-            for when, code, detail in self.meter.events.entries()
-        ]
+        for when, code, detail in self.meter.events.entries():
+            self.reply("N", (when, code, NAMES.get(code, "?"), detail))
         return result
 
     def reply(self, kind, value):
-        self.link.send(ord(kind), json.dumps(value).encode())
+        self.link.send(ord(kind), self.answer.take(value))
 
 
 def _octets(view):

@@ -17,7 +17,7 @@ from rich.live import Live
 
 from openams.errors import BenchError
 from openams.grid.scenario import Scenario, load
-from openams.han.reader import FrameReader, HanError, format_reading
+from openams.han.reader import FrameReader, HanError, format_reading, load_keys
 from openams.hanline import HanLine
 from openams.liveview import View, status_names
 from openams.meter_time import NORWAY, from_utc_ms, parse_start
@@ -46,6 +46,9 @@ def run(
     quirk: Annotated[
         str | None, typer.Option(help="Misbehaviour of the port, docs/han.md.")
     ] = None,
+    han_keys: Annotated[
+        Path | None, typer.Option(help="Key file: encrypts the lists; made if it is not there.")
+    ] = None,
     meter_id: Annotated[str, typer.Option(help="GS1 number, 16 digits.")] = DEFAULT_METER_ID,
     state: Annotated[
         Path | None, typer.Option(help="Folder that keeps the meter's flash between runs.")
@@ -70,6 +73,7 @@ def run(
         han_variant=han_variant,
         han_open=han_open,
         quirk=quirk,
+        han_keys=han_keys,
         meter_id=meter_id,
         state=state,
         start=parse_start(start) if start else None,
@@ -139,6 +143,8 @@ def _run(scenario: Scenario, options: Options, line: HanLine | None, as_json: bo
 
     console = Console()
     session = Session(scenario, options, line, None if as_json else on_frame)
+    if options.han_keys:
+        frames.use_keys(load_keys(options.han_keys))
     links = [str(line.link)] if line else []
     view = View(session, links, "read it: ams han watch " + (links[0] if links else ""))
     try:

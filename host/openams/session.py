@@ -13,6 +13,7 @@ from typing import Any
 from openams.errors import BenchError
 from openams.grid.frontend import FrontEndModel, make_front_end
 from openams.grid.scenario import Scenario
+from openams.hankeys import system_title, take_keys
 from openams.hanline import HanLine
 from openams.meter_time import to_utc_ms
 from openams.runtimes.process import Frame, MeterProcess
@@ -47,6 +48,7 @@ class Options:
     han_variant: str | None = None
     han_open: bool = False
     quirk: str | None = None
+    han_keys: Path | None = None
     meter_id: str = DEFAULT_METER_ID
     state: Path | None = None
     start: datetime | None = None
@@ -109,15 +111,23 @@ class Session:
                 "meter_id": options.meter_id,
                 "meter_type": METER_TYPES[options.han_format][system],
             },
-            "han": {
-                "format": options.han_format,
-                "variant": options.han_variant,
-                "quirk": options.quirk,
-            },
+            "han": self._han(),
             "han_open": options.han_open,
             "utc_ms": self.start_ms,
             "flash": str(self._state.path) if self._state else None,
         }
+
+    def _han(self) -> dict[str, Any]:
+        options = self.options
+        han: dict[str, Any] = {
+            "format": options.han_format,
+            "variant": options.han_variant,
+            "quirk": options.quirk,
+        }
+        if options.han_keys:
+            han.update(take_keys(options.han_keys))
+            han["system_title"] = system_title(options.meter_id)
+        return han
 
     def _frame(self, frame: Frame) -> None:
         self.progress.frames += 1
@@ -231,5 +241,9 @@ def check(options: Options, scenario: Scenario) -> None:
     endless = options.duration_s is None and scenario.duration_s is None
     if options.speed is None and endless:
         raise BenchError(f"{scenario.name} has no end: --speed max needs --duration")
+    if options.quirk == "rekey" and not options.han_keys:
+        raise BenchError("--quirk rekey encrypts the lists: name a key file with --han-keys")
+    if options.han_keys and options.han_format == "p1":
+        raise BenchError("--han-keys encrypts HDLC lists: p1 has none")
     if not options.meter_id.isdigit() or len(options.meter_id) != 16:
         raise BenchError("--meter-id must be a GS1 number of 16 digits")

@@ -130,7 +130,7 @@ class Adc12(FrontEndModel):
         wave = reference * np.cos(angle)
         read = self._transfer(wave * self._gain[number] + self._zero[number])
         amplitude = 2 * float(np.mean(read * np.cos(angle)))
-        return round((reference / amplitude - 1) * 1e4) * 100_000
+        return round(float(reference / amplitude - 1) * 1e4) * 100_000
 
     def _skewed(self, block: Samples) -> Samples:
         """Later channels see the wave later: a fraction of a sample, interpolated."""

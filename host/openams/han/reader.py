@@ -43,6 +43,10 @@ class FrameReader:
         self._deframer = Deframer()
         self._keys = keys or []
 
+    def use_keys(self, keys: list[Keys]) -> None:
+        """Keys for the frames from now on."""
+        self._keys = keys
+
     @property
     def dropped(self) -> int:
         """Octets that belonged to no good frame."""

@@ -245,15 +245,24 @@ class MeterProcess:
             raise ValueError(payload.decode())
         return payload
 
+    def _result(self) -> dict[str, Any]:
+        """The answer to a stop or flush; the events come before it, one by one."""
+        events: list[Any] = []
+        while True:
+            kind, payload = self._reply("N", "X")
+            if kind == "X":
+                return {**json.loads(payload), "events": events}
+            events.append(json.loads(payload))
+
     def finish(self) -> dict[str, Any]:
         """Counts what the open window holds; last figures, the process goes on."""
         self._send("F")
-        return dict(json.loads(self._reply("X")[1]))
+        return self._result()
 
     def stop(self) -> dict[str, Any]:
         """A normal stop: the state is kept, the last figures come back."""
         self._send("X")
-        result = dict(json.loads(self._reply("X")[1]))
+        result = self._result()
         self._process.wait(timeout=30)
         for thread in self._threads:
             thread.join(timeout=5)
