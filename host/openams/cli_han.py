@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import termios
 import time
 from pathlib import Path
 from typing import Annotated
@@ -51,10 +52,18 @@ def watch(
         raise BenchError(f"--parity {parity!r} is unknown: choose even, none or odd")
     reader = FrameReader(_keys(keys))
     try:
-        with serial.Serial(port, baud, parity=parities[parity], timeout=0.2) as line:
+        with _open(port, baud, parities[parity]) as line:
             _watch(line, reader, count, timeout, as_json)
     except (serial.SerialException, OSError, ValueError) as error:
         raise BenchError(f"cannot read {port}: {error}") from None
+
+
+def _open(port: str, baud: int, parity: str) -> serial.Serial:
+    try:
+        return serial.Serial(port, baud, parity=parity, timeout=0.2)
+    except termios.error:
+        # A pseudo-terminal has no parity: Linux refuses to be asked for one.
+        return serial.Serial(port, baud, timeout=0.2)
 
 
 def _watch(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from ams.crypto.gcm import Gcm, equal
-from ams.han.cipher import Cipher
 from cryptography.hazmat.primitives.ciphers import Cipher as RealCipher
 from cryptography.hazmat.primitives.ciphers import algorithms, modes
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from ams.crypto.gcm import Gcm, equal
+from ams.han.cipher import Cipher
 from openams.han.cipher import Keys
 from openams.han.errors import HanError
 from openams.han.reader import decode_frame
@@ -45,8 +46,12 @@ def test_green_book_vectors_on_the_vm(micropython):
     assert micropython(VM).split() == [CIPHERED.hex(), TAG.hex()]
 
 
-@given(st.binary(min_size=16, max_size=16), st.binary(min_size=12, max_size=12),
-       st.binary(max_size=60), st.binary(max_size=300))  # fmt: skip
+@given(
+    st.binary(min_size=16, max_size=16),
+    st.binary(min_size=12, max_size=12),
+    st.binary(max_size=60),
+    st.binary(max_size=300),
+)
 @settings(max_examples=80, deadline=None)
 def test_same_as_an_independent_library(key, iv, aad, plain):
     encryptor = RealCipher(algorithms.AES(key), modes.GCM(iv)).encryptor()

@@ -1,0 +1,192 @@
+"""Bad input: one clear line, an exit code, nothing written."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from helpers import DAY, ams
+
+BAD = [
+    (["run", "--scenario", "nowhere.csv"], "no scenario"),
+    (["run", "--runtime", "java"], "choose one of micropython, cpython"),
+    (["run", "--system", "2P"], "choose one of 1P2W, 3P3W, 3P4W"),
+    (["run", "--system", "3P4W", "--scenario", str(DAY)], "is 3P3W, not 3P4W"),
+    (["run", "--han-format", "sagem"], "choose one of aidon"),
+    (["run", "--han-variant", "dk"], "choose one of no"),
+    (["run", "--quirk", "bored"], "choose one of cut"),
+    (["run", "--quirk", "sweden-hybrid"], "format p1"),
+    (["run", "--quirk", "rekey"], "--han-keys"),
+    (["run", "--speed", "0"], "--speed"),
+    (["run", "--speed", "fast"], "--speed"),
+    (["run", "--speed", "max"], "needs --duration"),
+    (["run", "--duration", "-3"], "--duration"),
+    (["run", "--start", "yesterday"], "no ISO time"),
+    (["run", "--front-end", "adc99", "--duration", "1"], "choose one of ideal, adc12"),
+    (["run", "--meter-id", "12"], "16 digits"),
+    (["run", "--han", "/nowhere/at/all/han", "--duration", "1"], "no folder"),
+    (["measure", "nowhere.json"], "cannot read"),
+    (["measure", str(DAY), "--runtime", "java"], "is no JSON"),
+    (["han", "decode", "nowhere.bin"], "cannot read"),
+    (["han", "replay", "nowhere.jsonl"], "cannot read"),
+    (["han", "watch", "/dev/nowhere"], "cannot read /dev/nowhere"),
+    (["han", "watch", "/dev/null", "--parity", "mark"], "choose even, none or odd"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "text"), BAD, ids=lambda value: " ".join(value)[-40:])
+def test_one_line_that_says_what_to_do(arguments, text):
+    done = ams(*arguments, ok=False)
+    assert done.returncode == 1, done.stderr
+    assert text in done.stderr
+    assert done.stderr.startswith("ams: ") and done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+
+
+HEADER = "time,active_import_W,active_export_W\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("empty.csv", "", "is empty"),
+        ("header.csv", HEADER, "no rows"),
+        ("columns.csv", "a,b\n1,2\n", ":1: no column time"),
+        ("number.csv", HEADER + "2017-09-15 04:51:22,many,0\n", ":2: active_import_W"),
+        ("missing.csv", HEADER + "2017-09-15 04:51:22,,0\n", ":2: active_import_W is missing"),
+        ("time.csv", HEADER + "noon,5,0\n", ":2: no time"),
+        ("order.csv", HEADER + "2017-09-15 04:51:22,5,0\n2017-09-15 04:51:20,5,0\n", ":3: time"),
+        ("fields.csv", HEADER + "2017-09-15 04:51:22,5\n", ":2: 2 fields"),
+        ("nan.csv", HEADER + "2017-09-15 04:51:22,nan,0\n", ":2: active_import_W"),
+        ("house.txt", "Date;Time;Global_active_power\n", "UCI"),
+        ("odd.cfg", "not a comtrade\n", "no odd.dat"),
+    ],
+)
+def test_bad_scenario_files(tmp_path, name, content, text):
+    path = tmp_path / name
+    path.write_text(content)
+    done = ams("run", "--scenario", path, "--speed", "max", "--json", ok=False)
+    assert done.returncode == 1 and not done.stdout
+    assert text in done.stderr and done.stderr.count("\n") == 1
+
+
+def run_state(folder, *more, ok=True, scenario="house", duration="600"):
+    return ams(
+        "run",
+        "--scenario",
+        scenario,
+        "--speed",
+        "max",
+        "--duration",
+        duration,
+        "--start",
+        "2026-01-15T12:00:00",
+        "--state",
+        folder,
+        "--json",
+        *more,
+        ok=ok,
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("micropython", "cpython"), ("cpython", "micropython")]
+)
+def test_registers_survive_a_stop_and_another_runtime(tmp_path, first, second):
+    one = json.loads(run_state(tmp_path, "--runtime", first).stdout)
+    two = json.loads(run_state(tmp_path, "--runtime", second).stdout)
+    fresh = json.loads(run_state(tmp_path / "other").stdout)
+    names = [event["name"] for event in two["events"]]
+    assert "state-restored" in names
+    for number, name in enumerate(one["registers"]):
+        assert two["registers"][name] >= one["registers"][name], (number, name)
+
+    def total(summary):
+        # Registers and what they carry, in micro-watt-seconds.
+        return summary["registers"]["a_minus_mwh"] * 3_600_000 + summary["remainder_uws"][1]
+
+    assert total(two) == total(one) + total(fresh)
+
+
+def test_sampled_energy_survives_too(tmp_path):
+    one = json.loads(run_state(tmp_path, scenario="fault", duration="60").stdout)
+    two = json.loads(run_state(tmp_path, scenario="fault", duration="60").stdout)
+    assert two["registers"]["a_plus_mwh"] == pytest.approx(
+        2 * one["registers"]["a_plus_mwh"], abs=1
+    )
+
+
+def test_the_image_of_another_meter_is_refused_and_kept(tmp_path):
+    run_state(tmp_path)
+    before = (tmp_path / "flash.bin").read_bytes()
+    assert len(before) == 1 << 20
+    done = run_state(tmp_path, "--meter-id", "7359990000000024", ok=False)
+    assert done.returncode == 1 and "is that of meter 7359990000000017" in done.stderr
+    assert (tmp_path / "flash.bin").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (bytes(1 << 20), "not blank"),
+        (b"\x5a" * (1 << 20), "not blank"),
+        (b"\xff" * 4096, "has 4096 bytes"),
+        (b"\xff" * ((1 << 20) - 8192) + b"OAMS\x09\x00" + b"\xff" * 8186, "version 9"),
+    ],
+)
+def test_unknown_images_are_refused_and_kept(tmp_path, content, text):
+    (tmp_path / "flash.bin").write_bytes(content)
+    done = run_state(tmp_path, ok=False)
+    assert done.returncode == 1 and text in done.stderr and done.stderr.count("\n") == 1
+    assert (tmp_path / "flash.bin").read_bytes() == content
+
+
+def test_state_that_is_a_file(tmp_path):
+    (tmp_path / "file").write_text("x")
+    done = run_state(tmp_path / "file", ok=False)
+    assert done.returncode == 1 and "is a file" in done.stderr
+
+
+def test_keys_are_made_for_the_owner_alone_and_counters_never_return(tmp_path):
+    keys = tmp_path / "keys.json"
+    counters = []
+    for _ in range(2):
+        ams(
+            "run",
+            "--speed",
+            "max",
+            "--duration",
+            "60",
+            "--han-open",
+            "--han-format",
+            "kamstrup",
+            "--han-keys",
+            keys,
+        )
+        counters.append(json.loads(keys.read_text())["next_counter"])
+    assert keys.stat().st_mode & 0o077 == 0
+    assert counters[1] - counters[0] > 60
+    keys.write_text("{}")
+    done = ams("run", "--han-keys", keys, "--duration", "1", ok=False)
+    assert done.returncode == 1 and "no key file" in done.stderr
+
+
+def test_quirk_leaves_the_meter_right():
+    plain, quirky = (
+        json.loads(
+            ams(
+                "run",
+                "--speed",
+                "max",
+                "--duration",
+                "3600",
+                "--han-open",
+                "--json",
+                "--start",
+                "2026-01-15T12:00:00",
+                *more,
+            ).stdout
+        )
+        for more in ([], ["--quirk", "noise"])
+    )
+    assert plain["registers"] == quirky["registers"]

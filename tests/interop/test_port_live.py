@@ -1,0 +1,165 @@
+"""The HAN port of a running meter, opened by pyserial as any program would."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from contextlib import contextmanager
+
+import pytest
+import serial
+from helpers import AMS, ams, amshan_frames, dsmr
+
+
+@contextmanager
+def running(*arguments, link):
+    process = subprocess.Popen(
+        [str(AMS), "run", "--han", str(link), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + 20
+        while not os.path.exists(link):
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=20)
+
+
+def read_for(link, seconds, baud):
+    with serial.Serial(str(link), baud, timeout=0.1) as port:
+        end = time.monotonic() + seconds
+        octets = b""
+        while time.monotonic() < end:
+            octets += port.read(4096)
+    return octets
+
+
+CASE = "tests/data/grid-cases/cases.json#TN PF0.5 lag 10 A"
+# The case lasts 10 s; its lists begin at once.
+START = "2026-01-15T12:00:00+01:00"
+
+
+@pytest.mark.parametrize("name", ["kaifa", "aidon", "kamstrup"])
+def test_amshan_reads_the_measured_values(tmp_path, name):
+    """A known waveform, sampled, measured, sent at 2400 baud and read: P, Q, U, I are right."""
+    link = tmp_path / "han"
+    case = os.path.join(os.path.dirname(__file__), "../..", CASE)
+    with running(
+        "--scenario",
+        case,
+        "--han-open",
+        "--han-format",
+        name,
+        "--start",
+        "2026-01-15T12:00:55+01:00",
+        link=link,
+    ):
+        decoded = amshan_frames(read_for(link, 8.5, 2400))
+    (full,) = [frame for frame in decoded if "voltage_l1" in frame]
+    assert full["active_power_import"] == 3450
+    assert full["reactive_power_import"] == 5976
+    assert full["voltage_l2"] == pytest.approx(230, abs=0.05)
+    assert full["current_l3"] == pytest.approx(10, abs=0.005)
+    assert full["meter_id"] == "7359990000000017"
+    if name != "kamstrup":
+        small = [frame for frame in decoded if "voltage_l1" not in frame]
+        assert small and {frame["active_power_import"] for frame in small} == {3450}
+
+
+def test_dsmr_parser_reads_the_telegram_of_a_running_meter(tmp_path):
+    link = tmp_path / "p1"
+    case = os.path.join(os.path.dirname(__file__), "../..", CASE)
+    with running(
+        "--scenario",
+        case,
+        "--han-open",
+        "--han-format",
+        "p1",
+        "--start",
+        "2026-01-15T12:00:55+01:00",
+        link=link,
+    ):
+        octets = read_for(link, 8, 115200)
+    telegram = octets[octets.index(b"/") :]
+    read = dsmr(telegram)
+    assert float(read["CURRENT_ELECTRICITY_USAGE"]) == 3.450
+    assert float(read["INSTANTANEOUS_VOLTAGE_L3"]) == 230.0
+    assert float(read["INSTANTANEOUS_REACTIVE_POWER_L2_POSITIVE"]) == 1.992
+
+
+def test_a_closed_port_stays_silent(tmp_path):
+    link = tmp_path / "han"
+    with running("--scenario", "house", link=link):
+        assert read_for(link, 5, 2400) == b""
+
+
+def test_the_line_has_the_pace_of_its_baud_rate(tmp_path):
+    """123 octets of list 2 at 2400 baud, 11 bits each, last 0.56 s."""
+    link = tmp_path / "han"
+    with (
+        running(
+            "--scenario", "house", "--han-open", "--start", "2026-01-15T12:00:57+01:00", link=link
+        ),
+        serial.Serial(str(link), 2400, timeout=0.01) as port,
+    ):
+        marks = []
+        end = time.monotonic() + 6
+        while time.monotonic() < end:
+            got = port.read(200)
+            if got:
+                marks.append((time.monotonic(), len(got)))
+    # The longest run of octets without a pause is list 2.
+    runs, begin, count, last = [], marks[0][0], 0, marks[0][0]
+    for moment, size in marks:
+        if moment - last > 0.2:
+            runs.append((count, last - begin))
+            begin, count = moment, 0
+        count += size
+        last = moment
+    runs.append((count, last - begin))
+    octets, spent = max(runs)
+    assert octets == 122
+    assert 0.4 < spent < 0.9
+
+
+def test_the_link_goes_with_the_meter_and_nothing_is_overwritten(tmp_path):
+    link = tmp_path / "han"
+    with running("--scenario", "house", "--han-open", link=link):
+        second = ams("run", "--han", link, "--duration", "1", ok=False)
+        assert second.returncode == 1 and "in use" in second.stderr
+        assert os.path.exists(link)
+    assert not os.path.lexists(link)
+    link.write_text("somebody's file")
+    third = ams("run", "--han", link, "--duration", "1", ok=False)
+    assert third.returncode == 1 and link.read_text() == "somebody's file"
+
+
+def test_a_dead_link_is_taken_over(tmp_path):
+    link = tmp_path / "han"
+    link.symlink_to("/dev/pts/does-not-exist")
+    assert ams("run", "--han", link, "--duration", "1").returncode == 0
+    assert not os.path.lexists(link)
+
+
+def test_watch(tmp_path):
+    link = tmp_path / "han"
+    with running("--scenario", "house", "--han-open", link=link):
+        done = ams("han", "watch", link, "--count", "2", "--timeout", "15")
+        assert done.stdout.count("kaifa list") == 2
+        json_done = ams("han", "watch", link, "--count", "1", "--timeout", "15", "--json")
+        assert '"format": "kaifa"' in json_done.stdout
+
+
+def test_watch_gives_up_in_words(tmp_path):
+    link = tmp_path / "han"
+    with running("--scenario", "house", link=link):
+        done = ams("han", "watch", link, "--timeout", "1", ok=False)
+        assert done.returncode == 1 and "no list for 1 s" in done.stderr

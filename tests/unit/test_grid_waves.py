@@ -1,0 +1,203 @@
+"""Cases, built-ins, COMTRADE and front ends."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from openams.errors import BenchError
+from openams.grid.cases import load_cases
+from openams.grid.fault import DISTURBANCES, DURATION_S
+from openams.grid.frontend import make_front_end
+from openams.grid.scenario import PAIRS, ScenarioError, load
+
+CASES = Path(__file__).resolve().parents[1] / "data" / "grid-cases" / "cases.json"
+
+
+@pytest.mark.parametrize("block", [80, 77, 4000])
+def test_cases_are_their_formula(block):
+    for case in load_cases(CASES)[::4]:
+        samples = np.concatenate(list(case.scenario().samples(4000, block)))
+        t = np.arange(len(samples)) / 4000
+        assert len(t) == round(case.duration_s * 4000)
+        u, i = PAIRS[case.system][0]
+        for column, parts in ((0, case.voltage[u]), (1, case.current[i])):
+            truth = sum(
+                np.sqrt(2) * rms * np.cos(2 * np.pi * h * case.frequency_hz * t + np.radians(phase))
+                for h, rms, phase in parts
+            )
+            assert np.max(np.abs(samples[:, column] - truth)) < 1e-6 * max(1, np.max(truth))
+
+
+def test_dc_and_odd_frequencies():
+    record = json.loads(CASES.read_text())[0]
+    record.update(
+        frequency_hz=50.0137,
+        duration_s=3.3,
+        system="1P2W",
+        voltage={"L1": [[1, 230, 0]]},
+        current={"L1": [[0, 1, 0], [1, 2, 0]]},
+    )
+    path = CASES.with_name("unused.json")
+    from openams.grid.cases import _case
+
+    samples = np.concatenate(list(_case(record, str(path)).scenario().samples(4000, 80)))
+    t = np.arange(len(samples)) / 4000
+    truth = np.sqrt(2) * (1 + 2 * np.cos(2 * np.pi * 50.0137 * t))
+    assert np.max(np.abs(samples[:, 1] - truth)) < 1e-6
+
+
+@pytest.mark.parametrize("system", ["1P2W", "3P3W", "3P4W"])
+def test_house_is_credible_and_repeats(system):
+    rows = list(itertools.islice(load("house", system, 3).rows(), 86_400))
+    again = list(itertools.islice(load("house", system, 3).rows(), 1000))
+    assert rows[:1000] == again
+    assert rows[:1000] != list(itertools.islice(load("house", system, 4).rows(), 1000))
+    power = np.array([row.total_active_power_mw for row in rows]) / 1e3
+    assert power.min() < -1000, "the roof exports at noon"
+    assert power.max() > 7000, "the car charges at night"
+    assert 100 < np.median(power) < 5000
+    for row in rows[::997]:
+        assert sum(row.active_power_mw) == row.total_active_power_mw
+        assert 200_000 < row.voltage_mv[0] < 260_000
+        assert 49_500 < row.frequency_mhz < 50_500
+
+
+@pytest.mark.parametrize("system", ["1P2W", "3P3W", "3P4W"])
+def test_house_as_a_waveform(system):
+    samples = np.concatenate(list(itertools.islice(load("house", system).samples(4000, 80), 50)))
+    row = next(iter(load("house", system).rows()))
+    power = sum(
+        np.mean(samples[:, 2 * k] * samples[:, 2 * k + 1]) for k in range(len(PAIRS[system]))
+    )
+    assert power == pytest.approx(row.total_active_power_mw / 1e3, rel=1e-3)
+
+
+@pytest.mark.parametrize("system", ["1P2W", "3P3W", "3P4W"])
+def test_fault_does_what_its_table_says(system):
+    samples = np.concatenate(list(load("fault", system).samples(4000, 80)))
+    assert len(samples) == DURATION_S * 4000
+
+    def rms(second, channel):
+        piece = samples[round(second * 4000) : round(second * 4000) + 80, channel]
+        return np.sqrt(np.mean(piece**2))
+
+    assert rms(1, 0) == pytest.approx(230, rel=1e-3)
+    for fault in DISTURBANCES:
+        middle = (fault.start_s + fault.end_s) / 2 - 0.01
+        if system != "3P3W" and 0 in fault.places:
+            assert rms(middle, 0) == pytest.approx(230 * fault.factor, rel=1e-2, abs=1e-6)
+    assert rms(21, 0) < 1e-9
+    # The frequency comes back in phase: no step in the wave.
+    assert np.max(np.abs(np.diff(samples[36 * 4000 : 44 * 4000, 0], 2))) < 4
+
+
+def write_comtrade(tmp_path, channels, data, rate=2000, name="rec"):
+    """A minimal COMTRADE 1999 ASCII record."""
+    lines = ["station,device,1999", f"{len(channels)},{len(channels)}A,0D"]
+    for k, (channel, phase, unit, scale, ps) in enumerate(channels, start=1):
+        lines.append(f"{k},{channel},{phase},,{unit},{scale},0,0,-99999,99999,100,1,{ps}")
+    count = len(data)
+    lines += [
+        "50",
+        "1",
+        f"{rate},{count}",
+        "01/01/2026,00:00:00.000000",
+        "01/01/2026,00:00:00.000000",
+        "ASCII",
+        "1",
+    ]
+    (tmp_path / f"{name}.cfg").write_text("\n".join(lines) + "\n")
+    rows = [
+        ",".join([str(n + 1), str(n * 1_000_000 // rate), *map(str, row)])
+        for n, row in enumerate(data)
+    ]
+    (tmp_path / f"{name}.dat").write_text("\n".join(rows) + "\n")
+    return tmp_path / f"{name}.cfg"
+
+
+def codes(channels, rate=2000, seconds=0.5):
+    t = np.arange(round(rate * seconds)) / rate
+    return [
+        [
+            round(1000 * np.cos(2 * np.pi * 50 * x - 2 * np.pi / 3 * (k % 3)))
+            for k in range(channels)
+        ]
+        for x in t
+    ]
+
+
+def test_comtrade_three_phases(tmp_path):
+    channels = [(f"U{p}", p, "kV", 0.000325, "P") for p in "ABC"]
+    channels += [(f"I{p}", p, "A", 0.01, "S") for p in "ABC"]
+    scenario = load(str(write_comtrade(tmp_path, channels, codes(6))))
+    assert scenario.system == "3P4W"
+    samples = np.concatenate(list(scenario.samples(4000, 80)))
+    assert samples.shape[1] == 6
+    assert np.max(samples[:, 0]) == pytest.approx(325, rel=2e-3)
+    # A current in secondary amperes counts times its ratio.
+    assert np.max(samples[:, 1]) == pytest.approx(1000, rel=2e-3)
+
+
+def test_comtrade_without_what_a_meter_needs(tmp_path):
+    path = write_comtrade(tmp_path, [("UA", "A", "V", 1, "P")], codes(1))
+    with pytest.raises(ScenarioError, match="a meter needs U and I"):
+        load(str(path))
+    path = write_comtrade(tmp_path, [("temp", "", "C", 1, "P")], codes(1), name="t")
+    with pytest.raises(ScenarioError, match="no analog channel"):
+        load(str(path))
+
+
+def test_comtrade_that_is_broken(tmp_path):
+    path = write_comtrade(tmp_path, [("UA", "A", "V", 1, "P"), ("IA", "A", "A", 1, "P")], codes(2))
+    text = path.read_text().splitlines()
+    path.write_text("\n".join(text[:3]) + "\n")
+    with pytest.raises(ScenarioError, match="COMTRADE|no samples"):
+        load(str(path))
+
+
+def test_ideal_rounds_and_saturates():
+    front_end = make_front_end("ideal", "1P2W")
+    block = np.array([[230.0, 10.0], [0.00006, -0.00003], [1e6, -1e6]])
+    assert front_end.quantise(block).tolist() == [
+        [2_300_000, 250_000],
+        [1, -1],
+        [8388607, -8388607],
+    ]
+
+
+def test_adc12_is_what_it_says():
+    front_end = make_front_end("adc12", "3P4W", 1)
+    quiet = front_end.quantise(np.zeros((4000, 6)))
+    assert quiet.dtype == np.int32 and quiet.min() >= 0 and quiet.max() <= 4095
+    assert 1.5 < quiet[:, 1].std() < 3.0
+    assert abs(quiet.mean() - 2048) < 20
+    loud = make_front_end("adc12", "3P4W", 1).quantise(np.full((100, 6), 1e4))
+    assert set(loud.ravel()) == {4095}
+    # The same seed gives the same noise, whatever the blocks.
+    again = make_front_end("adc12", "3P4W", 1)
+    pieces = [again.quantise(np.zeros((size, 6))) for size in (1000, 3000)]
+    assert np.array_equal(np.concatenate(pieces), quiet)
+    assert not np.array_equal(
+        make_front_end("adc12", "3P4W", 2).quantise(np.zeros((4000, 6))), quiet
+    )
+
+
+def test_adc12_has_wide_codes_where_the_erratum_says():
+    front_end = make_front_end("adc12", "1P2W", 1)
+    ramp = np.linspace(-440, 440, 400_000)
+    seen = front_end.quantise(np.stack([ramp, ramp * 0], axis=1))[:, 0]
+    counts = np.bincount(seen, minlength=4096)[300:3800]
+    smooth = np.convolve(counts, np.ones(9), "same")
+    for code in (512, 1536, 2560, 3584):
+        near = smooth[code - 300 - 12 : code - 300 + 13].max()
+        assert near > 1.4 * np.median(smooth), code
+
+
+def test_unknown_front_end():
+    with pytest.raises(BenchError, match="choose one of ideal, adc12"):
+        make_front_end("adc99", "1P2W")
