@@ -131,15 +131,16 @@ def _interruptible(session: Session) -> Iterator[None]:
 
 def _run(scenario: Scenario, options: Options, line: HanLine | None, as_json: bool) -> None:
     frames = FrameReader()
-    readings: list[str] = []
+    readings: dict[int, str] = {}
 
     def on_frame(frame: Frame) -> None:
         # The view shows what a reader on the far end of the line makes of it.
         try:
             for reading in frames.feed(frame.data):
-                readings[:] = [format_reading(reading)]
+                readings.pop(reading.list_no, None)
+                readings[reading.list_no] = format_reading(reading)
         except HanError as error:
-            readings[:] = [f"unreadable: {error}"]
+            readings[0] = f"unreadable: {error}"
 
     console = Console()
     session = Session(scenario, options, line, None if as_json else on_frame)
@@ -165,19 +166,19 @@ def _run(scenario: Scenario, options: Options, line: HanLine | None, as_json: bo
         _print_summary(summary)
 
 
-def _play_live(session: Session, view: View, console: Console, readings: list[str]) -> None:
+def _play_live(session: Session, view: View, console: Console, readings: dict[int, str]) -> None:
     with Live(console=console, auto_refresh=False, screen=False) as live:
 
         def show() -> None:
             view.take(session.process.view())
-            view.last_reading = readings[-1] if readings else ""
+            view.last_readings = dict(readings)
             live.update(view.render(console), refresh=True)
 
         session.play(show, _VIEW_EVERY_S)
         show()
 
 
-def _play_plain(session: Session, view: View, readings: list[str], links: list[str]) -> None:
+def _play_plain(session: Session, view: View, readings: dict[int, str], links: list[str]) -> None:
     name = session.scenario.name
     print(f"meter on {session.options.runtime}, {name}, {session.scenario.system}", flush=True)
     for link in links:
@@ -190,7 +191,8 @@ def _play_plain(session: Session, view: View, readings: list[str], links: list[s
         print(view.line(), flush=True)
         if readings and session.progress.frames != shown:
             shown = session.progress.frames
-            print(f"  HAN {readings[-1]}", flush=True)
+            # The list that came last stands last.
+            print(f"  HAN {list(readings.values())[-1]}", flush=True)
 
     session.play(show, _LINE_EVERY_S)
 

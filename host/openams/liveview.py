@@ -67,7 +67,8 @@ class View:
         self._links = links
         self._hint = open_hint
         self._powers: deque[float] = deque(maxlen=400)
-        self.last_reading = ""
+        # The last frame of each list, as a reader shows it.
+        self.last_readings: dict[int, str] = {}
         self.figures: dict[str, Any] = {}
 
     def take(self, figures: dict[str, Any]) -> None:
@@ -162,8 +163,8 @@ class View:
         lines: list[RenderableType] = [head]
         if self._links:
             lines.append(Text(f"    {', '.join(self._links)}   {self._hint}", style="dim"))
-        if self.last_reading:
-            lines.append(Text(f"    last: {self.last_reading}", style="dim"))
+        for _, text in sorted(self.last_readings.items()):
+            lines.append(Text(f"    {text}", style="dim"))
         return Group(*lines)
 
     def _bar(self, width: int) -> RenderableType | None:

@@ -8,7 +8,7 @@ from typing import Any
 from openams.grid.cases import Case, load_cases
 from openams.grid.frontend import make_front_end
 from openams.runtimes.process import MeterProcess
-from openams.session import BLOCK, DEFAULT_METER_ID
+from openams.session import DEFAULT_METER_ID, coded_blocks
 
 # Start of the simulated time: no case crosses an hour by chance.
 _START_MS = 840_000_000_000
@@ -36,15 +36,9 @@ def measure_case(
         }
     )
     rate = model.sample_rate_hz
-    sets = round(case.duration_s * rate)
-    index = 0
-    for block in case.scenario().samples(rate, BLOCK):
-        block = block[: sets - index]
-        if not len(block):
-            break
-        after = index + len(block)
-        process.samples(_START_MS + after * 1000 // rate, index, model.quantise(block))
-        index = after
+    for index, codes in coded_blocks(case.scenario(), model, None):
+        after = index + len(codes)
+        process.samples(_START_MS + after * 1000 // rate, index, codes)
     return _measured(process.finish(), case)
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from openams.errors import BenchError
 from openams.grid.frontend import FrontEndModel, make_front_end
@@ -21,6 +24,8 @@ from openams.state import StateImage
 
 # Sample sets per message: one cycle at 4 kS/s.
 BLOCK = 80
+# Sample sets made at a time: half a second.
+RENDER = 25 * BLOCK
 # Rows are cut in pieces no longer than this, in wall time, when paced.
 _PIECE_MS = 50
 # What each format's real meters call themselves, per system.
@@ -178,18 +183,11 @@ class Session:
         front_end = self._front_end
         rate = front_end.sample_rate_hz
         end = None if self.duration_s is None else math.floor(self.duration_s * rate + 1e-6)
-        index = 0
-        for block in self.scenario.samples(rate, BLOCK):
-            if end is not None and index + len(block) > end:
-                block = block[: end - index]
-            if not len(block):
-                break
-            after = index + len(block)
+        for index, codes in coded_blocks(self.scenario, front_end, end):
+            after = index + len(codes)
             if not self._step(after / rate):
                 break
-            utc_ms = self.start_ms + after * 1000 // rate
-            self.process.samples(utc_ms, index, front_end.quantise(block))
-            index = after
+            self.process.samples(self.start_ms + after * 1000 // rate, index, codes)
 
     def _play_rows(self) -> None:
         speed = self.options.speed
@@ -226,6 +224,22 @@ class Session:
         self.process.kill()
         if self._state:
             self._state.close()
+
+
+def coded_blocks(
+    scenario: Scenario, front_end: FrontEndModel, end: int | None
+) -> Iterator[tuple[int, NDArray[np.int32]]]:
+    """(number of the first set, codes) in blocks of BLOCK, up to `end` sample sets."""
+    index = 0
+    for volts_and_amperes in scenario.samples(front_end.sample_rate_hz, RENDER):
+        if end is not None:
+            volts_and_amperes = volts_and_amperes[: end - index]
+        if not len(volts_and_amperes):
+            return
+        codes = front_end.quantise(volts_and_amperes)
+        for at in range(0, len(codes), BLOCK):
+            yield index + at, codes[at : at + BLOCK]
+        index += len(codes)
 
 
 def _shorter(a: float | None, b: float | None) -> float | None:

@@ -1,0 +1,85 @@
+"""The README's commands do what the README says."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from helpers import AMS, amshan_frames
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def commands():
+    block = re.search(r"<!-- tested:.*?-->\s*```sh\n(.*?)```", README, re.DOTALL)
+    return block[1].strip().splitlines()
+
+
+@pytest.mark.parametrize("command", commands())
+def test_command(command):
+    words = shlex.split(command)
+    assert words[0] == ".venv/bin/ams"
+    done = subprocess.run(
+        [str(AMS), *words[1:]], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    if "--json" in words:
+        json.loads(done.stdout)
+    else:
+        assert "A+" in done.stdout
+
+
+def test_make_run_shows_a_house_and_its_han_port_is_read_by_amshan():
+    """`make run` within a minute; the port is read as a newcomer's program would."""
+    environment = dict(os.environ, PYTHON=sys.executable)
+    environment.pop("MAKEFLAGS", None)
+    process = subprocess.Popen(
+        ["make", "run"], cwd=ROOT, env=environment, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        lines = []
+        deadline = time.monotonic() + 300
+        link = None
+        while time.monotonic() < deadline:
+            line = process.stdout.readline()
+            assert line, "".join(lines)
+            lines.append(line)
+            if line.startswith("HAN port: "):
+                link = line.split(": ")[1].strip()
+            if link and "HAN kaifa list 2" in line:
+                break
+        import serial
+
+        octets = b""
+        with serial.Serial(link, 2400, timeout=1) as port:
+            while not amshan_frames(octets):
+                assert time.monotonic() < deadline
+                octets += port.read(40)
+        assert amshan_frames(octets)[0]["active_power_import"] > 400
+        assert any(" P 625.0 W" in line for line in lines)
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(timeout=30)
+
+
+def test_every_link_of_the_docs_is_there():
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_make_target_of_the_docs_is_there():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        assert set(re.findall(r"`make ([a-z]+)`", page.read_text())) <= targets
