@@ -42,6 +42,9 @@ class BenchUart(Uart):
         self._link.send(ord("H"), self._stamp, data)
 
 
+_ERASED_PAGE = b"\xff" * Flash.page_size
+
+
 class FileFlash(Flash):
     """NOR flash in a file, which the bench made and filled with ones."""
 
@@ -67,7 +70,9 @@ class FileFlash(Flash):
 
     def erase(self, address):
         self._file.seek(address)
-        self._file.write(b"\xff" * self.sector_size)
+        # By page: a whole sector is a large piece of a small heap.
+        for _ in range(self.sector_size // self.page_size):
+            self._file.write(_ERASED_PAGE)
         self._file.flush()
 
 

@@ -39,9 +39,9 @@ _STATUS_EVENTS = (
 class Meter:
     """One meter. `board` gives the hardware (see hal), `config` is a dict:
 
-    `system`, `calibration` (see Calibration), `identity` (`meter_id`,
-    `meter_type`), `han` (`format`, `variant`, `options`, `quirk`), and
-    `utc_offset_min` (None: Norway).
+    `system`, `calibration` (see Calibration; without one the stored one is
+    used), `identity` (`meter_id`, `meter_type`), `han` (`format`, `variant`,
+    `options`, `quirk`), and `utc_offset_min` (None: Norway).
     """
 
     def __init__(self, board, config):
@@ -52,9 +52,13 @@ class Meter:
         identity = config.get("identity") or {}
         self.identity = Identity(identity.get("meter_id", ""), identity.get("meter_type", ""))
         self.local_clock = LocalClock(config.get("utc_offset_min"))
-        self._calibration_record = config["calibration"]
         self._snapshot = None
         state = self._load_state()
+        self._calibration_record = config.get("calibration")
+        if self._calibration_record is None:
+            if state is None:
+                raise ValueError("no calibration: neither given nor stored")
+            self._calibration_record = state["calibration"]
         self.calibration = Calibration(config["system"], self._calibration_record)
         self.metrology = metrology.Metrology(self.calibration, self.quantities, self._on_window)
         self.aggregate = Aggregate()
@@ -132,6 +136,7 @@ class Meter:
             "hour_utc_ms": energy.hour_utc_ms,
             "max_demand_mw": energy.max_demand_mw,
             "max_demand_utc_ms": energy.max_demand_utc_ms,
+            "calibration": self._calibration_record,
         }
 
     # --- samples ---------------------------------------------------------------

@@ -199,6 +199,29 @@ def test_gain_calibration():
     assert q["voltage_mv"][0] == pytest.approx(230_000, abs=3)
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_calibration_is_stored(tmp_path, runtime):
+    """Given once, it is there after a stop; without any the meter does not start."""
+    from openams.errors import BenchError
+    from openams.state import StateImage
+
+    state = StateImage(tmp_path)
+    case = config(flash=str(state.path))
+    case["calibration"]["channels"][0]["gain_ppb"] = 10_000_000
+    with MeterProcess(runtime) as process:
+        process.configure(case)
+        process.stop()
+    case.pop("calibration")
+    with MeterProcess(runtime) as process:
+        process.configure(case)
+        feed(process, wave(230.0 / 1.01, 10.0, RATE))
+        q = process.stop()["quantities"]
+    assert q["voltage_mv"][0] == pytest.approx(230_000, abs=3)
+    case["flash"] = None
+    with MeterProcess(runtime) as process, pytest.raises(BenchError, match="no calibration"):
+        process.configure(case)
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
