@@ -32,7 +32,7 @@ def random_case(seed, number):
         voltage[u] = [(1, rng.uniform(190, 255), base)]
         current[i] = [(1, ampere * rng.uniform(0.3, 1), ANGLES[i] - lag + rng.uniform(-5, 5))]
         for _ in range(rng.randrange(4)):
-            harmonic = rng.randrange(2, 40)
+            harmonic = rng.randrange(2, 37)  # below half the sampling rate at 52.5 Hz
             voltage[u].append((harmonic, rng.uniform(0, 8), rng.uniform(-180, 180)))
             current[i].append((harmonic, current[i][0][1] * rng.uniform(0, 0.3),
                                rng.uniform(-180, 180)))  # fmt: skip
