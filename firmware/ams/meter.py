@@ -224,21 +224,19 @@ class Meter:
         self.aggregate.add(self.quantities, duration_ms * 1000)
 
     def _counted_power(self):
-        """Net power of the elements that carry more than the starting power."""
+        """Net power, or none when it is less than the starting power.
+
+        Given quantities know their sum best; how it was split over the
+        elements may be a guess of whoever made them.
+        """
         q = self.quantities
-        starting = self.calibration.starting_power_mva
         active = q.total_active_power_mw
         reactive = q.total_reactive_power_mvar
-        loaded = False
-        for place in range(3):
-            p = q.active_power_mw[place]
-            r = q.reactive_power_mvar[place]
-            if p * p + r * r < starting * starting:
-                active -= p
-                reactive -= r
-            else:
-                loaded = True
-        q.status = 0 if loaded else qu.STATUS_NO_LOAD
+        starting = self.calibration.starting_power_mva
+        q.status = 0
+        if active * active + reactive * reactive < starting * starting:
+            q.status = qu.STATUS_NO_LOAD
+            return 0, 0
         return active, reactive
 
     # --- time --------------------------------------------------------------------

@@ -131,6 +131,21 @@ def test_a_sampled_stretch_misses_nothing():
     assert len(frames) == 24
 
 
+@pytest.mark.parametrize("system", ["1P2W", "3P3W", "3P4W"])
+@pytest.mark.parametrize("power_w", [0, 1, 23_000])
+def test_an_hour_of_quantities_is_exact(tmp_path, system, power_w):
+    path = tmp_path / "constant.csv"
+    path.write_text(
+        f"time,active_import_W\n2026-01-01T00:00:00Z,{power_w}\n2026-01-01T00:30:00Z,{power_w}\n"
+    )
+    result = json.loads(
+        ams("run", "--scenario", path, "--system", system, "--speed", "max", "--json").stdout
+    )
+    assert result["simulated_s"] == 3600
+    assert result["registers"]["a_plus_mwh"] == power_w * 1000
+    assert result["remainder_uws"] == [0] * 8
+
+
 def test_uci_household():
     path = DAY.with_name("household_2007-02-01_02.txt")
     result = json.loads(ams("run", "--scenario", path, "--speed", "max", "--json").stdout)

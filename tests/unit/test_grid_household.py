@@ -171,6 +171,19 @@ def test_times_cross_the_change_to_summer_time(tmp_path):
     assert rows[0].duration_ms == 2000
 
 
+@pytest.mark.parametrize("system", ["1P2W", "3P3W", "3P4W"])
+def test_a_file_of_powers_alone_goes_with_any_system(tmp_path, system):
+    path = tmp_path / "powers.csv"
+    path.write_text("time,active_import_W\n2026-01-01T00:00:00Z,1001\n2026-01-01T00:00:10Z,7\n")
+    scenario = load(str(path), system)
+    rows = list(scenario.rows())
+    assert scenario.system == system
+    assert sum(rows[0].active_power_mw) == rows[0].total_active_power_mw == 1_001_000
+    block = next(iter(scenario.samples(4000, 800)))
+    total, _ = measure(block, system)
+    assert total.real == pytest.approx(1001, rel=1e-6)
+
+
 def test_system_of_the_user_must_fit():
     with pytest.raises(ScenarioError, match="is 3P3W, not 1P2W"):
         load(str(DAY), "1P2W")

@@ -118,8 +118,11 @@ def _scaled(text: str | None, factor: int, where: str, column: str) -> int | Non
     return int((value * factor).to_integral_value())
 
 
-def load_household(path: Path) -> Household:
-    """A household file of either layout. Raises ScenarioError with file and line."""
+def load_household(path: Path, system: str | None = None) -> Household:
+    """A household file of either layout. Raises ScenarioError with file and line.
+
+    `system` is for files without voltages, which do not tell it themselves.
+    """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -135,7 +138,7 @@ def load_household(path: Path) -> Household:
             f"{path}:1: no column {' or '.join(missing)}: this is no household file, "
             "see docs/scenarios.md"
         )
-    return _load_csv(path, lines, header)
+    return _load_csv(path, lines, header, system)
 
 
 def _check_order(readings: list[Reading], where: str) -> None:
@@ -146,7 +149,7 @@ def _check_order(readings: list[Reading], where: str) -> None:
         raise ScenarioError(f"{where}: time does not go forward")
 
 
-def _load_csv(path: Path, lines: list[str], header: list[str]) -> Household:
+def _load_csv(path: Path, lines: list[str], header: list[str], asked: str | None) -> Household:
     readings: list[Reading] = []
     held: dict[str, int] = {}
     for number, fields in enumerate(csv.reader(lines[1:]), start=2):
@@ -176,7 +179,11 @@ def _load_csv(path: Path, lines: list[str], header: list[str]) -> Household:
         _check_order(readings, where)
     if not readings:
         raise ScenarioError(f"{path} has no rows after its header")
-    return Household(path.name, _csv_system(header, held), _with_first_known(readings))
+    if not any(column in header for column in _VOLTAGES):
+        system = asked or "1P2W"
+    else:
+        system = _csv_system(header, held)
+    return Household(path.name, system, _with_first_known(readings))
 
 
 def _reading(when: datetime, held: dict[str, int]) -> Reading:

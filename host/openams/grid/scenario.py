@@ -81,7 +81,7 @@ def load(spec: str, system: str | None = None, seed: int = 1) -> Scenario:
         from openams.grid.fault import Fault
 
         return Fault(system or "3P4W", seed)
-    scenario = _load_file(spec)
+    scenario = _load_file(spec, system)
     if system is not None and scenario.system != system:
         raise ScenarioError(
             f"{spec} is {scenario.system}, not {system}: leave --system out or change it"
@@ -89,7 +89,7 @@ def load(spec: str, system: str | None = None, seed: int = 1) -> Scenario:
     return scenario
 
 
-def _load_file(spec: str) -> Scenario:
+def _load_file(spec: str, system: str | None) -> Scenario:
     text, _, case = spec.partition("#")
     path = Path(text)
     if not path.is_file():
@@ -104,4 +104,4 @@ def _load_file(spec: str) -> Scenario:
         return load_comtrade(path)
     from openams.grid.household import load_household
 
-    return load_household(path)
+    return load_household(path, system)
