@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -14,7 +14,6 @@ from openams import __version__
 from openams.cli_han import app as han_app
 from openams.cli_run import run as run_command
 from openams.errors import BenchError
-from openams.grid.scenario import ScenarioError
 from openams.runtimes.process import RUNTIMES
 
 app = typer.Typer(
@@ -79,17 +78,32 @@ def _print_measured(result: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Entry point: errors that a user can act on are one line, exit code 1."""
+    """Entry point: errors that a user can act on are one line and a non-zero exit."""
     try:
-        app(standalone_mode=True)
-    except (BenchError, ScenarioError) as error:
-        text = " ".join(str(error).split())
-        print(f"ams: {text}", file=sys.stderr)
-        sys.exit(1)
-    except BrokenPipeError:
-        # The reader of our output has gone (`ams ... | head`).
-        sys.stderr.close()
-        sys.exit(1)
+        code = app(standalone_mode=False)
+    except (BenchError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            # The reader of our output has gone (`ams ... | head`).
+            sys.stderr.close()
+            sys.exit(1)
+        _fail(str(error), 1)
+    except typer.Abort:
+        _fail("stopped", 130)
+    except Exception as error:
+        # What the command line's parser says of unknown options and bad values.
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(message())
+            sys.exit(2)
+        _fail(f"{message()} (see ams --help)", getattr(error, "exit_code", 2))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    print(f"ams: {' '.join(text.split())}", file=sys.stderr)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

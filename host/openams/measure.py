@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from openams.errors import BenchError
 from openams.grid.cases import Case, load_cases
 from openams.grid.frontend import make_front_end
 from openams.runtimes.process import MeterProcess
@@ -108,6 +109,8 @@ def within_limits(case: Case, measured: dict[str, Any]) -> bool:
 
 def measure(path: Path, runtime: str, front_end: str, seed: int = 1) -> dict[str, Any]:
     """All cases of a file: {"cases": [{"name", "measured", "error_percent", ...}]}."""
+    if not 0 <= seed < 1 << 32:
+        raise BenchError("--seed must be a whole number from 0 to 4294967295")
     cases = load_cases(path)
     results = []
     with MeterProcess(runtime) as process:

@@ -28,6 +28,7 @@ BLOCK = 80
 RENDER = 25 * BLOCK
 # Rows are cut in pieces no longer than this, in wall time, when paced.
 _PIECE_MS = 50
+_LONGEST_S = 100 * 365.25 * 86400
 # What each format's real meters call themselves, per system.
 METER_TYPES = {
     "aidon": {"1P2W": "6515", "3P3W": "6525", "3P4W": "6534"},
@@ -250,8 +251,11 @@ def _shorter(a: float | None, b: float | None) -> float | None:
 
 def check(options: Options, scenario: Scenario) -> None:
     """Refuses what cannot be: one clear line."""
-    if options.duration_s is not None and options.duration_s <= 0:
-        raise BenchError("--duration must be more than 0 seconds")
+    duration = options.duration_s
+    if duration is not None and not 0 < duration <= _LONGEST_S:
+        raise BenchError("--duration must be more than 0 seconds, and less than 100 years")
+    if not 0 <= options.seed < 1 << 32:
+        raise BenchError("--seed must be a whole number from 0 to 4294967295")
     endless = options.duration_s is None and scenario.duration_s is None
     if options.speed is None and endless:
         raise BenchError(f"{scenario.name} has no end: --speed max needs --duration")

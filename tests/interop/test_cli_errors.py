@@ -21,6 +21,10 @@ BAD = [
     (["run", "--speed", "fast"], "--speed"),
     (["run", "--speed", "max"], "needs --duration"),
     (["run", "--duration", "-3"], "--duration"),
+    (["run", "--duration", "nan"], "--duration"),
+    (["run", "--duration", "inf", "--speed", "max"], "--duration"),
+    (["run", "--seed", "-1"], "--seed"),
+    (["run", "--scenario", "/tmp"], "no scenario"),
     (["run", "--start", "yesterday"], "no ISO time"),
     (["run", "--front-end", "adc99", "--duration", "1"], "choose one of ideal, adc12"),
     (["run", "--meter-id", "12"], "16 digits"),
@@ -41,6 +45,23 @@ def test_one_line_that_says_what_to_do(arguments, text):
     assert text in done.stderr
     assert done.stderr.startswith("ams: ") and done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["run", "--frobnicate"], ["run", "--duration", "long"], ["fly"], ["measure"], ["han", "hum"]],
+)
+def test_the_parsers_own_errors_are_one_line_too(arguments):
+    done = ams(*arguments, ok=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("ams: ") and done.stderr.count("\n") == 1
+
+
+def test_without_words_there_is_help():
+    done = ams(ok=False)
+    assert "measure" in done.stdout and done.returncode == 2
+    assert "--scenario" in ams("run", "--help").stdout
+    assert ams("--version").stdout.startswith("openams ")
 
 
 HEADER = "time,active_import_W,active_export_W\n"
