@@ -219,7 +219,7 @@ def _summary(session: Session, result: dict[str, Any]) -> dict[str, Any]:
             {"time": from_utc_ms(when).isoformat(), "code": code, "name": name, "detail": detail}
             for when, code, name, detail in result["events"]
         ],
-        "han": result["han"],
+        "han": {**result["han"], "frames_sent": sum(result["han"]["sent"])},
         "missed": {
             "samples": result["samples_missing"],
             "samples_late": result["samples_late"],

@@ -26,6 +26,10 @@ from openams.errors import BenchError
 # A reader that comes late finds at most this much of the past.
 _STALE_OCTETS = 1500
 _SLICE_S = 0.02
+# What a pseudo-terminal holds, less than its 4096 octets; how long to wait for a reader.
+_ROOM_OCTETS = 3500
+_PATIENCE_S = 1.0
+_TAKEN_S = 0.3
 
 
 def default_link() -> Path:
@@ -65,6 +69,7 @@ class HanLine:
         except OSError as error:
             raise BenchError(f"cannot make {self.link}: {error.strerror}") from None
         self._speed = speed
+        self._patience_s = _PATIENCE_S
         self._octets_per_s = 240.0
         self._queue: queue.Queue[bytes | None] = queue.Queue()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -90,12 +95,12 @@ class HanLine:
             data = self._queue.get()
             if data is None:
                 return
+            if self._speed is None:
+                self._write_unpaced(data)
+                continue
             if self._unread() > _STALE_OCTETS:
                 termios.tcflush(self._slave, termios.TCIFLUSH)
             free_at = max(free_at, time.monotonic())
-            if self._speed is None:
-                self._write(data)
-                continue
             pace = self._octets_per_s * self._speed
             size = max(1, int(pace * _SLICE_S))
             for at in range(0, len(data), size):
@@ -106,6 +111,23 @@ class HanLine:
                 if delay > 0:
                     time.sleep(delay)
                 self._write(piece)
+
+    def _write_unpaced(self, data: bytes) -> None:
+        """At full speed a reader sets the pace; frames that nobody takes are dropped whole."""
+        waited = 0.0
+        unread = self._unread()
+        while unread + len(data) > _ROOM_OCTETS and waited < self._patience_s:
+            time.sleep(_SLICE_S / 10)
+            waited += _SLICE_S / 10
+            left = self._unread()
+            if left < unread:
+                # Somebody reads: give it time.
+                waited, self._patience_s = 0.0, _PATIENCE_S
+            unread = left
+        if unread + len(data) <= _ROOM_OCTETS:
+            self._write(data)
+        else:
+            self._patience_s = 0.0
 
     def _unread(self) -> int:
         count = array.array("i", [0])
@@ -120,9 +142,16 @@ class HanLine:
                 raise
 
     def drain(self, timeout_s: float) -> None:
-        """Waits until what was queued has been sent."""
+        """Waits until what was queued has been sent, and taken if somebody reads."""
         self._queue.put(None)
         self._thread.join(timeout=timeout_s)
+        # What is unread when the line closes is lost.
+        unread, waited = self._unread(), 0.0
+        while unread and waited < _TAKEN_S:
+            time.sleep(_SLICE_S)
+            left = self._unread()
+            waited = 0.0 if left < unread else waited + _SLICE_S
+            unread = left
 
     def close(self) -> None:
         self._queue.put(None)

@@ -216,9 +216,9 @@ class Session:
         """A normal stop of the meter: its last figures."""
         result = self.process.stop()
         self.progress.wall_s = time.monotonic() - self._began
-        if self._han_line and self.options.speed is not None:
-            # Let a real-time listener get the last frame whole.
-            self._han_line.drain(5.0)
+        if self._han_line:
+            # Let a listener get what was sent, the last frame whole.
+            self._han_line.drain(5.0 if self.options.speed is not None else 3600.0)
         return result
 
     def close(self) -> None:

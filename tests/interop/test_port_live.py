@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 import serial
@@ -93,6 +94,44 @@ def test_dsmr_parser_reads_the_telegram_of_a_running_meter(tmp_path):
     assert float(read["CURRENT_ELECTRICITY_USAGE"]) == 3.450
     assert float(read["INSTANTANEOUS_VOLTAGE_L3"]) == 230.0
     assert float(read["INSTANTANEOUS_REACTIVE_POWER_L2_POSITIVE"]) == 1.992
+
+
+def test_at_full_speed_a_reader_sets_the_pace_and_loses_nothing(tmp_path):
+    """An hour in seconds: every frame arrives whole, since somebody reads."""
+    link = tmp_path / "han"
+    process = subprocess.Popen(
+        [
+            str(AMS),
+            "run",
+            "--han",
+            str(link),
+            "--scenario",
+            "house",
+            "--speed",
+            "max",
+            "--duration",
+            "3600",
+            "--han-open",
+            "--start",
+            "2026-01-15T12:00:00+01:00",
+            "--json",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 20
+    while not os.path.exists(link):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    octets = b""
+    with serial.Serial(str(link), 2400, timeout=0.1) as port:
+        # The line hangs up when the meter stops.
+        with suppress(serial.SerialException):
+            while True:
+                octets += port.read(4096)
+    sent = json.loads(process.stdout.read())["han"]["frames_sent"]
+    assert sent == 1800
+    assert len(amshan_frames(octets)) == 1800
 
 
 def test_a_closed_port_stays_silent(tmp_path):
