@@ -111,13 +111,12 @@ class View:
     def _power(self, width: int) -> Group:
         q = self.figures["quantities"]
         p, r = q["total_active_power_mw"] / 1000, q["total_reactive_power_mvar"] / 1000
-        table = Table.grid(padding=(0, 3))
+        table = Table.grid(padding=(0, 2))
         direction = "import" if p >= 0 else "EXPORT"
         table.add_row(
             Text(f"P {abs(p):9.1f} W {direction}", style="bold green" if p < 0 else "bold"),
             f"Q {abs(r):8.1f} var {'import' if r >= 0 else 'export'}",
             f"f {q['frequency_mhz'] / 1000:.3f} Hz",
-            f"max demand {self.figures['max_demand_mw'][0] / 1000:.0f} Wh/h",
         )
         shown = max(10, min(width - 30, 120))
         line = sparkline(list(self._powers), shown)
@@ -148,9 +147,11 @@ class View:
 
     def _registers(self) -> Text:
         r = self.figures["registers"]
+        demand = self.figures["max_demand_mw"]
         return Text(
             f"A+ {r['a_plus_mwh'] / 1e6:.6f} kWh   A- {r['a_minus_mwh'] / 1e6:.6f} kWh   "
-            f"R+ {r['r_plus_mvarh'] / 1e6:.6f} kvarh   R- {r['r_minus_mvarh'] / 1e6:.6f} kvarh"
+            f"R+ {r['r_plus_mvarh'] / 1e6:.6f} kvarh   R- {r['r_minus_mvarh'] / 1e6:.6f} kvarh\n"
+            f"largest hour: import {demand[0] / 1000:.0f} W, export {demand[1] / 1000:.0f} W"
         )
 
     def _han(self) -> Group:

@@ -270,7 +270,7 @@ class Metrology:
             out[1] = sqrt_rounded(square // (weight * unit * unit)) if square > 0 else 0
 
     def _directions(self, total_mw, weight):
-        """Phase loss, and phases whose active power flows against the sum."""
+        """Phase loss, and phases that export while the sum imports."""
         q = self.quantities
         half = self.calibration.nominal_voltage_mv // 2
         places = (0,) if self.calibration.system == "1P2W" else (0, 1, 2)
@@ -282,7 +282,8 @@ class Metrology:
         against = 0
         threshold = self.calibration.starting_power_mva
         for place, power in enumerate(self._phase_powers(weight)):
-            if (power < -threshold and total_mw > 0) or (power > threshold and total_mw < 0):
+            # While the sum is exported, a phase that imports is nothing odd.
+            if power < -threshold and total_mw > 0:
                 against |= 1 << place
         self.reversed = against
 
