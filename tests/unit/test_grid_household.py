@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import math
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from openams.grid.household import Household, Reading
 from openams.grid.scenario import PAIRS, Row, ScenarioError, load
-from openams.grid.synthesis import play
+from openams.grid.synthesis import play, waves
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 DAY = DATA / "kaifa_ma304h3e_2017-09-15.csv"
@@ -75,6 +79,71 @@ def test_the_day_as_a_waveform_has_the_recordings_quantities():
         assert total.imag == pytest.approx(row.total_reactive_power_mvar / 1e3, abs=1e-3)
         assert rms[0] == pytest.approx(row.voltage_mv[0] / 1e3, rel=1e-9)
         assert rms[2] == pytest.approx(row.voltage_mv[2] / 1e3, rel=1e-9)
+
+
+def test_the_lists_of_the_day_have_the_recordings_currents():
+    """Of the rows with currents of their own all but two: their power asks for more."""
+    lists = [row for k, row in enumerate(load(str(DAY)).rows()) if k % 5 == 4]
+    off = 0
+    for row in lists:
+        made = waves(row, "3P3W")
+        rms = [math.hypot(abs(u), h) for u, h in zip(made.fundamental, made.excess, strict=True)]
+        near = all(
+            abs(rms[channel] - row.current_ua[place] / 1e6) < 1e-9
+            for channel, place in ((1, 0), (3, 2))
+        )
+        off += not near
+    assert len(lists) == 4594 and off <= 2
+
+
+@pytest.mark.parametrize("system", ["1P2W", "3P4W"])
+def test_the_currents_of_the_day_on_other_nets(system):
+    """The day's loads on the phases of other nets: P, Q, U of each row, I where P allows."""
+    for row in [row for k, row in enumerate(load(str(DAY)).rows()) if k % 197 == 4]:
+        places = range(len(PAIRS[system]))
+        volts = tuple(row.voltage_mv[0] if k in places else 0 for k in range(3))
+        reading = Reading(
+            datetime(2026, 1, 1, tzinfo=UTC),
+            row.total_active_power_mw,
+            row.total_reactive_power_mvar,
+            volts,
+            row.current_ua,
+        )
+        (one,) = Household("day", system, [reading]).rows()
+        total, rms = measure(np.concatenate(list(play(iter([one]), system, 4000, 80))), system)
+        assert total.real == pytest.approx(row.total_active_power_mw / 1e3, abs=1e-6)
+        assert total.imag == pytest.approx(row.total_reactive_power_mvar / 1e3, abs=1e-6)
+        for place in places:
+            assert rms[2 * place] == pytest.approx(volts[place] / 1e3, rel=1e-9)
+            power = math.hypot(one.active_power_mw[place], one.reactive_power_mvar[place])
+            needed = power / volts[place]
+            expected = max(needed, row.current_ua[place] / 1e6)
+            assert rms[2 * place + 1] == pytest.approx(expected, rel=1e-9)
+
+
+@given(
+    volts=st.tuples(st.integers(180_000, 260_000), st.integers(180_000, 260_000)),
+    amperes=st.tuples(*[st.integers(0, 60_000_000)] * 3),
+    power=st.tuples(*[st.integers(-20_000_000, 20_000_000)] * 2),
+)
+@settings(max_examples=200, deadline=None)
+def test_three_wires_always_meet_the_power(volts, amperes, power):
+    row = Row(0, 200, (volts[0], 0, volts[1]), amperes, (0, 0, 0), (0, 0, 0), *power)
+    u12, i1, u32, i3 = waves(row, "3P3W").fundamental
+    total = u12 * i1.conjugate() + u32 * i3.conjugate()
+    assert total == pytest.approx(complex(*power) / 1e3, abs=1e-6)
+    assert [abs(u12), abs(u32)] == pytest.approx([volts[0] / 1e3, volts[1] / 1e3])
+
+
+@pytest.mark.parametrize(
+    ("system", "volts"), [("3P4W", (230_000, 0, 230_000)), ("3P3W", (230_000, 0, 0))]
+)
+def test_current_of_a_place_without_voltage_is_played(system, volts):
+    row = Row(0, 200, volts, (2_000_000, 3_000_000, 4_000_000), (0, 0, 0), (0, 0, 0), 100_000, 0)
+    row = replace(row, active_power_mw=(100_000, 0, 0))
+    total, rms = measure(np.concatenate(list(play(iter([row]), system, 4000, 80))), system)
+    assert total.real == pytest.approx(100)
+    assert rms[1::2] == pytest.approx([2, 3, 4] if system == "3P4W" else [2, 4])
 
 
 PHASE = st.tuples(

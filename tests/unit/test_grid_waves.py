@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ams.metrology.calibration import Calibration
 from openams.errors import BenchError
 from openams.grid.cases import load_cases
 from openams.grid.fault import DISTURBANCES, DURATION_S
 from openams.grid.frontend import make_front_end
+from openams.grid.recording import interpolate
 from openams.grid.scenario import PAIRS, ScenarioError, load
 
 CASES = Path(__file__).resolve().parents[1] / "data" / "grid-cases" / "cases.json"
@@ -160,6 +166,78 @@ def test_comtrade_that_is_broken(tmp_path):
         load(str(path))
 
 
+@pytest.mark.parametrize("rate", [1000, 1200, 3200, 10_000])
+def test_comtrade_keeps_power_at_any_recorded_rate(tmp_path, rate):
+    """Lines between the points would lose 1.5 % of the power of a record at 1 kS/s."""
+    t = np.arange(rate) / rate
+    data = [
+        (round(30_000 * np.cos(2 * np.pi * 50 * x)), round(30_000 * np.cos(2 * np.pi * 50 * x - 1)))
+        for x in t
+    ]
+    channels = [("UA", "A", "V", 0.01, "P"), ("IA", "A", "A", 0.001, "P")]
+    scenario = load(str(write_comtrade(tmp_path, channels, data, rate)))
+    samples = np.concatenate(list(scenario.samples(4000, 77)))[400:3600]
+    assert np.mean(samples[:, 0] * samples[:, 1]) == pytest.approx(4500 * np.cos(1), rel=1e-4)
+    assert np.sqrt(np.mean(samples[:, 0] ** 2)) == pytest.approx(300 / np.sqrt(2), rel=1e-4)
+
+
+def test_comtrade_binary_equals_ascii(tmp_path):
+    channels = [("UA", "A", "V", 0.5, "P"), ("IA", "A", "A", 0.02, "P")]
+    path = write_comtrade(tmp_path, channels, codes(2))
+    ascii_samples = np.concatenate(list(load(str(path)).samples(4000, 80)))
+    path.write_text(path.read_text().replace("ASCII", "BINARY"))
+    records = [struct.pack("<IIhh", n + 1, 500 * n, *row) for n, row in enumerate(codes(2))]
+    path.with_suffix(".dat").write_bytes(b"".join(records))
+    assert np.array_equal(np.concatenate(list(load(str(path)).samples(4000, 80))), ascii_samples)
+
+
+def test_comtrade_lines_of_three_wires(tmp_path):
+    """U23 is the other way round than U32."""
+    channels = [("UAB", "AB", "V", 1, "P"), ("UBC", "BC", "V", 1, "P")]
+    channels += [("IA", "A", "A", 1, "P"), ("IC", "C", "A", 1, "P")]
+    scenario = load(str(write_comtrade(tmp_path, channels, codes(4))))
+    assert scenario.system == "3P3W"
+    first = next(scenario.samples(2000, 80))
+    assert first[0].tolist() == pytest.approx([codes(4)[0][k] * s for k, s in (
+        (0, 1), (2, 1), (1, -1), (3, 1))])  # fmt: skip
+
+
+def test_damaged_comtrade_is_an_error_or_a_waveform(tmp_path):
+    path = write_comtrade(
+        tmp_path, [("UA", "A", "V", 1, "P"), ("IA", "A", "A", 1, "P")], codes(2, seconds=0.05)
+    )
+    files = [(p, p.read_bytes()) for p in (path, path.with_suffix(".dat"))]
+    rng = random.Random(1)
+    refused = 0
+    for _ in range(300):
+        for file, good in files:
+            data = bytearray(good)
+            at = rng.randrange(len(data))
+            data[at : at + rng.randint(0, 9)] = rng.choice((b"", b",", b"\n", b"\xff", b"9e9"))
+            file.write_bytes(data)
+        try:
+            first = next(load(str(path)).samples(4000, 80))
+            assert np.all(np.isfinite(first))
+        except ScenarioError as error:
+            refused += 1
+            assert "\n" not in str(error)
+    assert 0 < refused < 300
+
+
+@given(
+    points=st.lists(st.integers(1, 50), min_size=2, max_size=40),
+    factors=st.lists(st.floats(-2, 2), min_size=3, max_size=3),
+)
+def test_interpolation_is_exact_for_low_polynomials(points, factors):
+    times = np.cumsum(points) / 50
+    degree = min(3, len(times))
+    values = np.polyval(factors[:degree], times)[:, None]
+    t = np.linspace(times[0], times[-1], 97)
+    truth = np.polyval(factors[:degree], t)
+    scale = 1 + np.max(np.abs(values))
+    assert np.max(np.abs(interpolate(t, times, values)[:, 0] - truth)) < 1e-6 * scale
+
+
 def test_ideal_rounds_and_saturates():
     front_end = make_front_end("ideal", "1P2W")
     block = np.array([[230.0, 10.0], [0.00006, -0.00003], [1e6, -1e6]])
@@ -201,3 +279,24 @@ def test_adc12_has_wide_codes_where_the_erratum_says():
 def test_unknown_front_end():
     with pytest.raises(BenchError, match="choose one of ideal, adc12"):
         make_front_end("adc99", "1P2W")
+    with pytest.raises(BenchError, match="choose one of 1P2W"):
+        make_front_end("ideal", "2P")
+    with pytest.raises(BenchError, match="--seed -1 is below 0"):
+        make_front_end("adc12", "1P2W", -1)
+
+
+@pytest.mark.parametrize("system", ["1P2W", "3P3W", "3P4W"])
+def test_adc12_holds_100_amperes_with_a_fifth_of_40_percent(system):
+    front_end = make_front_end("adc12", system, 5)
+    angle = 2 * np.pi * 50 * np.arange(4000) / 4000
+    wave = np.sqrt(2) * 100 * (np.cos(angle) + 0.4 * np.cos(5 * angle))
+    read = front_end.quantise(np.stack([wave * (n % 2) for n in range(front_end.channels)], axis=1))
+    assert read.flags.c_contiguous and read.min() > 0 and read.max() < 4095
+
+
+@pytest.mark.parametrize("name", ["ideal", "adc12"])
+@pytest.mark.parametrize("system", ["1P2W", "3P3W", "3P4W"])
+def test_the_firmware_takes_the_calibration(name, system):
+    record = json.loads(json.dumps(make_front_end(name, system, 3).calibration(system)))
+    calibration = Calibration(system, record)
+    assert len(calibration.voltages) == len(calibration.currents) == len(PAIRS[system])

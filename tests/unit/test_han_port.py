@@ -86,7 +86,7 @@ SCHEDULES = {
     ("aidon", None): {1: 2500, 2: 10_000},
     ("kamstrup", None): {2: 10_000},
     ("p1", None): {2: 10_000},
-    ("kaifa", "se"): {3: 10_000},
+    ("kaifa", "se"): {3: 15_000},
     ("aidon", "se"): {3: 10_000},
 }
 
@@ -118,8 +118,9 @@ def test_a_late_poll_shifts_nothing_and_is_counted():
     port.open(START)
     run(port, uart, START, 6000)
     uart.now = START + 13_500
-    port.poll(START + 13_500)  # 6, 8, 10 were due meanwhile: only the last goes
-    assert port.missed == 3
+    port.poll(START + 13_500)  # 6 and 8 are past; the hourly list of 10 and list 1 of 12 are not
+    assert port.missed == 2
+    assert [decode_frame(frame).list_no for now, frame in uart.frames if now == uart.now] == [3, 1]
     run(port, uart, START + 13_550, 6000)
     assert [now for now, _ in uart.frames][-3:] == [START + 14_000, START + 16_000, START + 18_000]
 
@@ -223,6 +224,16 @@ def test_quirk_port_reset_comes_back_and_never_opens_a_closed_port():
     gaps = [b - a for (a, _), (b, _) in zip(uart.frames, uart.frames[1:], strict=False)]
     assert 58_000 <= max(gaps) <= 62_000
     assert port.is_open
+
+
+def test_quirk_port_reset_leaves_the_operators_word_and_the_log_alone():
+    port, uart = make("kaifa", quirk="port-reset")
+    port.open(START)
+    run(port, uart, START, 242_000)  # in the dead minute
+    assert port.is_open and port._events.count == 1
+    port.close(START + 242_000)
+    run(port, uart, START + 242_000, 120_000)
+    assert not port.is_open and uart.frames[-1][0] < START + 242_000
 
 
 @pytest.mark.parametrize(

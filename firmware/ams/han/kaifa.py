@@ -6,6 +6,9 @@ Sources: Kaifa's KFM_001 list, and what meters sent. Variants:
 `no`       Norway.
 `se`       Sweden, same lists, another address.
 `se-obis`  Sweden, list 3 with OBIS codes and the clock with its deviation.
+
+Option `energy_bits`: 32 or 64. KFM_001 says 32 for every type of Norway;
+Swedish meters at current transformers (MA304T) send 64, so that is their default.
 """
 
 from ams.han import axdr, hdlc
@@ -29,13 +32,16 @@ class Kaifa:
     hourly = 3
     largest = 320
 
-    def __init__(self, variant="no"):
+    def __init__(self, variant="no", energy_bits=None):
+        if energy_bits not in (None, 32, 64):
+            raise ValueError("kaifa: energy_bits must be 32 or 64")
         self.variant = variant
+        self._energy_bits = energy_bits
         self._address = _ADDRESS[variant]
         self._with_obis = variant == "se-obis"
-        self.schedule = ((2000, 1), (10000, 2)) if variant == "no" else ((10000, 3),)
+        self.schedule = ((2000, 1), (10000, 2)) if variant == "no" else ((15000, 3),)
         if variant != "no":
-            # Swedish meters send everything every ten seconds.
+            # Swedish meters send everything at once. Those captured show 0, 15, 30 or 45 s.
             self.hourly = None
 
     def encode(self, list_no, writer, view, utc_ms):
@@ -76,8 +82,7 @@ class Kaifa:
             writer.uint32(_voltage(view, place))
         if list_no == 3:
             self._time(writer, view, when, DEVIATION_UNSPECIFIED, utc_ms)
-            # The meters at current transformers count in 64 bits.
-            wide = view.identity.meter_type.startswith("MA304T")
+            wide = self._is_wide(view)
             for which in range(4):
                 value = self._energy(view, which)
                 if wide:
@@ -109,6 +114,11 @@ class Kaifa:
         for which in range(4):
             _obis(writer, 1, 0, which + 1, 8, 0)
             writer.uint32(self._energy(view, which))
+
+    def _is_wide(self, view):
+        if self._energy_bits is None:
+            return self.variant == "se" and view.identity.meter_type.startswith("MA304T")
+        return self._energy_bits == 64
 
     def _energy(self, view, which):
         if self.hourly is None:

@@ -99,6 +99,12 @@ class HanPort:
                 list_no = number
         return list_no
 
+    def _period(self, list_no):
+        for period, number in self.format.schedule:
+            if number == list_no:
+                return period
+        return _HOUR_MS
+
     def next_due_ms(self):
         """When the next list is due, whether the port is open or not."""
         if self._next_ms is None:
@@ -117,12 +123,13 @@ class HanPort:
             self._quirk.tick(due)
             if not self.is_open:
                 continue
-            if self._next_ms <= utc_ms:
-                self.missed += 1
+            list_no = self._list_at(due)
+            if utc_ms - due >= self._period(list_no):
+                self.missed += 1  # its successor is due already
                 continue
             if utc_ms - due > self.late_max_ms:
                 self.late_max_ms = utc_ms - due
-            self.push(self._list_at(due), due)
+            self.push(list_no, due)
 
     # --- sending -----------------------------------------------------------------
 

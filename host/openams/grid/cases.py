@@ -17,6 +17,11 @@ from openams.grid.scenario import PAIRS, SYSTEMS, Samples, Scenario, ScenarioErr
 Component = tuple[int, float, float]
 # A period of more sample sets than this is not worth keeping.
 _LONGEST_PERIOD = 400_000
+_LONGEST_S = 1e6
+_EXPECTED = (
+    "active_power_w", "reactive_power_var", "a_plus_wh", "a_minus_wh", "r_plus_varh",
+    "r_minus_varh",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -83,9 +88,14 @@ class CaseScenario(Scenario):
 
 
 def _number(value: Any, what: str, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ScenarioError(f"{where}: {what} must be a number, not {value!r}")
-    return float(value)
+    try:
+        if not isinstance(value, bool) and isinstance(value, (int, float)):
+            number = float(value)
+            if math.isfinite(number):
+                return number
+    except OverflowError:
+        raise ScenarioError(f"{where}: {what} is too large") from None
+    raise ScenarioError(f"{where}: {what} must be a number, not {value!r}")
 
 
 def _components(channels: Any, key: str, names: set[str], where: str) -> dict[str, list[Component]]:
@@ -105,9 +115,32 @@ def _components(channels: Any, key: str, names: set[str], where: str) -> dict[st
             if harmonic != int(harmonic) or not 0 <= harmonic <= 100:
                 raise ScenarioError(f"{where}: {key}.{name}: harmonic must be 0 to 100")
             rms = _number(component[1], f"{key}.{name}: rms", where)
+            if rms < 0:
+                raise ScenarioError(
+                    f"{where}: {key}.{name}: rms must not be below 0: turn the phase by 180 degrees"
+                )
             phase = _number(component[2], f"{key}.{name}: phase", where)
             out[name].append((int(harmonic), rms, phase))
     return out
+
+
+def _expected(expected: Any, pairs: tuple[tuple[str, str], ...], where: str) -> Any:
+    """None, or an object with a number for each quantity; further keys are let be."""
+    if not expected and (expected is None or isinstance(expected, dict)):
+        return None
+    if not isinstance(expected, dict):
+        raise ScenarioError(f"{where}: expected must be an object")
+    for key in _EXPECTED:
+        _number(expected.get(key), f"expected.{key}", where)
+    for key, names in (("voltage_v", {u for u, _ in pairs}), ("current_a", {i for _, i in pairs})):
+        channels = expected.get(key)
+        if not isinstance(channels, dict) or not names <= set(channels):
+            raise ScenarioError(
+                f"{where}: expected.{key} must have the channels {', '.join(sorted(names))}"
+            )
+        for name in sorted(names):
+            _number(channels[name], f"expected.{key}.{name}", where)
+    return expected
 
 
 def _case(record: Any, where: str) -> Case:
@@ -124,12 +157,11 @@ def _case(record: Any, where: str) -> Case:
     if not 40 <= frequency <= 70:
         raise ScenarioError(f"{where}: frequency_hz must lie between 40 and 70")
     duration = _number(record.get("duration_s"), "duration_s", where)
-    if not 0 < duration <= 1e6:
-        raise ScenarioError(f"{where}: duration_s must be more than 0")
+    if not 0 < duration <= _LONGEST_S:
+        raise ScenarioError(f"{where}: duration_s must be more than 0, to {_LONGEST_S:.0f} at most")
     limits = record.get("limit_percent") or {"active": 1.0, "reactive": 1.0}
-    expected = record.get("expected")
-    if expected is not None and not isinstance(expected, dict):
-        raise ScenarioError(f"{where}: expected must be an object")
+    if not isinstance(limits, dict):
+        raise ScenarioError(f"{where}: limit_percent must be an object")
     return Case(
         name=name,
         system=system,
@@ -137,7 +169,7 @@ def _case(record: Any, where: str) -> Case:
         duration_s=duration,
         voltage=_components(record.get("voltage"), "voltage", {u for u, _ in PAIRS[system]}, where),
         current=_components(record.get("current"), "current", {i for _, i in PAIRS[system]}, where),
-        expected=expected,
+        expected=_expected(record.get("expected"), PAIRS[system], where),
         limit_percent={
             key: _number(limits.get(key, 1.0), f"limit_percent.{key}", where)
             for key in ("active", "reactive")
@@ -149,10 +181,10 @@ def _case(record: Any, where: str) -> Case:
 def load_cases(path: Path) -> list[Case]:
     """All cases of a JSON file: a list of cases, or one case. Raises ScenarioError."""
     try:
-        records = json.loads(path.read_text())
+        records = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ScenarioError(f"cannot read {path}: {error.strerror}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ScenarioError(f"{path} is no JSON: {error}") from None
     if isinstance(records, dict):
         records = records.get("cases", [records])
@@ -167,9 +199,13 @@ def pick_case(path: Path, name: str | None) -> CaseScenario:
     if name is None:
         if len(cases) == 1:
             return cases[0].scenario()
-        some = ", ".join(repr(case.name) for case in cases[:3])
-        raise ScenarioError(f"{path} has {len(cases)} cases: add #NAME, one of {some} ...")
+        raise ScenarioError(f"{path} has {len(cases)} cases: add #NAME, one of {_some(cases)}")
     for case in cases:
         if case.name == name:
             return case.scenario()
-    raise ScenarioError(f"{path} has no case {name!r}")
+    raise ScenarioError(f"{path} has no case {name!r}: it has {_some(cases)}")
+
+
+def _some(cases: list[Case]) -> str:
+    names = ", ".join(repr(case.name) for case in cases[:3])
+    return names + (" ..." if len(cases) > 3 else "")

@@ -165,7 +165,11 @@ class Adc12(FrontEndModel):
 
 
 def make_front_end(name: str, system: str, seed: int = 1) -> FrontEndModel:
-    """A front end by name. Raises BenchError for an unknown one."""
+    """A front end by name. Raises BenchError for an unknown name, system or seed."""
+    if system not in PAIRS:
+        raise BenchError(f"system {system!r} is unknown: choose one of {', '.join(PAIRS)}")
+    if seed < 0:
+        raise BenchError(f"--seed {seed} is below 0: choose a whole number from 0 on")
     if name == "ideal":
         return Ideal(system)
     if name == "adc12":

@@ -18,9 +18,13 @@ _POWER = ("active_import_W", "active_export_W", "reactive_import_var", "reactive
 _CURRENTS = ("current_l1_A", "current_l2_A", "current_l3_A")
 _VOLTAGES = ("voltage_l1_V", "voltage_l2_V", "voltage_l3_V")
 _UCI = ("Date", "Time", "Global_active_power", "Global_reactive_power", "Voltage")
-_ZERO: Triple = (0, 0, 0)
+_NOMINAL_MV = 230_000
 # Two windows of the metrology, and some.
 _LEAD_MS = 500
+
+# Column -> its value in mW, mvar, mV or uA; a series has what holds at each time (UTC).
+Held = dict[str, int]
+Series = list[tuple[datetime, Held]]
 
 
 @dataclass(frozen=True)
@@ -49,14 +53,15 @@ class Household(Scenario):
         self.duration_s = (self._end - self.start).total_seconds()
 
     def rows(self) -> Iterator[Row]:
+        millisecond = timedelta(milliseconds=1)
         start = self._readings[0].when
         for k, reading in enumerate(self._readings):
             following = self._readings[k + 1].when if k + 1 < len(self._readings) else self._end
             active = _split(reading.active_mw, reading, self.system)
             reactive = _split(reading.reactive_mvar, reading, self.system)
             yield Row(
-                start_ms=(reading.when - start) // timedelta(milliseconds=1),
-                duration_ms=(following - reading.when) // timedelta(milliseconds=1),
+                start_ms=(reading.when - start) // millisecond,
+                duration_ms=(following - reading.when) // millisecond,
                 voltage_mv=reading.voltage_mv,
                 current_ua=reading.current_ua,
                 active_power_mw=active,
@@ -90,9 +95,14 @@ class Household(Scenario):
 
 
 def _split(total: int, reading: Reading, system: str) -> Triple:
-    """A total over the places, by their apparent power; the sum is exact."""
+    """A total over the places, by their apparent power; the sum is exact.
+
+    Where no current is given, by their voltage: no power on a place that is dead.
+    """
     places = {"1P2W": (0,), "3P3W": (0, 2), "3P4W": (0, 1, 2)}[system]
     weights = [reading.voltage_mv[k] * reading.current_ua[k] for k in places]
+    if not any(weights):
+        weights = [reading.voltage_mv[k] for k in places]
     if not any(weights):
         weights = [1] * len(places)
     out = [0, 0, 0]
@@ -131,7 +141,10 @@ def load_household(path: Path, system: str | None = None) -> Household:
         raise ScenarioError(f"{path} is empty: a household file starts with its column names")
     if lines[0].startswith("Date;Time;"):
         return _load_uci(path, lines)
-    header = next(csv.reader([lines[0]]))
+    try:
+        header = next(csv.reader([lines[0]]))
+    except csv.Error as error:
+        raise ScenarioError(f"{path}:1: {error}") from None
     missing = [name for name in ("time", "active_import_W") if name not in header]
     if missing:
         raise ScenarioError(
@@ -141,52 +154,98 @@ def load_household(path: Path, system: str | None = None) -> Household:
     return _load_csv(path, lines, header, system)
 
 
-def _check_order(readings: list[Reading], where: str) -> None:
-    if len(readings) < 2:
-        return
-    step = readings[-1].when - readings[-2].when
-    if step <= timedelta(0):
-        raise ScenarioError(f"{where}: time does not go forward")
+def _check_order(series: Series, when: datetime, where: str) -> None:
+    if series and when <= series[-1][0]:
+        raise ScenarioError(f"{where}: time does not go forward: put the rows in time order")
+
+
+def _fields(path: Path, lines: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """(file:line, fields) of each line after the header that is not blank."""
+    reader = csv.reader(lines[1:])
+    try:
+        for fields in reader:
+            if fields:
+                yield f"{path}:{reader.line_num + 1}", fields
+    except csv.Error as error:
+        raise ScenarioError(f"{path}:{reader.line_num + 1}: {error}") from None
 
 
 def _load_csv(path: Path, lines: list[str], header: list[str], asked: str | None) -> Household:
-    readings: list[Reading] = []
-    held: dict[str, int] = {}
-    for number, fields in enumerate(csv.reader(lines[1:]), start=2):
-        where = f"{path}:{number}"
-        if not fields:
-            continue
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice is not None:
+        raise ScenarioError(f"{path}:1: column {twice} is there twice: take one out")
+    series: Series = []
+    held: Held = {}
+    for where, fields in _fields(path, lines):
         if len(fields) != len(header):
             raise ScenarioError(f"{where}: {len(fields)} fields where the header has {len(header)}")
         row = dict(zip(header, fields, strict=True))
         try:
-            when = datetime.fromisoformat(row["time"])
-        except ValueError:
+            when = _utc(datetime.fromisoformat(row["time"]), series[-1][0] if series else None)
+        except (ValueError, OverflowError):
             raise ScenarioError(f"{where}: no time: {row['time']!r}") from None
-        if when.tzinfo is None:
-            when = when.replace(tzinfo=_NORWAY)
-        for column in _POWER + _VOLTAGES:
-            value = _scaled(row.get(column), 1000, where, column)
-            if value is not None:
-                held[column] = value
-            elif column == "active_import_W":
-                raise ScenarioError(f"{where}: active_import_W is missing")
-        for column in _CURRENTS:
-            value = _scaled(row.get(column), 1_000_000, where, column)
-            if value is not None:
-                held[column] = value
-        readings.append(_reading(when.astimezone(UTC), held))
-        _check_order(readings, where)
-    if not readings:
+        _check_order(series, when, where)
+        given = _given(row, where)
+        if "active_import_W" not in given:
+            raise ScenarioError(f"{where}: active_import_W is missing")
+        held = {**held, **given}
+        series.append((when, held))
+    if not series:
         raise ScenarioError(f"{path} has no rows after its header")
-    if not any(column in header for column in _VOLTAGES):
-        system = asked or "1P2W"
+    return _household(path, _csv_system(header, series, asked), series)
+
+
+def _utc(when: datetime, before: datetime | None) -> datetime:
+    """A time of a row, whole milliseconds. Without an offset it is Norwegian local time.
+
+    Of the hour that comes twice in autumn it is the first, unless the row
+    `before` (UTC) shows that it must be the second.
+    """
+    when = when.replace(microsecond=when.microsecond // 1000 * 1000)
+    if when.tzinfo is not None:
+        return when.astimezone(UTC)
+    first = when.replace(tzinfo=_NORWAY, fold=0).astimezone(UTC)
+    second = when.replace(tzinfo=_NORWAY, fold=1).astimezone(UTC)
+    return second if before is not None and first <= before < second else first
+
+
+def _given(row: dict[str, str], where: str) -> Held:
+    """What a row of the CSV gives, in mW, mvar, mV and uA."""
+    given: Held = {}
+    for column in _POWER + _VOLTAGES + _CURRENTS:
+        factor = 1_000_000 if column in _CURRENTS else 1000
+        value = _scaled(row.get(column), factor, where, column)
+        if value is not None:
+            given[column] = _not_negative(value, column, where)
+    return given
+
+
+def _not_negative(value: int, column: str, where: str) -> int:
+    if value < 0 and column in _CURRENTS + _VOLTAGES:
+        raise ScenarioError(f"{where}: {column} is an RMS value: it cannot be below 0")
+    return value
+
+
+def _household(path: Path, system: str, series: Series) -> Household:
+    """Voltages and currents before their first row are those of that row."""
+    last = series[-1][1]
+    if not any(column in last for column in _VOLTAGES):
+        places = 1 if system == "1P2W" else 3
+        first: Held = dict.fromkeys(_VOLTAGES[:places], _NOMINAL_MV)
     else:
-        system = _csv_system(header, held)
-    return Household(path.name, system, _with_first_known(readings))
+        first = {}
+    unseen = [column for column in _VOLTAGES + _CURRENTS if column in last]
+    for _, held in series:
+        first.update((column, held[column]) for column in unseen if column in held)
+        unseen = [column for column in unseen if column not in held]
+        if not unseen:
+            break
+    return Household(
+        path.name, system, [_reading(when, {**first, **held}) for when, held in series]
+    )
 
 
-def _reading(when: datetime, held: dict[str, int]) -> Reading:
+def _reading(when: datetime, held: Held) -> Reading:
     def three(columns: tuple[str, ...]) -> Triple:
         a, b, c = (held.get(column, 0) for column in columns)
         return (a, b, c)
@@ -200,40 +259,25 @@ def _reading(when: datetime, held: dict[str, int]) -> Reading:
     )
 
 
-def _with_first_known(readings: list[Reading]) -> list[Reading]:
-    """Voltages and currents before their first row are those of that row."""
-    known = next((r for r in readings if any(r.voltage_mv)), None)
-    if known is None:
-        return [
-            Reading(r.when, r.active_mw, r.reactive_mvar, (230_000,) * 3, _ZERO) for r in readings
-        ]
-    out = []
-    for reading in readings:
-        if not any(reading.voltage_mv):
-            reading = Reading(
-                reading.when,
-                reading.active_mw,
-                reading.reactive_mvar,
-                known.voltage_mv,
-                known.current_ua,
-            )
-        out.append(reading)
-    return out
+def _csv_system(header: list[str], series: Series, asked: str | None) -> str:
+    """One phase: 1P2W. L2 never with a voltage (IT meters send 0): 3P3W. Else 3P4W.
 
-
-def _csv_system(header: list[str], held: dict[str, int]) -> str:
-    """One voltage: 1P2W. L2 without voltage (IT meters send 0): 3P3W. Else 3P4W."""
+    Without any voltage the system is as asked for.
+    """
+    last = series[-1][1]
+    if not any(column in last for column in _VOLTAGES):
+        return asked or ("3P4W" if "current_l3_A" in header else "1P2W")
     if "voltage_l3_V" not in header:
         return "1P2W"
-    return "3P3W" if held.get("voltage_l2_V", 0) == 0 and "voltage_l2_V" in held else "3P4W"
+    return "3P4W" if any(held.get("voltage_l2_V") for _, held in series) else "3P3W"
 
 
 def _load_uci(path: Path, lines: list[str]) -> Household:
     header = lines[0].split(";")
     if tuple(header[:5]) != _UCI or len(header) < 6:
         raise ScenarioError(f"{path}:1: not the columns of the UCI household file")
-    readings: list[Reading] = []
-    held: dict[str, int] = {}
+    series: Series = []
+    held: Held = {}
     for number, line in enumerate(lines[1:], start=2):
         where = f"{path}:{number}"
         if not line.strip():
@@ -245,6 +289,7 @@ def _load_uci(path: Path, lines: list[str]) -> Household:
             when = datetime.strptime(f"{fields[0]} {fields[1]}", "%d/%m/%Y %H:%M:%S")
         except ValueError:
             raise ScenarioError(f"{where}: no date and time: {fields[0]};{fields[1]}") from None
+        given: Held = {}
         for column, text, factor in (
             ("active_import_W", fields[2], 1_000_000),
             ("reactive_import_var", fields[3], 1_000_000),
@@ -253,13 +298,14 @@ def _load_uci(path: Path, lines: list[str]) -> Household:
         ):
             value = _scaled(text, factor, where, column)
             if value is not None:
-                held[column] = value
+                given[column] = _not_negative(value, column, where)
+        held = {**held, **given}
         if "active_import_W" not in held:
             continue
         # The file has no summer time of its own: its clock is taken as standard time.
         utc = when.replace(tzinfo=UTC) - timedelta(hours=1)
-        readings.append(_reading(utc, held))
-        _check_order(readings, where)
-    if not readings:
+        _check_order(series, utc, where)
+        series.append((utc, held))
+    if not series:
         raise ScenarioError(f"{path} has no rows with a power")
-    return Household(path.name, "1P2W", readings)
+    return _household(path, "1P2W", series)

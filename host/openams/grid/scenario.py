@@ -90,7 +90,8 @@ def load(spec: str, system: str | None = None, seed: int = 1) -> Scenario:
 
 
 def _load_file(spec: str, system: str | None) -> Scenario:
-    text, _, case = spec.partition("#")
+    # A file's own name may have a #.
+    text, _, case = (spec, "", "") if Path(spec).is_file() else spec.partition("#")
     path = Path(text)
     if not path.is_file():
         raise ScenarioError(f"no scenario {spec!r}: name a file, or one of house, fault")
@@ -98,6 +99,8 @@ def _load_file(spec: str, system: str | None) -> Scenario:
         from openams.grid.cases import pick_case
 
         return pick_case(path, case or None)
+    if case:
+        raise ScenarioError(f"{path} has no cases: leave #{case} out")
     if path.suffix.lower() in (".cfg", ".cff"):
         from openams.grid.recording import load_comtrade
 

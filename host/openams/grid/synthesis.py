@@ -3,7 +3,8 @@
 What a meter reads of the waveform is the row: voltage, current, active power
 and fundamental reactive power. Where a row cannot be (more power than U*I, as
 rounded or older readings say), power wins over current. Current that the
-power does not need is put into the 5th harmonic, which carries no power.
+power does not need is put into the 5th harmonic, which carries no power. The
+current of a place without voltage carries none either.
 """
 
 from __future__ import annotations
@@ -50,9 +51,10 @@ def _phases(row: Row, system: str) -> Waves:
     for place, angle in enumerate(_U[system]):
         u = cmath.rect(row.voltage_mv[place] / 1e3, angle)
         s = complex(row.active_power_mw[place], row.reactive_power_mvar[place]) / 1e3
-        i = (s / u).conjugate() if u else 0j
+        current = row.current_ua[place] / 1e6
+        i = (s / u).conjugate() if u else cmath.rect(current, angle)
         fundamental += [u, i]
-        excess += [0.0, _excess(row.current_ua[place] / 1e6, abs(i)) if u else 0.0]
+        excess += [0.0, _excess(current, abs(i))]
     return Waves(tuple(fundamental), tuple(excess))
 
 
@@ -64,10 +66,9 @@ def _three_wire(row: Row) -> Waves:
     total = complex(row.total_active_power_mw, row.total_reactive_power_mvar) / 1e3
     i1, i2, i3 = (current / 1e6 for current in row.current_ua)
     if not u12 or not u32:
-        u, place = (u12, 0) if u12 else (u32, 1)
-        current = (total / u).conjugate() if u else 0j
-        pair = (current, 0j) if place == 0 else (0j, current)
-        return Waves((u12, pair[0], u32, pair[1]), (0.0,) * 4)
+        c1 = (total / u12).conjugate() if u12 else cmath.rect(i1, angle12)
+        c3 = (total / u32).conjugate() if u32 else cmath.rect(i3, angle32)
+        return Waves((u12, c1, u32, c3), (0.0, _excess(i1, abs(c1)), 0.0, _excess(i3, abs(c3))))
     a, b, s = abs(u12) * i1, abs(u32) * i3, abs(total)
     if s > a + b:
         # Power wins: both currents grow by the same factor.

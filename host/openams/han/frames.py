@@ -74,12 +74,19 @@ class Deframer:
     """Takes octets as they come; gives whole frames and telegrams.
 
     An HDLC frame comes without its flags, a telegram from `/` to its CRC. What
-    is no frame is passed over; `dropped` counts those octets.
+    is no frame is passed over; `dropped` counts those octets, `damaged` the
+    beginnings among them that were a frame's or a telegram's.
     """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self.dropped = 0
+        self.damaged = 0
+
+    @property
+    def begun(self) -> bool:
+        """Whether what is left over begins as a frame or telegram does."""
+        return self._begins_well(len(self._buffer))
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         self._buffer += data
@@ -93,6 +100,27 @@ class Deframer:
     def _drop(self, count: int) -> None:
         self.dropped += count
         del self._buffer[:count]
+
+    def _pass_over(self, count: int) -> None:
+        """Drops a beginning that came to no good end."""
+        self.damaged += self._begins_well(count)
+        self._drop(count)
+
+    def _begins_well(self, count: int) -> bool:
+        """A frame's header that checks, or a telegram's lines, in the first octets."""
+        start = bytes(self._buffer[: max(count, 16)])
+        if start[:1] == b"/":
+            return b"\r\n" in start and start.isascii()
+        if start[:1] != b"\x7e":
+            return False
+        at = 3
+        for _ in range(2):
+            while at < len(start) and not start[at] & 1:
+                at += 1
+            at += 1
+        at += 1  # control
+        check = int.from_bytes(start[at : at + 2], "little")
+        return at + 2 <= len(start) and crc_x25(start[1:at]) == check
 
     def _next(self) -> bytes | None:
         """A frame, b"" when something was passed over, None when more is needed."""
@@ -132,7 +160,7 @@ class Deframer:
             if buffer[:1] == b"\x7e" and (len(buffer) < 2 or buffer[1] >> 4 != 0xA):
                 del buffer[:1]
             return frame
-        self._drop(1)
+        self._pass_over(1)
         return b""
 
     def _stalled(self, length: int) -> bytes | None:
@@ -144,7 +172,7 @@ class Deframer:
                 inner = (buffer[at + 1] & 7) << 8 | buffer[at + 2]
                 frame = bytes(buffer[at + 1 : at + 1 + inner])
                 if _is_whole(frame, inner):
-                    self._drop(at)
+                    self._pass_over(at)
                     return b""
             at = buffer.find(b"\x7e", at + 1)
         return None
@@ -155,7 +183,7 @@ class Deframer:
         again = buffer.find(b"/", 1, end if end >= 0 else len(buffer))
         hdlc = self._hdlc()
         if again > 0 or (hdlc > 0 and (end < 0 or hdlc < end)):
-            self._drop(min(at for at in (again, hdlc) if at > 0))
+            self._pass_over(min(at for at in (again, hdlc) if at > 0))
             return b""
         if end < 0 or len(buffer) < end + 5:
             if len(buffer) > _LARGEST_TELEGRAM:
@@ -168,6 +196,7 @@ class Deframer:
         except ValueError:
             check = -1
         if check != crc_p1(telegram[:-4]):
+            self.damaged += b"\r\n" in telegram and telegram.isascii()
             self._drop(1)
             return b""
         del buffer[: end + 5]

@@ -229,6 +229,8 @@ def _kaifa(items: list[Item], hdlc: Hdlc, raw: bytes, header: DateTime | None) -
             out.time = date_time(item.value if isinstance(item.value, bytes) else b"")
         else:
             name, scaler = _KAIFA_FIELDS[place]
+            if place == "A+":
+                out.traits["energy_bits"] = 64 if item.tag == 0x15 else 32
             out.values[name] = _scaled(_whole(item), scaler)
     out.time = out.time or header
     if out.version is not None and out.version != "KFM_001":

@@ -52,6 +52,16 @@ class FrameReader:
         """Octets that belonged to no good frame."""
         return self._deframer.dropped
 
+    @property
+    def damaged(self) -> int:
+        """Frames with a good head, and telegrams, that were passed over."""
+        return self._deframer.damaged
+
+    @property
+    def begun(self) -> bool:
+        """Whether a frame has begun and waits for its end."""
+        return self._deframer.begun
+
     def feed(self, data: bytes) -> Iterator[Reading]:
         """Raises HanError for a good frame with content that cannot be read."""
         for frame in self._deframer.feed(data):
@@ -127,13 +137,30 @@ def load_frames(path: Path) -> list[tuple[int, bytes, str]]:
 def decode_file(path: Path, keys: list[Keys] | None = None) -> Iterator[tuple[str, Reading | str]]:
     """(place, reading or error) of everything in a file, in order."""
     stream = FrameReader(keys)
+    place = str(path)
     for place, octets in _octets(path):
         single = octets[:1] != b"/" and octets[:1] != b"\x7e" and octets[:1] >= b"\xa0"
         try:
             if single and octets[0] >> 4 == 0xA:
                 yield place, decode_frame(octets, keys)
                 continue
-            for reading in stream.feed(octets):
-                yield place, reading
         except HanError as error:
             yield place, str(error)
+            continue
+        yield from ((place, found) for found in _all_of(stream, octets))
+    if stream.begun:
+        yield place, "the last frame is cut short"
+
+
+def _all_of(stream: FrameReader, octets: bytes) -> Iterator[Reading | str]:
+    """Readings and errors of some octets: what is bad does not hide what follows."""
+    damaged = stream.damaged
+    while True:
+        try:
+            yield from stream.feed(octets)
+            break
+        except HanError as error:
+            yield str(error)
+            octets = b""  # the rest is in the stream already
+    for _ in range(stream.damaged - damaged):
+        yield "a frame is damaged: its check is wrong, or it is cut short"

@@ -92,7 +92,8 @@ def _kind_of_meter(reading: Reading) -> tuple[str, dict[str, Any]]:
     if reading.format == "kaifa":
         if traits.get("coded"):
             return "se-obis", {}
-        return ("se" if traits["address"] == "01000110" else "no"), {}
+        wide = {"energy_bits": traits["energy_bits"]} if "energy_bits" in traits else {}
+        return ("se" if traits["address"] == "01000110" else "no"), wide
     if reading.format == "kamstrup":
         options: dict[str, Any] = {"header_tag": traits["header_tag"]}
         if "active_power_export_w" not in reading.values:

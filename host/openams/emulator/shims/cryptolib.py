@@ -14,10 +14,18 @@ class aes:
         # ECB of single blocks is the building block of GCM here, not a mode of use.
         self._cipher = Cipher(algorithms.AES(bytes(key)), modes.ECB())
 
-    def encrypt(self, data: bytes) -> bytes:
+    def encrypt(self, data: bytes, out: bytearray | None = None) -> bytes | bytearray:
         encryptor = self._cipher.encryptor()
-        return encryptor.update(bytes(data)) + encryptor.finalize()
+        result = encryptor.update(bytes(data)) + encryptor.finalize()
+        if out is None:
+            return result
+        out[:] = result
+        return out
 
-    def decrypt(self, data: bytes) -> bytes:
+    def decrypt(self, data: bytes, out: bytearray | None = None) -> bytes | bytearray:
         decryptor = self._cipher.decryptor()
-        return decryptor.update(bytes(data)) + decryptor.finalize()
+        result = decryptor.update(bytes(data)) + decryptor.finalize()
+        if out is None:
+            return result
+        out[:] = result
+        return out

@@ -1,0 +1,218 @@
+"""An append-only log over raw NOR flash that any power cut leaves readable.
+
+A journal owns a ring of sectors. Records go behind each other into the newest
+sector; when it is full the oldest is erased and becomes the newest, so every
+sector is erased equally often. A record is programmed whole, then its commit
+octet: what was not committed is not there. Nothing is ever programmed behind
+something torn, and mounting writes nothing. Format in docs/storage.md.
+
+Reading survives flipped bits: a record whose check fails is passed over and
+counted in `bad`, the records behind it are found again.
+"""
+
+import binascii
+import struct
+
+from micropython import const
+
+_MAGIC = b"OAJ1"
+_SECTOR_HEAD = "<4sBBHII"  # magic, region, version, 0, sequence, crc32
+_SECTOR_HEAD_SIZE = const(16)
+_RECORD_HEAD = "<HBBI"  # length, kind, commit, crc32
+_RECORD_HEAD_SIZE = const(8)
+_COMMITTED = b"\x00"
+VERSION = const(1)
+LARGEST = const(1000)
+
+
+class JournalError(Exception):
+    """What was asked cannot be stored."""
+
+
+def _aligned(length):
+    return (length + 3) & ~3
+
+
+class Journal:
+    """`flash` is a hal.Flash; the ring is `count` sectors from sector `first` on."""
+
+    def __init__(self, flash, first, count, region):
+        if count < 2:
+            raise JournalError("a journal needs two sectors at least")
+        self._flash = flash
+        self._first = first
+        self._count = count
+        self._region = region
+        self._size = flash.sector_size
+        self._limit = flash.sector_size - _SECTOR_HEAD_SIZE  # end of the records
+        self._buffer = bytearray(_RECORD_HEAD_SIZE + _aligned(LARGEST))
+        self._sequence = 0  # of the newest sector; 0: none yet
+        self._head = count - 1  # place of the newest sector in the ring
+        self._at = self._limit  # where the next record goes; the end: open a sector
+        self.bad = 0  # records passed over since the mount
+        self._mount()
+
+    # --- sectors -----------------------------------------------------------------
+
+    def _address(self, place):
+        return (self._first + place) * self._size
+
+    def _sector_sequence(self, place):
+        """Sequence of a sector of this journal, 0 for anything else."""
+        head = bytearray(_SECTOR_HEAD_SIZE)
+        # At both ends: one burst of flipped bits cannot take both.
+        for at in (0, self._limit):
+            self._flash.read(self._address(place) + at, head)
+            magic, region, version, _, sequence, crc = struct.unpack(_SECTOR_HEAD, head)
+            if magic == _MAGIC and region == self._region and version == VERSION:
+                if binascii.crc32(head[:12]) & 0xFFFFFFFF == crc:
+                    return sequence
+        return 0
+
+    def _mount(self):
+        for place in range(self._count):
+            sequence = self._sector_sequence(place)
+            if sequence > self._sequence:
+                self._sequence = sequence
+                self._head = place
+        if self._sequence:
+            self._at = self._end_of(self._head)
+
+    def _end_of(self, place):
+        """Where a record may follow; the end of the sector if something torn is in the way."""
+        end = _SECTOR_HEAD_SIZE
+        for at, length, _ in self._scan(place, self._sequence):
+            end = at + _RECORD_HEAD_SIZE + _aligned(length)
+        page = bytearray(64)
+        at = end
+        while at < self._limit:
+            piece = memoryview(page)[: min(64, self._limit - at)]
+            self._flash.read(self._address(place) + at, piece)
+            for octet in piece:
+                if octet != 0xFF:
+                    return self._limit
+            at += 64
+        return end
+
+    def _open_sector(self):
+        """Erases the oldest sector and makes it the newest."""
+        place = (self._head + 1) % self._count
+        address = self._address(place)
+        self._flash.erase(address)
+        sequence = self._sequence + 1
+        head = struct.pack(_SECTOR_HEAD, _MAGIC, self._region, VERSION, 0, sequence, 0)
+        crc = binascii.crc32(head[:12]) & 0xFFFFFFFF
+        head = head[:12] + struct.pack("<I", crc)
+        self._flash.program(address, head)
+        self._flash.program(address + self._limit, head)
+        self._sequence = sequence
+        self._head = place
+        self._at = _SECTOR_HEAD_SIZE
+
+    # --- records -------------------------------------------------------------------
+
+    def _crc(self, sequence, at, kind, payload):
+        """Of the payload and of where it stands: an old record elsewhere is none here."""
+        place = struct.pack("<IHHB", sequence, at, len(payload), kind)
+        return binascii.crc32(payload, binascii.crc32(place)) & 0xFFFFFFFF
+
+    def append(self, kind, payload):
+        """Stores a record (kind 0 to 254); when this returns it survives a power cut."""
+        if len(payload) > LARGEST:
+            raise JournalError("a record has at most %d octets" % LARGEST)
+        length = _RECORD_HEAD_SIZE + _aligned(len(payload))
+        if self._at + length > self._limit:
+            self._open_sector()
+        at = self._at
+        # From here on the place is used, whatever becomes of the record.
+        self._at = self._limit
+        address = self._address(self._head) + at
+        crc = self._crc(self._sequence, at, kind, payload)
+        data = struct.pack(_RECORD_HEAD, len(payload), kind, 0xFF, crc) + bytes(payload)
+        self._program(address, data)
+        self._program(address + 3, _COMMITTED)
+        self._at = at + length
+
+    def _program(self, address, data):
+        """Programs across pages: a page is what the chip takes at once."""
+        page = self._flash.page_size
+        done = 0
+        while done < len(data):
+            part = min(page - (address + done) % page, len(data) - done)
+            self._flash.program(address + done, data[done : done + part])
+            done += part
+
+    def _record_at(self, place, sequence, at):
+        """(length, kind) of a good record, with its payload in the buffer, or None."""
+        if at + _RECORD_HEAD_SIZE > self._limit:
+            return None
+        head = memoryview(self._buffer)[:_RECORD_HEAD_SIZE]
+        self._flash.read(self._address(place) + at, head)
+        length, kind, commit, crc = struct.unpack(_RECORD_HEAD, head)
+        if length > LARGEST or at + _RECORD_HEAD_SIZE + length > self._limit:
+            return None
+        # A flipped bit in the commit octet costs nothing; a torn one may go either way.
+        if sum(commit >> bit & 1 for bit in range(8)) > 4:
+            return None
+        payload = memoryview(self._buffer)[_RECORD_HEAD_SIZE : _RECORD_HEAD_SIZE + length]
+        self._flash.read(self._address(place) + at + _RECORD_HEAD_SIZE, payload)
+        if self._crc(sequence, at, kind, payload) != crc:
+            return None
+        return length, kind
+
+    def _blank_at(self, place, at):
+        head = bytearray(_RECORD_HEAD_SIZE)
+        self._flash.read(self._address(place) + at, memoryview(head)[: self._limit - at])
+        return all(octet == 0xFF for octet in head[: self._limit - at])
+
+    def _scan(self, place, sequence):
+        """Yields (at, length, kind) of the good records of a sector, oldest first."""
+        at = _SECTOR_HEAD_SIZE
+        lost = False
+        while at + _RECORD_HEAD_SIZE <= self._limit:
+            found = self._record_at(place, sequence, at)
+            if found is not None:
+                lost = False
+                length, kind = found
+                yield at, length, kind
+                at += _RECORD_HEAD_SIZE + _aligned(length)
+                continue
+            if not lost and not self._blank_at(place, at):
+                self.bad += 1
+                lost = True
+            # Look for the next record: they begin at multiples of four.
+            at += 4
+
+    def records(self):
+        """Yields (kind, payload) from the oldest to the newest.
+
+        The payload is a memoryview of a buffer that the next one overwrites;
+        append nothing while reading.
+        """
+        for step in range(self._count):
+            place = (self._head + 1 + step) % self._count
+            sequence = self._sector_sequence(place)
+            if not sequence or self._sequence - sequence >= self._count:
+                continue
+            for _, length, kind in self._scan(place, sequence):
+                yield (
+                    kind,
+                    memoryview(self._buffer)[_RECORD_HEAD_SIZE : _RECORD_HEAD_SIZE + length],
+                )
+
+    def last(self, kind):
+        """The newest payload of a kind as bytes, or None: from the newest sector backwards."""
+        for step in range(self._count):
+            place = (self._head - step) % self._count
+            sequence = self._sector_sequence(place)
+            if not sequence or self._sequence - sequence >= self._count:
+                continue
+            found = None
+            for _, length, found_kind in self._scan(place, sequence):
+                if found_kind == kind:
+                    found = bytes(
+                        memoryview(self._buffer)[_RECORD_HEAD_SIZE : _RECORD_HEAD_SIZE + length]
+                    )
+            if found is not None:
+                return found
+        return None

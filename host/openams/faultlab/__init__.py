@@ -1,0 +1,1 @@
+"""The fault lab: what flash does to a meter whose power goes."""
