@@ -34,6 +34,8 @@ ROOMS = (
     "ams.han.view",
     "ams.han.quirks",
     "ams.han.port",
+    "ams.registers.record",
+    "ams.storage.journal",
     "ams.storage.snapshot",
     "ams.meter",
 )

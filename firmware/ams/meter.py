@@ -7,13 +7,19 @@ from ams.metrology.aggregate import Aggregate
 from ams.metrology.calibration import Calibration
 from ams.registers import events as ev
 from ams.registers import quantities as qu
+from ams.registers import record
 from ams.registers.clock import MS_PER_HOUR, LocalClock
 from ams.registers.energy import EnergyRegisters
 from ams.registers.events import EventLog
 from ams.registers.identity import Identity
 from ams.registers.quantities import Quantities
+from ams.storage.journal import Journal
 from ams.storage.snapshot import Snapshot, SnapshotError
 
+# The registers are stored so often, and at a stop: what a power cut can cost.
+_STORE_EVERY_MS = 60000
+_REGISTER_SECTORS = 16
+_REGISTER_REGION = 1
 # Without a sample for this long the front end counts as stopped.
 _SAMPLES_DUE_MS = 200
 
@@ -53,12 +59,12 @@ class Meter:
         self.identity = Identity(identity.get("meter_id", ""), identity.get("meter_type", ""))
         self.local_clock = LocalClock(config.get("utc_offset_min"))
         self._snapshot = None
-        state = self._load_state()
-        self._calibration_record = config.get("calibration")
-        if self._calibration_record is None:
-            if state is None:
-                raise ValueError("no calibration: neither given nor stored")
-            self._calibration_record = state["calibration"]
+        self._journal = None
+        self._stored = None  # (utc_ms, clean) of the registers that were restored
+        settings = self._load_settings(config.get("calibration"))
+        if board.flash is not None:
+            self._load_registers()
+        self._calibration_record = settings["calibration"]
         self.calibration = Calibration(config["system"], self._calibration_record)
         self.metrology = metrology.Metrology(self.calibration, self.quantities, self._on_window)
         self.aggregate = Aggregate()
@@ -82,7 +88,7 @@ class Meter:
         self._last_samples_ms = 0
         self._missing = False
         self._late = False
-        self._restored = state is not None
+        self._store_due = 0
 
     # --- life ----------------------------------------------------------------
 
@@ -93,51 +99,55 @@ class Meter:
         self._hour_ends = utc_ms - utc_ms % MS_PER_HOUR + MS_PER_HOUR
         self.energy.begin(utc_ms)
         self.events.log(utc_ms, ev.POWER_UP)
-        if self._restored:
+        self._store_due = utc_ms + _STORE_EVERY_MS
+        if self._stored is not None:
+            stored_ms, clean = self._stored
             self.events.log(utc_ms, ev.STATE_RESTORED)
+            if not clean:
+                # What was used between the last record and the cut is not known.
+                self.events.log(stored_ms, ev.ENERGY_MISSING)
 
     def stop(self):
         """A normal stop: counts what is open and keeps the state."""
         self.metrology.flush()
         self.events.log(self.utc_ms, ev.POWER_DOWN)
-        if self._snapshot is not None:
-            self._snapshot.save(self._state())
+        self._store(True)
 
-    def _load_state(self):
-        flash = self._board.flash
-        if flash is None:
-            return None
-        self._snapshot = Snapshot(flash)
-        state = self._snapshot.load()
-        if state is None:
-            return None
-        if state["meter_id"] != self.identity.meter_id:
+    def _load_settings(self, calibration):
+        """What the meter is set to: kept in two slots at the end of the flash.
+
+        A calibration that is given is stored; without one the stored one counts.
+        Raises SnapshotError for an image that is not this meter's.
+        """
+        stored = None
+        if self._board.flash is not None:
+            self._snapshot = Snapshot(self._board.flash)
+            stored = self._snapshot.load()
+        if stored is not None and stored["meter_id"] != self.identity.meter_id:
             raise SnapshotError(
                 "state image is that of meter %s, not %s"
-                % (state["meter_id"], self.identity.meter_id)
+                % (stored["meter_id"], self.identity.meter_id)
             )
-        energy = self.energy
-        energy.mwh[:] = state["mwh"]
-        energy.remainder_uws[:] = state["remainder_uws"]
-        energy.hour_mwh[:] = state["hour_mwh"]
-        energy.hour_utc_ms = state["hour_utc_ms"]
-        energy.max_demand_mw[:] = state["max_demand_mw"]
-        energy.max_demand_utc_ms[:] = state["max_demand_utc_ms"]
-        return state
+        if calibration is None:
+            if stored is None:
+                raise ValueError("no calibration: neither given nor stored")
+            return stored
+        settings = {"meter_id": self.identity.meter_id, "calibration": calibration}
+        if self._snapshot is not None and stored != settings:
+            Calibration(self.quantities.system, calibration)  # refuses a bad one unstored
+            self._snapshot.save(settings)
+        return settings
 
-    def _state(self):
-        energy = self.energy
-        return {
-            "meter_id": self.identity.meter_id,
-            "utc_ms": self.utc_ms,
-            "mwh": energy.mwh,
-            "remainder_uws": energy.remainder_uws,
-            "hour_mwh": energy.hour_mwh,
-            "hour_utc_ms": energy.hour_utc_ms,
-            "max_demand_mw": energy.max_demand_mw,
-            "max_demand_utc_ms": energy.max_demand_utc_ms,
-            "calibration": self._calibration_record,
-        }
+    def _load_registers(self):
+        self._journal = Journal(self._board.flash, 0, _REGISTER_SECTORS, _REGISTER_REGION)
+        data = self._journal.last(record.KIND)
+        if data is not None:
+            self._stored = record.restore(self.energy, data)
+
+    def _store(self, clean):
+        if self._journal is not None:
+            self._journal.append(record.KIND, record.pack(self.energy, self.utc_ms, clean))
+        self._store_due = self.utc_ms + _STORE_EVERY_MS
 
     # --- samples ---------------------------------------------------------------
 
@@ -211,7 +221,7 @@ class Meter:
         active, reactive = self._counted_power()
         end = utc_ms + duration_ms
         while utc_ms < end:
-            until = min(end, self.han.next_due_ms(), self._hour_ends)
+            until = min(end, self.han.next_due_ms(), self._hour_ends, self._store_due)
             if until <= utc_ms:
                 until = utc_ms + 1
             self.energy.add(active * (until - utc_ms), reactive * (until - utc_ms))
@@ -254,6 +264,8 @@ class Meter:
     def _advance(self, utc_ms):
         self.utc_ms = utc_ms
         self._close_hour(utc_ms)
+        if utc_ms >= self._store_due or utc_ms < self._store_due - _STORE_EVERY_MS:
+            self._store(False)
         self.han.poll(utc_ms)
 
     def _close_hour(self, utc_ms):

@@ -28,7 +28,8 @@ def test_a_recorded_blackout_stays_dark(tmp_path):
     scenario, (before, dark, after) = rows(
         tmp_path,
         FULL + "2026-01-01 00:00:00,500,0,0,0,1,1,1,230,231,232\n"
-        "2026-01-01 00:00:02,0,0,0,0,0,0,0,0,0,0\n2026-01-01 00:00:04,500,0,0,0,1,1,1,230,231,232\n",
+        "2026-01-01 00:00:02,0,0,0,0,0,0,0,0,0,0\n"
+        "2026-01-01 00:00:04,500,0,0,0,1,1,1,230,231,232\n",
     )
     assert scenario.system == "3P4W"
     assert dark.voltage_mv == dark.current_ua == (0, 0, 0)

@@ -6,7 +6,7 @@ from micropython import const
 POWER_DOWN = const(1)
 POWER_UP = const(2)
 STATE_RESTORED = const(3)
-STATE_REFUSED = const(4)
+ENERGY_MISSING = const(4)  # timed at the last record before an unclean stop
 # Measurement.
 SAMPLES_SATURATED = const(20)
 SAMPLES_MISSING = const(21)
@@ -24,7 +24,7 @@ NAMES = {
     POWER_DOWN: "power-down",
     POWER_UP: "power-up",
     STATE_RESTORED: "state-restored",
-    STATE_REFUSED: "state-refused",
+    ENERGY_MISSING: "energy-missing",
     SAMPLES_SATURATED: "samples-saturated",
     SAMPLES_MISSING: "samples-missing",
     SAMPLES_LATE: "samples-late",

@@ -1,7 +1,7 @@
-"""The meter's state in two slots of flash: the newest whole one counts.
+"""The meter's settings in two slots of flash: the newest whole one counts.
 
-The slots are the last two sectors of the state image; everything before them
-is left erased, for the journal. A slot is
+For what changes seldom; registers go to the journal. The slots are the last
+two sectors of the state image. A slot is
 
     magic "OAMS" | version u16 | length u16 | sequence u32 | crc32 u32 | JSON
 
