@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 from openams.errors import BenchError
-from openams.grid.cases import Case, load_cases
+from openams.grid.cases import Case, Component, load_cases
 from openams.grid.frontend import make_front_end
+from openams.grid.scenario import PAIRS
 from openams.runtimes.process import MeterProcess
 from openams.session import DEFAULT_METER_ID, coded_blocks
 
@@ -66,6 +68,11 @@ def _measured(result: dict[str, Any], case: Case) -> dict[str, Any]:
     }
 
 
+def _rms(components: list[Component]) -> float:
+    """Of a channel whose components are of different orders."""
+    return math.sqrt(sum(rms * rms for _, rms, _ in components))
+
+
 def errors_percent(case: Case, measured: dict[str, Any]) -> dict[str, float]:
     """Error of each power and energy, in percent of the reading, as limit_percent means it.
 
@@ -75,10 +82,7 @@ def errors_percent(case: Case, measured: dict[str, Any]) -> dict[str, float]:
     expected = case.expected
     if not expected:
         return {}
-    apparent = sum(
-        expected["voltage_v"][u] * expected["current_a"][i]
-        for u, i in zip(case.voltage, case.current, strict=True)
-    )
+    apparent = sum(_rms(case.voltage[u]) * _rms(case.current[i]) for u, i in PAIRS[case.system])
     hours = case.duration_s / 3600
     errors = {}
     for name, span in (
@@ -89,6 +93,8 @@ def errors_percent(case: Case, measured: dict[str, Any]) -> dict[str, float]:
         ("r_plus_varh", hours),
         ("r_minus_varh", hours),
     ):
+        if name not in expected:
+            continue
         truth = expected[name]
         base = abs(truth) if abs(truth) > 0.1 * apparent * span else apparent * span
         errors[name] = 100 * (measured[name] - truth) / base if base else 0.0

@@ -168,7 +168,8 @@ def test_cases_that_are_right(tmp_path, change):
         ({"limit_percent": [1]}, "limit_percent must be an object"),
         ({"expected": [1]}, "expected must be an object"),
         ({"expected": {"active_power_w": "x"}}, "expected.active_power_w must be a number"),
-        ({"expected": {**EXPECTED, "voltage_v": {}}}, "expected.voltage_v must have the channels"),
+        ({"expected": {"voltage_v": []}}, "expected.voltage_v must be an object"),
+        ({"expected": {"voltage_v": {"L1": "x"}}}, "expected.voltage_v.L1 must be a number"),
     ],
 )
 def test_case_errors_name_the_case_and_the_key(tmp_path, change, message):

@@ -35,6 +35,10 @@ class Cipher:
         self._gcm = Gcm(encryption)
         self._aad = _CONTROL + authentication
 
+    def used_up(self):
+        """Whether every invocation counter has served."""
+        return self.counter > _LAST_COUNTER
+
     def next_key(self):
         """The following pair comes into force, after the last the first again."""
         self.key_number += 1
@@ -44,7 +48,7 @@ class Cipher:
         """An HDLC frame with its notification encrypted; P1 text is not ciphered here."""
         if frame[0] != 0x7E:
             raise ValueError("encryption is for HDLC lists")
-        if self.counter > _LAST_COUNTER:
+        if self.used_up():
             raise ValueError("HAN invocation counter is used up: change the keys")
         counter = struct.pack(">I", self.counter)
         self.counter += 1

@@ -145,6 +145,10 @@ class HanPort:
         view.stale = False
         frame = self._frame[:length]
         if self._cipher is not None:
+            if self._cipher.used_up():
+                # No counter may serve twice: without new keys the port stays shut.
+                self.close(utc_ms)
+                return
             frame = self._cipher.wrap(frame)
         self.sent[list_no - 1] += 1
         self._quirk.send(frame, utc_ms, self._uart)
