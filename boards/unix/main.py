@@ -114,7 +114,8 @@ class Process:
             # A process that only pushes lists.
             self.reply("K", {"implementation": sys.implementation.name})
             return
-        load_firmware()
+        if self.meter is None:
+            load_firmware()
         from ams.meter import Meter
 
         self.board = Board(self.link, config.get("flash"))

@@ -71,7 +71,6 @@ class Progress:
     simulated_s: float = 0.0
     wall_s: float = 0.0
     frames: int = 0
-    last_frame: Frame | None = None
     line: dict[str, Any] = field(default_factory=dict)
 
 
@@ -137,7 +136,6 @@ class Session:
 
     def _frame(self, frame: Frame) -> None:
         self.progress.frames += 1
-        self.progress.last_frame = frame
         if self._han_line:
             self._han_line.send(frame.data)
         if self._on_frame:

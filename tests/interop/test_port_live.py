@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 import serial
@@ -43,26 +44,23 @@ def read_for(link, seconds, baud):
     return octets
 
 
-CASE = "tests/data/grid-cases/cases.json#TN PF0.5 lag 10 A"
-# The case lasts 10 s; its lists begin at once.
-START = "2026-01-15T12:00:00+01:00"
+CASES = Path(__file__).resolve().parents[1] / "data" / "grid-cases" / "cases.json"
+
+
+def running_case(name, link):
+    """A known waveform of 10 s; list 2 is due after five."""
+    return running(
+        *["--scenario", f"{CASES}#TN PF0.5 lag 10 A", "--han-open", "--han-format", name],
+        *["--start", "2026-01-15T12:00:55+01:00"],
+        link=link,
+    )
 
 
 @pytest.mark.parametrize("name", ["kaifa", "aidon", "kamstrup"])
 def test_amshan_reads_the_measured_values(tmp_path, name):
     """A known waveform, sampled, measured, sent at 2400 baud and read: P, Q, U, I are right."""
     link = tmp_path / "han"
-    case = os.path.join(os.path.dirname(__file__), "../..", CASE)
-    with running(
-        "--scenario",
-        case,
-        "--han-open",
-        "--han-format",
-        name,
-        "--start",
-        "2026-01-15T12:00:55+01:00",
-        link=link,
-    ):
+    with running_case(name, link):
         decoded = amshan_frames(read_for(link, 8.5, 2400))
     (full,) = [frame for frame in decoded if "voltage_l1" in frame]
     assert full["active_power_import"] == 3450
@@ -77,17 +75,7 @@ def test_amshan_reads_the_measured_values(tmp_path, name):
 
 def test_dsmr_parser_reads_the_telegram_of_a_running_meter(tmp_path):
     link = tmp_path / "p1"
-    case = os.path.join(os.path.dirname(__file__), "../..", CASE)
-    with running(
-        "--scenario",
-        case,
-        "--han-open",
-        "--han-format",
-        "p1",
-        "--start",
-        "2026-01-15T12:00:55+01:00",
-        link=link,
-    ):
+    with running_case("p1", link):
         octets = read_for(link, 8, 115200)
     telegram = octets[octets.index(b"/") :]
     read = dsmr(telegram)

@@ -39,7 +39,6 @@ class _State:
     fridge_on: bool = False
     water_c: float = 62.0
     water_on: bool = False
-    room_c: float = 21.0
     pump_w: float = 900.0
     cloud: float = 0.3
     frequency_hz: float = 50.0

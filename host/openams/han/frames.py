@@ -11,24 +11,23 @@ _FLAG = 0x7E
 _LARGEST_TELEGRAM = 4096
 
 
-def crc_x25(data: bytes) -> int:
-    """CRC-16/X.25, bit by bit."""
-    crc = 0xFFFF
+def _crc16(data: bytes, crc: int, polynomial: int) -> int:
+    """A reflected CRC of 16 bits, bit by bit."""
     for octet in data:
         crc ^= octet
         for _ in range(8):
-            crc = (crc >> 1) ^ 0x8408 if crc & 1 else crc >> 1
-    return crc ^ 0xFFFF
+            crc = (crc >> 1) ^ polynomial if crc & 1 else crc >> 1
+    return crc
+
+
+def crc_x25(data: bytes) -> int:
+    """CRC-16/X.25."""
+    return _crc16(data, 0xFFFF, 0x8408) ^ 0xFFFF
 
 
 def crc_p1(data: bytes) -> int:
     """CRC-16/ARC: DSMR P1 companion standard 5.0.2, 5.2."""
-    crc = 0
-    for octet in data:
-        crc ^= octet
-        for _ in range(8):
-            crc = (crc >> 1) ^ 0xA001 if crc & 1 else crc >> 1
-    return crc
+    return _crc16(data, 0, 0xA001)
 
 
 @dataclass(frozen=True)

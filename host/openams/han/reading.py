@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -45,11 +44,6 @@ def reading_to_json(reading: Reading) -> dict[str, Any]:
         },
         "frame": reading.raw.hex(),
     }
-
-
-def reading_line(reading: Reading) -> str:
-    """JSON on one line."""
-    return json.dumps(reading_to_json(reading))
 
 
 _SHORT = (
