@@ -1,57 +1,183 @@
-"""The event log: what happened, when, with COSEM-style codes per log."""
+"""Event logs: what happened, when, by the codes of the field.
+
+Codes up to 99 are those of the DLMS event objects as IDIS and its kin use
+them; those from 170 on are this meter's own. Each code belongs to one of six
+logs (profile generic 0.0.99.98.e), so that a storm of one kind pushes nothing
+of another out.
+"""
+
+import struct
 
 from micropython import const
 
-# Standard log.
+LOG_STANDARD = const(0)
+LOG_FRAUD = const(1)
+LOG_CONTROL = const(2)
+LOG_SECURITY = const(3)
+LOG_QUALITY = const(4)
+LOG_COMMUNICATION = const(5)
+LOG_NAMES = ("standard", "fraud", "control", "security", "quality", "communication")
+
 POWER_DOWN = const(1)
 POWER_UP = const(2)
-STATE_RESTORED = const(3)
-ENERGY_MISSING = const(4)  # timed at the last record before an unclean stop
-# Measurement.
-SAMPLES_SATURATED = const(20)
-SAMPLES_MISSING = const(21)
-SAMPLES_LATE = const(22)
-VOLTAGE_LOST = const(23)
-VOLTAGE_BACK = const(24)
-PHASE_LOST = const(25)
-PHASE_BACK = const(26)
-CURRENT_REVERSED = const(27)
-# Communication.
-HAN_OPENED = const(40)
-HAN_CLOSED = const(41)
+DST_CHANGED = const(3)
+CLOCK_ADJUSTED_OLD = const(4)  # timed by the old clock
+CLOCK_ADJUSTED_NEW = const(5)  # timed by the new one; detail: the step in s
+CLOCK_INVALID = const(6)
+NV_MEMORY_ERROR = const(14)  # detail: region of the flash, extra: records lost
+WATCHDOG_ERROR = const(15)
+MEASUREMENT_ERROR = const(16)
+FIRMWARE_ACTIVATED = const(18)
+PARAMETER_CHANGED = const(47)  # detail: which, extra: its new value
+EVENT_LOG_CLEARED = const(255)
 
-NAMES = {
-    POWER_DOWN: "power-down",
-    POWER_UP: "power-up",
-    STATE_RESTORED: "state-restored",
-    ENERGY_MISSING: "energy-missing",
-    SAMPLES_SATURATED: "samples-saturated",
-    SAMPLES_MISSING: "samples-missing",
-    SAMPLES_LATE: "samples-late",
-    VOLTAGE_LOST: "voltage-lost",
-    VOLTAGE_BACK: "voltage-back",
-    PHASE_LOST: "phase-lost",
-    PHASE_BACK: "phase-back",
-    CURRENT_REVERSED: "current-reversed",
-    HAN_OPENED: "han-opened",
-    HAN_CLOSED: "han-closed",
-}
+TERMINAL_COVER_REMOVED = const(40)
+TERMINAL_COVER_CLOSED = const(41)
+MAGNETIC_FIELD = const(42)
+MAGNETIC_FIELD_GONE = const(43)
+METER_COVER_REMOVED = const(44)
+METER_COVER_CLOSED = const(45)
+CURRENT_REVERSED = const(91)  # detail: place
+
+AUTHENTICATION_FAILED = const(46)
+KEYS_CHANGED = const(48)
+DECRYPTION_FAILED = const(49)
+REPLAY_ATTACK = const(50)
+
+# Per phase: add the place. Detail in mV; at the end extra is the duration in ms.
+UNDERVOLTAGE = const(76)
+OVERVOLTAGE = const(79)
+MISSING_VOLTAGE = const(82)
+NORMAL_VOLTAGE = const(85)
+
+STATE_RESTORED = const(170)
+ENERGY_MISSING = const(171)  # timed at the last record before an unclean stop
+STORAGE_FORMATTED = const(172)
+STORAGE_UNKNOWN = const(173)  # detail: region of the flash
+SAMPLES_SATURATED = const(174)
+SAMPLES_MISSING = const(175)
+SAMPLES_LATE = const(176)
+CLOCK_VALID = const(177)
+EVENTS_SUPPRESSED = const(178)  # detail: log, extra: how many
+PHASE_LOST = const(180)
+PHASE_BACK = const(181)
+VOLTAGE_LOST = const(182)
+VOLTAGE_BACK = const(183)
+HAN_OPENED = const(190)
+HAN_CLOSED = const(191)
+
+# What PARAMETER_CHANGED is about.
+PARAMETER_CAPTURE_PERIOD = const(1)
+
+_OWN_NAMES = (
+    "state-restored energy-missing storage-formatted storage-unknown samples-saturated "
+    "samples-missing samples-late clock-valid events-suppressed"
+)
+_CODES = (
+    # (first code, log, names of it and those that follow)
+    (POWER_DOWN, LOG_STANDARD, "power-down power-up dst-changed clock-adjusted-old"),
+    (CLOCK_ADJUSTED_NEW, LOG_STANDARD, "clock-adjusted-new clock-invalid"),
+    (NV_MEMORY_ERROR, LOG_STANDARD, "nv-memory-error watchdog-error measurement-error"),
+    (FIRMWARE_ACTIVATED, LOG_STANDARD, "firmware-activated"),
+    (TERMINAL_COVER_REMOVED, LOG_FRAUD, "terminal-cover-removed terminal-cover-closed"),
+    (MAGNETIC_FIELD, LOG_FRAUD, "magnetic-field magnetic-field-gone"),
+    (METER_COVER_REMOVED, LOG_FRAUD, "meter-cover-removed meter-cover-closed"),
+    (AUTHENTICATION_FAILED, LOG_SECURITY, "authentication-failed"),
+    (PARAMETER_CHANGED, LOG_STANDARD, "parameter-changed"),
+    (KEYS_CHANGED, LOG_SECURITY, "keys-changed decryption-failed replay-attack"),
+    (UNDERVOLTAGE, LOG_QUALITY, "undervoltage-l1 undervoltage-l2 undervoltage-l3"),
+    (OVERVOLTAGE, LOG_QUALITY, "overvoltage-l1 overvoltage-l2 overvoltage-l3"),
+    (MISSING_VOLTAGE, LOG_QUALITY, "missing-voltage-l1 missing-voltage-l2 missing-voltage-l3"),
+    (NORMAL_VOLTAGE, LOG_QUALITY, "normal-voltage-l1 normal-voltage-l2 normal-voltage-l3"),
+    (CURRENT_REVERSED, LOG_FRAUD, "current-reversed"),
+    (STATE_RESTORED, LOG_STANDARD, _OWN_NAMES),
+    (PHASE_LOST, LOG_FRAUD, "phase-lost phase-back voltage-lost voltage-back"),
+    (HAN_OPENED, LOG_COMMUNICATION, "han-opened han-closed"),
+    (EVENT_LOG_CLEARED, LOG_STANDARD, "event-log-cleared"),
+)
+
+# number u32 | time in s u32 | ms u16 | code u8 | 0 | detail i32 | extra u32
+_RECORD = "<IIHBBiI"
+RECORD_SIZE = const(20)
+# So many an hour to each log: a fault that never ends shall not wear the flash out.
+PER_HOUR = const(240)
+_HOUR_MS = const(3600000)
+
+
+def _entry(code):
+    for first, log, names in _CODES:
+        if first <= code:
+            names = names.split()
+            if code < first + len(names):
+                return log, names[code - first]
+    return LOG_STANDARD, "?"
+
+
+def log_of(code):
+    return _entry(code)[0]
+
+
+def name_of(code):
+    return _entry(code)[1]
+
+
+def unpack(data):
+    """(number, utc_ms, code, detail, extra) of a stored event."""
+    number, seconds, ms, code, _, detail, extra = struct.unpack(_RECORD, data)
+    return number, seconds * 1000 + ms, code, detail, extra
 
 
 class EventLog:
-    """A ring of the newest `capacity` events, oldest first when listed."""
+    """A ring in RAM of the newest `capacity` events; `store(log, payload)` keeps each.
+
+    `numbers[log]` is the number of the log's newest event: it goes on for ever.
+    """
 
     def __init__(self, capacity=64):
         self._ring = [None] * capacity
         self._next = 0
         self.count = 0  # events ever logged
+        self.store = None
+        self.numbers = [0] * len(LOG_NAMES)
+        self._left = [PER_HOUR] * len(LOG_NAMES)
+        self._suppressed = [0] * len(LOG_NAMES)
+        self._hour = None
 
-    def log(self, utc_ms, code, detail=0):
-        self._ring[self._next] = (utc_ms, code, detail)
+    def log(self, utc_ms, code, detail=0, extra=0):
+        log = log_of(code)
+        self._refill(utc_ms)
+        if self._left[log] <= 0:
+            self._suppressed[log] += 1
+            return
+        self._left[log] -= 1
+        self._keep(utc_ms, log, code, detail, extra)
+
+    def _refill(self, utc_ms):
+        hour = utc_ms // _HOUR_MS
+        if hour == self._hour:
+            return
+        self._hour = hour
+        for log in range(len(LOG_NAMES)):
+            self._left[log] = PER_HOUR
+            missed = self._suppressed[log]
+            if missed:
+                self._suppressed[log] = 0
+                self._keep(utc_ms, LOG_STANDARD, EVENTS_SUPPRESSED, log, missed)
+
+    def _keep(self, utc_ms, log, code, detail, extra):
+        self._ring[self._next] = (utc_ms, code, detail, extra)
         self._next = (self._next + 1) % len(self._ring)
         self.count += 1
+        self.numbers[log] += 1
+        if self.store is not None:
+            detail = max(-0x80000000, min(0x7FFFFFFF, detail))
+            extra = max(0, min(0xFFFFFFFF, extra))
+            when = (utc_ms // 1000, utc_ms % 1000)
+            self.store(
+                log, struct.pack(_RECORD, self.numbers[log], *when, code, 0, detail, extra)
+            )
 
     def entries(self):
-        """List of (utc_ms, code, detail), oldest first."""
+        """List of (utc_ms, code, detail, extra) since power-up, oldest first."""
         ring = self._ring[self._next :] + self._ring[: self._next]
         return [entry for entry in ring if entry is not None]

@@ -50,6 +50,9 @@ class Journal:
         self._head = count - 1  # place of the newest sector in the ring
         self._at = self._limit  # where the next record goes; the end: open a sector
         self.bad = 0  # records passed over since the mount
+        self.worn = 0  # records written again because they did not read back
+        # False: the ring holds something of somebody else, which stays as it is.
+        self.writable = True
         self._mount()
 
     # --- sectors -----------------------------------------------------------------
@@ -77,6 +80,20 @@ class Journal:
                 self._head = place
         if self._sequence:
             self._at = self._end_of(self._head)
+        else:
+            self.writable = self._blank()
+
+    def _blank(self):
+        """Whether the ring was never used; a torn first head still counts as that."""
+        page = bytearray(self._flash.page_size)
+        blank = b"\xff" * len(page)
+        for at in range(0, self._count * self._size, len(page)):
+            self._flash.read(self._address(0) + at, page)
+            if at == 0:
+                page[:_SECTOR_HEAD_SIZE] = blank[:_SECTOR_HEAD_SIZE]
+            if page != blank:
+                return False
+        return True
 
     def _end_of(self, place):
         """Where a record may follow; the end of the sector if something torn is in the way."""
@@ -95,7 +112,15 @@ class Journal:
         return end
 
     def _open_sector(self):
-        """Erases the oldest sector and makes it the newest."""
+        """Erases the oldest sector and makes it the newest; a worn one is passed by."""
+        for _ in range(self._count):
+            place = self._open_next()
+            if self._sector_sequence(place) == self._sequence:
+                return
+            self.worn += 1
+        raise JournalError("no sector of the flash takes data any more")
+
+    def _open_next(self):
         place = (self._head + 1) % self._count
         address = self._address(place)
         self._flash.erase(address)
@@ -108,6 +133,15 @@ class Journal:
         self._sequence = sequence
         self._head = place
         self._at = _SECTOR_HEAD_SIZE
+        return place
+
+    def make_room(self, size):
+        """Opens the next sector now if a record of `size` octets would need it.
+
+        An erase takes many milliseconds: more than there are when the supply falls.
+        """
+        if self.writable and self._at + _RECORD_HEAD_SIZE + _aligned(size) > self._limit:
+            self._open_sector()
 
     # --- records -------------------------------------------------------------------
 
@@ -117,21 +151,34 @@ class Journal:
         return binascii.crc32(payload, binascii.crc32(place)) & 0xFFFFFFFF
 
     def append(self, kind, payload):
-        """Stores a record (kind 0 to 254); when this returns it survives a power cut."""
+        """Stores a record (kind 0 to 254); when this returns it survives a power cut.
+
+        Raises JournalError when it cannot be stored.
+        """
         if len(payload) > LARGEST:
             raise JournalError("a record has at most %d octets" % LARGEST)
+        if not self.writable:
+            raise JournalError("the ring holds unknown data: format it first")
         length = _RECORD_HEAD_SIZE + _aligned(len(payload))
-        if self._at + length > self._limit:
-            self._open_sector()
-        at = self._at
-        # From here on the place is used, whatever becomes of the record.
-        self._at = self._limit
+        for _ in range(self._count):
+            if self._at + length > self._limit:
+                self._open_sector()
+            at = self._at
+            # From here on the place is used, whatever becomes of the record.
+            self._at = self._limit
+            self._write(at, kind, payload)
+            if self._record_at(self._head, self._sequence, at) == (len(payload), kind):
+                self._at = at + length
+                return
+            self.worn += 1
+        raise JournalError("no sector of the flash takes data any more")
+
+    def _write(self, at, kind, payload):
         address = self._address(self._head) + at
         crc = self._crc(self._sequence, at, kind, payload)
         data = struct.pack(_RECORD_HEAD, len(payload), kind, 0xFF, crc) + bytes(payload)
         self._program(address, data)
         self._program(address + 3, _COMMITTED)
-        self._at = at + length
 
     def _program(self, address, data):
         """Programs across pages: a page is what the chip takes at once."""

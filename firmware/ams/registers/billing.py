@@ -1,0 +1,62 @@
+"""Daily and monthly profiles: the registers at local midnight.
+
+Entry: number u32 | time in s u32 | status u16 | 0 u16 | 8 registers u48
+"""
+
+import struct
+
+from micropython import const
+
+from ams.registers.clock import MS_PER_DAY, civil_from_days, days_from_civil
+from ams.registers.energy import REGISTER_COUNT
+
+_HEAD = "<IIHH"
+_HEAD_SIZE = const(12)
+ENTRY_SIZE = const(60)
+
+
+def pack(number, utc_ms, status, mwh):
+    out = bytearray(ENTRY_SIZE)
+    struct.pack_into(_HEAD, out, 0, number, utc_ms // 1000, status, 0)
+    for k in range(REGISTER_COUNT):
+        value = mwh[k]
+        struct.pack_into("<IH", out, _HEAD_SIZE + 6 * k, value & 0xFFFFFFFF, value >> 32)
+    return out
+
+
+def unpack(data):
+    """(number, utc_s, status, the eight registers)."""
+    number, utc_s, status, _ = struct.unpack(_HEAD, data)
+    out = [number, utc_s, status]
+    for k in range(REGISTER_COUNT):
+        low, high = struct.unpack_from("<IH", data, _HEAD_SIZE + 6 * k)
+        out.append(high << 32 | low)
+    return tuple(out)
+
+
+def midnight_before(utc_ms, local_clock):
+    """The last local midnight at or before a time, as `utc_ms`."""
+    local = local_clock.local_ms(utc_ms)
+    return _utc_of(local - local % MS_PER_DAY, local_clock)
+
+
+def midnight_after(utc_ms, local_clock):
+    """The next local midnight: 23, 24 or 25 hours after the one before."""
+    local = local_clock.local_ms(utc_ms)
+    return _utc_of(local - local % MS_PER_DAY + MS_PER_DAY, local_clock)
+
+
+def _utc_of(local_midnight_ms, local_clock):
+    # Summer time changes at 01:00 UTC, never between local midnight and one hour before.
+    return local_midnight_ms - local_clock.offset_min(local_midnight_ms - 3 * 3600000) * 60000
+
+
+def is_month_start(midnight_ms, local_clock):
+    return local_clock.civil(midnight_ms)[2] == 1
+
+
+def month_start_before(utc_ms, local_clock):
+    """The last local midnight that begins a month, at or before a time."""
+    local = local_clock.local_ms(utc_ms)
+    year, month, _, _ = civil_from_days(int(local // MS_PER_DAY))
+    return _utc_of(days_from_civil(year, month, 1) * MS_PER_DAY, local_clock)

@@ -1,0 +1,54 @@
+"""Which sectors of the flash hold what: the rings of the journals, by flash size.
+
+Six event logs keep apart, so that a storm in one pushes nothing out of another.
+The load profile gets what the others leave. See docs/storage.md.
+"""
+
+from micropython import const
+
+REGISTERS = const(1)
+LOAD_PROFILE = const(2)
+DAILY = const(3)
+MONTHLY = const(4)
+VOLTAGE = const(5)
+EVENTS = const(16)  # the first of six
+EVENT_LOGS = const(6)
+
+_SETTINGS_SECTORS = const(2)
+# Sectors of: registers, daily, monthly, voltage, each event log, kept free.
+_LARGE = (16, 10, 2, 19, 2, 4)
+_SMALL = (12, 3, 2, 3, 2, 2)
+_LARGE_FROM = const(192)
+_LEAST = const(48)
+
+
+class LayoutError(Exception):
+    """The flash is too small for a meter."""
+
+
+def layout(sectors):
+    """Tuple of (region, first sector, sectors) for a flash of so many sectors."""
+    if sectors < _LEAST:
+        raise LayoutError("flash of %d sectors: a meter needs %d at least" % (sectors, _LEAST))
+    return make_layout(sectors, _LARGE if sectors >= _LARGE_FROM else _SMALL)
+
+
+def make_layout(sectors, shares):
+    registers, daily, monthly, voltage, events, free = shares
+    profile = sectors - _SETTINGS_SECTORS - free
+    profile -= registers + daily + monthly + voltage + EVENT_LOGS * events
+    out = []
+    first = 0
+    for region, count in (
+        (REGISTERS, registers),
+        (LOAD_PROFILE, profile),
+        (DAILY, daily),
+        (MONTHLY, monthly),
+        (VOLTAGE, voltage),
+    ):
+        out.append((region, first, count))
+        first += count
+    for log in range(EVENT_LOGS):
+        out.append((EVENTS + log, first, events))
+        first += events
+    return tuple(out)
