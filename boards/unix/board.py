@@ -10,6 +10,9 @@ from ams.hal import Flash, Uart
 
 
 class BenchClock:
+    # A super-capacitor: after a longer time without supply the clock is not to be trusted.
+    backup_s = 7 * 86400
+
     def __init__(self):
         self._utc_ms = 0
 
@@ -48,15 +51,22 @@ _ERASED_PAGE = b"\xff" * Flash.page_size
 class FileFlash(Flash):
     """NOR flash in a file, which the bench made and filled with ones."""
 
-    def __init__(self, path):
+    def __init__(self, path, size):
         self._file = open(path, "r+b")
-        self.size = self._file.seek(0, 2)
+        self._length = self._file.seek(0, 2)
+        self.size = size
 
     def read(self, address, buffer):
+        """What a file that was cut short does not hold reads as erased."""
         self._file.seek(address)
         got = self._file.readinto(buffer)
-        if got != len(buffer):
-            raise OSError("flash read past the end")
+        for k in range(got, len(buffer)):
+            buffer[k] = 0xFF
+
+    def _reach(self, end):
+        while self._length < end:
+            self._file.seek(self._length)
+            self._length += self._file.write(_ERASED_PAGE[: end - self._length])
 
     def program(self, address, data):
         """Clears bits; a bit that is 0 stays 0."""
@@ -64,11 +74,15 @@ class FileFlash(Flash):
         self.read(address, old)
         for k in range(len(data)):
             old[k] &= data[k]
+        self._reach(address)
+        self._length = max(self._length, address + len(data))
         self._file.seek(address)
         self._file.write(old)
         self._file.flush()
 
     def erase(self, address):
+        self._reach(address)
+        self._length = max(self._length, address + self.sector_size)
         self._file.seek(address)
         # By page: a whole sector is a large piece of a small heap.
         for _ in range(self.sector_size // self.page_size):
@@ -77,11 +91,11 @@ class FileFlash(Flash):
 
 
 class Board:
-    def __init__(self, link, flash_path=None):
+    def __init__(self, link, flash_path=None, flash_size=0):
         self._link = link
         self.clock = BenchClock()
         self.han_uart = BenchUart(link, self.clock)
-        self.flash = FileFlash(flash_path) if flash_path else None
+        self.flash = FileFlash(flash_path, flash_size) if flash_path else None
 
     def log(self, text):
         self._link.send(ord("L"), text.encode())

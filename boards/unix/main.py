@@ -34,9 +34,17 @@ ROOMS = (
     "ams.han.view",
     "ams.han.quirks",
     "ams.han.port",
+    "ams.registers.profile",
+    "ams.registers.billing",
+    "ams.registers.voltage",
+    "ams.registers.quality",
+    "ams.registers.meter_clock",
     "ams.registers.record",
+    "ams.storage.layout",
     "ams.storage.journal",
     "ams.storage.snapshot",
+    "ams.memory",
+    "ams.keeper",
     "ams.meter",
 )
 # Largest JSON answer; events go one by one.
@@ -118,7 +126,7 @@ class Process:
             load_firmware()
         from ams.meter import Meter
 
-        self.board = Board(self.link, config.get("flash"))
+        self.board = Board(self.link, config.get("flash"), config.get("flash_size", 0))
         self.board.clock.set(config["utc_ms"])
         self.meter = Meter(self.board, config)
         self.channels = 2 * len(self.meter.calibration.voltages)
@@ -203,13 +211,14 @@ class Process:
         self.reply("X", self.result())
 
     def result(self):
-        from ams.registers.events import NAMES
+        from ams.registers.events import LOG_NAMES, log_of, name_of
 
         gc.collect()
         result = snapshot(self.meter)
         result["aggregate"] = self.meter.aggregate.result()
-        for when, code, detail in self.meter.events.entries():
-            self.reply("N", (when, code, NAMES.get(code, "?"), detail))
+        for when, code, detail, extra in self.meter.events.entries():
+            log = LOG_NAMES[log_of(code)]
+            self.reply("N", (when, code, name_of(code), detail, log, extra))
         return result
 
     def reply(self, kind, value):

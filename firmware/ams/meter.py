@@ -2,24 +2,21 @@
 
 from ams.han import make_format
 from ams.han.port import HanPort
+from ams.keeper import Keeper
+from ams.memory import Memory
 from ams.metrology import meter as metrology
 from ams.metrology.aggregate import Aggregate
 from ams.metrology.calibration import Calibration
 from ams.registers import events as ev
+from ams.registers import profile
 from ams.registers import quantities as qu
-from ams.registers import record
 from ams.registers.clock import MS_PER_HOUR, LocalClock
 from ams.registers.energy import EnergyRegisters
 from ams.registers.events import EventLog
 from ams.registers.identity import Identity
+from ams.registers.quality import QualityWatch
 from ams.registers.quantities import Quantities
-from ams.storage.journal import Journal
-from ams.storage.snapshot import Snapshot, SnapshotError
 
-# The registers are stored so often, and at a stop: what a power cut can cost.
-_STORE_EVERY_MS = 60000
-_REGISTER_SECTORS = 16
-_REGISTER_REGION = 1
 # Without a sample for this long the front end counts as stopped.
 _SAMPLES_DUE_MS = 200
 
@@ -58,16 +55,23 @@ class Meter:
         identity = config.get("identity") or {}
         self.identity = Identity(identity.get("meter_id", ""), identity.get("meter_type", ""))
         self.local_clock = LocalClock(config.get("utc_offset_min"))
-        self._snapshot = None
-        self._journal = None
-        self._stored = None  # (utc_ms, clean) of the registers that were restored
+        self.memory = Memory(board.flash, self.identity.meter_id, config.get("rings"))
+        self._formatted = bool(config.get("format")) and board.flash is not None
+        if self._formatted:
+            self.memory.format()
+        self.keeper = Keeper(
+            self.memory, self.energy, self.events, self.local_clock, self.quantities
+        )
+        self.clock = self.keeper.clock
         settings = self._load_settings(config.get("calibration"))
-        if board.flash is not None:
-            self._load_registers()
-        self._calibration_record = settings["calibration"]
-        self.calibration = Calibration(config["system"], self._calibration_record)
+        self._restored = self.memory.mount(self.energy, self.keeper.load_profile)
+        self.calibration = Calibration(config["system"], settings["calibration"])
+        self.memory.save_settings(settings)
         self.metrology = metrology.Metrology(self.calibration, self.quantities, self._on_window)
         self.aggregate = Aggregate()
+        self.quality = QualityWatch(
+            self.quantities, self.calibration.nominal_voltage_mv, self.events
+        )
         han = config["han"]
         self.han = HanPort(
             board.han_uart,
@@ -88,76 +92,86 @@ class Meter:
         self._last_samples_ms = 0
         self._missing = False
         self._late = False
-        self._store_due = 0
+        self._due = 0  # by the meter's time: when `_advance` has something to do
 
     # --- life ----------------------------------------------------------------
 
-    def start(self, utc_ms):
-        """Power-up at `utc_ms`."""
-        self.utc_ms = utc_ms
+    def start(self, raw_ms):
+        """Power-up at `raw_ms` of the board's clock."""
+        backup_s = getattr(self._board.clock, "backup_s", None)
+        utc_ms = self.utc_ms = self.keeper.start(raw_ms, self._restored, backup_s)
         self._last_samples_ms = utc_ms
-        self._hour_ends = utc_ms - utc_ms % MS_PER_HOUR + MS_PER_HOUR
-        self.energy.begin(utc_ms)
-        self.events.log(utc_ms, ev.POWER_UP)
-        self._store_due = utc_ms + _STORE_EVERY_MS
-        if self._stored is not None:
-            stored_ms, clean = self._stored
-            self.events.log(utc_ms, ev.STATE_RESTORED)
-            if not clean:
-                # What was used between the last record and the cut is not known.
-                self.events.log(stored_ms, ev.ENERGY_MISSING)
+        self._begin_hour(utc_ms)
+        if self._formatted:
+            self.events.log(utc_ms, ev.STORAGE_FORMATTED)
+        for line in self.memory.found:
+            self._board.log("storage: " + line)
+        for region in self.memory.unknown or ([] if self._is_kept() else [0]):
+            self.events.log(utc_ms, ev.STORAGE_UNKNOWN, region)
+        if not self._is_kept():
+            self._board.log("storage: nothing is stored until the image is formatted")
+
+    def _is_kept(self):
+        return self._board.flash is None or self.memory.writable
 
     def stop(self):
         """A normal stop: counts what is open and keeps the state."""
+        self.power_fail()
+
+    def power_fail(self):
+        """The supply falls: some milliseconds are left. The registers go first."""
         self.metrology.flush()
+        self.keeper.stop()
         self.events.log(self.utc_ms, ev.POWER_DOWN)
-        self._store(True)
 
     def _load_settings(self, calibration):
-        """What the meter is set to: kept in two slots at the end of the flash.
-
-        A calibration that is given is stored; without one the stored one counts.
-        Raises SnapshotError for an image that is not this meter's.
-        """
-        stored = None
-        if self._board.flash is not None:
-            self._snapshot = Snapshot(self._board.flash)
-            stored = self._snapshot.load()
-        if stored is not None and stored["meter_id"] != self.identity.meter_id:
-            raise SnapshotError(
-                "state image is that of meter %s, not %s"
-                % (stored["meter_id"], self.identity.meter_id)
-            )
+        """What the meter is set to: a calibration that is given counts before the stored one."""
+        stored = self.memory.load_settings()
         if calibration is None:
             if stored is None:
                 raise ValueError("no calibration: neither given nor stored")
             return stored
         settings = {"meter_id": self.identity.meter_id, "calibration": calibration}
-        if self._snapshot is not None and stored != settings:
-            Calibration(self.quantities.system, calibration)  # refuses a bad one unstored
-            self._snapshot.save(settings)
         return settings
 
-    def _load_registers(self):
-        self._journal = Journal(self._board.flash, 0, _REGISTER_SECTORS, _REGISTER_REGION)
-        data = self._journal.last(record.KIND)
-        if data is not None:
-            self._stored = record.restore(self.energy, data)
+    # --- what the operator does ------------------------------------------------
 
-    def _store(self, clean):
-        if self._journal is not None:
-            self._journal.append(record.KIND, record.pack(self.energy, self.utc_ms, clean))
-        self._store_due = self.utc_ms + _STORE_EVERY_MS
+    def set_clock(self, raw_ms, utc_ms):
+        """Sets the clock: what was measured so far is counted under the old time."""
+        self.metrology.flush()
+        step = self.keeper.set_clock(raw_ms, utc_ms)
+        self._clock_moved(step)
+
+    def sync_clock(self, raw_ms, true_ms):
+        """Synchronisation: small differences teach the drift, large ones set the clock."""
+        self._clock_moved(self.keeper.sync_clock(raw_ms, true_ms))
+
+    def _clock_moved(self, step_ms):
+        self.local_clock.status = self.clock.status
+        if step_ms:
+            self.utc_ms += step_ms
+            self._last_samples_ms += step_ms
+            self._begin_hour(self.utc_ms)
+        self._due = 0
+
+    def set_capture_period(self, period_s):
+        self.keeper.set_period(period_s)
+        self._due = 0
+
+    def tamper(self, code):
+        """An input of the case: one of the cover and field codes of registers.events."""
+        self.events.log(self.utc_ms, code)
 
     # --- samples ---------------------------------------------------------------
 
-    def samples(self, utc_ms, index, buffer, count):
+    def samples(self, raw_ms, index, buffer, count):
         """Takes `count` sample sets whose first is number `index` since power-up.
 
-        `utc_ms` is the time just after the last of them. A hole in the
+        `raw_ms` is the board's time just after the last of them. A hole in the
         numbers is marked and bridged without inventing energy; sets that
         were counted before are dropped.
         """
+        utc_ms = self.clock.utc_ms(raw_ms)
         expected = self._next_index
         if expected is not None and index < expected:
             self.samples_late += count
@@ -178,6 +192,7 @@ class Meter:
         self.samples_missing += count
         self.events.log(utc_ms, ev.SAMPLES_MISSING, count)
         self._missing = True
+        self.keeper.mark(profile.STATUS_ENERGY_MISSING)
         self.quantities.status |= qu.STATUS_SAMPLES_MISSING
 
     def _on_window(self, active_uws, reactive_uvars, duration_us):
@@ -196,6 +211,9 @@ class Meter:
         self._set_status(status)
         if not flags & metrology.FLAG_ACQUIRING:
             self.aggregate.add(self.quantities, duration_us)
+            duration_ms = duration_us // 1000
+            self.keeper.voltage.add(duration_ms)
+            self.quality.look(self.utc_ms - duration_ms)
 
     def _set_status(self, status):
         before = self.quantities.status
@@ -208,30 +226,34 @@ class Meter:
 
     # --- quantities ------------------------------------------------------------
 
-    def hold(self, utc_ms, duration_ms, clock):
-        """Lets `quantities`, set by the board at `utc_ms`, hold for `duration_ms`.
+    def hold(self, raw_ms, duration_ms, clock):
+        """Lets `quantities`, set by the board at `raw_ms`, hold for `duration_ms`.
 
         For time that runs faster than samples can: energy is power times
-        time, and every list goes out at its own moment. What is due at the
+        time, and every list goes out at its own moment. What is sent at the
         very end waits for the values that begin there. `clock.set(utc_ms)` is
         called as the time runs.
         """
-        clock.set(utc_ms)
-        self._advance(utc_ms)
-        active, reactive = self._counted_power()
-        end = utc_ms + duration_ms
-        while utc_ms < end:
-            until = min(end, self.han.next_due_ms(), self._hour_ends, self._store_due)
-            if until <= utc_ms:
-                until = utc_ms + 1
-            self.energy.add(active * (until - utc_ms), reactive * (until - utc_ms))
-            utc_ms = until
+        utc_ms = self.clock.utc_ms(raw_ms)
+        if utc_ms >= self._due:
             clock.set(utc_ms)
-            if utc_ms < end:
+            self._advance(utc_ms)
+        active, reactive = self._counted_power()
+        self.quality.look(utc_ms)
+        end = raw_ms + duration_ms
+        while raw_ms < end:
+            # The correction of the clock changes slowly: within a step it stands still.
+            step = min(end - raw_ms, max(self._due - utc_ms, 1))
+            self.energy.add(active * step, reactive * step)
+            self.keeper.voltage.add(step)
+            raw_ms += step
+            utc_ms = self.clock.utc_ms(raw_ms)
+            if utc_ms >= self._due and raw_ms < end:
+                clock.set(utc_ms)
                 self._advance(utc_ms)
         self.utc_ms = utc_ms
         self._close_hour(utc_ms)
-        self.aggregate.add(self.quantities, duration_ms * 1000)
+        self.keeper.advance(utc_ms)
 
     def _counted_power(self):
         """Net power, or none when it is less than the starting power.
@@ -251,12 +273,14 @@ class Meter:
 
     # --- time --------------------------------------------------------------------
 
-    def tick(self, utc_ms):
+    def tick(self, raw_ms):
         """Time passes without a measurement."""
+        utc_ms = self.clock.utc_ms(raw_ms)
         if self._next_index is not None and utc_ms - self._last_samples_ms > _SAMPLES_DUE_MS:
             if not self._missing:
                 self.metrology.flush()
                 self._missing = True
+                self.keeper.mark(profile.STATUS_ENERGY_MISSING)
                 self.events.log(utc_ms, ev.SAMPLES_MISSING)
             self.quantities.status |= qu.STATUS_SAMPLES_MISSING
         self._advance(utc_ms)
@@ -264,9 +288,13 @@ class Meter:
     def _advance(self, utc_ms):
         self.utc_ms = utc_ms
         self._close_hour(utc_ms)
-        if utc_ms >= self._store_due or utc_ms < self._store_due - _STORE_EVERY_MS:
-            self._store(False)
+        self.keeper.advance(utc_ms)
         self.han.poll(utc_ms)
+        self._due = min(self.han.next_due_ms(), self._hour_ends, self.keeper.due_ms)
+
+    def _begin_hour(self, utc_ms):
+        self._hour_ends = utc_ms - utc_ms % MS_PER_HOUR + MS_PER_HOUR
+        self.energy.begin(utc_ms)
 
     def _close_hour(self, utc_ms):
         if utc_ms >= self._hour_ends:

@@ -216,8 +216,15 @@ def _summary(session: Session, result: dict[str, Any]) -> dict[str, Any]:
         "max_demand_mw": result["max_demand_mw"],
         "quantities": quantities,
         "events": [
-            {"time": from_utc_ms(when).isoformat(), "code": code, "name": name, "detail": detail}
-            for when, code, name, detail in result["events"]
+            {
+                "time": from_utc_ms(when).isoformat(),
+                "log": log,
+                "code": code,
+                "name": name,
+                "detail": detail,
+                "extra": extra,
+            }
+            for when, code, name, detail, log, extra in result["events"]
         ],
         "han": {**result["han"], "frames_sent": sum(result["han"]["sent"])},
         "missed": {

@@ -20,7 +20,7 @@ from openams.hankeys import system_title, take_keys
 from openams.hanline import HanLine
 from openams.meter_time import to_utc_ms
 from openams.runtimes.process import Frame, MeterProcess
-from openams.state import StateImage
+from openams.state import FLASH_SIZE, StateImage
 
 # Sample sets per message: one cycle at 4 kS/s.
 BLOCK = 80
@@ -120,6 +120,7 @@ class Session:
             "han_open": options.han_open,
             "utc_ms": self.start_ms,
             "flash": str(self._state.path) if self._state else None,
+            "flash_size": FLASH_SIZE,
         }
 
     def _han(self) -> dict[str, Any]:

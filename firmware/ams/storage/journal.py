@@ -49,7 +49,9 @@ class Journal:
         self._sequence = 0  # of the newest sector; 0: none yet
         self._head = count - 1  # place of the newest sector in the ring
         self._at = self._limit  # where the next record goes; the end: open a sector
+        self._torn = False
         self.bad = 0  # records passed over since the mount
+        self.torn_end = False  # something unreadable stood behind what `last` gave
         self.worn = 0  # records written again because they did not read back
         # False: the ring holds something of somebody else, which stays as it is.
         self.writable = True
@@ -229,6 +231,7 @@ class Journal:
                 lost = True
             # Look for the next record: they begin at multiples of four.
             at += 4
+        self._torn = lost
 
     def records(self):
         """Yields (kind, payload) from the oldest to the newest.
@@ -249,6 +252,7 @@ class Journal:
 
     def last(self, kind):
         """The newest payload of a kind as bytes, or None: from the newest sector backwards."""
+        self.torn_end = self._torn = False
         for step in range(self._count):
             place = (self._head - step) % self._count
             sequence = self._sector_sequence(place)
@@ -260,6 +264,7 @@ class Journal:
                     found = bytes(
                         memoryview(self._buffer)[_RECORD_HEAD_SIZE : _RECORD_HEAD_SIZE + length]
                     )
+            self.torn_end |= self._torn
             if found is not None:
                 return found
         return None

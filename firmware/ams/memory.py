@@ -1,0 +1,216 @@
+"""What the meter keeps: registers, profiles and events in the rings of its flash.
+
+Every record of the registers also holds the last closed interval and what is
+due with it, and goes first: after a power cut between the two the interval is
+entered from it (a write-ahead record), so an interval counts exactly once.
+
+What the flash holds of somebody else is reported and stays as it is.
+"""
+
+from ams.registers import billing, profile, record
+from ams.registers import events as ev
+from ams.registers.record import (
+    DUE_DAY,
+    DUE_INTERVAL,
+    DUE_MONTH,
+    State,
+    owner_of,
+)
+from ams.storage import layout
+from ams.storage.journal import Journal, JournalError
+from ams.storage.snapshot import Snapshot, SnapshotError
+
+_ENTRY = 1  # kind of the records of every ring but that of the registers
+
+
+class Memory:
+    """`flash` may be None: then nothing is kept, and all else works alike.
+
+    `found`: lines on what was not as it should be; `writable`: False when the
+    flash is somebody else's.
+    """
+
+    def __init__(self, flash, meter_id, rings=None):
+        self._flash = flash
+        self._owner = owner_of(meter_id)
+        self._meter_id = meter_id
+        self._snapshot = None
+        self._settings_known = True
+        self._stored = None
+        self.found = []
+        self.unknown = []  # regions that hold unknown data
+        self.journals = {}
+        self.writable = flash is not None
+        self.failed = False  # something could not be stored
+        self.on_failure = None  # called with the region
+        self.state = State()
+        self._failed_regions = set()
+        if flash is not None:
+            self._rings = rings or layout.layout(flash.size // flash.sector_size)
+
+    # --- settings --------------------------------------------------------------
+
+    def load_settings(self):
+        """The stored settings of this meter, or None."""
+        if self._flash is None:
+            return None
+        self._snapshot = Snapshot(self._flash)
+        try:
+            stored = self._snapshot.load()
+        except SnapshotError as error:
+            self.found.append(str(error))
+            self._settings_known = False
+            return None
+        if stored is not None and stored.get("meter_id") != self._meter_id:
+            self.found.append("state image is that of meter %s" % stored.get("meter_id"))
+            self._settings_known = False
+            self.writable = False
+            return None
+        self._stored = stored
+        return stored
+
+    def save_settings(self, settings):
+        if self._snapshot is None or not self.writable or not self._settings_known:
+            return
+        if settings == self._stored:
+            return
+        self._guard(0, lambda: self._snapshot.save(settings))
+
+    def format(self):
+        """Erases the flash: only when told to."""
+        for address in range(0, self._flash.size, self._flash.sector_size):
+            self._flash.erase(address)
+
+    # --- mount -----------------------------------------------------------------
+
+    def mount(self, energy, load_profile):
+        """Reads back what was kept; gives the State of the registers, or None."""
+        if self._flash is None:
+            return None
+        for region, first, count in self._rings:
+            journal = Journal(self._flash, first, count, region)
+            self.journals[region] = journal
+            if not journal.writable:
+                self.unknown.append(region)
+                self.found.append("unknown data in region %d of the flash" % region)
+        registers = self.journals[layout.REGISTERS]
+        data = registers.last(record.KIND)
+        owner = record.owner_in(data) if data is not None else None
+        if data is not None and owner != self._owner:
+            self.writable = False
+            what = "registers of another meter" if owner else "registers of another version"
+            self.found.append("state image holds " + what)
+        elif not self._settings_known and data is None:
+            # Nothing says that any of it is this meter's.
+            self.writable = False
+        if not self.writable or data is None:
+            return None
+        self.state = record.restore(energy, load_profile, data)
+        if registers.torn_end and self.state.clean:
+            # Something newer than the record was begun, or can no longer be read.
+            self.state.clean = False
+            self.found.append("the newest record of the registers is unreadable")
+        self._recover(energy, load_profile)
+        return self.state
+
+    def _recover(self, energy, load_profile):
+        """Enters what the last record announced, or takes up what outlived the record."""
+        last = self.last(layout.LOAD_PROFILE)
+        number = profile.unpack(last)[0] if last is not None else 0
+        if number > load_profile.number:
+            self._roll_forward(energy, load_profile)
+        elif self.state.due & DUE_INTERVAL and number < load_profile.number:
+            self._append(layout.LOAD_PROFILE, load_profile.last_entry)
+        for region, due, wanted in (
+            (layout.DAILY, DUE_DAY, self.state.days),
+            (layout.MONTHLY, DUE_MONTH, self.state.months),
+        ):
+            last = self.last(region)
+            number = billing.unpack(last)[0] if last is not None else 0
+            if self.state.due & due and number < wanted:
+                marks = load_profile.status
+                self._append(region, billing.pack(wanted, self.state.utc_ms, marks, energy.mwh))
+
+    def _roll_forward(self, energy, load_profile):
+        """Counts intervals that were entered after the newest readable record."""
+        for _, data in self.journals[layout.LOAD_PROFILE].records():
+            entry = profile.unpack(data)
+            if entry[0] <= load_profile.number:
+                continue
+            for k in range(4):
+                value = load_profile.start_mwh[k] + entry[4 + k]
+                load_profile.start_mwh[k] = value
+                if energy.mwh[k] < value:
+                    energy.mwh[k] = value
+                    energy.remainder_uws[k] = 0
+            load_profile.number = entry[0]
+            load_profile.start_ms = entry[1] * 1000
+            load_profile.last_entry = bytes(data)
+            self.state.utc_ms = max(self.state.utc_ms, load_profile.start_ms)
+        self.state.due = 0
+        self.state.clean = False
+
+    def last(self, region):
+        journal = self.journals.get(region)
+        return None if journal is None else journal.last(_ENTRY)
+
+    def entries(self, region):
+        """Yields the records of a ring, oldest first, as memoryviews good until the next."""
+        journal = self.journals.get(region)
+        if journal is not None:
+            for kind, data in journal.records():
+                if kind == _ENTRY:
+                    yield data
+
+    # --- storing ---------------------------------------------------------------
+
+    def store(self, energy, load_profile, state, entry=None):
+        """The registers, then what is due with them."""
+        if not self.writable:
+            return
+        state.owner = self._owner
+        journal = self.journals[layout.REGISTERS]
+        data = record.pack(energy, load_profile, state)
+        self._guard(layout.REGISTERS, lambda: journal.append(record.KIND, data))
+        if state.due & DUE_INTERVAL and entry is not None:
+            self._append(layout.LOAD_PROFILE, entry)
+        for region, due, number in (
+            (layout.DAILY, DUE_DAY, state.days),
+            (layout.MONTHLY, DUE_MONTH, state.months),
+        ):
+            if state.due & due:
+                marks = load_profile.status
+                self._append(region, billing.pack(number, state.utc_ms, marks, energy.mwh))
+        # So that there is no erase between a falling supply and the registers.
+        self._guard(layout.REGISTERS, lambda: journal.make_room(record.SIZE))
+
+    def append_voltage(self, entry):
+        self._append(layout.VOLTAGE, entry)
+
+    def append_event(self, log, payload):
+        self._append(layout.EVENTS + log, payload)
+
+    def event_numbers(self):
+        """Number of the newest event of each log."""
+        out = []
+        for log in range(layout.EVENT_LOGS):
+            last = self.last(layout.EVENTS + log) if self.writable else None
+            out.append(ev.unpack(last)[0] if last is not None else 0)
+        return out
+
+    def _append(self, region, payload):
+        if self.writable:
+            self._guard(region, lambda: self.journals[region].append(_ENTRY, payload))
+
+    def _guard(self, region, action):
+        """A flash that takes nothing more must not stop the metering."""
+        if region in self.unknown:
+            return
+        try:
+            action()
+        except (JournalError, SnapshotError):
+            known = region in self._failed_regions
+            self._failed_regions.add(region)
+            self.failed = True
+            if not known and self.on_failure is not None:
+                self.on_failure(region)
