@@ -92,6 +92,7 @@ class Process:
         self.answer = Answer()
         self.board = None
         self.meter = None
+        self.memory = None
         self.channels = 0
         self.samples = array("i", bytes(4 * SAMPLES_MAX))
         self.samples_view = memoryview(self.samples)
@@ -107,6 +108,8 @@ class Process:
             ord("o"): self.close_han,
             ord("V"): self.view,
             ord("P"): self.push,
+            ord("A"): self.operate,
+            ord("R"): self.rows,
             ord("F"): self.finish,
             ord("X"): self.stop,
         }
@@ -122,6 +125,9 @@ class Process:
             # A process that only pushes lists.
             self.reply("K", {"implementation": sys.implementation.name})
             return
+        if config["system"] == "inspect":
+            self.inspect(config)
+            return
         if self.meter is None:
             load_firmware()
         from ams.meter import Meter
@@ -129,10 +135,20 @@ class Process:
         self.board = Board(self.link, config.get("flash"), config.get("flash_size", 0))
         self.board.clock.set(config["utc_ms"])
         self.meter = Meter(self.board, config)
+        self.memory = self.meter.memory
         self.channels = 2 * len(self.meter.calibration.voltages)
         self.meter.start(config["utc_ms"])
         if config.get("han_open"):
             self.meter.han.open(config["utc_ms"])
+        self.reply("K", {"implementation": sys.implementation.name})
+
+    def inspect(self, config):
+        """Only reads what a state image holds."""
+        from ams.memory import Memory
+
+        self.board = Board(self.link, config["flash"], config["flash_size"])
+        self.memory = Memory(self.board.flash, "")
+        self.memory.mount_rings()
         self.reply("K", {"implementation": sys.implementation.name})
 
     def take_samples(self, length):
@@ -179,6 +195,32 @@ class Process:
     def close_han(self, length):
         self.link.payload(length)
         self.meter.han.close(self.meter.utc_ms)
+
+    def operate(self, length):
+        """What the grid operator, or somebody at the case, does."""
+        order = json.loads(bytes(self.link.payload(length)).decode())
+        meter = self.meter
+        raw_ms = order["raw_ms"]
+        if "capture_period_s" in order:
+            meter.tick(raw_ms)
+            meter.set_capture_period(order["capture_period_s"])
+        if "clock_step_ms" in order:
+            meter.set_clock(raw_ms, meter.clock.utc_ms(raw_ms) + order["clock_step_ms"])
+        if "clock_sync_error_ms" in order:
+            meter.sync_clock(raw_ms, meter.clock.utc_ms(raw_ms) + order["clock_sync_error_ms"])
+        if "event" in order:
+            meter.tamper(order["event"])
+        if order.get("power_fail"):
+            meter.power_fail()
+
+    def rows(self, length):
+        """The entries of a profile or event log between two times."""
+        import profile_rows
+
+        request = json.loads(bytes(self.link.payload(length)).decode())
+        for row in profile_rows.rows(self.memory, request):
+            self.reply("n", row)
+        self.reply("x", self.memory.found)
 
     def view(self, length):
         """What the live view shows."""
@@ -266,6 +308,16 @@ def snapshot(meter):
             "sent": meter.han.sent,
             "missed": meter.han.missed,
             "late_max_ms": meter.han.late_max_ms,
+        },
+        "profile": {
+            "capture_period_s": meter.keeper.load_profile.period_s,
+            "entries": meter.keeper.load_profile.number,
+            "clock_status": meter.clock.status,
+        },
+        "storage": {
+            "kept": meter.board_keeps(),
+            "found": meter.memory.found,
+            "failed": meter.memory.failed,
         },
         "samples_missing": meter.samples_missing,
         "samples_late": meter.samples_late,

@@ -87,12 +87,19 @@ class Memory:
         """Reads back what was kept; gives the State of the registers, or None."""
         if self._flash is None:
             return None
+        self.mount_rings()
+        return self._restore(energy, load_profile)
+
+    def mount_rings(self):
+        """Finds the rings; reads only."""
         for region, first, count in self._rings:
             journal = Journal(self._flash, first, count, region)
             self.journals[region] = journal
             if not journal.writable:
                 self.unknown.append(region)
                 self.found.append("unknown data in region %d of the flash" % region)
+
+    def _restore(self, energy, load_profile):
         registers = self.journals[layout.REGISTERS]
         data = registers.last(record.KIND)
         owner = record.owner_in(data) if data is not None else None

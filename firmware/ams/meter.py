@@ -106,12 +106,13 @@ class Meter:
             self.events.log(utc_ms, ev.STORAGE_FORMATTED)
         for line in self.memory.found:
             self._board.log("storage: " + line)
-        for region in self.memory.unknown or ([] if self._is_kept() else [0]):
+        for region in self.memory.unknown or ([] if self.board_keeps() else [0]):
             self.events.log(utc_ms, ev.STORAGE_UNKNOWN, region)
-        if not self._is_kept():
+        if not self.board_keeps():
             self._board.log("storage: nothing is stored until the image is formatted")
 
-    def _is_kept(self):
+    def board_keeps(self):
+        """Whether the flash, if there is one, takes what the meter stores."""
         return self._board.flash is None or self.memory.writable
 
     def stop(self):

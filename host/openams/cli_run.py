@@ -21,8 +21,9 @@ from openams.han.reader import FrameReader, HanError, format_reading, load_keys
 from openams.hanline import HanLine
 from openams.liveview import View, status_names
 from openams.meter_time import NORWAY, from_utc_ms, parse_start
+from openams.profiles import named
 from openams.runtimes.process import RUNTIMES, Frame
-from openams.session import DEFAULT_METER_ID, METER_TYPES, Options, Session, check
+from openams.session import DEFAULT_METER_ID, METER_TYPES, Options, Session, check, parse_order
 
 _LINE_EVERY_S = 1.0
 _VIEW_EVERY_S = 0.25
@@ -61,6 +62,16 @@ def run(
     ] = None,
     speed: Annotated[str, typer.Option(help="Simulated seconds per second, or max.")] = "1",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 1,
+    capture_period: Annotated[
+        int | None, typer.Option(metavar="MIN", help="Interval of the load profile: 15 or 60.")
+    ] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(metavar="S=ACTION", help="What happens S seconds in; see docs/storage.md."),
+    ] = None,
+    format_: Annotated[
+        bool, typer.Option("--format", help="Erase the state image first, whatever it holds.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object at the end, nothing else.")
     ] = False,
@@ -80,7 +91,12 @@ def run(
         duration_s=duration,
         speed=_speed(speed),
         seed=seed,
+        capture_period_min=_period(capture_period),
+        format=format_,
+        at=[parse_order(text) for text in at or []],
     )
+    if format_ and not state:
+        raise BenchError("--format erases a state image: name it with --state")
     played = load(scenario, system, seed)
     check(options, played)
     line = _han_line(han, options)
@@ -89,6 +105,12 @@ def run(
     finally:
         if line:
             line.close()
+
+
+def _period(minutes: int | None) -> int | None:
+    if minutes not in (None, 15, 60):
+        raise BenchError(f"--capture-period {minutes} is none: choose 15 or 60 minutes")
+    return minutes
 
 
 def _choice(option: str, value: str, choices: tuple[str, ...]) -> str:
@@ -143,7 +165,8 @@ def _run(scenario: Scenario, options: Options, line: HanLine | None, as_json: bo
             readings[0] = f"unreadable: {error}"
 
     console = Console()
-    session = Session(scenario, options, line, None if as_json else on_frame)
+    logged: list[str] = []
+    session = Session(scenario, options, line, None if as_json else on_frame, logged.append)
     if options.han_keys:
         frames.use_keys(load_keys(options.han_keys))
     links = [str(line.link)] if line else []
@@ -156,9 +179,11 @@ def _run(scenario: Scenario, options: Options, line: HanLine | None, as_json: bo
                 _play_live(session, view, console, readings)
             else:
                 _play_plain(session, view, readings, links)
-            result = session.finish()
+            result = session.finish(as_json)
     finally:
         session.close()
+    for text in logged:
+        print(f"ams: {text}", file=sys.stderr)
     summary = _summary(session, result)
     if as_json:
         print(json.dumps(summary))
@@ -215,6 +240,9 @@ def _summary(session: Session, result: dict[str, Any]) -> dict[str, Any]:
         "remainder_uws": result["remainder_uws"],
         "max_demand_mw": result["max_demand_mw"],
         "quantities": quantities,
+        "capture_period_s": result["profile"]["capture_period_s"],
+        "profile": [named("load", row) for row in result["entries"]],
+        "storage": result["storage"],
         "events": [
             {
                 "time": from_utc_ms(when).isoformat(),

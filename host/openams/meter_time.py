@@ -20,15 +20,19 @@ def from_utc_ms(utc_ms: int) -> datetime:
 
 
 def parse_start(text: str) -> datetime:
+    return parse_time("--start", text)
+
+
+def parse_time(option: str, text: str) -> datetime:
     """An ISO time; without an offset it is Norwegian local time."""
     try:
         when = datetime.fromisoformat(text)
     except ValueError:
         raise BenchError(
-            f"--start {text!r} is no ISO time: write it like 2026-01-31T12:00:00 or ...+01:00"
+            f"{option} {text!r} is no ISO time: write it like 2026-01-31T12:00:00 or ...+01:00"
         ) from None
     if when.tzinfo is None:
         when = when.replace(tzinfo=NORWAY)
     if not 2000 <= when.year <= 2099:
-        raise BenchError("--start must lie in the years 2000 to 2099")
+        raise BenchError(f"{option} must lie in the years 2000 to 2099")
     return when.astimezone(UTC)

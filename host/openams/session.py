@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -45,6 +46,50 @@ DEFAULT_METER_ID = "7359990000000017"
 
 
 @dataclass
+class Order:
+    """Something that is done to the meter `after_s` seconds into the run."""
+
+    after_s: float
+    order: dict[str, Any]
+
+
+_INPUTS = {
+    "terminal-cover-removed": 40,
+    "terminal-cover-closed": 41,
+    "magnetic-field": 42,
+    "magnetic-field-gone": 43,
+    "meter-cover-removed": 44,
+    "meter-cover-closed": 45,
+}
+_AT_HELP = (
+    "write it like 3600=capture-period:15, 60=clock:-90 (a step in s), 60=sync:0.4 (the true "
+    "time minus the meter's, in s), 5=power-fail or 5=" + ", 5=".join(_INPUTS)
+)
+
+
+def parse_order(text: str) -> Order:
+    """`SECONDS=ACTION[:VALUE]` of `--at`."""
+    try:
+        when, action = text.split("=", 1)
+        after_s = float(when)
+        name, _, value = action.partition(":")
+        if not 0 <= after_s <= _LONGEST_S:
+            raise ValueError
+        if name in _INPUTS and not value:
+            return Order(after_s, {"event": _INPUTS[name]})
+        if name == "power-fail" and not value:
+            return Order(after_s, {"power_fail": True})
+        if name == "capture-period" and int(value) in (15, 60):
+            return Order(after_s, {"capture_period_s": 60 * int(value)})
+        if name in ("clock", "sync") and abs(float(value)) < _LONGEST_S:
+            key = "clock_step_ms" if name == "clock" else "clock_sync_error_ms"
+            return Order(after_s, {key: round(1000 * float(value))})
+    except ValueError:
+        pass
+    raise BenchError(f"--at {text!r} is no order: {_AT_HELP}")
+
+
+@dataclass
 class Options:
     """What `ams run` was asked for."""
 
@@ -61,6 +106,9 @@ class Options:
     duration_s: float | None = None
     speed: float | None = 1.0  # None: as fast as it goes
     seed: int = 1
+    capture_period_min: int | None = None
+    format: bool = False
+    at: list[Order] = field(default_factory=list)
 
 
 @dataclass
@@ -97,11 +145,19 @@ class Session:
         self.sampled = not scenario.gives_quantities or options.speed == 1.0
         start = options.start or scenario.start or datetime.now(UTC)
         self.start_ms = to_utc_ms(start)
-        self._state = StateImage(options.state) if options.state else None
+        self._orders = sorted(options.at, key=lambda order: order.after_s)
+        # Without --state the flash is one that is thrown away.
+        self._folder = None if options.state else tempfile.TemporaryDirectory(prefix="openams-")
+        self._state = StateImage(options.state or Path(self._folder.name if self._folder else ""))
         self.process = MeterProcess(options.runtime, self._frame, self._line, on_log)
         self._stopping = False
         try:
             self.implementation = self.process.configure(self._config())["implementation"]
+            if options.capture_period_min:
+                self.process.operate(
+                    self.start_ms, capture_period_s=60 * options.capture_period_min
+                )
+            self._first_entry = self.process.view()["profile"]["entries"]
         except BaseException:
             self.close()
             raise
@@ -119,7 +175,8 @@ class Session:
             "han": self._han(),
             "han_open": options.han_open,
             "utc_ms": self.start_ms,
-            "flash": str(self._state.path) if self._state else None,
+            "flash": str(self._state.path),
+            "format": options.format,
             "flash_size": FLASH_SIZE,
         }
 
@@ -185,6 +242,7 @@ class Session:
         end = None if self.duration_s is None else math.floor(self.duration_s * rate + 1e-6)
         for index, codes in coded_blocks(self.scenario, front_end, end):
             after = index + len(codes)
+            self._give_orders(after / rate)
             if not self._step(after / rate):
                 break
             self.process.samples(self.start_ms + after * 1000 // rate, index, codes)
@@ -202,6 +260,7 @@ class Session:
                 return
             while left > 0:
                 part = left if piece_ms is None else min(left, piece_ms)
+                part = min(part, self._until_order(at))
                 if not self._step(at / 1000):
                     return
                 self.process.hold(self.start_ms + at, part, row)
@@ -209,11 +268,25 @@ class Session:
                 left -= part
             self.progress.simulated_s = at / 1000
 
+    def _until_order(self, at_ms: int) -> int:
+        """Gives the orders that are due; ms until the next, at least one."""
+        self._give_orders(at_ms / 1000)
+        if not self._orders:
+            return 1 << 40
+        return max(1, round(1000 * self._orders[0].after_s) - at_ms)
+
+    def _give_orders(self, elapsed_s: float) -> None:
+        while self._orders and self._orders[0].after_s <= elapsed_s:
+            order = dict(self._orders.pop(0).order)
+            raw_ms = self.start_ms + round(1000 * elapsed_s)
+            self.process.operate(raw_ms, **order)
+
     # --- ending ------------------------------------------------------------------
 
-    def finish(self) -> dict[str, Any]:
-        """A normal stop of the meter: its last figures."""
-        result = self.process.stop()
+    def finish(self, entries: bool = False) -> dict[str, Any]:
+        """A normal stop of the meter: its last figures; with the intervals of this run."""
+        rows = self.process.rows("load", after=self._first_entry) if entries else []
+        result = {**self.process.stop(), "entries": rows}
         self.progress.wall_s = time.monotonic() - self._began
         if self._han_line:
             # Let a listener get what was sent, the last frame whole.
@@ -222,8 +295,9 @@ class Session:
 
     def close(self) -> None:
         self.process.kill()
-        if self._state:
-            self._state.close()
+        self._state.close()
+        if self._folder:
+            self._folder.cleanup()
 
 
 def coded_blocks(

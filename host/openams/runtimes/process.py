@@ -232,6 +232,20 @@ class MeterProcess:
     def han(self, is_open: bool) -> None:
         self._send("O" if is_open else "o")
 
+    def operate(self, raw_ms: int, **order: Any) -> None:
+        """An order of the operator, or something at the case; see boards/unix/main.py."""
+        self._send("A", json.dumps({"raw_ms": raw_ms, **order}).encode())
+
+    def rows(self, name: str, **limits: Any) -> list[list[Any]]:
+        """Entries of the profile or log `name`; `from_ms`, `to_ms` and `after` choose."""
+        self._send("R", json.dumps({"name": name, **limits}).encode())
+        out: list[list[Any]] = []
+        while True:
+            kind, payload = self._reply("n", "x")
+            if kind == "x":
+                return out
+            out.append(json.loads(payload))
+
     def view(self) -> dict[str, Any]:
         """The meter's quantities, registers and counters now."""
         self._send("V")
