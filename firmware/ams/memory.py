@@ -108,8 +108,13 @@ class Memory:
             what = "registers of another meter" if owner else "registers of another version"
             self.found.append("state image holds " + what)
         elif not self._settings_known and data is None:
-            # Nothing says that any of it is this meter's.
-            self.writable = False
+            if self._snapshot.unfinished and not self._used():
+                # The power went at the very first save: a new meter.
+                self._settings_known = True
+                self.found = []
+            else:
+                # Nothing says that any of it is this meter's.
+                self.writable = False
         if not self.writable or data is None:
             return None
         self.state = record.restore(energy, load_profile, data)
@@ -119,6 +124,9 @@ class Memory:
             self.found.append("the newest record of the registers is unreadable")
         self._recover(energy, load_profile)
         return self.state
+
+    def _used(self):
+        return self.unknown or any(journal.used() for journal in self.journals.values())
 
     def _recover(self, energy, load_profile):
         """Enters what the last record announced, or takes up what outlived the record."""

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from openams import __version__
 from openams.cli_han import app as han_app
+from openams.cli_powercut import powercut as powercut_command
 from openams.cli_profile import profile as profile_command
 from openams.cli_run import run as run_command
 from openams.errors import BenchError
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.add_typer(han_app, name="han")
 app.command("run")(run_command)
+app.command("powercut")(powercut_command)
 app.command("profile")(profile_command)
 
 

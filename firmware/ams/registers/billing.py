@@ -26,7 +26,7 @@ def pack(number, utc_ms, status, mwh):
 
 def unpack(data):
     """(number, utc_s, status, the eight registers)."""
-    number, utc_s, status, _ = struct.unpack(_HEAD, data)
+    number, utc_s, status, _ = struct.unpack_from(_HEAD, data)
     out = [number, utc_s, status]
     for k in range(REGISTER_COUNT):
         low, high = struct.unpack_from("<IH", data, _HEAD_SIZE + 6 * k)

@@ -85,6 +85,10 @@ class Journal:
         else:
             self.writable = self._blank()
 
+    def used(self):
+        """Whether anything was ever stored."""
+        return self._sequence > 0
+
     def _blank(self):
         """Whether the ring was never used; a torn first head still counts as that."""
         page = bytearray(self._flash.page_size)

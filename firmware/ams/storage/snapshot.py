@@ -7,7 +7,8 @@ two sectors of the state image. A slot is
 
 with the CRC over version to sequence and the JSON. Saving erases and
 programs the slot that does not hold the newest state, so that a stop in the
-middle leaves the other one.
+middle leaves the other one. The magic goes last: where it stands whole, the
+version before it is whole too.
 """
 
 import binascii
@@ -34,6 +35,8 @@ class Snapshot:
         self._slots = (flash.size - 2 * flash.sector_size, flash.size - flash.sector_size)
         self._sequence = 0
         self._newest = 1
+        # Nothing but what a first save leaves that was cut.
+        self.unfinished = False
 
     def _crc(self, header, body):
         return binascii.crc32(body, binascii.crc32(header[4:12])) & 0xFFFFFFFF
@@ -44,11 +47,14 @@ class Snapshot:
         self._flash.read(address, header)
         magic, version, length, sequence, crc = struct.unpack(_HEADER, header)
         if magic != _MAGIC:
+            for k in range(len(_MAGIC)):
+                # Programming only clears bits: a torn magic has all those of the whole one.
+                if magic[k] & _MAGIC[k] != _MAGIC[k]:
+                    self.unfinished = False
             return None
         if version != VERSION:
-            raise SnapshotError(
-                "state image has version %d, this firmware reads %d" % (version, VERSION)
-            )
+            self._other_version = version
+            return None
         if length > self._flash.sector_size - _HEADER_SIZE:
             return None
         body = bytearray(length)
@@ -66,12 +72,20 @@ class Snapshot:
         Raises SnapshotError when the image holds something else.
         """
         found = None
+        self._other_version = None
+        self.unfinished = True
         for slot in range(2):
             entry = self._read_slot(self._slots[slot])
             if entry is not None and (found is None or entry[0] > self._sequence):
                 self._sequence = entry[0]
                 self._newest = slot
                 found = entry[1]
+        if found is None and self._other_version is not None:
+            self.unfinished = False
+            raise SnapshotError(
+                "state image has version %d, this firmware reads %d"
+                % (self._other_version, VERSION)
+            )
         if found is None and not self._blank():
             raise SnapshotError("state image holds no state of this firmware and is not blank")
         return found
@@ -99,8 +113,10 @@ class Snapshot:
         self._flash.erase(address)
         data = header + body
         page = self._flash.page_size
-        # The header goes last: until it is there the slot counts as empty.
-        for at in range((len(data) - 1) // page * page, -1, -page):
+        # The magic goes last: until it is there the slot counts as empty.
+        for at in range((len(data) - 1) // page * page, 0, -page):
             self._flash.program(address + at, data[at : at + page])
+        self._flash.program(address + len(_MAGIC), data[len(_MAGIC) : page])
+        self._flash.program(address, _MAGIC)
         self._sequence = sequence
         self._newest = slot

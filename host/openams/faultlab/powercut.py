@@ -1,0 +1,413 @@
+"""Power cuts at every flash operation of a meter's work, on CPython and MicroPython alike.
+
+The work is done once on a flash that writes down what every operation changed.
+From that the flash after a cut at any operation can be made: clean (before
+it) or torn (inside it). On each the meter is started anew, on a copy whose
+own operations can be cut again. Runs as a script: argv is one JSON object,
+what comes out are lines of JSON.
+"""
+
+import json
+import sys
+
+from ams.hal import Flash
+from ams.meter import Meter
+from ams.registers import billing, events, profile
+from ams.storage import layout
+
+START_MS = 828_187_500_000 - 828_187_500_000 % 86400000 + 79_000_000
+SECTOR = 4096
+MINUTE_MS = 60000
+NEVER = 1 << 60
+
+
+class PowerCut(Exception):
+    pass
+
+
+class Random:
+    """The same numbers on every VM."""
+
+    def __init__(self, seed):
+        self.state = (seed * 2654435761 + 88172645) & 0xFFFFFFFF or 1
+
+    def below(self, count):
+        x = self.state
+        x ^= x << 13 & 0xFFFFFFFF
+        x ^= x >> 17
+        x ^= x << 5 & 0xFFFFFFFF
+        self.state = x
+        return x % count
+
+
+class LabFlash(Flash):
+    """Sectors of `base` (dict of bytes), copied when written; operations can be cut."""
+
+    def __init__(self, sectors, base=None, log=None):
+        self.size = sectors * SECTOR
+        self.base = base or {}
+        self.own = {}
+        self.log = log
+        self.operations = 0
+        self.cut_at = NEVER
+        self.torn = None
+        self.random = None
+
+    def sector(self, number):
+        return self.own.get(number) or self.base.get(number)
+
+    def read(self, address, buffer):
+        # Never across a sector: nothing in the meter does.
+        data = self.sector(address // SECTOR)
+        at = address % SECTOR
+        if data is None:
+            for k in range(len(buffer)):
+                buffer[k] = 0xFF
+        else:
+            buffer[:] = data[at : at + len(buffer)]
+
+    def program(self, address, data):
+        at = address % SECTOR
+        assert at // 256 == (at + len(data) - 1) // 256, "program across a page"
+        old = bytearray(len(data))
+        self.read(address, old)
+        for k in range(len(data)):
+            old[k] &= data[k]
+        self.change(address // SECTOR, at, old)
+
+    def erase(self, address):
+        assert address % SECTOR == 0
+        self.change(address // SECTOR, 0, None)
+
+    def change(self, number, at, data):
+        operation = self.operations
+        self.operations += 1
+        if operation >= self.cut_at:
+            if operation == self.cut_at and self.torn:
+                apply(self.own, self.writable(number), number, at, data, self.torn, self.random)
+            raise PowerCut()
+        if self.log is not None:
+            self.log.append((number, at, None if data is None else bytes(data)))
+        apply(self.own, self.writable(number), number, at, data)
+
+    def writable(self, number):
+        own = self.own.get(number)
+        if own is None:
+            data = self.base.get(number)
+            own = self.own[number] = bytearray(data) if data else bytearray(b"\xff" * SECTOR)
+        return own
+
+
+def apply(sectors, target, number, at, data, torn=None, random=None):
+    """One operation on a sector: whole, or some bytes or bits of it."""
+    if data is None:
+        at, data = 0, b"\xff" * SECTOR
+    if torn is None:
+        target[at : at + len(data)] = data
+    elif torn == "bytes":
+        done = random.below(len(data) + 1)
+        target[at : at + done] = data[:done]
+    else:
+        for k in range(len(data)):
+            changed = target[at + k] ^ data[k]
+            if changed:
+                target[at + k] ^= changed & random.below(256)
+    sectors[number] = target
+
+
+class LabClock:
+    backup_s = None
+
+    def utc_ms(self):
+        return 0
+
+    def set(self, utc_ms):
+        pass
+
+
+class LabUart:
+    def init(self, *line):
+        pass
+
+    def write(self, data):
+        pass
+
+
+class LabBoard:
+    def __init__(self, flash):
+        self.flash = flash
+        self.clock = LabClock()
+        self.han_uart = LabUart()
+
+    def log(self, text):
+        pass
+
+
+def make_meter(flash, config):
+    return Meter(LabBoard(flash), config)
+
+
+def set_power(meter, power_w):
+    q = meter.quantities
+    for place in range(3):
+        q.voltage_mv[place] = 230000
+        q.current_ua[place] = abs(power_w) * 1000000 // 690
+        q.active_power_mw[place] = power_w * 1000 // 3
+    q.total_active_power_mw = power_w * 1000
+    q.total_reactive_power_mvar = power_w * 300
+    q.frequency_mhz = 50000
+
+
+class Work:
+    """A meter's life: minutes of changing power, with orders and events between them."""
+
+    def __init__(self, flash, config, seed):
+        self.flash = flash
+        self.random = Random(seed)
+        self.meter = make_meter(flash, config)
+        self.raw_ms = START_MS
+        self.points = []  # (operations done, what was committed by then)
+        self.stored = [0] * 8
+        self.plain_store = self.meter.memory.store
+        self.meter.memory.store = self.store
+        self.meter.start(self.raw_ms)
+        self.remember()
+
+    def store(self, *what):
+        self.plain_store(*what)
+        self.stored = list(self.meter.energy.mwh)
+        self.remember()
+
+    def remember(self):
+        meter = self.meter
+        self.points.append(
+            (
+                self.flash.operations,
+                self.stored,
+                meter.keeper.load_profile.number,
+                list(meter.events.numbers),
+                meter.utc_ms,
+            )
+        )
+
+    def minute(self):
+        meter = self.meter
+        r = self.random
+        set_power(meter, r.below(20000) - 6000)
+        meter.hold(self.raw_ms, MINUTE_MS, meter._board.clock)
+        self.raw_ms += MINUTE_MS
+        # What is due at the end of a minute comes with the next.
+        meter.tick(self.raw_ms)
+        self.remember()
+        dice = r.below(40)
+        if dice == 0:
+            meter.set_capture_period(900 if meter.keeper.load_profile.period_s == 3600 else 3600)
+        elif dice < 4:
+            meter.tamper((events.METER_COVER_REMOVED, events.MAGNETIC_FIELD, 62, 76)[r.below(4)])
+        elif dice == 4:
+            meter.set_clock(self.raw_ms, meter.utc_ms + (r.below(7200) - 3000) * 1000)
+        elif dice == 5:
+            meter.power_fail()
+        else:
+            return
+        self.remember()
+
+
+def entries(meter):
+    return [profile.unpack(data) for data in meter.memory.entries(layout.LOAD_PROFILE)]
+
+
+def logged(meter):
+    out = []
+    for log in range(layout.EVENT_LOGS):
+        out.append([events.unpack(data) for data in meter.memory.entries(layout.EVENTS + log)])
+    return out
+
+
+def days(meter):
+    return [billing.unpack(data) for data in meter.memory.entries(layout.DAILY)]
+
+
+class Failure(Exception):
+    pass
+
+
+def demand(condition, what):
+    if not condition:
+        raise Failure(what)
+
+
+class Truth:
+    """What the whole work entered, to hold every start after a cut against."""
+
+    def __init__(self, work, entered, events_logged, days_entered):
+        self.points = work.points
+        self.entries = entered
+        self.events = events_logged
+        self.days = days_entered
+
+    def bounds(self, operation):
+        """The last point that was committed before an operation, and the next."""
+        low, high = 0, len(self.points)
+        while low < high:
+            middle = (low + high) // 2
+            if self.points[middle][0] <= operation:
+                low = middle + 1
+            else:
+                high = middle
+        before = self.points[low - 1] if low else None
+        return before, self.points[min(low, len(self.points) - 1)]
+
+
+def check(truth, operation, meter):
+    """Holds a meter that was started after a cut at `operation` against the truth."""
+    before, after = truth.bounds(operation)
+    demand(meter.memory.writable, "the image is not understood any more")
+    registers = meter.energy.mwh
+    if before is not None:
+        for k in range(8):
+            demand(registers[k] >= before[1][k], "register %d went back" % k)
+            demand(registers[k] <= after[1][k], "register %d has energy from nowhere" % k)
+    found = entries(meter)
+    numbers = [entry[0] for entry in found]
+    demand(numbers == sorted(set(numbers)), "intervals out of order")
+    if numbers:
+        demand(numbers == list(range(numbers[0], numbers[-1] + 1)), "an interval is missing")
+    committed = before[2] if before is not None else 0
+    demand(not committed or numbers and numbers[-1] >= committed, "a committed interval is lost")
+    for entry in found:
+        if entry[0] <= committed and entry[0] in truth.entries:
+            demand(entry == truth.entries[entry[0]], "interval %d differs" % entry[0])
+    # Intervals and registers agree: what the ring no longer holds is in the base.
+    start = meter.keeper.load_profile.start_mwh
+    base = truth.base.get(numbers[0] if numbers else 1) if truth.base else None
+    if base is not None:
+        for k in range(4):
+            total = base[k]
+            for entry in found:
+                total += entry[4 + k]
+            demand(total == start[k], "sum of the intervals is not the register")
+    for log, events_found in enumerate(logged(meter)):
+        numbers = [event[0] for event in events_found]
+        demand(numbers == sorted(set(numbers)), "events out of order")
+        committed = before[3][log] if before is not None else 0
+        demand(not committed or numbers and numbers[-1] >= committed, "an event is lost")
+        known = truth.events[log]
+        for event in events_found:
+            if event[0] <= committed and event[0] in known:
+                demand(event == known[event[0]], "event %d of log %d differs" % (event[0], log))
+    for day in days(meter):
+        if before is not None and day[0] in truth.days and day[1] * 1000 <= before[4]:
+            demand(day[1:2] == truth.days[day[0]][1:2], "day %d differs" % day[0])
+    names = [event[1] for event in meter.events.entries()]
+    if before is not None:
+        demand(events.STATE_RESTORED in names, "state not restored")
+        missing = [k for k in range(4) if registers[k] < after[1][k]]
+        clean = events.ENERGY_MISSING not in names
+        if missing and clean:
+            # Only a record of a falling supply may stand for a clean end.
+            demand(registers == before[1], "energy is missing and nothing says so")
+        marks = meter.keeper.load_profile.status
+        demand(marks & profile.STATUS_POWER_DOWN, "the cut is not marked")
+        demand(clean or marks & profile.STATUS_ENERGY_MISSING, "missing energy is not marked")
+
+
+def campaign(request):
+    config = request["config"]
+    sectors = request["sectors"]
+    rings = layout.make_layout(sectors, request["shares"]) if request.get("shares") else None
+    config["rings"] = rings
+    base = {}
+    if request.get("image"):
+        with open(request["image"], "rb") as file:
+            for number in range(sectors):
+                data = file.read(SECTOR)
+                if data.replace(b"\xff", b""):
+                    base[number] = data
+    log = []
+    work = Work(LabFlash(sectors, dict(base), log), config, request["seed"])
+    truth = Truth(work, {}, [{} for _ in range(layout.EVENT_LOGS)], {})
+    truth.base = None if base else {1: [0] * 4}
+    totals = [0] * 4
+    while work.flash.operations < request["operations"]:
+        work.minute()
+        collect(work.meter, truth, totals)
+    print(json.dumps({"operations": len(log), "minutes": len(work.points)}))
+    replay(request, config, base, log, truth, work.raw_ms)
+
+
+def collect(meter, truth, totals):
+    """Keeps what was entered since, before the rings forget it."""
+    for entry in entries(meter):
+        if entry[0] not in truth.entries:
+            truth.entries[entry[0]] = entry
+            if truth.base is not None:
+                for k in range(4):
+                    totals[k] += entry[4 + k]
+                truth.base[entry[0] + 1] = list(totals)
+    for log, found in enumerate(logged(meter)):
+        for event in found:
+            truth.events[log][event[0]] = event
+    for day in days(meter):
+        truth.days[day[0]] = day
+
+
+def replay(request, config, base, log, truth, raw_ms):
+    tried = second = failures = 0
+    current = {number: bytearray(data) for number, data in base.items()}
+    for operation in range(len(log) + 1):
+        wanted = operation % request["of"] == request["part"]
+        for torn in request["torn"] if wanted and operation < len(log) else ():
+            image = current
+            if torn:
+                image = dict(current)
+                number, at, data = log[operation]
+                target = bytearray(current.get(number) or b"\xff" * SECTOR)
+                random = Random(request["seed"] * 1000003 + operation)
+                apply(image, target, number, at, data, torn, random)
+            tried += 1
+            try:
+                flash = LabFlash(request["sectors"], image)
+                again = start(flash, config, raw_ms)
+                check(truth, operation, again)
+                if request["second"]:
+                    second += second_cuts(request, config, image, flash, operation, truth, raw_ms)
+            except (Failure, MemoryError, ValueError, TypeError, IndexError) as error:
+                failures += 1
+                text = "%s: %s" % (type(error).__name__, error)
+                print(json.dumps({"failure": text, "operation": operation, "torn": torn}))
+        if operation < len(log):
+            number, at, data = log[operation]
+            target = current.get(number)
+            if target is None:
+                target = bytearray(b"\xff" * SECTOR)
+            apply(current, target, number, at, data)
+    print(json.dumps({"tried": tried, "second": second, "failures": failures}))
+
+
+def start(flash, config, raw_ms):
+    meter = make_meter(flash, config)
+    meter.start(raw_ms)
+    return meter
+
+
+def second_cuts(request, config, image, first, operation, truth, raw_ms):
+    """The start itself writes: cuts each of its operations, and starts once more."""
+    count = 0
+    for cut in range(first.operations):
+        for torn in request["torn"]:
+            flash = LabFlash(request["sectors"], image)
+            flash.cut_at, flash.torn = cut, torn
+            flash.random = Random(operation * 4099 + cut)
+            try:
+                start(flash, config, raw_ms)
+            except PowerCut:
+                pass
+            flash.cut_at = NEVER
+            check(truth, operation, start(flash, config, raw_ms + 1000))
+            count += 1
+    return count
+
+
+if __name__ == "__main__":
+    campaign(json.loads(sys.argv[1]))
