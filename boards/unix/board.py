@@ -54,7 +54,7 @@ class FileFlash(Flash):
     def __init__(self, path, size):
         self._file = open(path, "r+b")
         self._length = self._file.seek(0, 2)
-        self.size = size
+        self.size = size or self._length
 
     def read(self, address, buffer):
         """What a file that was cut short does not hold reads as erased."""

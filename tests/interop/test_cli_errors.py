@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 
 import pytest
 from helpers import DAY, ams
@@ -29,6 +30,15 @@ BAD = [
     (["run", "--front-end", "adc99", "--duration", "1"], "choose one of ideal, adc12"),
     (["run", "--meter-id", "12"], "16 digits"),
     (["run", "--han", "/nowhere/at/all/han", "--duration", "1"], "no folder"),
+    (["run", "--capture-period", "30"], "choose 15 or 60"),
+    (["run", "--at", "5=explode"], "capture-period:15"),
+    (["run", "--at", "noon"], "is no order"),
+    (["run", "--format"], "--state"),
+    (["profile", "/nowhere"], "no state image"),
+    (["profile", "/nowhere", "--name", "weekly"], "choose one of load"),
+    (["profile", "/nowhere", "--day", "soon"], "is no date"),
+    (["powercut", "--torn", "half"], "choose one of clean"),
+    (["powercut", "--state", "/nowhere"], "no state image"),
     (["measure", "nowhere.json"], "cannot read"),
     (["measure", str(DAY), "--runtime", "java"], "is no JSON"),
     (["han", "decode", "nowhere.bin"], "cannot read"),
@@ -137,29 +147,64 @@ def test_sampled_energy_survives_too(tmp_path):
     )
 
 
-def test_the_image_of_another_meter_is_refused_and_kept(tmp_path):
+def test_the_image_of_another_meter_is_kept_as_it_is(tmp_path):
     run_state(tmp_path)
     before = (tmp_path / "flash.bin").read_bytes()
     assert len(before) == 1 << 20
-    done = run_state(tmp_path, "--meter-id", "7359990000000024", ok=False)
-    assert done.returncode == 1 and "is that of meter 7359990000000017" in done.stderr
+    done = run_state(tmp_path, "--meter-id", "7359990000000024")
+    result = json.loads(done.stdout)
+    assert "is that of meter 7359990000000017" in done.stderr
+    assert "nothing is stored" in done.stderr
+    assert not result["storage"]["kept"]
+    assert "storage-unknown" in [event["name"] for event in result["events"]]
+    assert sum(result["registers"].values()) > 0, "it meters all the same"
     assert (tmp_path / "flash.bin").read_bytes() == before
+    # Told to format, it takes the image over.
+    done = run_state(tmp_path, "--meter-id", "7359990000000024", "--format")
+    result = json.loads(done.stdout)
+    assert result["storage"] == {"kept": True, "found": [], "failed": False}
+    assert "storage-formatted" in [event["name"] for event in result["events"]]
+    again = json.loads(run_state(tmp_path, "--meter-id", "7359990000000024").stdout)
+    assert again["registers"]["a_minus_mwh"] > result["registers"]["a_minus_mwh"]
 
 
+@pytest.mark.parametrize("runtime", ["micropython", "cpython"])
 @pytest.mark.parametrize(
     ("content", "text"),
     [
         (bytes(1 << 20), "not blank"),
         (b"\x5a" * (1 << 20), "not blank"),
-        (b"\xff" * 4096, "has 4096 bytes"),
+        (random.Random(1).randbytes(1 << 20), "not blank"),
+        (random.Random(2).randbytes(70_000), "unknown data in region 1"),
         (b"\xff" * ((1 << 20) - 8192) + b"OAMS\x09\x00" + b"\xff" * 8186, "version 9"),
     ],
+    ids=["zeros", "5a", "random", "short", "version"],
 )
-def test_unknown_images_are_refused_and_kept(tmp_path, content, text):
+def test_unknown_images_are_said_and_kept(tmp_path, content, text, runtime):
     (tmp_path / "flash.bin").write_bytes(content)
-    done = run_state(tmp_path, ok=False)
-    assert done.returncode == 1 and text in done.stderr and done.stderr.count("\n") == 1
-    assert (tmp_path / "flash.bin").read_bytes() == content
+    done = run_state(tmp_path, "--runtime", runtime)
+    result = json.loads(done.stdout)
+    assert text in done.stderr and text in " ".join(result["storage"]["found"])
+    assert "storage-unknown" in [event["name"] for event in result["events"]]
+    assert (tmp_path / "flash.bin").read_bytes()[: len(content)] == content
+    assert result["profile"] == []
+
+
+def test_a_short_image_keeps_what_is_valid(tmp_path):
+    one = json.loads(run_state(tmp_path, duration="7200").stdout)
+    path = tmp_path / "flash.bin"
+    path.write_bytes(path.read_bytes()[: 100 * 4096])
+    two = json.loads(run_state(tmp_path, duration="60").stdout)
+    assert two["registers"]["a_minus_mwh"] >= one["registers"]["a_minus_mwh"] > 0
+    rows = json.loads(ams("profile", tmp_path, "--json").stdout)
+    assert {row["number"] for row in rows} >= {row["number"] for row in one["profile"]}
+
+
+def test_a_blank_or_empty_image_is_a_new_meter(tmp_path):
+    for content in (b"", b"\xff" * 4096, b"\xff" * (1 << 20)):
+        (tmp_path / "flash.bin").write_bytes(content)
+        result = json.loads(run_state(tmp_path).stdout)
+        assert result["storage"] == {"kept": True, "found": [], "failed": False}
 
 
 def test_state_that_is_a_file(tmp_path):

@@ -16,6 +16,7 @@ from helpers import AMS, ams
 
 from ams.registers import record
 from ams.registers.energy import UWS_PER_MWH, EnergyRegisters
+from ams.registers.profile import LoadProfile
 from ams.storage.journal import Journal
 from openams.faultlab.flash import FaultyFlash
 from openams.runtimes.process import RUNTIMES
@@ -37,7 +38,8 @@ def stored(folder):
     data = journal.last(record.KIND)
     if data is None:
         return 0, None, True
-    utc_ms, clean = record.restore(energy, data)
+    state = record.restore(energy, LoadProfile(energy), data)
+    utc_ms, clean = state.utc_ms, state.clean
     return energy.mwh[0] * UWS_PER_MWH + energy.remainder_uws[0], utc_ms, clean
 
 

@@ -131,12 +131,50 @@ def test_wear_is_level():
 
 
 @pytest.mark.parametrize("content", [b"\x00", b"\x5a", b"\xfe"])
-def test_garbage_is_an_empty_journal_that_can_be_used(content):
+def test_garbage_is_an_empty_journal_that_stays_as_it_is(content):
     flash = FaultyFlash(SECTORS, content * (SECTORS * 4096))
     journal = Journal(flash, 0, SECTORS, REGION)
     assert list(journal.records()) == [] and journal.last(0) is None
-    journal.append(0, payload(0))
-    assert numbers(Journal(flash, 0, SECTORS, REGION)) == [0]
+    assert not journal.writable
+    with pytest.raises(JournalError, match="format"):
+        journal.append(0, payload(0))
+    assert flash.image() == content * (SECTORS * 4096) and not flash.operations
+
+
+@pytest.mark.parametrize("torn", [None, "bytes", "bits"])
+def test_a_cut_first_write_leaves_a_journal_that_can_be_used(torn):
+    for cut in range(4):
+        for seed in range(20):
+            flash = FaultyFlash(SECTORS)
+            flash.cut_at, flash.torn, flash.seed = cut, torn, seed
+            assert work(flash, 0, 1) == 0
+            again = FaultyFlash(SECTORS, flash.image())
+            assert work(again, 1, 3) == 3
+
+
+def test_a_worn_sector_is_passed_by_and_nothing_is_lost():
+    flash = FaultyFlash(SECTORS)
+    journal = Journal(flash, 0, SECTORS, REGION)
+    for number in range(300):
+        if number == 100:
+            flash.wear_out(1)
+        if number == 150:
+            flash.wear_out(2)
+        journal.append(number % 200, payload(number))
+        found = numbers(Journal(FaultyFlash(SECTORS, flash.image()), 0, SECTORS, REGION))
+        assert found[-1] == number
+        # A sector that wears out while in use takes what it holds with it, no other.
+        assert found == list(range(found[0], number + 1))
+    assert journal.worn
+
+
+def test_when_every_sector_is_worn_it_says_so():
+    flash = FaultyFlash(SECTORS)
+    journal = Journal(flash, 0, SECTORS, REGION)
+    for sector in range(SECTORS):
+        flash.wear_out(sector)
+    with pytest.raises(JournalError, match="no sector"):
+        journal.append(0, payload(0))
 
 
 def test_journals_side_by_side_keep_apart():

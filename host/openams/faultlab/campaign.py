@@ -67,7 +67,7 @@ def run_part(campaign: Campaign, part: int, parts: int) -> dict[str, Any]:
         paths.append(str(root / "host" / "openams" / "emulator" / "shims"))
         environment["PYTHONPATH"] = ":".join(paths)
     done = subprocess.run(
-        [*argv, json.dumps(request)], env=environment, capture_output=True, text=True
+        argv, input=json.dumps(request), env=environment, capture_output=True, text=True
     )
     if done.returncode:
         raise BenchError(f"the campaign failed: {(done.stderr or done.stdout).strip()[-300:]}")

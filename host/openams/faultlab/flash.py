@@ -29,6 +29,9 @@ class FaultyFlash:
         self.cut_at: int | None = None
         self.torn: str | None = None  # None, "bytes" or "bits"
         self.seed = 0
+        # Erases that a sector takes before it wears out; None: for ever.
+        self.endurance: int | None = None
+        self._worn: set[int] = set()
 
     def image(self) -> bytes:
         return bytes(self.data)
@@ -52,7 +55,10 @@ class FaultyFlash:
         """Sets a sector to ones."""
         if address % self.sector_size:
             raise ValueError("erase must begin at a sector")
-        self.erases[address // self.sector_size] += 1
+        sector = address // self.sector_size
+        self.erases[sector] += 1
+        if self.endurance is not None and self.erases[sector] > self.endurance:
+            self.wear_out(sector)
         self._operate(address, bytearray(b"\xff" * self.sector_size))
 
     def _operate(self, address: int, target: bytearray) -> None:
@@ -62,7 +68,15 @@ class FaultyFlash:
             if number == self.cut_at and self.torn:
                 self._tear(address, target, number)
             raise PowerCut(number)
+        if address // self.sector_size in self._worn:
+            # Every eighth octet has a bit that stays what it was.
+            for k in range(-address % 8, len(target), 8):
+                target[k] = target[k] & 0xFE | self.data[address + k] & 1
         self.data[address : address + len(target)] = target
+
+    def wear_out(self, sector: int) -> None:
+        """From here on some bits of the sector no longer change."""
+        self._worn.add(sector)
 
     def _tear(self, address: int, target: bytearray, number: int) -> None:
         """Some of the change happens: whole bytes in front, or bits anywhere."""

@@ -3,7 +3,7 @@
 The work is done once on a flash that writes down what every operation changed.
 From that the flash after a cut at any operation can be made: clean (before
 it) or torn (inside it). On each the meter is started anew, on a copy whose
-own operations can be cut again. Runs as a script: argv is one JSON object,
+own operations can be cut again. Runs as a script: stdin gives one JSON object,
 what comes out are lines of JSON.
 """
 
@@ -410,4 +410,4 @@ def second_cuts(request, config, image, first, operation, truth, raw_ms):
 
 
 if __name__ == "__main__":
-    campaign(json.loads(sys.argv[1]))
+    campaign(json.loads(sys.stdin.read()))
