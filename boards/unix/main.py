@@ -140,6 +140,7 @@ class Process:
         self.meter.start(config["utc_ms"])
         if config.get("han_open"):
             self.meter.han.open(config["utc_ms"])
+            self.meter.wake()
         self.reply("K", {"implementation": sys.implementation.name})
 
     def inspect(self, config):
@@ -191,6 +192,7 @@ class Process:
     def open_han(self, length):
         self.link.payload(length)
         self.meter.han.open(self.meter.utc_ms)
+        self.meter.wake()
 
     def close_han(self, length):
         self.link.payload(length)

@@ -174,6 +174,7 @@ class Keeper:
         if dst != self._dst:
             self._dst = dst
             self._events.log(utc_ms, ev.DST_CHANGED, 1 if dst else 0)
+        self._events.tick(utc_ms)
         self._next()
 
     def _store(self, clean, due, entry, midnight_ms=None, month=False):
@@ -204,20 +205,18 @@ class Keeper:
         load_profile = self.load_profile
         if period_s == load_profile.period_s:
             return
-        self._events.log(
-            self.utc_ms, ev.PARAMETER_CHANGED, ev.PARAMETER_CAPTURE_PERIOD, period_s
-        )
+        self._events.log(self.utc_ms, ev.PARAMETER_CHANGED, ev.PARAMETER_CAPTURE_PERIOD, period_s)
         load_profile.status |= STATUS_PERIOD_CHANGED
         entry = self._close(self.utc_ms, self._marks() | STATUS_PERIOD_CHANGED)
         load_profile.period_s = period_s
         self._store(False, DUE_INTERVAL if entry is not None else 0, entry)
 
-    def set_clock(self, raw_ms, utc_ms):
+    def set_clock(self, raw_ms, utc_ms, synced=False):
         """Sets the clock; intervals that are touched are marked. Gives the step in ms."""
         before = self.clock.utc_ms(raw_ms)
         was_invalid = self.clock.status & STATUS_INVALID
         step = utc_ms - before
-        self.clock.set(raw_ms, utc_ms)
+        self.clock.set(raw_ms, utc_ms, synced)
         if was_invalid:
             self._events.log(utc_ms, ev.CLOCK_VALID)
         if not step:
@@ -249,7 +248,7 @@ class Keeper:
     def sync_clock(self, raw_ms, true_ms):
         """Takes a time from outside: small differences are slewed, large ones are a step."""
         step = self.clock.sync(raw_ms, true_ms)
-        return self.set_clock(raw_ms, true_ms) if step or self.clock.status else 0
+        return self.set_clock(raw_ms, true_ms, True) if step or self.clock.status else 0
 
     def invalidate_clock(self):
         self.clock.status |= STATUS_INVALID

@@ -293,6 +293,10 @@ class Meter:
         self.han.poll(utc_ms)
         self._due = min(self.han.next_due_ms(), self._hour_ends, self.keeper.due_ms)
 
+    def wake(self):
+        """What is due when may have changed: look again at the next step."""
+        self._due = 0
+
     def _begin_hour(self, utc_ms):
         self._hour_ends = utc_ms - utc_ms % MS_PER_HOUR + MS_PER_HOUR
         self.energy.begin(utc_ms)

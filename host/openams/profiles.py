@@ -80,9 +80,7 @@ def named(name: str, row: list[Any]) -> dict[str, Any]:
     }
 
 
-def read(
-    folder: Path, name: str, runtime: str, **limits: Any
-) -> list[dict[str, Any]]:
+def read(folder: Path, name: str, runtime: str, **limits: Any) -> list[dict[str, Any]]:
     """The entries of one profile of a state image, read by the firmware, which writes nothing."""
     if name not in NAMES:
         raise BenchError(f"no profile {name!r}: choose one of {', '.join(NAMES)}")
@@ -134,5 +132,7 @@ def plot(rows: list[dict[str, Any]], width: int = 48) -> str:
     for row, power in zip(rows, powers, strict=True):
         bar = ("+" if power >= 0 else "-") * round(abs(power) / largest * width)
         marks = " ".join(name for name in row["status_names"] if name != "dst")
-        out.append(f"{row['time'][5:16].replace('T', ' '):<17}{power:>9.1f}  {bar} {marks}".rstrip())
+        out.append(
+            f"{row['time'][5:16].replace('T', ' '):<17}{power:>9.1f}  {bar} {marks}".rstrip()
+        )
     return "\n".join(out)

@@ -59,6 +59,7 @@ class HanPort:
         if self.is_open:
             return
         self.is_open = True
+        self._next_ms = None
         baudrate, bits, parity, stop = self._quirk.line(self.format.line)
         self._uart.init(baudrate, bits, parity, stop)
         self._log(utc_ms, ev.HAN_OPENED)
@@ -106,13 +107,18 @@ class HanPort:
         return _HOUR_MS
 
     def next_due_ms(self):
-        """When the next list is due, whether the port is open or not."""
+        """When `poll` has something to do next."""
+        if not self.is_open and type(self._quirk) is quirks.Quirk:
+            return self._polled_ms + _HOUR_MS
         if self._next_ms is None:
             return self._polled_ms
         return self._next_ms
 
     def poll(self, utc_ms):
         """Sends what is due. Call it often: a list waits for the call."""
+        if not self.is_open and type(self._quirk) is quirks.Quirk:
+            self._polled_ms = utc_ms
+            return
         if self._next_ms is None or utc_ms < self._polled_ms or utc_ms - self._next_ms > _HOUR_MS:
             # Power-up, or the clock was set: take up the schedule from here.
             self._next_ms = self._after(utc_ms - 1)

@@ -145,14 +145,15 @@ class EventLog:
 
     def log(self, utc_ms, code, detail=0, extra=0):
         log = log_of(code)
-        self._refill(utc_ms)
+        self.tick(utc_ms)
         if self._left[log] <= 0:
             self._suppressed[log] += 1
             return
         self._left[log] -= 1
         self._keep(utc_ms, log, code, detail, extra)
 
-    def _refill(self, utc_ms):
+    def tick(self, utc_ms):
+        """A new hour gives each log its share again, and says what the last one lost."""
         hour = utc_ms // _HOUR_MS
         if hour == self._hour:
             return
@@ -173,9 +174,7 @@ class EventLog:
             detail = max(-0x80000000, min(0x7FFFFFFF, detail))
             extra = max(0, min(0xFFFFFFFF, extra))
             when = (utc_ms // 1000, utc_ms % 1000)
-            self.store(
-                log, struct.pack(_RECORD, self.numbers[log], *when, code, 0, detail, extra)
-            )
+            self.store(log, struct.pack(_RECORD, self.numbers[log], *when, code, 0, detail, extra))
 
     def entries(self):
         """List of (utc_ms, code, detail, extra) since power-up, oldest first."""

@@ -55,30 +55,36 @@ class MeterClock:
         self._synced_raw_ms = None
         self._rebase(raw_ms, utc_ms, 0)
 
-    def set(self, raw_ms, utc_ms):
-        """The clock is set: from here on it shows `utc_ms`."""
+    def set(self, raw_ms, utc_ms, synced=False):
+        """The clock is set: from here on it shows `utc_ms`. `synced`: it is the true time."""
         self.status &= ~STATUS_INVALID
-        self._synced_raw_ms = None
+        self._synced_raw_ms = raw_ms if synced else None
         self._rebase(raw_ms, utc_ms, 0)
 
     def sync(self, raw_ms, true_ms):
         """Takes the true time; gives the step (ms) that is still to be made by `set`, or 0."""
         now = self.utc_ms(raw_ms)
         error = true_ms - now
+        self._learn(raw_ms, error)
         if self.status & STATUS_INVALID or not -STEP_MS < error < STEP_MS:
             return error
-        if self._synced_raw_ms is not None:
-            passed = raw_ms - self._synced_raw_ms
-            # What was still to be slewed is no drift.
-            if passed >= _LEARN_FROM_MS:
-                left = true_ms - now - self._left(raw_ms)
-                drift = self.drift_ppb + left * _PPB // passed
-                self.drift_ppb = max(-DRIFT_MOST_PPB, min(DRIFT_MOST_PPB, drift))
-                self._synced_raw_ms = raw_ms
-        else:
-            self._synced_raw_ms = raw_ms
         self._rebase(raw_ms, now, error)
         return 0
+
+    def _learn(self, raw_ms, error):
+        """What went wrong since the last synchronisation is drift, if it can be."""
+        if self._synced_raw_ms is None:
+            self._synced_raw_ms = raw_ms
+            return
+        passed = raw_ms - self._synced_raw_ms
+        if passed < _LEARN_FROM_MS:
+            return
+        # What was still to be slewed is no drift.
+        error -= self._left(raw_ms)
+        if abs(error) * _PPB <= passed * DRIFT_MOST_PPB:
+            drift = self.drift_ppb + error * _PPB // passed
+            self.drift_ppb = max(-DRIFT_MOST_PPB, min(DRIFT_MOST_PPB, drift))
+        self._synced_raw_ms = raw_ms
 
     def _left(self, raw_ms):
         """Slew that was not spread yet."""

@@ -75,8 +75,6 @@ class VoltageProfile:
                     for value in (low[k], total[k] // measured, high[k]):
                         values.append(min((value + unit // 2) // unit, largest))
             seconds = min((measured + 500) // 1000, 0xFFFF)
-            entry = struct.pack(
-                _ENTRY, utc_ms // 1000, seconds, self.status | status, *values
-            )
+            entry = struct.pack(_ENTRY, utc_ms // 1000, seconds, self.status | status, *values)
         self.begin(utc_ms)
         return entry
