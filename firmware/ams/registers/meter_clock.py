@@ -82,7 +82,8 @@ class MeterClock:
         # What was still to be slewed is no drift.
         error -= self._left(raw_ms)
         if abs(error) * _PPB <= passed * DRIFT_MOST_PPB:
-            drift = self.drift_ppb + error * _PPB // passed
+            # By half: one late message shall not turn the clock for a day.
+            drift = self.drift_ppb + error * _PPB // passed // 2
             self.drift_ppb = max(-DRIFT_MOST_PPB, min(DRIFT_MOST_PPB, drift))
         self._synced_raw_ms = raw_ms
 
