@@ -4,7 +4,9 @@ A journal owns a ring of sectors. Records go behind each other into the newest
 sector; when it is full the oldest is erased and becomes the newest, so every
 sector is erased equally often. A record is programmed whole, then its commit
 octet: what was not committed is not there. Nothing is ever programmed behind
-something torn, and mounting writes nothing. Format in docs/storage.md.
+something torn, and mounting writes nothing. The sector with the newest good
+record is never erased: a new sector in which nothing good stands yet, because
+the power went, is taken once more instead. Format in docs/storage.md.
 
 Reading survives flipped bits: a record whose check fails is passed over and
 counted in `bad`, the records behind it are found again.
@@ -48,6 +50,7 @@ class Journal:
         self._buffer = bytearray(_RECORD_HEAD_SIZE + _aligned(LARGEST))
         self._sequence = 0  # of the newest sector; 0: none yet
         self._head = count - 1  # place of the newest sector in the ring
+        self._good = -1  # place of the newest sector with a good record
         self._at = self._limit  # where the next record goes; the end: open a sector
         self._torn = False
         self.bad = 0  # records passed over since the mount
@@ -82,8 +85,23 @@ class Journal:
                 self._head = place
         if self._sequence:
             self._at = self._end_of(self._head)
+            self._good = self._newest_good()
         else:
             self.writable = self._blank()
+
+    def _newest_good(self):
+        for place, sequence in self._backwards():
+            for _ in self._scan(place, sequence, False):
+                return place
+        return -1
+
+    def _backwards(self):
+        """(place, sequence) of the sectors in use, from the newest to the oldest."""
+        for step in range(self._count):
+            place = (self._head - step) % self._count
+            sequence = self._sector_sequence(place)
+            if sequence and self._sequence - sequence < self._count:
+                yield place, sequence
 
     def used(self):
         """Whether anything was ever stored."""
@@ -117,20 +135,27 @@ class Journal:
             at += 64
         return end
 
-    def _open_sector(self):
-        """Erases the oldest sector and makes it the newest; a worn one is passed by."""
+    def _open_sector(self, worn=False):
+        """Erases a sector and makes it the newest; worn ones are passed by.
+
+        That is the oldest one, or the newest if there is nothing good in it.
+        """
+        place = self._head
+        if worn or not self._sequence or self._good == place:
+            place = (place + 1) % self._count
         for _ in range(self._count):
-            place = self._open_next()
-            if self._sector_sequence(place) == self._sequence:
-                return
-            self.worn += 1
+            if place != self._good:
+                if self._open(place):
+                    return
+                self.worn += 1
+            place = (place + 1) % self._count
         raise JournalError("no sector of the flash takes data any more")
 
-    def _open_next(self):
-        place = (self._head + 1) % self._count
+    def _open(self, place):
+        """Whether a sector could be erased and given its head."""
+        sequence = self._sequence + (place - self._head) % self._count
         address = self._address(place)
         self._flash.erase(address)
-        sequence = self._sequence + 1
         head = struct.pack(_SECTOR_HEAD, _MAGIC, self._region, VERSION, 0, sequence, 0)
         crc = binascii.crc32(head[:12]) & 0xFFFFFFFF
         head = head[:12] + struct.pack("<I", crc)
@@ -139,7 +164,7 @@ class Journal:
         self._sequence = sequence
         self._head = place
         self._at = _SECTOR_HEAD_SIZE
-        return place
+        return self._sector_sequence(place) == sequence
 
     def make_room(self, size):
         """Opens the next sector now if a record of `size` octets would need it.
@@ -166,15 +191,16 @@ class Journal:
         if not self.writable:
             raise JournalError("the ring holds unknown data: format it first")
         length = _RECORD_HEAD_SIZE + _aligned(len(payload))
-        for _ in range(self._count):
+        for attempt in range(self._count):
             if self._at + length > self._limit:
-                self._open_sector()
+                self._open_sector(attempt > 0)
             at = self._at
             # From here on the place is used, whatever becomes of the record.
             self._at = self._limit
             self._write(at, kind, payload)
             if self._record_at(self._head, self._sequence, at) == (len(payload), kind):
                 self._at = at + length
+                self._good = self._head
                 return
             self.worn += 1
         raise JournalError("no sector of the flash takes data any more")
@@ -218,7 +244,7 @@ class Journal:
         self._flash.read(self._address(place) + at, memoryview(head)[: self._limit - at])
         return all(octet == 0xFF for octet in head[: self._limit - at])
 
-    def _scan(self, place, sequence):
+    def _scan(self, place, sequence, count_bad=True):
         """Yields (at, length, kind) of the good records of a sector, oldest first."""
         at = _SECTOR_HEAD_SIZE
         lost = False
@@ -231,7 +257,7 @@ class Journal:
                 at += _RECORD_HEAD_SIZE + _aligned(length)
                 continue
             if not lost and not self._blank_at(place, at):
-                self.bad += 1
+                self.bad += count_bad
                 lost = True
             # Look for the next record: they begin at multiples of four.
             at += 4
@@ -257,11 +283,7 @@ class Journal:
     def last(self, kind):
         """The newest payload of a kind as bytes, or None: from the newest sector backwards."""
         self.torn_end = self._torn = False
-        for step in range(self._count):
-            place = (self._head - step) % self._count
-            sequence = self._sector_sequence(place)
-            if not sequence or self._sequence - sequence >= self._count:
-                continue
+        for place, sequence in self._backwards():
             found = None
             for _, length, found_kind in self._scan(place, sequence):
                 if found_kind == kind:
