@@ -31,10 +31,12 @@ bench: $(STAMP)
 campaign: $(STAMP)
 	OPENAMS_CAMPAIGN=1 $(BIN)/python -m pytest -m campaign
 
-# Pins every dependency with its hashes, for Python 3.11 and later.
+# Pins every dependency with its hashes, for Python 3.11 and later. The override: dsmr-parser
+# asks for an old dlms-cosem that it needs for encrypted telegrams only.
 lock:
 	$(BIN)/pip install -q uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev \
+		--override tools/overrides.txt \
 		--no-emit-index-url --no-annotate --no-header -q -o requirements.lock pyproject.toml
 
 clean:

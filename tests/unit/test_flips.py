@@ -32,9 +32,7 @@ def lived():
     work = powercut.Work(flash, CONFIG, 3)
     for _ in range(5200):
         work.minute()
-    image = b"".join(
-        bytes(flash.sector(number) or b"\xff" * 4096) for number in range(SECTORS)
-    )
+    image = b"".join(bytes(flash.sector(number) or b"\xff" * 4096) for number in range(SECTORS))
     return image, work.raw_ms, list(work.meter.energy.mwh), work.stored
 
 

@@ -25,6 +25,7 @@ _RECORD_HEAD_SIZE = const(8)
 _COMMITTED = b"\x00"
 VERSION = const(1)
 LARGEST = const(1000)
+_BLANK = b"\xff" * 64
 
 
 class JournalError(Exception):
@@ -48,6 +49,7 @@ class Journal:
         self._size = flash.sector_size
         self._limit = flash.sector_size - _SECTOR_HEAD_SIZE  # end of the records
         self._buffer = bytearray(_RECORD_HEAD_SIZE + _aligned(LARGEST))
+        self._piece = memoryview(bytearray(len(_BLANK)))
         self._sequence = 0  # of the newest sector; 0: none yet
         self._head = count - 1  # place of the newest sector in the ring
         self._good = -1  # place of the newest sector with a good record
@@ -124,16 +126,7 @@ class Journal:
         end = _SECTOR_HEAD_SIZE
         for at, length, _ in self._scan(place, self._sequence):
             end = at + _RECORD_HEAD_SIZE + _aligned(length)
-        page = bytearray(64)
-        at = end
-        while at < self._limit:
-            piece = memoryview(page)[: min(64, self._limit - at)]
-            self._flash.read(self._address(place) + at, piece)
-            for octet in piece:
-                if octet != 0xFF:
-                    return self._limit
-            at += 64
-        return end
+        return self._limit if self._torn else end
 
     def _open_sector(self, worn=False):
         """Erases a sector and makes it the newest; worn ones are passed by.
@@ -239,10 +232,15 @@ class Journal:
             return None
         return length, kind
 
-    def _blank_at(self, place, at):
-        head = bytearray(_RECORD_HEAD_SIZE)
-        self._flash.read(self._address(place) + at, memoryview(head)[: self._limit - at])
-        return all(octet == 0xFF for octet in head[: self._limit - at])
+    def _blank_from(self, place, at):
+        """How many octets from here on are surely erased: up to 64, in steps of four."""
+        piece = self._piece
+        if at + len(piece) > self._limit:
+            piece = piece[: self._limit - at]
+        self._flash.read(self._address(place) + at, piece)
+        if piece == _BLANK[: len(piece)]:
+            return len(piece)
+        return 4 if piece[:4] == _BLANK[:4] else 0
 
     def _scan(self, place, sequence, count_bad=True):
         """Yields (at, length, kind) of the good records of a sector, oldest first."""
@@ -256,11 +254,12 @@ class Journal:
                 yield at, length, kind
                 at += _RECORD_HEAD_SIZE + _aligned(length)
                 continue
-            if not lost and not self._blank_at(place, at):
+            # Look for the next record: they begin at multiples of four.
+            blank = self._blank_from(place, at)
+            at += blank or 4
+            if not blank and not lost:
                 self.bad += count_bad
                 lost = True
-            # Look for the next record: they begin at multiples of four.
-            at += 4
         self._torn = lost
 
     def records(self):
