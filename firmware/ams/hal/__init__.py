@@ -1,17 +1,39 @@
 """What a board must provide. Interfaces only: no room imports hardware.
 
-A board object has these attributes (see boards/):
+A board object has these attributes (see boards/). What a board lacks is None:
 
-`clock`      `utc_ms()` now, in ms since 2000-01-01T00:00:00Z.
-`frontend`   the sampler; see `FrontEnd`.
-`han_uart`   where the HAN port writes; see `Uart`.
-`flash`      the block device of the meter's state; see `Flash`.
-`log(text)`  a line for the person at the console; never secrets.
+`clock`         `utc_ms()` now, in ms since 2000-01-01T00:00:00Z.
+`frontend`      what measures: a sampler (`FrontEnd`) or a metering IC (`MeteringIc`).
+`han_uart`      where the HAN port writes; see `Uart`.
+`service_uart`  the service port; see `Uart`.
+`flash`         the block device of the meter's state; see `Flash`.
+`relay`         the breaker; see `Relay`.
+`inputs`        contacts of the case and the supply; see `Inputs`.
+`watchdog`      see `Watchdog`.
+`pulse_led`     the test output, 1000 pulses per kWh; see `PulseLed`.
+`network`       a listener for DLMS over TCP; see `Network`.
+`unique_id`     bytes that no other chip of this kind has.
+`random_bytes(n)`  n bytes of a cryptographically secure generator.
+`log(text)`     a line for the person at the console; never secrets.
 """
+
+from micropython import const
+
+# Bits of `Inputs.read()`: 1 is what the meter has to react to.
+INPUT_TERMINAL_COVER = const(0x01)  # terminal cover is off
+INPUT_METER_COVER = const(0x02)  # case is open
+INPUT_MAGNETIC_FIELD = const(0x04)
+INPUT_BUTTON = const(0x08)  # pressed
+INPUT_POWER_FAIL = const(0x10)  # supply is falling; some milliseconds are left
+
+# Coils of a bistable relay.
+COIL_NONE = const(0)
+COIL_OPEN = const(1)
+COIL_CLOSE = const(2)
 
 
 class Uart:
-    """A serial transmitter. The HAN port only ever sends."""
+    """A serial line. The HAN port only ever sends; the service port does both."""
 
     def init(self, baudrate, bits, parity, stop):
         """Sets the line: parity None, 0 (even) or 1 (odd), as machine.UART."""
@@ -19,6 +41,14 @@ class Uart:
 
     def write(self, data):
         """Queues a frame (bytes-like) for sending; returns without waiting."""
+        raise NotImplementedError
+
+    def any(self):
+        """How many octets wait to be read."""
+        raise NotImplementedError
+
+    def readinto(self, buffer):
+        """Fills `buffer` with what waits; gives how many octets, 0 or None when none."""
         raise NotImplementedError
 
 
@@ -31,6 +61,21 @@ class FrontEnd:
     sample_rate_hz = 4000
     channels = 0
     full_scale = 0x7FFFFF
+
+
+class MeteringIc:
+    """An IC that measures by itself: quantities and counted energy are read from it."""
+
+    # How often it is to be read; its registers must not overflow in between.
+    period_ms = 200
+
+    def poll(self, quantities):
+        """Fills `quantities` and gives True; False when the IC did not answer.
+
+        What it counted since the last poll stands in `active_uws` and
+        `reactive_uvars` (micro-watt-seconds, signed, net), each counted once.
+        """
+        raise NotImplementedError
 
 
 class Flash:
@@ -47,4 +92,48 @@ class Flash:
         raise NotImplementedError
 
     def erase(self, address):
+        raise NotImplementedError
+
+
+class Relay:
+    """A bistable relay: two coils, and a contact that tells where it stands."""
+
+    def set_coil(self, coil):
+        """Puts current on `COIL_OPEN` or `COIL_CLOSE`, never on both, or on none.
+
+        How long is the caller's to keep: a coil burns when it is left on.
+        """
+        raise NotImplementedError
+
+    def closed(self):
+        """Where the feedback contact says it stands: True, False, or None if there is none."""
+        raise NotImplementedError
+
+
+class Inputs:
+    def read(self):
+        """The `INPUT_` bits as they are now, not debounced."""
+        raise NotImplementedError
+
+
+class Watchdog:
+    """Resets the chip when it is not fed in time (`timeout_ms`)."""
+
+    timeout_ms = 8000
+
+    def feed(self):
+        raise NotImplementedError
+
+
+class PulseLed:
+    def set(self, on):
+        raise NotImplementedError
+
+
+class Network:
+    """A TCP listener that never waits. A connection has the `any`, `readinto` and
+    `write` of a `Uart`, and `close()`; `any` gives None when the peer is gone."""
+
+    def accept(self):
+        """The next connection, or None."""
         raise NotImplementedError
