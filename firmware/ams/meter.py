@@ -89,6 +89,8 @@ class Meter:
         self.samples_late = 0  # sample sets that came out of time
         self._hour_ends = 0
         self._next_index = None
+        self._fed = False  # something has been measured since power-up
+        self._feed_due_ms = _SAMPLES_DUE_MS
         self._last_samples_ms = 0
         self._missing = False
         self._late = False
@@ -185,6 +187,7 @@ class Meter:
                 self.metrology.flush()
                 self._miss(utc_ms, index - expected)
             self._next_index = index + count
+            self._fed = True
             self._last_samples_ms = utc_ms
             self.metrology.feed(buffer, count)
         self._advance(utc_ms)
@@ -224,6 +227,26 @@ class Meter:
             elif went and before & bit and not status & bit:
                 self.events.log(self.utc_ms, went, bit)
         self.quantities.status = status
+
+    def measured(self, raw_ms, duration_ms, active_uws, reactive_uvars, status):
+        """Takes what a metering IC measured in the `duration_ms` before `raw_ms`.
+
+        Its driver has filled `quantities`; the energies are what the IC counted
+        since the last time, `status` the STATUS_ bits it knows of.
+        """
+        utc_ms = self.clock.utc_ms(raw_ms)
+        self._fed = True
+        self._feed_due_ms = max(_SAMPLES_DUE_MS, 3 * duration_ms)
+        self._last_samples_ms = utc_ms
+        self.energy.add(active_uws, reactive_uvars)
+        if self._missing:
+            status |= qu.STATUS_SAMPLES_MISSING
+        self._missing = False
+        self._set_status(status)
+        self.aggregate.add(self.quantities, duration_ms * 1000)
+        self.keeper.voltage.add(duration_ms)
+        self.quality.look(utc_ms - duration_ms)
+        self._advance(utc_ms)
 
     # --- quantities ------------------------------------------------------------
 
@@ -277,7 +300,7 @@ class Meter:
     def tick(self, raw_ms):
         """Time passes without a measurement."""
         utc_ms = self.clock.utc_ms(raw_ms)
-        if self._next_index is not None and utc_ms - self._last_samples_ms > _SAMPLES_DUE_MS:
+        if self._fed and utc_ms - self._last_samples_ms > self._feed_due_ms:
             if not self._missing:
                 self.metrology.flush()
                 self._missing = True
