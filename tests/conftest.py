@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,12 @@ DATA = ROOT / "tests" / "data"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # The keystore of tests is thrown away; that of whoever runs them is left alone.
+    data = tempfile.TemporaryDirectory(prefix="openams-tests-")
+    config.add_cleanup(data.cleanup)
+    os.environ["XDG_DATA_HOME"] = data.name
+    for name in ("OPENAMS_KEYSTORE", "OPENAMS_KEYSTORE_PASSPHRASE"):
+        os.environ.pop(name, None)
     config.addinivalue_line("markers", "campaign: a run too long for every commit")
 
 

@@ -5,6 +5,7 @@ state image is a file of raw flash; killing the process is a power cut.
 """
 
 import struct
+import time
 
 from ams.hal import Flash, Uart
 
@@ -90,12 +91,42 @@ class FileFlash(Flash):
         self._file.flush()
 
 
+def ticks_ms():
+    """Milliseconds that pass for whoever is at the other end of a link, at any speed."""
+    if hasattr(time, "ticks_ms"):
+        return time.ticks_ms()
+    return time.monotonic_ns() // 1000000
+
+
+# Kinds of a message on a channel of the two-way link, from the meter.
+LINK_DATA = 0
+LINK_CLOSE = 1
+LINK_CLOSED = 2  # the bench's word that a channel closed has been taken
+
+
 class Board:
     def __init__(self, link, flash_path=None, flash_size=0):
         self._link = link
         self.clock = BenchClock()
         self.han_uart = BenchUart(link, self.clock)
         self.flash = FileFlash(flash_path, flash_size) if flash_path else None
+        self._link_head = bytearray(2)
+
+    def link_write(self, channel, data):
+        """Octets of the two-way link; channel 0 is the service port, others TCP connections."""
+        self._link_send(channel, LINK_DATA, data)
+
+    def link_close(self, channel):
+        """Ends a TCP connection when what was written has gone out."""
+        self._link_send(channel, LINK_CLOSE, b"")
+
+    def link_closed(self, channel):
+        self._link_send(channel, LINK_CLOSED, b"")
+
+    def _link_send(self, channel, kind, data):
+        self._link_head[0] = channel
+        self._link_head[1] = kind
+        self._link.send(ord("d"), self._link_head, data)
 
     def log(self, text):
         self._link.send(ord("L"), text.encode())

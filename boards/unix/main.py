@@ -7,12 +7,18 @@ import struct
 import sys
 from array import array
 
-from board import Board
+from board import Board, ticks_ms
 from link import Link, LinkClosed
 
 # Most samples of one message: 200 sets of six channels.
 SAMPLES_MAX = 1200
 
+
+# Octets from a client of the two-way link, given to the meter at a time.
+LINK_PIECE = 512
+# Kinds of a message on a channel, from the bench.
+LINK_DATA = 0
+LINK_OPENED = 1
 
 # Collect after so much new: a heap that is never full gets fewer holes.
 GC_THRESHOLD = 32768
@@ -92,12 +98,15 @@ class Process:
         self.answer = Answer()
         self.board = None
         self.meter = None
+        self.meter_link = None
         self.memory = None
         self.channels = 0
         self.samples = array("i", bytes(4 * SAMPLES_MAX))
         self.samples_view = memoryview(self.samples)
         self.samples_head = memoryview(bytearray(18))
         self.row_head = memoryview(bytearray(72))
+        self.link_head = memoryview(bytearray(2))
+        self.link_data = memoryview(bytearray(LINK_PIECE))
         self.running = True
         self.handlers = {
             ord("C"): self.configure,
@@ -110,6 +119,7 @@ class Process:
             ord("P"): self.push,
             ord("A"): self.operate,
             ord("R"): self.rows,
+            ord("D"): self.link_message,
             ord("F"): self.finish,
             ord("X"): self.stop,
         }
@@ -136,6 +146,7 @@ class Process:
         self.board.clock.set(config["utc_ms"])
         self.meter = Meter(self.board, config)
         self.memory = self.meter.memory
+        self.meter_link = getattr(self.meter, "link", None)
         self.channels = 2 * len(self.meter.calibration.voltages)
         self.meter.start(config["utc_ms"])
         if config.get("han_open"):
@@ -161,6 +172,7 @@ class Process:
         self.link.read_into(_octets(self.samples_view[: count * self.channels]))
         self.board.clock.set(utc_ms)
         self.meter.samples(utc_ms, index, self.samples, count)
+        self.poll_link()
 
     def hold(self, length):
         head = self.row_head
@@ -183,11 +195,17 @@ class Process:
         )
         q.frequency_mhz = row[16]
         meter.hold(row[0], row[1], self.board.clock)
+        self.poll_link()
 
     def tick(self, length):
         utc_ms = struct.unpack("<q", self.link.payload(length))[0]
         self.board.clock.set(utc_ms)
         self.meter.tick(utc_ms)
+        self.poll_link()
+
+    def poll_link(self):
+        if self.meter_link:
+            self.meter_link.poll(ticks_ms())
 
     def open_han(self, length):
         self.link.payload(length)
@@ -197,6 +215,28 @@ class Process:
     def close_han(self, length):
         self.link.payload(length)
         self.meter.han.close(self.meter.utc_ms)
+
+    def link_message(self, length):
+        """A client of the service port or of TCP: a channel opens, speaks or closes."""
+        self.link.read_into(self.link_head)
+        channel, kind = self.link_head[0], self.link_head[1]
+        length -= 2
+        link = self.meter_link
+        while length:
+            piece = self.link_data[: min(length, LINK_PIECE)]
+            self.link.read_into(piece)
+            length -= len(piece)
+            if link:
+                link.feed(channel, piece, ticks_ms())
+        if kind == LINK_OPENED:
+            if link:
+                link.opened(channel)
+            else:
+                self.board.link_close(channel)
+        elif kind != LINK_DATA:
+            if link:
+                link.closed(channel)
+            self.board.link_closed(channel)
 
     def operate(self, length):
         """What the grid operator, or somebody at the case, does."""

@@ -16,6 +16,7 @@ from openams.cli_powercut import powercut as powercut_command
 from openams.cli_profile import profile as profile_command
 from openams.cli_run import run as run_command
 from openams.errors import BenchError
+from openams.keys.cli import app as keys_app
 from openams.runtimes.process import RUNTIMES
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(han_app, name="han")
+app.add_typer(keys_app, name="keys")
 app.command("run")(run_command)
 app.command("powercut")(powercut_command)
 app.command("profile")(profile_command)

@@ -19,9 +19,13 @@ from openams.errors import BenchError
 from openams.grid.scenario import Scenario, load
 from openams.han.reader import FrameReader, HanError, format_reading, load_keys
 from openams.hanline import HanLine
+from openams.keys.cli import KeystoreOption, PassphraseOption, open_keystore
+from openams.keys.provision import provisioned
+from openams.linkports import LinkPorts
 from openams.liveview import View, status_names
 from openams.meter_time import NORWAY, from_utc_ms, parse_start
 from openams.profiles import named
+from openams.ptylink import PtyLink
 from openams.runtimes.process import RUNTIMES, Frame
 from openams.session import DEFAULT_METER_ID, METER_TYPES, Options, Session, check, parse_order
 
@@ -44,6 +48,17 @@ def run(
     han: Annotated[
         Path | None, typer.Option(metavar="LINK", help="Name for the HAN port's serial link.")
     ] = None,
+    dlms_port: Annotated[
+        int | None, typer.Option(metavar="N", help="TCP port for DLMS clients; 0 takes a free one.")
+    ] = None,
+    dlms_host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address that --dlms-port listens on.")
+    ] = "127.0.0.1",
+    service: Annotated[
+        Path | None, typer.Option(metavar="LINK", help="Name for the service port's serial link.")
+    ] = None,
+    keystore: KeystoreOption = None,
+    passphrase_file: PassphraseOption = None,
     quirk: Annotated[
         str | None, typer.Option(help="Misbehaviour of the port, docs/han.md.")
     ] = None,
@@ -99,12 +114,22 @@ def run(
         raise BenchError("--format erases a state image: name it with --state")
     played = load(scenario, system, seed)
     check(options, played)
-    line = _han_line(han, options)
-    try:
-        _run(played, options, line, as_json)
-    finally:
+    with contextlib.ExitStack() as stack:
+        line = _han_line(han, options)
         if line:
-            line.close()
+            stack.callback(line.close)
+        ports = None
+        if dlms_port is not None or service:
+            options.security = provisioned(open_keystore(keystore, passphrase_file), meter_id)
+            ports = _link_ports(service, dlms_port, dlms_host)
+            stack.callback(ports.close)
+        _run(played, options, line, ports, as_json)
+
+
+def _link_ports(service: Path | None, dlms_port: int | None, host: str) -> LinkPorts:
+    if dlms_port is not None and not 0 <= dlms_port <= 65535:
+        raise BenchError(f"--dlms-port {dlms_port} is none: give a number from 0 to 65535")
+    return LinkPorts(PtyLink(service, "--service") if service else None, dlms_port, host)
 
 
 def _period(minutes: int | None) -> int | None:
@@ -151,7 +176,13 @@ def _interruptible(session: Session) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _run(scenario: Scenario, options: Options, line: HanLine | None, as_json: bool) -> None:
+def _run(
+    scenario: Scenario,
+    options: Options,
+    line: HanLine | None,
+    ports: LinkPorts | None,
+    as_json: bool,
+) -> None:
     frames = FrameReader()
     readings: dict[int, str] = {}
 
@@ -166,11 +197,12 @@ def _run(scenario: Scenario, options: Options, line: HanLine | None, as_json: bo
 
     console = Console()
     logged: list[str] = []
-    session = Session(scenario, options, line, None if as_json else on_frame, logged.append)
+    session = Session(scenario, options, line, None if as_json else on_frame, logged.append, ports)
     if options.han_keys:
         frames.use_keys(load_keys(options.han_keys))
     links = [str(line.link)] if line else []
-    view = View(session, links, "read it: ams han watch " + (links[0] if links else ""))
+    urls = ports.urls if ports else []
+    view = View(session, links, "read it: ams han watch " + (links[0] if links else ""), urls)
     try:
         with _interruptible(session):
             if as_json:
@@ -178,7 +210,7 @@ def _run(scenario: Scenario, options: Options, line: HanLine | None, as_json: bo
             elif console.is_terminal:
                 _play_live(session, view, console, readings)
             else:
-                _play_plain(session, view, readings, links)
+                _play_plain(session, view, readings, links, urls)
             result = session.finish(as_json)
     finally:
         session.close()
@@ -203,11 +235,15 @@ def _play_live(session: Session, view: View, console: Console, readings: dict[in
         show()
 
 
-def _play_plain(session: Session, view: View, readings: dict[int, str], links: list[str]) -> None:
+def _play_plain(
+    session: Session, view: View, readings: dict[int, str], links: list[str], urls: list[str]
+) -> None:
     name = session.scenario.name
     print(f"meter on {session.options.runtime}, {name}, {session.scenario.system}", flush=True)
     for link in links:
         print(f"HAN port: {link}", flush=True)
+    for url in urls:
+        print(f"DLMS: {url}", flush=True)
     shown = 0
 
     def show() -> None:

@@ -13,15 +13,13 @@ import errno
 import fcntl
 import os
 import queue
-import tempfile
 import termios
 import threading
 import time
-import tty
 from pathlib import Path
 from typing import Any
 
-from openams.errors import BenchError
+from openams.ptylink import PtyLink, default_link
 
 # A reader that comes late finds at most this much of the past.
 _STALE_OCTETS = 1500
@@ -32,42 +30,14 @@ _PATIENCE_S = 1.0
 _TAKEN_S = 0.3
 
 
-def default_link() -> Path:
-    """A name of this user's own, free right now."""
-    folder = Path(tempfile.gettempdir()) / f"openams-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    for number in range(1, 100):
-        link = folder / ("han" if number == 1 else f"han{number}")
-        if not _in_use(link):
-            return link
-    raise BenchError(f"all names in {folder} are in use: name one with --han")
-
-
-def _in_use(link: Path) -> bool:
-    """Whether a name is taken by something other than a dead link of a bench."""
-    return os.path.lexists(link) and not (link.is_symlink() and not link.exists())
-
-
 class HanLine:
     """A pseudo-terminal with a symbolic link to its far end."""
 
     def __init__(self, link: Path | None, speed: float | None) -> None:
         """`speed` is simulated seconds per second; None sends without pacing."""
-        self.link = link or default_link()
-        if _in_use(self.link):
-            raise BenchError(f"{self.link} is in use: name another link with --han")
-        if not self.link.parent.is_dir():
-            raise BenchError(f"no folder {self.link.parent} to put the HAN link in")
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)
-        os.set_blocking(self._master, False)
-        self.device = os.ttyname(self._slave)
-        if self.link.is_symlink():
-            self.link.unlink()
-        try:
-            self.link.symlink_to(self.device)
-        except OSError as error:
-            raise BenchError(f"cannot make {self.link}: {error.strerror}") from None
+        self._pty = PtyLink(link or default_link("han"), "--han")
+        self.link = self._pty.link
+        self._master, self._slave = self._pty.master, self._pty.slave
         self._speed = speed
         self._patience_s = _PATIENCE_S
         self._octets_per_s = 240.0
@@ -155,8 +125,4 @@ class HanLine:
 
     def close(self) -> None:
         self._queue.put(None)
-        with contextlib.suppress(OSError):
-            if self.link.is_symlink() and os.readlink(self.link) == self.device:
-                self.link.unlink()
-        os.close(self._master)
-        os.close(self._slave)
+        self._pty.close()

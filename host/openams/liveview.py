@@ -62,9 +62,12 @@ def _voltage_labels(system: str) -> tuple[str, ...]:
 class View:
     """Keeps the history of power and draws the meter."""
 
-    def __init__(self, session: Session, links: list[str], open_hint: str) -> None:
+    def __init__(
+        self, session: Session, links: list[str], open_hint: str, urls: list[str] | None = None
+    ) -> None:
         self._session = session
         self._links = links
+        self._urls = urls or []
         self._hint = open_hint
         self._powers: deque[float] = deque(maxlen=400)
         # The last frame of each list, as a reader shows it.
@@ -164,6 +167,8 @@ class View:
         lines: list[RenderableType] = [head]
         if self._links:
             lines.append(Text(f"    {', '.join(self._links)}   {self._hint}", style="dim"))
+        if self._urls:
+            lines.append(Text(f"DLMS: {', '.join(self._urls)}   ams read URL", style="dim"))
         for _, text in sorted(self.last_readings.items()):
             lines.append(Text(f"    {text}", style="dim"))
         return Group(*lines)

@@ -19,6 +19,7 @@ from openams.grid.frontend import FrontEndModel, make_front_end
 from openams.grid.scenario import Scenario
 from openams.hankeys import system_title, take_keys
 from openams.hanline import HanLine
+from openams.linkports import LinkPorts
 from openams.meter_time import to_utc_ms
 from openams.runtimes.process import Frame, MeterProcess
 from openams.state import FLASH_SIZE, StateImage
@@ -109,6 +110,7 @@ class Options:
     capture_period_min: int | None = None
     format: bool = False
     at: list[Order] = field(default_factory=list)
+    security: dict[str, Any] | None = None  # keys of the two-way link, for a meter without any
 
 
 @dataclass
@@ -132,6 +134,7 @@ class Session:
         han_line: HanLine | None = None,
         on_frame: Callable[[Frame], None] | None = None,
         on_log: Callable[[str], None] | None = None,
+        ports: LinkPorts | None = None,
     ) -> None:
         self.scenario = scenario
         self.options = options
@@ -149,7 +152,11 @@ class Session:
         # Without --state the flash is one that is thrown away.
         self._folder = None if options.state else tempfile.TemporaryDirectory(prefix="openams-")
         self._state = StateImage(options.state or Path(self._folder.name if self._folder else ""))
-        self.process = MeterProcess(options.runtime, self._frame, self._line, on_log)
+        self._ports = ports
+        on_link = ports.from_meter if ports else None
+        self.process = MeterProcess(
+            options.runtime, self._frame, self._line, on_log, on_link=on_link
+        )
         self._stopping = False
         try:
             self.implementation = self.process.configure(self._config())["implementation"]
@@ -158,6 +165,9 @@ class Session:
                     self.start_ms, capture_period_s=60 * options.capture_period_min
                 )
             self._first_entry = self.process.view()["profile"]["entries"]
+            if ports:
+                self.process.answer_soon()
+                ports.attach(self.process.link)
         except BaseException:
             self.close()
             raise
@@ -178,6 +188,7 @@ class Session:
             "flash": str(self._state.path),
             "format": options.format,
             "flash_size": FLASH_SIZE,
+            **({"security": options.security} if options.security else {}),
         }
 
     def _han(self) -> dict[str, Any]:
@@ -285,6 +296,8 @@ class Session:
 
     def finish(self, entries: bool = False) -> dict[str, Any]:
         """A normal stop of the meter: its last figures; with the intervals of this run."""
+        if self._ports:
+            self._ports.close()
         rows = self.process.rows("load", after=self._first_entry) if entries else []
         result = {**self.process.stop(), "entries": rows}
         self.progress.wall_s = time.monotonic() - self._began

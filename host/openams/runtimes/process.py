@@ -9,6 +9,7 @@ the other. Killing the process is a power cut.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import queue
@@ -36,6 +37,7 @@ _SAMPLES = struct.Struct("<qqH")
 _ROW = struct.Struct("<qI3i3i3i3i3i")
 _TIME = struct.Struct("<q")
 _REPLY_TIMEOUT_S = 600.0
+_SHORT_PIPE = 8192
 
 
 def repository_root() -> Path:
@@ -93,12 +95,15 @@ class MeterProcess:
         on_line: Callable[[dict[str, Any]], None] | None = None,
         on_log: Callable[[str], None] | None = None,
         heap_kib: int = HEAP_KIB,
+        on_link: Callable[[int, int, bytes], None] | None = None,
     ) -> None:
         argv, environment = command(runtime, heap_kib)
         self.runtime = runtime
         self._on_frame = on_frame
         self._on_line = on_line
         self._on_log = on_log
+        self._on_link = on_link
+        self._sending = threading.Lock()
         self._replies: queue.Queue[tuple[int, bytes] | None] = queue.Queue()
         self._error: str | None = None
         self._stderr: list[str] = []
@@ -154,6 +159,9 @@ class MeterProcess:
         elif kind == "L":
             if self._on_log:
                 self._on_log(payload.decode(errors="replace"))
+        elif kind == "d":
+            if self._on_link:
+                self._on_link(payload[0], payload[1], payload[2:])
         elif kind == "E":
             self._error = payload.decode(errors="replace")
         else:
@@ -193,12 +201,22 @@ class MeterProcess:
 
     def _send(self, kind: str, *parts: bytes | memoryview) -> None:
         try:
-            self._stdin.write(_HEADER.pack(ord(kind), sum(len(part) for part in parts)))
-            for part in parts:
-                self._stdin.write(part)
-            self._stdin.flush()
+            with self._sending:
+                self._stdin.write(_HEADER.pack(ord(kind), sum(len(part) for part in parts)))
+                for part in parts:
+                    self._stdin.write(part)
+                self._stdin.flush()
         except (BrokenPipeError, ValueError):
             raise self._failure() from None
+
+    def link(self, channel: int, kind: int, data: bytes) -> None:
+        """What an outside client does on a channel; see openams.linkports."""
+        self._send("D", bytes((channel, kind)), data)
+
+    def answer_soon(self) -> None:
+        """Keeps little in the pipe: what comes from a client is not far behind the samples."""
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(self._stdin, fcntl.F_SETPIPE_SZ, _SHORT_PIPE)
 
     def configure(self, config: dict[str, Any]) -> dict[str, Any]:
         """Builds the meter; the answer names the implementation."""

@@ -1,0 +1,1 @@
+"""The keys of meters, each meter's own, in one encrypted file."""

@@ -1,0 +1,179 @@
+"""`ams keys`: makes, shows and lists the keys of meters; where the keystore is."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import secrets
+import stat
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from openams.errors import BenchError
+from openams.keys.keystore import Keystore
+from openams.keys.model import MeterKeys
+from openams.keys.sealed import SCRYPT_N_PERSON, SCRYPT_N_RANDOM, write_private
+from openams.session import DEFAULT_METER_ID
+
+app = typer.Typer(help="Keys of meters, in an encrypted keystore.", no_args_is_help=True)
+
+KeystoreOption = Annotated[
+    Path | None,
+    typer.Option("--keystore", envvar="OPENAMS_KEYSTORE", help="The keystore, docs/keys.md."),
+]
+PassphraseOption = Annotated[
+    Path | None, typer.Option("--passphrase-file", help="File with the keystore's passphrase.")
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_MeterArgument = Annotated[str, typer.Argument(metavar="METER_ID", help="GS1 number, 16 digits.")]
+
+
+def default_path() -> Path:
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "openams" / "keystore"
+
+
+def open_keystore(path: Path | None, passphrase_file: Path | None) -> Keystore:
+    """The keystore that was named, or the bench's own with a passphrase of its own."""
+    chosen = path or default_path()
+    passphrase = os.environ.get("OPENAMS_KEYSTORE_PASSPHRASE")
+    if passphrase:
+        return Keystore(chosen, passphrase.encode())
+    if passphrase_file:
+        return Keystore(chosen, _read_passphrase(passphrase_file))
+    beside = chosen.with_name(chosen.name + ".passphrase")
+    if chosen == default_path() and (beside.exists() or not chosen.exists()):
+        return Keystore(chosen, _bench_passphrase(beside), SCRYPT_N_RANDOM)
+    return Keystore(chosen, _ask(chosen), SCRYPT_N_PERSON)
+
+
+def _read_passphrase(path: Path) -> bytes:
+    try:
+        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise BenchError(f"others may read {path}: chmod 600 it")
+        text = path.read_bytes().strip()
+    except OSError as error:
+        raise BenchError(f"cannot read {path}: {error.strerror}") from None
+    if not text:
+        raise BenchError(f"{path} is empty: it shall hold the keystore's passphrase")
+    return text
+
+
+def _bench_passphrase(beside: Path) -> bytes:
+    if not beside.exists():
+        try:
+            beside.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise BenchError(f"cannot make {beside.parent}: {error.strerror}") from None
+        # Two that start at once must end up with the same one: the first link stands.
+        fresh = beside.with_name(f"{beside.name}.{os.getpid()}")
+        write_private(fresh, secrets.token_hex(32).encode() + b"\n")
+        try:
+            os.link(fresh, beside)
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    return _read_passphrase(beside)
+
+
+def _ask(path: Path) -> bytes:
+    if not sys.stdin.isatty():
+        raise BenchError(
+            f"{path} needs its passphrase: set OPENAMS_KEYSTORE_PASSPHRASE or --passphrase-file"
+        )
+    first = getpass.getpass(f"passphrase of {path}: ")
+    if not path.exists() and getpass.getpass("once more: ") != first:
+        raise BenchError("the two passphrases differ: try again")
+    if not first:
+        raise BenchError("an empty passphrase protects nothing: give one")
+    return first.encode()
+
+
+def check_meter_id(meter_id: str) -> str:
+    if not meter_id.isdigit() or len(meter_id) != 16:
+        raise BenchError(f"{meter_id!r} is no meter number: give a GS1 number of 16 digits")
+    return meter_id
+
+
+@app.command()
+def new(
+    meter_id: _MeterArgument,
+    keystore: KeystoreOption = None,
+    passphrase_file: PassphraseOption = None,
+    as_json: _Json = False,
+) -> None:
+    """Make the keys of a meter: random, its own. Prints none of them."""
+    store = open_keystore(keystore, passphrase_file)
+    keys = store.new(check_meter_id(meter_id))
+    if as_json:
+        print(json.dumps({"meter_id": meter_id, "system_title": keys.system_title}))
+    else:
+        print(f"made the keys of meter {meter_id} in {store.path}")
+
+
+@app.command("list")
+def list_(
+    keystore: KeystoreOption = None,
+    passphrase_file: PassphraseOption = None,
+    as_json: _Json = False,
+) -> None:
+    """List the meters that have keys; prints no key."""
+    meters = open_keystore(keystore, passphrase_file).meters()
+    rows = [
+        {
+            "meter_id": number,
+            "system_title": keys.system_title,
+            "rotating": any(client.pending for client in keys.clients),
+        }
+        for number, keys in sorted(meters.items())
+    ]
+    if as_json:
+        print(json.dumps(rows))
+        return
+    for row in rows:
+        print(f"{row['meter_id']} {row['system_title']}" + (" rotating" * bool(row["rotating"])))
+    if not rows:
+        print("no keys: make some with ams keys new METER_ID")
+
+
+@app.command()
+def show(
+    meter_id: Annotated[
+        str, typer.Argument(metavar="METER_ID", help="GS1 number; the bench's own without it.")
+    ] = DEFAULT_METER_ID,
+    keystore: KeystoreOption = None,
+    passphrase_file: PassphraseOption = None,
+    as_json: _Json = False,
+) -> None:
+    """Print what a client needs: SAPs, titles, KEYS and counters. Whoever sees it can use them."""
+    keys = open_keystore(keystore, passphrase_file).get(check_meter_id(meter_id))
+    if as_json:
+        print(json.dumps(keys.shown()))
+    else:
+        _print_keys(keys)
+
+
+def _print_keys(keys: MeterKeys) -> None:
+    shown = keys.shown()
+    print(f"meter {shown['meter_id']}, system title {shown['system_title']}, SAP 1, suite 0")
+    for client in shown["clients"]:
+        print(f"client {client['name']}, SAP {client['sap']}: {client['security']}")
+        if client["mechanism"]:
+            print(f"  system title        {client['system_title']}")
+            print(f"  encryption key      {client['encryption_key']}")
+            print(f"  authentication key  {client['authentication_key']}")
+            print(f"  next counter        {client['next_counter']}")
+        if "pending" in client:
+            print("  a rotation is under way: the meter may have these already")
+            print(f"  encryption key      {client['pending']['encryption_key']}")
+            print(f"  authentication key  {client['pending']['authentication_key']}")
+    print(f"KEK                   {shown['kek']}")
+    print(f"breaker key           {shown['breaker_key']}")
+    print(f"update key            {shown['update_key']}")
+    print(f"HAN encryption key    {shown['han']['encryption_key']}")
+    print(f"HAN authentication key {shown['han']['authentication_key']}")

@@ -1,0 +1,139 @@
+"""The keystore: every change is made under a lock and lands whole.
+
+Counters are raised in the file before they are used: however a client ends,
+no counter is used twice with a key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from openams.errors import BenchError
+from openams.keys.model import COUNTER_MAX, ClientKeys, MeterKeys, Pair
+from openams.keys.sealed import SCRYPT_N_PERSON, SealedFile
+
+_Meters = dict[str, MeterKeys]
+
+
+class Keystore:
+    def __init__(self, path: Path, passphrase: bytes, scrypt_n: int = SCRYPT_N_PERSON) -> None:
+        self.path = path
+        self._file = SealedFile(path, passphrase, scrypt_n)
+
+    def meters(self) -> _Meters:
+        """All meters by number; none while there is no file."""
+        if not self.path.exists():
+            return {}
+        return {number: MeterKeys.load(record) for number, record in self._file.read().items()}
+
+    def get(self, meter_id: str) -> MeterKeys:
+        found = self.meters().get(meter_id)
+        if found is None:
+            raise BenchError(
+                f"{self.path} has no keys of meter {meter_id}: make them with ams keys new"
+            )
+        return found
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[_Meters]:
+        lock_path = self.path.with_name(self.path.name + ".lock")
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise BenchError(f"cannot make {lock_path}: {error.strerror}") from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            meters = self.meters()
+            yield meters
+            self._file.write({number: keys.dump() for number, keys in meters.items()})
+        finally:
+            os.close(lock)
+
+    @contextlib.contextmanager
+    def _changing_meter(self, meter_id: str) -> Iterator[MeterKeys]:
+        with self._changing() as meters:
+            if meter_id not in meters:
+                raise BenchError(f"{self.path} has no keys of meter {meter_id}")
+            yield meters[meter_id]
+
+    def new(self, meter_id: str) -> MeterKeys:
+        """Makes the keys of a meter that has none."""
+        with self._changing() as meters:
+            if meter_id in meters:
+                raise BenchError(
+                    f"meter {meter_id} has keys already: ams keys rotate {meter_id} changes them"
+                )
+            meters[meter_id] = MeterKeys.new(meter_id)
+        return meters[meter_id]
+
+    def get_or_new(self, meter_id: str) -> MeterKeys:
+        found = self.meters().get(meter_id)
+        if found is None:
+            with contextlib.suppress(BenchError):
+                self.new(meter_id)
+            found = self.get(meter_id)
+        return found
+
+    # --- counters ----------------------------------------------------------------
+
+    def reserve(self, meter_id: str, sap: int, count: int, pending: bool = False) -> int:
+        """The first of `count` counters that nobody has used with the client's keys."""
+        with self._changing_meter(meter_id) as keys:
+            pair = _pair(keys.client(sap), pending)
+            first = pair.next_counter
+            if first + count > COUNTER_MAX:
+                raise BenchError(
+                    f"the counters of client {sap} of meter {meter_id} are nearly used up: "
+                    f"ams keys rotate {meter_id}"
+                )
+            pair.next_counter = first + count
+        return first
+
+    def raise_counter(self, meter_id: str, sap: int, least: int, pending: bool = False) -> None:
+        """Another client has used the keys: go on from `least`."""
+        with self._changing_meter(meter_id) as keys:
+            pair = _pair(keys.client(sap), pending)
+            pair.next_counter = max(pair.next_counter, min(least, COUNTER_MAX))
+
+    def reserve_server(self, meter_id: str, count: int) -> int:
+        """The first of `count` counters of the meter's own."""
+        with self._changing_meter(meter_id) as keys:
+            first = keys.server_counter
+            if first + count > COUNTER_MAX:
+                raise BenchError(
+                    f"the counters of meter {meter_id} are nearly used up: "
+                    "make a new keystore or take another --meter-id"
+                )
+            keys.server_counter = first + count
+        return first
+
+    # --- rotation ------------------------------------------------------------------
+
+    def prepare_rotation(self, meter_id: str) -> MeterKeys:
+        """New keys beside the old ones. Those of a rotation that was begun are kept:
+        the meter may have them already."""
+        with self._changing_meter(meter_id) as keys:
+            for client in keys.clients:
+                if client.pending is None:
+                    client.pending = Pair()
+        return keys
+
+    def commit_rotation(self, meter_id: str, sap: int) -> None:
+        """The meter has shown that it has the new keys."""
+        with self._changing_meter(meter_id) as keys:
+            client = keys.client(sap)
+            if client.pending is not None:
+                client.current, client.pending = client.pending, None
+
+
+def _pair(client: ClientKeys, pending: bool) -> Pair:
+    if not pending:
+        return client.current
+    if client.pending is None:
+        raise BenchError(f"client {client.sap} has no rotation under way")
+    return client.pending

@@ -1,0 +1,129 @@
+"""What is kept for a meter: random keys, nothing shared between meters or clients."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from openams.hankeys import system_title
+
+SERVER_SAP = 1
+PUBLIC_SAP = 16
+# Client SAPs by name. The public client knows no secret: it has no keys.
+CLIENT_SAPS = {"public": PUBLIC_SAP, "reader": 2, "operator": 1, "breaker": 5, "update": 6}
+COUNTER_MAX = 0xFFFFFFFF
+
+
+def _key() -> str:
+    return secrets.token_hex(16)
+
+
+@dataclass
+class Pair:
+    """Encryption and authentication key of a client, hex, and the next counter never used."""
+
+    encryption: str = field(default_factory=_key)
+    authentication: str = field(default_factory=_key)
+    next_counter: int = 1
+
+
+@dataclass
+class ClientKeys:
+    name: str
+    sap: int
+    title: str  # the client's system title, hex
+    current: Pair
+    # A rotation that was begun: which of the two the meter has is not known until it is tried.
+    pending: Pair | None = None
+
+    @classmethod
+    def new(cls, name: str, sap: int) -> ClientKeys:
+        return cls(name, sap, b"OAC".hex() + secrets.token_hex(5), Pair())
+
+    @classmethod
+    def load(cls, record: dict[str, Any]) -> ClientKeys:
+        pending = record["pending"]
+        return cls(
+            record["name"],
+            record["sap"],
+            record["title"],
+            Pair(**record["current"]),
+            Pair(**pending) if pending else None,
+        )
+
+
+@dataclass
+class MeterKeys:
+    meter_id: str
+    system_title: str
+    kek: str
+    breaker: str
+    update: str
+    han: dict[str, str]
+    clients: list[ClientKeys]
+    # The next counter of the meter itself, for one whose flash is thrown away after the run.
+    server_counter: int = 1
+
+    @classmethod
+    def new(cls, meter_id: str) -> MeterKeys:
+        return cls(
+            meter_id,
+            system_title(meter_id),
+            kek=_key(),
+            breaker=_key(),
+            update=_key(),
+            han={"encryption": _key(), "authentication": _key()},
+            clients=[
+                ClientKeys.new(name, sap) for name, sap in CLIENT_SAPS.items() if sap != PUBLIC_SAP
+            ],
+        )
+
+    @classmethod
+    def load(cls, record: dict[str, Any]) -> MeterKeys:
+        clients = [ClientKeys.load(client) for client in record["clients"]]
+        return cls(**{**record, "clients": clients})
+
+    def dump(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def client(self, sap: int) -> ClientKeys:
+        return next(client for client in self.clients if client.sap == sap)
+
+    def shown(self) -> dict[str, Any]:
+        """What an outside client needs to be told, for every client SAP."""
+        clients: list[dict[str, Any]] = [
+            {"name": "public", "sap": PUBLIC_SAP, "mechanism": 0, "security": "none"}
+        ]
+        for client in self.clients:
+            shown: dict[str, Any] = {
+                "name": client.name,
+                "sap": client.sap,
+                "mechanism": 5,
+                "security": "authenticated and encrypted",
+                "system_title": client.title,
+                "encryption_key": client.current.encryption,
+                "authentication_key": client.current.authentication,
+                "next_counter": client.current.next_counter,
+            }
+            if client.pending:
+                shown["pending"] = {
+                    "encryption_key": client.pending.encryption,
+                    "authentication_key": client.pending.authentication,
+                    "next_counter": client.pending.next_counter,
+                }
+            clients.append(shown)
+        return {
+            "meter_id": self.meter_id,
+            "system_title": self.system_title,
+            "server_sap": SERVER_SAP,
+            "security_suite": 0,
+            "clients": clients,
+            "kek": self.kek,
+            "breaker_key": self.breaker,
+            "update_key": self.update,
+            "han": {
+                "encryption_key": self.han["encryption"],
+                "authentication_key": self.han["authentication"],
+            },
+        }

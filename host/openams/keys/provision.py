@@ -1,0 +1,32 @@
+"""What a meter is given on its first start: its title and everybody's keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from openams.keys.keystore import Keystore
+
+# Answers of the meter in a run whose flash is thrown away, and then some.
+_SERVER_RESERVE = 1 << 18
+
+
+def provisioned(store: Keystore, meter_id: str) -> dict[str, Any]:
+    """`security` of the meter's configuration. A meter that has keys in its flash keeps those."""
+    keys = store.get_or_new(meter_id)
+    return {
+        "system_title": keys.system_title,
+        "clients": [
+            {
+                "sap": client.sap,
+                "title": client.title,
+                "encryption": client.current.encryption,
+                "authentication": client.current.authentication,
+            }
+            for client in keys.clients
+        ],
+        "kek": keys.kek,
+        "breaker": keys.breaker,
+        "update": keys.update,
+        "han": keys.han,
+        "server_counter": store.reserve_server(meter_id, _SERVER_RESERVE),
+    }

@@ -1,0 +1,58 @@
+"""A serial line without hardware: a pseudo-terminal behind a symbolic link."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import tty
+from pathlib import Path
+
+from openams.errors import BenchError
+
+
+def default_link(name: str) -> Path:
+    """A name of this user's own, free right now: /tmp/openams-UID/<name>."""
+    folder = Path(tempfile.gettempdir()) / f"openams-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for number in range(1, 100):
+        link = folder / (name if number == 1 else f"{name}{number}")
+        if not _in_use(link):
+            return link
+    raise BenchError(f"all names in {folder} are in use: name one with --{name}")
+
+
+def _in_use(link: Path) -> bool:
+    """Whether a name is taken by something other than a dead link of a bench."""
+    return os.path.lexists(link) and not (link.is_symlink() and not link.exists())
+
+
+class PtyLink:
+    """`link` leads to the far end; `master` is ours, read and written without waiting."""
+
+    def __init__(self, link: Path, option: str) -> None:
+        """`option` is what an error tells the user to change."""
+        self.link = link
+        if _in_use(link):
+            raise BenchError(f"{link} is in use: name another link with {option}")
+        if not link.parent.is_dir():
+            raise BenchError(f"no folder {link.parent} to put the link of {option} in")
+        self.master, self.slave = os.openpty()
+        tty.setraw(self.slave)
+        os.set_blocking(self.master, False)
+        self.device = os.ttyname(self.slave)
+        try:
+            if link.is_symlink():
+                link.unlink()
+            link.symlink_to(self.device)
+        except OSError as error:
+            os.close(self.master)
+            os.close(self.slave)
+            raise BenchError(f"cannot make {link}: {error.strerror}") from None
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            if self.link.is_symlink() and os.readlink(self.link) == self.device:
+                self.link.unlink()
+        os.close(self.master)
+        os.close(self.slave)

@@ -1,0 +1,242 @@
+"""The keystore: what is in it, who can read it, and what a cut or a race can cost."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openams.errors import BenchError
+from openams.keys import sealed
+from openams.keys.keystore import Keystore
+from openams.keys.model import CLIENT_SAPS, COUNTER_MAX
+from openams.keys.provision import provisioned
+from openams.keys.sealed import SealedFile
+
+METER = "7359990000000017"
+OTHER = "7359990000000024"
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Keystore(tmp_path / "keys" / "keystore", b"a passphrase", scrypt_n=2)
+
+
+def secrets_of(keys):
+    """Every secret of a meter."""
+    out = [keys.kek, keys.breaker, keys.update, *keys.han.values()]
+    for client in keys.clients:
+        out += [client.current.encryption, client.current.authentication]
+    return out
+
+
+def test_every_key_is_its_own(store):
+    keys = [store.new(METER), store.new(OTHER)]
+    every = [secret for meter in keys for secret in secrets_of(meter)]
+    assert len(every) == len(set(every)) == 26
+    assert {len(bytes.fromhex(secret)) for secret in every} == {16}
+    titles = [client.title for meter in keys for client in meter.clients]
+    titles += [meter.system_title for meter in keys]
+    assert len(set(titles)) == len(titles) == 10
+    assert {len(bytes.fromhex(title)) for title in titles} == {8}
+
+
+def test_what_was_written_is_read_back_by_another(store):
+    made = store.new(METER)
+    again = Keystore(store.path, b"a passphrase").get(METER)
+    assert again == made
+    with pytest.raises(BenchError, match="has keys already"):
+        store.new(METER)
+
+
+def test_the_file_shows_no_key_and_only_its_owner_reads_it(store):
+    keys = store.new(METER)
+    octets = store.path.read_bytes()
+    assert METER.encode() not in octets
+    for secret in secrets_of(keys):
+        assert secret.encode() not in octets and bytes.fromhex(secret) not in octets
+    for path in store.path.parent.iterdir():
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_a_wrong_passphrase_is_one_line(store):
+    store.new(METER)
+    with pytest.raises(BenchError, match="wrong passphrase"):
+        Keystore(store.path, b"another").get(METER)
+
+
+def test_any_change_of_the_file_is_seen(store):
+    store.new(METER)
+    record = json.loads(store.path.read_bytes())
+    weaker = json.loads(json.dumps(record))
+    weaker["head"]["kdf"]["n"] = 4
+    other = json.loads(json.dumps(record))
+    other["sealed"] = "A" + record["sealed"][1:] if record["sealed"][0] != "A" else "B"
+    for changed in (weaker, other):
+        store.path.write_text(json.dumps(changed))
+        with pytest.raises(BenchError, match="was changed"):
+            Keystore(store.path, b"a passphrase").get(METER)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\xff\x00", b'{"head": {"kdf": {}}}'])
+def test_what_is_no_keystore_is_refused_and_left_alone(store, content):
+    store.path.parent.mkdir()
+    store.path.write_bytes(content)
+    with pytest.raises(BenchError, match="is no keystore"):
+        store.new(METER)
+    assert store.path.read_bytes() == content
+
+
+@given(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner)))
+def test_sealed_values_come_back(tmp_path_factory, value):
+    path = tmp_path_factory.mktemp("sealed") / "file"
+    SealedFile(path, b"p", scrypt_n=2).write(value)
+    assert SealedFile(path, b"p").read() == value
+
+
+def test_two_writes_never_share_a_nonce_and_keep_the_salt(store):
+    store.new(METER)
+    first = json.loads(store.path.read_bytes())
+    store.reserve(METER, 2, 1)
+    second = json.loads(store.path.read_bytes())
+    assert first["nonce"] != second["nonce"] and first["head"] == second["head"]
+
+
+def test_counters_are_never_given_twice(store):
+    store.new(METER)
+    taken = [store.reserve(METER, 2, 10) for _ in range(3)]
+    assert taken == [1, 11, 21]
+    assert store.get(METER).client(2).current.next_counter == 31
+    assert store.get(METER).client(1).current.next_counter == 1
+    store.raise_counter(METER, 2, 1000)
+    store.raise_counter(METER, 2, 5)
+    assert store.reserve(METER, 2, 1) == 1000
+    store.raise_counter(METER, 2, COUNTER_MAX)
+    with pytest.raises(BenchError, match="ams keys rotate"):
+        store.reserve(METER, 2, 10)
+
+
+RESERVE = """
+import sys
+from pathlib import Path
+from openams.keys.keystore import Keystore
+store = Keystore(Path(sys.argv[1]), b"a passphrase")
+for _ in range(20):
+    print(store.reserve(sys.argv[2], 2, 3))
+"""
+
+
+def test_processes_at_once_get_different_counters(store):
+    store.new(METER)
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", RESERVE, str(store.path), METER],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    taken = [int(line) for run in runs for line in run.communicate()[0].split()]
+    assert sorted(taken) == list(range(1, 181, 3))
+
+
+def test_a_cut_while_writing_leaves_the_old_file(store, monkeypatch):
+    store.new(METER)
+    before = store.path.read_bytes()
+
+    def cut(*_):
+        raise OSError(5, "cut")
+
+    monkeypatch.setattr(sealed.os, "replace", cut)
+    with pytest.raises(BenchError, match="cannot write"):
+        store.reserve(METER, 2, 1)
+    monkeypatch.undo()
+    assert store.path.read_bytes() == before
+    assert store.reserve(METER, 2, 1) == 1
+
+
+def test_rotation_keeps_both_until_the_meter_has_shown_which(store):
+    old = store.new(METER).client(2).current
+    store.prepare_rotation(METER)
+    pending = store.get(METER).client(2).pending
+    assert pending.encryption != old.encryption
+    assert store.get(METER).client(2).current == old
+    # Begun once more after a cut: the same keys, since the meter may have them.
+    assert store.prepare_rotation(METER).client(2).pending == pending
+    assert store.reserve(METER, 2, 5, pending=True) == 1
+    store.commit_rotation(METER, 2)
+    client = store.get(METER).client(2)
+    assert client.pending is None
+    assert client.current.encryption == pending.encryption
+    assert client.current.next_counter == 6
+    assert store.get(METER).client(1).pending is not None
+    store.commit_rotation(METER, 2)  # nothing to do
+    assert store.get(METER).client(2) == client
+
+
+def test_provisioning_hands_over_all_keys_and_fresh_counters_of_the_meter(store):
+    first, second = provisioned(store, METER), provisioned(store, METER)
+    keys = store.get(METER)
+    assert first["system_title"] == keys.system_title
+    assert [client["sap"] for client in first["clients"]] == [2, 1, 5, 6]
+    assert {client["encryption"] for client in first["clients"]} < set(secrets_of(keys))
+    assert second["server_counter"] >= first["server_counter"] + 100_000
+    assert {**first, "server_counter": 0} == {**second, "server_counter": 0}
+
+
+def test_shown_names_every_client(store):
+    shown = store.new(METER).shown()
+    assert {client["name"]: client["sap"] for client in shown["clients"]} == CLIENT_SAPS
+    public = shown["clients"][0]
+    assert public["mechanism"] == 0 and "encryption_key" not in public
+
+
+def ams(home, *arguments, passphrase=None):
+    environment = {**os.environ, "XDG_DATA_HOME": str(home)}
+    environment.pop("OPENAMS_KEYSTORE", None)
+    environment.pop("OPENAMS_KEYSTORE_PASSPHRASE", None)
+    if passphrase:
+        environment["OPENAMS_KEYSTORE_PASSPHRASE"] = passphrase
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("ams")), "keys", *map(str, arguments)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_the_benchs_own_keystore_needs_no_passphrase(tmp_path):
+    assert "no keys" in ams(tmp_path, "list").stdout
+    made = ams(tmp_path, "new", METER)
+    assert made.returncode == 0, made.stderr
+    shown = json.loads(ams(tmp_path, "show", METER, "--json").stdout)
+    for client in shown["clients"][1:]:
+        assert client["encryption_key"] not in made.stdout
+        assert client["next_counter"] == 1
+    assert shown["clients"][1]["encryption_key"] in ams(tmp_path, "show").stdout
+    assert json.loads(ams(tmp_path, "list", "--json").stdout)[0]["meter_id"] == METER
+    beside = tmp_path / "openams" / "keystore.passphrase"
+    assert beside.stat().st_mode & 0o777 == 0o600
+    beside.chmod(0o644)
+    assert "chmod 600" in ams(tmp_path, "list").stderr
+
+
+def test_a_named_keystore_needs_its_passphrase(tmp_path):
+    store = tmp_path / "mine"
+    asked = ams(tmp_path, "new", METER, "--keystore", store)
+    assert asked.returncode == 1 and "OPENAMS_KEYSTORE_PASSPHRASE" in asked.stderr
+    assert ams(tmp_path, "new", METER, "--keystore", store, passphrase="pass").returncode == 0
+    wrong = ams(tmp_path, "list", "--keystore", store, passphrase="word")
+    assert wrong.returncode == 1 and "wrong passphrase" in wrong.stderr
+    secret = tmp_path / "secret"
+    secret.write_text("pass\n")
+    secret.chmod(0o600)
+    done = ams(tmp_path, "list", "--keystore", store, "--passphrase-file", secret)
+    assert METER in done.stdout

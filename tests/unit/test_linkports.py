@@ -1,0 +1,156 @@
+"""Octets between outside clients and the meter's channels: an echo stands for the meter."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+
+import pytest
+import serial
+
+from openams import linkports
+from openams.errors import BenchError
+from openams.linkports import ACKNOWLEDGED, CLOSE, CLOSED, DATA, OPENED, LinkPorts
+from openams.ptylink import PtyLink
+
+
+class Echo:
+    """Answers every octet with itself; `Q` ends the connection."""
+
+    def __init__(self, ports):
+        self.ports = ports
+        self.heard = []
+        self.event = threading.Condition()
+
+    def __call__(self, channel, kind, data):
+        with self.event:
+            self.heard.append((channel, kind, data))
+            self.event.notify_all()
+        if kind == DATA:
+            self.ports.from_meter(channel, DATA, data)
+            if b"Q" in data:
+                self.ports.from_meter(channel, CLOSE, b"")
+        elif kind == CLOSED:
+            self.ports.from_meter(channel, ACKNOWLEDGED, b"")
+
+    def wait_for(self, *message):
+        with self.event:
+            assert self.event.wait_for(lambda: message in self.heard, timeout=5), self.heard
+
+
+@pytest.fixture
+def bench(tmp_path):
+    ports = LinkPorts(PtyLink(tmp_path / "service", "--service"), 0)
+    echo = Echo(ports)
+    ports.attach(echo)
+    yield ports, echo
+    ports.close()
+    ports.close()
+    assert not (tmp_path / "service").is_symlink()
+
+
+def connect(ports):
+    host, port = ports.urls[0].removeprefix("tcp://").split(":")
+    connection = socket.create_connection((host, int(port)), timeout=5)
+    connection.settimeout(5)
+    return connection
+
+
+def echoed(connection, octets):
+    connection.sendall(octets)
+    got = b""
+    while len(got) < len(octets):
+        piece = connection.recv(65536)
+        assert piece
+        got += piece
+    return got
+
+
+def test_four_connections_have_a_channel_each(bench):
+    ports, echo = bench
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(ports)) for _ in range(4)]
+        for k, client in enumerate(clients):
+            assert echoed(client, b"client %d" % k) == b"client %d" % k
+            echo.wait_for(k + 1, DATA, b"client %d" % k)
+        # No fifth while all four are busy.
+        with connect(ports) as fifth:
+            assert fifth.recv(1) == b""
+        assert echoed(clients[3], b"still here") == b"still here"
+    for channel in (1, 2, 3, 4):
+        echo.wait_for(channel, CLOSED, b"")
+    with connect(ports) as again:
+        assert echoed(again, b"again") == b"again"
+
+
+def test_one_that_is_silent_gives_way(bench, monkeypatch):
+    ports, echo = bench
+    monkeypatch.setattr(linkports, "_SILENT_S", 0.2)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(ports)) for _ in range(4)]
+        for client in clients:
+            echoed(client, b"x")
+        time.sleep(0.3)
+        for client in clients[:2] + clients[3:]:
+            echoed(client, b"x")
+        fifth = stack.enter_context(connect(ports))
+        assert echoed(fifth, b"in") == b"in"
+        assert clients[2].recv(1) == b""
+        assert echoed(clients[0], b"stay") == b"stay"
+
+
+def test_the_meter_ends_a_connection_after_its_last_words(bench):
+    ports, echo = bench
+    with connect(ports) as client:
+        assert echoed(client, b"Quit") == b"Quit"
+        assert client.recv(1) == b""
+    echo.wait_for(1, CLOSED, b"")
+
+
+def test_much_goes_through_whole_and_in_order(bench):
+    ports, echo = bench
+    octets = bytes(range(81)) * 5000  # no Q, more than any buffer on the way
+    with connect(ports) as client:
+        sender = threading.Thread(target=client.sendall, args=(octets,))
+        sender.start()
+        got = bytearray()
+        while len(got) < len(octets):
+            got += client.recv(65536)
+        sender.join()
+    assert bytes(got) == octets
+    assert max(len(data) for _, kind, data in echo.heard if kind == DATA) <= linkports.PIECE
+
+
+def test_one_that_reads_nothing_is_read_no_further(bench):
+    ports, echo = bench
+    with connect(ports) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            while True:
+                client.send(bytes(65536))
+        waiting = sum(len(data) for _, kind, data in echo.heard if kind == DATA)
+        with connect(ports) as other:
+            assert echoed(other, b"served") == b"served"
+        assert sum(len(data) for _, kind, data in echo.heard if kind == DATA) == waiting + 6
+
+
+def test_the_service_port_is_a_serial_line(bench, tmp_path):
+    ports, echo = bench
+    echo.wait_for(0, OPENED, b"")
+    assert ports.urls[1] == f"serial://{tmp_path / 'service'}"
+    for baud in (300, 9600):
+        with serial.Serial(str(tmp_path / "service"), baud, timeout=5) as line:
+            line.write(b"/?!\r\n")
+            assert line.read(5) == b"/?!\r\n"
+
+
+def test_a_port_in_use_is_one_line(bench, tmp_path):
+    ports, _ = bench
+    port = int(ports.urls[0].rsplit(":", 1)[1])
+    with pytest.raises(BenchError, match="--dlms-port"):
+        LinkPorts(None, port)
+    with pytest.raises(BenchError, match="in use"):
+        PtyLink(tmp_path / "service", "--service")
