@@ -52,6 +52,7 @@ ROOMS = (
     "ams.memory",
     "ams.keeper",
     "ams.meter",
+    "ams.bench",
 )
 # Largest JSON answer; events go one by one.
 ANSWER_MAX = 4096
@@ -240,20 +241,10 @@ class Process:
 
     def operate(self, length):
         """What the grid operator, or somebody at the case, does."""
+        from ams import bench
+
         order = json.loads(bytes(self.link.payload(length)).decode())
-        meter = self.meter
-        raw_ms = order["raw_ms"]
-        if "capture_period_s" in order:
-            meter.tick(raw_ms)
-            meter.set_capture_period(order["capture_period_s"])
-        if "clock_step_ms" in order:
-            meter.set_clock(raw_ms, meter.clock.utc_ms(raw_ms) + order["clock_step_ms"])
-        if "clock_sync_error_ms" in order:
-            meter.sync_clock(raw_ms, meter.clock.utc_ms(raw_ms) + order["clock_sync_error_ms"])
-        if "event" in order:
-            meter.tamper(order["event"])
-        if order.get("power_fail"):
-            meter.power_fail()
+        bench.operate(self.meter, order, order["raw_ms"])
 
     def rows(self, length):
         """The entries of a profile or event log between two times."""
@@ -266,8 +257,10 @@ class Process:
 
     def view(self, length):
         """What the live view shows."""
+        from ams import bench
+
         self.link.payload(length)
-        self.reply("V", snapshot(self.meter))
+        self.reply("V", bench.snapshot(self.meter))
 
     def push(self, length):
         import push_request
@@ -295,14 +288,12 @@ class Process:
         self.reply("X", self.result())
 
     def result(self):
-        from ams.registers.events import LOG_NAMES, log_of, name_of
+        from ams import bench
 
         gc.collect()
-        result = snapshot(self.meter)
-        result["aggregate"] = self.meter.aggregate.result()
-        for when, code, detail, extra in self.meter.events.entries():
-            log = LOG_NAMES[log_of(code)]
-            self.reply("N", (when, code, name_of(code), detail, log, extra))
+        result = bench.result(self.meter)
+        for event in bench.events(self.meter):
+            self.reply("N", event)
         return result
 
     def reply(self, kind, value):
@@ -316,56 +307,6 @@ def _octets(view):
     import uctypes
 
     return uctypes.bytearray_at(uctypes.addressof(view), 4 * len(view))
-
-
-def snapshot(meter):
-    """The meter's quantities, registers and counters as a dict."""
-    from ams.registers.energy import REGISTER_NAMES
-
-    q = meter.quantities
-    energy = meter.energy
-    return {
-        "utc_ms": meter.utc_ms,
-        "quantities": {
-            "voltage_mv": list(q.voltage_mv),
-            "current_ua": list(q.current_ua),
-            "active_power_mw": list(q.active_power_mw),
-            "reactive_power_mvar": list(q.reactive_power_mvar),
-            "apparent_power_mva": list(q.apparent_power_mva),
-            "power_factor_permille": list(q.power_factor_permille),
-            "thd_voltage_permille": list(q.thd_voltage_permille),
-            "thd_current_permille": list(q.thd_current_permille),
-            "total_active_power_mw": q.total_active_power_mw,
-            "total_reactive_power_mvar": q.total_reactive_power_mvar,
-            "total_apparent_power_mva": q.total_apparent_power_mva,
-            "frequency_mhz": q.frequency_mhz,
-            "status": q.status,
-        },
-        "registers": dict(zip(REGISTER_NAMES, energy.mwh)),
-        "remainder_uws": energy.remainder_uws,
-        "max_demand_mw": energy.max_demand_mw,
-        "max_demand_utc_ms": energy.max_demand_utc_ms,
-        "han": {
-            "open": meter.han.is_open,
-            "sent": meter.han.sent,
-            "missed": meter.han.missed,
-            "late_max_ms": meter.han.late_max_ms,
-        },
-        "profile": {
-            "capture_period_s": meter.keeper.load_profile.period_s,
-            "entries": meter.keeper.load_profile.number,
-            "clock_status": meter.clock.status,
-        },
-        "storage": {
-            "kept": meter.board_keeps(),
-            "found": meter.memory.found,
-            "failed": meter.memory.failed,
-        },
-        "samples_missing": meter.samples_missing,
-        "samples_late": meter.samples_late,
-        "heap_used": gc.mem_alloc() if hasattr(gc, "mem_alloc") else None,
-        "heap_free": gc.mem_free() if hasattr(gc, "mem_free") else None,
-    }
 
 
 def main():

@@ -1,0 +1,82 @@
+"""What a bench sees of the meter and does to it; the same on every board."""
+
+import gc
+
+from ams.registers.energy import REGISTER_NAMES
+from ams.registers.events import LOG_NAMES, log_of, name_of
+
+
+def operate(meter, order, raw_ms):
+    """What the grid operator, or somebody at the case, does at `raw_ms` of the board's clock."""
+    if "capture_period_s" in order:
+        meter.tick(raw_ms)
+        meter.set_capture_period(order["capture_period_s"])
+    if "clock_step_ms" in order:
+        meter.set_clock(raw_ms, meter.clock.utc_ms(raw_ms) + order["clock_step_ms"])
+    if "clock_sync_error_ms" in order:
+        meter.sync_clock(raw_ms, meter.clock.utc_ms(raw_ms) + order["clock_sync_error_ms"])
+    if "event" in order:
+        meter.tamper(order["event"])
+    if order.get("power_fail"):
+        meter.power_fail()
+
+
+def snapshot(meter):
+    """The meter's quantities, registers and counters as a dict."""
+    q = meter.quantities
+    energy = meter.energy
+    return {
+        "utc_ms": meter.utc_ms,
+        "quantities": {
+            "voltage_mv": list(q.voltage_mv),
+            "current_ua": list(q.current_ua),
+            "active_power_mw": list(q.active_power_mw),
+            "reactive_power_mvar": list(q.reactive_power_mvar),
+            "apparent_power_mva": list(q.apparent_power_mva),
+            "power_factor_permille": list(q.power_factor_permille),
+            "thd_voltage_permille": list(q.thd_voltage_permille),
+            "thd_current_permille": list(q.thd_current_permille),
+            "total_active_power_mw": q.total_active_power_mw,
+            "total_reactive_power_mvar": q.total_reactive_power_mvar,
+            "total_apparent_power_mva": q.total_apparent_power_mva,
+            "frequency_mhz": q.frequency_mhz,
+            "status": q.status,
+        },
+        "registers": dict(zip(REGISTER_NAMES, energy.mwh)),
+        "remainder_uws": energy.remainder_uws,
+        "max_demand_mw": energy.max_demand_mw,
+        "max_demand_utc_ms": energy.max_demand_utc_ms,
+        "han": {
+            "open": meter.han.is_open,
+            "sent": meter.han.sent,
+            "missed": meter.han.missed,
+            "late_max_ms": meter.han.late_max_ms,
+        },
+        "profile": {
+            "capture_period_s": meter.keeper.load_profile.period_s,
+            "entries": meter.keeper.load_profile.number,
+            "clock_status": meter.clock.status,
+        },
+        "storage": {
+            "kept": meter.board_keeps(),
+            "found": meter.memory.found,
+            "failed": meter.memory.failed,
+        },
+        "samples_missing": meter.samples_missing,
+        "samples_late": meter.samples_late,
+        "heap_used": gc.mem_alloc() if hasattr(gc, "mem_alloc") else None,
+        "heap_free": gc.mem_free() if hasattr(gc, "mem_free") else None,
+    }
+
+
+def result(meter):
+    """The snapshot, with the means since power-up."""
+    out = snapshot(meter)
+    out["aggregate"] = meter.aggregate.result()
+    return out
+
+
+def events(meter):
+    """The events since power-up, oldest first: time, code, name, detail, log, extra."""
+    for when, code, detail, extra in meter.events.entries():
+        yield when, code, name_of(code), detail, LOG_NAMES[log_of(code)], extra
