@@ -38,9 +38,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = chosen
 
 
-def run_micropython(script: str, *argv: str, heap_kib: int = 192, timeout_s: float = 300) -> str:
+def run_micropython(
+    script: str,
+    *argv: str,
+    heap_kib: int = 192,
+    timeout_s: float = 300,
+    paths: tuple[str, ...] = ("firmware", "boards/unix"),
+) -> str:
     """Runs a script on the real VM with the firmware on its path; gives its output."""
-    environment = dict(os.environ, MICROPYPATH=f"{ROOT}/firmware:{ROOT}/boards/unix")
+    environment = dict(os.environ, MICROPYPATH=":".join(f"{ROOT}/{path}" for path in paths))
     done = subprocess.run(
         [find_micropython(), "-X", f"heapsize={heap_kib}k", "-c", script, *argv],
         env=environment,

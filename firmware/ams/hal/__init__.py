@@ -13,7 +13,7 @@ A board object has these attributes (see boards/). What a board lacks is None:
 `pulse_led`     the test output, 1000 pulses per kWh; see `PulseLed`.
 `network`       a listener for DLMS over TCP; see `Network`.
 `unique_id`     bytes that no other chip of this kind has.
-`random_bytes(n)`  n bytes of a cryptographically secure generator.
+`entropy(n)`    n random bytes of a cryptographically secure generator.
 `log(text)`     a line for the person at the console; never secrets.
 """
 
