@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from openams import __version__
+from openams.cli_client import clock, events, interval, read
 from openams.cli_han import app as han_app
 from openams.cli_powercut import powercut as powercut_command
 from openams.cli_profile import profile as profile_command
@@ -32,6 +33,8 @@ app.add_typer(keys_app, name="keys")
 app.command("run")(run_command)
 app.command("powercut")(powercut_command)
 app.command("profile")(profile_command)
+for command in (read, events, clock, interval):
+    app.command()(command)
 
 
 @app.callback(invoke_without_command=True)

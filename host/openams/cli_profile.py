@@ -6,28 +6,45 @@ import json
 import sys
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from openams.cli_client import ClientOption, MeterIdOption, TimeoutOption, connected
+from openams.client.readout import PROFILES, columns, named_rows
+from openams.client.readout import rows as rows_of
 from openams.errors import BenchError
-from openams.meter_time import parse_time, to_utc_ms
+from openams.keys.cli import KeystoreOption, PassphraseOption
+from openams.meter_time import from_utc_ms, parse_time, to_utc_ms
 from openams.profiles import NAMES, day_limits, plot, read, write_csv
 from openams.runtimes.process import RUNTIMES
 
+if TYPE_CHECKING:
+    from openams.client.client import Client
+
 
 def profile(
-    state: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of --state.")],
+    source: Annotated[
+        str, typer.Argument(metavar="DIR|URL", help="Folder of --state, or URL of a meter.")
+    ],
     name: Annotated[str, typer.Option("--name", help=f"One of {', '.join(NAMES)}.")] = "load",
     from_: Annotated[str | None, typer.Option("--from", metavar="ISO-TIME")] = None,
     to: Annotated[str | None, typer.Option("--to", metavar="ISO-TIME")] = None,
     day: Annotated[str | None, typer.Option(metavar="DATE", help="One local day.")] = None,
+    entries: Annotated[
+        str | None, typer.Option(metavar="FIRST:LAST", help="Of a URL: rows by number, from 1.")
+    ] = None,
     runtime: Annotated[str, typer.Option(help=f"One of {', '.join(RUNTIMES)}.")] = "micropython",
+    client: ClientOption = None,
+    meter_id: MeterIdOption = None,
+    keystore: KeystoreOption = None,
+    passphrase_file: PassphraseOption = None,
+    timeout: TimeoutOption = 10.0,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     as_plot: Annotated[bool, typer.Option("--plot", help="Print bars of the mean power.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
 ) -> None:
-    """Read a profile or the event logs of a state image; writes nothing."""
+    """Read a profile of a state image or of a meter at a URL; writes nothing."""
     if runtime not in RUNTIMES:
         raise BenchError(f"--runtime {runtime!r} is unknown: choose one of {', '.join(RUNTIMES)}")
     limits = {}
@@ -42,7 +59,23 @@ def profile(
         limits["to_ms"] = to_utc_ms(parse_time("--to", to))
     if as_plot and name != "load":
         raise BenchError("--plot shows the load profile: leave --name out")
-    rows = read(state, name, runtime, **limits)
+    if "://" in source:
+        if as_plot:
+            raise BenchError("--plot shows a state image: leave it out for a URL")
+        if name not in PROFILES:
+            raise BenchError(
+                f"no profile {name!r} of a meter: choose one of {', '.join(PROFILES)}, "
+                "or read its logs with ams events"
+            )
+        chosen = _entries(entries)
+        with connected(
+            source, client or "reader", keystore, passphrase_file, meter_id, timeout
+        ) as meter:
+            rows = _meter_rows(meter, PROFILES[name], limits, chosen)
+    else:
+        if entries:
+            raise BenchError("--entries chooses rows of a meter at a URL")
+        rows = read(Path(source), name, runtime, **limits)
     if as_json:
         print(json.dumps(rows))
     elif as_plot:
@@ -51,3 +84,24 @@ def profile(
         write_csv(rows, sys.stdout)
     else:
         print("no entries")
+
+
+def _entries(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    first, mark, last = text.partition(":")
+    if mark and first.isdigit() and (last.isdigit() or not last) and 0 < int(first) < 1 << 32:
+        return int(first), int(last or 0)
+    raise BenchError(f"--entries {text!r} is no range: write it like 1:96, or 1: to the end")
+
+
+def _meter_rows(
+    meter: Client, obis: str, limits: dict[str, int], entries: tuple[int, int] | None
+) -> list[dict[str, Any]]:
+    begin, end = (
+        from_utc_ms(limits[key]) if key in limits else None for key in ("from_ms", "to_ms")
+    )
+    if entries and (begin or end):
+        raise BenchError("--entries and times exclude each other: leave one out")
+    captured = columns(meter, obis)
+    return list(named_rows(meter, obis, rows_of(meter, obis, begin, end, entries), captured))

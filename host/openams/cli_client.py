@@ -1,0 +1,227 @@
+"""`ams read|events|clock|interval|han-port`: a meter at the other end of a link."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from openams.client import data as axdr
+from openams.client import readout
+from openams.client.data import parse_date_time
+from openams.client.events import LOGS
+from openams.client.links import parse_url
+from openams.client.names import CLOCK, parse_obis
+from openams.errors import BenchError
+from openams.keys.cli import KeystoreOption, PassphraseOption, check_meter_id, open_keystore
+from openams.keys.model import CLIENT_SAPS
+from openams.meter_time import NORWAY, parse_time
+
+if TYPE_CHECKING:
+    from openams.client.client import Client
+
+UrlArgument = Annotated[
+    str, typer.Argument(metavar="URL", help="tcp://host:4059 or serial:///dev/ttyUSB0?baud=9600")
+]
+ClientOption = Annotated[
+    str | None, typer.Option("--client", help=f"Role: one of {', '.join(CLIENT_SAPS)}.")
+]
+MeterIdOption = Annotated[
+    str | None, typer.Option("--meter-id", help="Whose keys; found out if it is not given.")
+]
+TimeoutOption = Annotated[float, typer.Option("--timeout", help="Seconds to wait for an answer.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@contextmanager
+def connected(
+    url: str,
+    role: str,
+    keystore: Path | None,
+    passphrase_file: Path | None,
+    meter_id: str | None,
+    timeout_s: float,
+) -> Iterator[Client]:
+    """An association with the meter at `url` in a role."""
+    from openams.client.client import session  # dlms-cosem takes long to load
+
+    parsed = parse_url(url)
+    if role not in CLIENT_SAPS:
+        raise BenchError(f"--client {role!r} is unknown: choose one of {', '.join(CLIENT_SAPS)}")
+    if not 0 < timeout_s <= 3600:
+        raise BenchError("--timeout must be more than 0 seconds, and at most 3600")
+    if meter_id:
+        check_meter_id(meter_id)
+    store = None if role == "public" else open_keystore(keystore, passphrase_file)
+    with session(parsed, role, store, meter_id, timeout_s) as client:
+        yield client
+
+
+def read(
+    url: UrlArgument,
+    obis: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="OBIS", help="1.0.1.8.0.255, or 1.0.1.8.0.255@3 for attribute 3."),
+    ] = None,
+    client: ClientOption = None,
+    meter_id: MeterIdOption = None,
+    keystore: KeystoreOption = None,
+    passphrase_file: PassphraseOption = None,
+    timeout: TimeoutOption = 10.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Read objects of a meter; without OBIS all that the client may read."""
+    wanted = [_attribute(text) for text in obis or []]
+    role = client or "reader"
+    with connected(url, role, keystore, passphrase_file, meter_id, timeout) as meter:
+        entries = readout.object_list(meter)
+        if not wanted:
+            values = [readout.value_of(meter, entry) for entry in entries]
+        else:
+            values = []
+            for name, number in wanted:
+                entry = readout.find(entries, name)
+                values.append(
+                    readout.value_of(meter, entry)
+                    if number is None
+                    else readout.attribute_of(meter, entry, number)
+                )
+    if as_json:
+        print(json.dumps(values))
+    else:
+        for value in values:
+            print(_value_line(value))
+    if wanted and any("error" in value for value in values):
+        raise typer.Exit(1)
+
+
+def _attribute(text: str) -> tuple[str, int | None]:
+    name, mark, number = text.partition("@")
+    parse_obis(name)
+    if not mark:
+        return name, None
+    if not number.isdigit() or not 1 <= int(number) <= 255:
+        raise BenchError(f"{text!r} names no attribute: write it like 1.0.1.8.0.255@3")
+    return name, int(number)
+
+
+def _value_line(value: dict[str, Any]) -> str:
+    shown = value["value"]
+    if "error" in value:
+        shown = f"({value['error'].split(': ')[-1]})"
+    elif not isinstance(shown, str):
+        shown = json.dumps(shown)
+    number = f"@{value['attribute']}" if value["attribute"] not in (2, 7) else ""
+    name = value["obis"] + number
+    return f"{name:<20} {value['class_name']:<22} {shown} {value.get('unit', '')}".rstrip()
+
+
+def events(
+    url: UrlArgument,
+    log: Annotated[str | None, typer.Option("--log", help=f"One of {', '.join(LOGS)}.")] = None,
+    from_: Annotated[str | None, typer.Option("--from", metavar="ISO-TIME")] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="ISO-TIME")] = None,
+    client: ClientOption = None,
+    meter_id: MeterIdOption = None,
+    keystore: KeystoreOption = None,
+    passphrase_file: PassphraseOption = None,
+    timeout: TimeoutOption = 10.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Read the event logs of a meter, oldest first."""
+    if log is not None and log not in LOGS:
+        raise BenchError(f"--log {log!r} is unknown: choose one of {', '.join(LOGS)}")
+    begin = parse_time("--from", from_) if from_ else None
+    end = parse_time("--to", to) if to else None
+    found: list[dict[str, Any]] = []
+    role = client or "reader"
+    with connected(url, role, keystore, passphrase_file, meter_id, timeout) as meter:
+        for name, obis in zip(LOGS, readout.EVENT_LOGS, strict=True):
+            if log in (None, name):
+                found += readout.events(meter, name, obis, begin, end)
+    # By moments: the offset of the written time changes with the season.
+    found.sort(key=lambda event: datetime.fromisoformat(event["time"] or "2000-01-01T00:00:00Z"))
+    if as_json:
+        print(json.dumps(found))
+        return
+    for event in found:
+        more = " ".join(
+            str(value)
+            for key, value in event.items()
+            if key not in ("time", "log", "code", "name") and value not in (0, None)
+        )
+        print(
+            f"{event['time']} {event['log']:<13} {event['code']:>3} {event['name']} {more}".rstrip()
+        )
+    if not found:
+        print("no events")
+
+
+def clock(
+    url: UrlArgument,
+    action: Annotated[str, typer.Argument(metavar="show|sync|set")] = "show",
+    time: Annotated[str | None, typer.Argument(metavar="[ISO-TIME]", help="For set.")] = None,
+    client: ClientOption = None,
+    meter_id: MeterIdOption = None,
+    keystore: KeystoreOption = None,
+    passphrase_file: PassphraseOption = None,
+    timeout: TimeoutOption = 10.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the meter's clock, set it by this computer's, or to a time."""
+    _one_of("clock", action, ("show", "sync", "set"))
+    if (action == "set") != (time is not None):
+        raise BenchError("write it like ams clock URL set 2026-01-31T12:00:00, or sync")
+    wanted = parse_time("the time", time) if time else None
+    role = client or ("reader" if action == "show" else "operator")
+    with connected(url, role, keystore, passphrase_file, meter_id, timeout) as meter:
+        before = _clock_of(meter)
+        if action != "show":
+            value = axdr.octets(axdr.date_time(wanted or datetime.now(UTC)))
+            meter.set(8, CLOCK, 2, value)
+        here = datetime.now(UTC)
+        after = _clock_of(meter) if action != "show" else before
+    shown = after.astimezone(NORWAY).isoformat() if after else None
+    ahead = round((after - here).total_seconds(), 1) if after else None
+    if as_json:
+        print(json.dumps({"time": shown, "ahead_of_this_computer_s": ahead}))
+    else:
+        print(f"{shown or 'not set'}" + (f", {ahead:+} s from this computer" if after else ""))
+
+
+def _clock_of(meter: Client) -> datetime | None:
+    return parse_date_time(meter.get(8, CLOCK, 2))
+
+
+def interval(
+    url: UrlArgument,
+    minutes: Annotated[int, typer.Argument(metavar="15|60")],
+    client: ClientOption = None,
+    meter_id: MeterIdOption = None,
+    keystore: KeystoreOption = None,
+    passphrase_file: PassphraseOption = None,
+    timeout: TimeoutOption = 10.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Set the interval of the load profile."""
+    if minutes not in (15, 60):
+        raise BenchError(f"an interval of {minutes} min is none: choose 15 or 60")
+    obis = readout.PROFILES["load"]
+    role = client or "operator"
+    with connected(url, role, keystore, passphrase_file, meter_id, timeout) as meter:
+        meter.set(7, obis, 4, axdr.uint32(60 * minutes))
+        period_s = meter.get(7, obis, 4)
+    if as_json:
+        print(json.dumps({"capture_period_s": period_s}))
+    else:
+        print(f"the load profile has intervals of {period_s // 60} min")
+
+
+def _one_of(what: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise BenchError(f"{what} {value!r} is unknown: choose one of {', '.join(choices)}")

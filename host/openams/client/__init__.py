@@ -1,0 +1,1 @@
+"""A DLMS/COSEM client: reads and sets meters over TCP and serial lines."""

@@ -1,0 +1,130 @@
+"""URLs of meters, and the links they name.
+
+tcp://host:4059                          wrapper, IEC 62056-47
+serial:///dev/ttyUSB0?baud=9600          HDLC, IEC 62056-46
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import termios
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import parse_qs, urlsplit
+
+import serial
+
+from openams.client.errors import LinkError
+from openams.client.hdlc import HdlcTransport
+from openams.errors import BenchError
+
+PORT = 4059
+_WRAPPER = struct.Struct(">HHHH")
+_APDU_MAX = 65535
+_HELP = "write it like tcp://127.0.0.1:4059 or serial:///dev/ttyUSB0?baud=9600"
+
+
+class Transport(Protocol):
+    """Moves whole APDUs."""
+
+    def connect(self) -> None: ...
+    def send_request(self, apdu: bytes) -> bytes: ...
+    def disconnect(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Url:
+    text: str
+    scheme: str
+    host: str = ""
+    port: int = PORT
+    device: str = ""
+    baud: int = 9600
+    physical: int | None = None
+    server: int = 1
+
+
+def parse_url(text: str) -> Url:
+    try:
+        parts = urlsplit(text)
+        options = {name: int(values[-1]) for name, values in parse_qs(parts.query).items()}
+        if not options.keys() <= {"baud", "physical", "server"}:
+            raise ValueError
+        server = options.get("server", 1)
+        if parts.scheme == "tcp" and parts.hostname and not parts.path.strip("/"):
+            return Url(text, "tcp", parts.hostname, parts.port or PORT, server=server)
+        if parts.scheme == "serial" and not parts.netloc and parts.path not in ("", "/"):
+            return Url(
+                text,
+                "serial",
+                device=parts.path,
+                baud=options.get("baud", 9600),
+                physical=options.get("physical"),
+                server=server,
+            )
+    except ValueError:
+        pass
+    raise BenchError(f"{text!r} is no URL of a meter: {_HELP}")
+
+
+def open_link(url: Url, client_sap: int, timeout_s: float) -> Transport:
+    """Connected; LinkError when there is nobody."""
+    if url.scheme == "tcp":
+        return TcpTransport(url, client_sap, timeout_s)
+    line = _open_line(url)
+    transport = HdlcTransport(line, client_sap, url.server, url.physical, timeout_s=timeout_s)
+    try:
+        transport.connect()
+    except LinkError:
+        line.close()
+        raise
+    return transport
+
+
+def _open_line(url: Url) -> serial.Serial:
+    try:
+        return serial.Serial(url.device, url.baud, timeout=0.05)
+    except (serial.SerialException, OSError, ValueError, termios.error) as error:
+        raise LinkError(f"cannot open {url.device}: {error}") from None
+
+
+class TcpTransport:
+    def __init__(self, url: Url, client_sap: int, timeout_s: float) -> None:
+        self._url = url
+        self._client = client_sap
+        try:
+            self._socket = socket.create_connection((url.host, url.port), timeout=timeout_s)
+        except OSError as error:
+            raise LinkError(
+                f"no meter at {url.host}:{url.port}: {error.strerror or error}"
+            ) from None
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def connect(self) -> None:
+        """There already."""
+
+    def disconnect(self) -> None:
+        self._socket.close()
+
+    def send_request(self, apdu: bytes) -> bytes:
+        head = _WRAPPER.pack(1, self._client, self._url.server, len(apdu))
+        try:
+            self._socket.sendall(head + apdu)
+            version, source, to, size = _WRAPPER.unpack(self._receive(_WRAPPER.size))
+            if (version, source, to) != (1, self._url.server, self._client):
+                raise LinkError(f"{self._url.text} does not speak the wrapper of a meter")
+            return self._receive(size)
+        except TimeoutError:
+            raise LinkError(f"no answer from {self._url.text}") from None
+        except OSError as error:
+            raise LinkError(f"{self._url.text}: {error.strerror or error}") from None
+
+    def _receive(self, count: int) -> bytes:
+        out = bytearray()
+        while len(out) < count:
+            piece = self._socket.recv(count - len(out))
+            if not piece:
+                raise LinkError(f"{self._url.text} has closed the connection")
+            out += piece
+        return bytes(out)

@@ -1,0 +1,52 @@
+"""Logical names, and the selective access of profiles."""
+
+from __future__ import annotations
+
+from openams.client import data as axdr
+from openams.client.errors import ClientError
+
+ASSOCIATION = "0.0.40.0.0.255"
+CLOCK = "0.0.1.0.0.255"
+
+
+def parse_obis(text: str) -> tuple[int, ...]:
+    """A-B:C.D.E*F, A.B.C.D.E.F, or without F."""
+    plain = text.replace("-", ".").replace(":", ".").replace("*", ".")
+    parts = plain.split(".")
+    if len(parts) == 5:
+        parts.append("255")
+    try:
+        numbers = tuple(int(part) for part in parts)
+        if len(numbers) != 6 or not all(0 <= number <= 255 for number in numbers):
+            raise ValueError
+    except ValueError:
+        raise ClientError(f"{text!r} is no OBIS code: write it like 1.0.1.8.0.255") from None
+    return numbers
+
+
+def range_selection(
+    clock: tuple[int, str, int], begin: bytes, end: bytes, columns: list[bytes] | None = None
+) -> bytes:
+    """Selector 1: rows from `begin` to `end` inclusive (12 octets each), by the clock column."""
+    return b"\x01" + axdr.structure(
+        capture_object(*clock),
+        axdr.octets(begin),
+        axdr.octets(end),
+        axdr.array(*columns or []),
+    )
+
+
+def entry_selection(first: int, last: int = 0, from_column: int = 1, to_column: int = 0) -> bytes:
+    """Selector 2: entries from 1 on; 0 means to the end."""
+    return b"\x02" + axdr.structure(
+        axdr.uint32(first), axdr.uint32(last), axdr.uint16(from_column), axdr.uint16(to_column)
+    )
+
+
+def capture_object(class_id: int, obis: str, number: int, index: int = 0) -> bytes:
+    return axdr.structure(
+        axdr.uint16(class_id),
+        axdr.octets(bytes(parse_obis(obis))),
+        axdr.int8(number),
+        axdr.uint16(index),
+    )

@@ -1,0 +1,264 @@
+"""What a meter has, read by what it says of itself: object list, values, profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from openams.client.data import date_time, parse_date_time
+from openams.client.errors import ClientError, ResultError
+from openams.client.events import NAMES as EVENT_NAMES
+from openams.client.names import (
+    ASSOCIATION,
+    CLOCK,
+    entry_selection,
+    parse_obis,
+    range_selection,
+)
+from openams.meter_time import NORWAY
+
+if TYPE_CHECKING:
+    # It brings dlms-cosem with it, which takes long to load.
+    from openams.client.client import Client
+
+# IEC 62056-6-2, table 4: those that a meter of electricity has.
+UNITS = {
+    1: "a", 2: "mo", 3: "wk", 4: "d", 5: "h", 6: "min", 7: "s", 8: "deg", 9: "degC", 13: "m3",
+    19: "l", 27: "W", 28: "VA", 29: "var", 30: "Wh", 31: "VAh", 32: "varh", 33: "A", 34: "C",
+    35: "V", 38: "Ohm", 44: "Hz", 56: "%",
+}  # fmt: skip
+CLASSES = {
+    1: "data", 3: "register", 4: "extended register", 5: "demand register", 7: "profile",
+    8: "clock", 9: "script table", 11: "special days", 15: "association", 17: "SAP assignment",
+    18: "image transfer", 20: "activity calendar", 22: "single action schedule",
+    23: "HDLC setup", 40: "push setup", 41: "TCP-UDP setup", 64: "security setup",
+    70: "disconnect control", 71: "limiter", 72: "M-Bus client",
+}  # fmt: skip
+# Of old versions of the association: read, read and write, and both when authenticated.
+_READING = (1, 3, 4, 6)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One object of the association's list."""
+
+    class_id: int
+    version: int
+    obis: str
+    attributes: dict[int, bool]  # number: may be read
+    methods: tuple[int, ...]  # those that may be called
+
+
+def obis_text(raw: Any) -> str:
+    if not isinstance(raw, bytes) or len(raw) != 6:
+        raise ClientError("the meter's answer has no logical name where one is due")
+    return ".".join(map(str, raw))
+
+
+def object_list(client: Client) -> list[Entry]:
+    version = _association_version(rows := client.get(15, ASSOCIATION, 2))
+    out = []
+    for class_id, object_version, name, (attributes, methods) in rows:
+        out.append(
+            Entry(
+                class_id,
+                object_version,
+                obis_text(name),
+                {row[0]: _readable(row[1], version) for row in attributes},
+                tuple(row[0] for row in methods if row[1]),
+            )
+        )
+    return out
+
+
+def _association_version(rows: list[Any]) -> int:
+    for class_id, version, name, _ in rows:
+        if class_id == 15 and obis_text(name) == ASSOCIATION:
+            return int(version)
+    return 1
+
+
+def _readable(mode: int, version: int) -> bool:
+    return bool(mode & 1) if version >= 3 else mode in _READING
+
+
+# --- values -----------------------------------------------------------------------------
+
+
+def plain(value: Any) -> Any:
+    """A value for JSON: octets as text where they are text, as a time, or in hex."""
+    if isinstance(value, bytes):
+        if value and all(0x20 <= octet < 0x7F for octet in value):
+            return value.decode("ascii")
+        return value.hex()
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value
+
+
+def scaled(value: Any, scaler_unit: Any) -> tuple[Any, str]:
+    """(value in its unit, name of the unit)"""
+    scaler, unit = scaler_unit
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = value * 10**scaler if scaler >= 0 else round(value / 10**-scaler, -scaler)
+    return value, UNITS.get(unit, "")
+
+
+def local_text(raw: Any) -> str | None:
+    when = parse_date_time(raw)
+    return when.astimezone(NORWAY).isoformat() if when else None
+
+
+def value_of(client: Client, entry: Entry) -> dict[str, Any]:
+    """The object's value as a person looks for it; of a profile how full it is."""
+    number = 7 if entry.class_id == 7 else 2
+    out: dict[str, Any] = {
+        "obis": entry.obis,
+        "class": entry.class_id,
+        "class_name": CLASSES.get(entry.class_id, ""),
+        "attribute": number,
+    }
+    if not entry.attributes.get(number):
+        return {**out, "value": None, "error": "not readable"}
+    try:
+        value = client.get(entry.class_id, entry.obis, number)
+        if entry.class_id in (3, 4, 5):
+            unit_attribute = 4 if entry.class_id == 5 else 3
+            pair = client.get(entry.class_id, entry.obis, unit_attribute)
+            shown, unit = scaled(value, pair)
+            return {**out, "value": plain(shown), "unit": unit}
+        if entry.class_id == 8:
+            return {**out, "value": local_text(value)}
+        if entry.class_id == 15:
+            return {**out, "value": len(value), "unit": "objects"}
+        if entry.class_id == 7:
+            return {**out, "value": value, "unit": "entries"}
+        return {**out, "value": plain(value)}
+    except ResultError as error:
+        return {**out, "value": None, "error": str(error)}
+
+
+def attribute_of(client: Client, entry: Entry, number: int) -> dict[str, Any]:
+    value = client.get(entry.class_id, entry.obis, number)
+    return {
+        "obis": entry.obis,
+        "class": entry.class_id,
+        "class_name": CLASSES.get(entry.class_id, ""),
+        "attribute": number,
+        "value": plain(value),
+    }
+
+
+def find(entries: list[Entry], obis: str) -> Entry:
+    wanted = ".".join(map(str, parse_obis(obis)))
+    for entry in entries:
+        if entry.obis == wanted:
+            return entry
+    raise ClientError(f"the meter shows this client no object {wanted}")
+
+
+# --- profiles ----------------------------------------------------------------------------
+
+PROFILES = {
+    "load": "1.0.99.1.0.255",
+    "daily": "1.0.99.2.0.255",
+    "monthly": "0.0.98.1.0.255",
+    "voltage": "1.0.99.14.0.255",
+}
+EVENT_LOGS = tuple(f"0.0.99.98.{log}.255" for log in range(6))
+_SCALED = (3, 4, 5)
+
+
+@dataclass(frozen=True)
+class Column:
+    class_id: int
+    obis: str
+    attribute: int
+
+    @property
+    def is_time(self) -> bool:
+        return self.class_id == 8 and self.attribute == 2
+
+    @property
+    def name(self) -> str:
+        if self.is_time:
+            return "time"
+        return self.obis if self.attribute == 2 else f"{self.obis}@{self.attribute}"
+
+
+def columns(client: Client, obis: str) -> list[Column]:
+    """What a profile captures, in the order of its rows."""
+    return [
+        Column(class_id, obis_text(name), number)
+        for class_id, name, number, _ in client.get(7, obis, 3)
+    ]
+
+
+def rows(
+    client: Client,
+    obis: str,
+    begin: datetime | None = None,
+    end: datetime | None = None,
+    entries: tuple[int, int] | None = None,
+) -> Iterator[list[Any]]:
+    """Rows as they came: by range when a time is given, by entry when asked for, or all."""
+    selection = b""
+    if entries:
+        selection = entry_selection(*entries)
+    elif begin or end:
+        first = date_time(begin or datetime(2000, 1, 2, tzinfo=UTC))
+        last = date_time(end or datetime(2099, 12, 30, tzinfo=UTC))
+        selection = range_selection((8, CLOCK, 2), first, last)
+    yield from client.get(7, obis, 2, selection)
+
+
+def named_rows(
+    client: Client, obis: str, found: Iterator[list[Any]], captured: list[Column]
+) -> Iterator[dict[str, Any]]:
+    """Rows with the names of their columns; registers in their units, as the meter gives them."""
+    units: dict[Column, Any] = {}
+    for column in captured:
+        if column.class_id in _SCALED and column.attribute == 2:
+            number = 4 if column.class_id == 5 else 3
+            units[column] = client.get(column.class_id, column.obis, number)
+    for row in found:
+        if len(row) != len(captured):
+            raise ClientError(f"{obis} has a row of {len(row)} values for {len(captured)} columns")
+        out: dict[str, Any] = {}
+        for column, value in zip(captured, row, strict=True):
+            if column.is_time:
+                out["time"] = local_text(value)
+            elif column in units:
+                shown, unit = scaled(value, units[column])
+                out[f"{column.name} {unit}".strip()] = shown
+            else:
+                out[column.name] = plain(value)
+        yield out
+
+
+def event_name(code: Any) -> str:
+    return EVENT_NAMES.get(code, "?") if isinstance(code, int) else "?"
+
+
+def events(
+    client: Client, log: str, obis: str, begin: datetime | None, end: datetime | None
+) -> list[dict[str, Any]]:
+    """One log: time, log, code, name, and what else the meter captures with it."""
+    captured = columns(client, obis)
+    out = []
+    for row in rows(client, obis, begin, end):
+        if len(row) != len(captured):
+            raise ClientError(f"{obis} has a row of {len(row)} values for {len(captured)} columns")
+        event: dict[str, Any] = {"time": None, "log": log, "code": None, "name": "?"}
+        for column, value in zip(captured, row, strict=True):
+            if column.is_time:
+                event["time"] = local_text(value)
+            elif event["code"] is None and column.obis.startswith("0.0.96.11."):
+                event["code"] = value
+                event["name"] = event_name(value)
+            else:
+                event[column.name] = plain(value)
+        out.append(event)
+    return out
