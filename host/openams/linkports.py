@@ -31,7 +31,8 @@ CLOSE, ACKNOWLEDGED = 1, 2
 PIECE = 512
 # A client with so much unread is read no further.
 _UNREAD_MAX = 16384
-# When all channels are taken, one that was silent for so long gives way.
+# When all channels are taken, one that was silent for so long gives way, as does one that
+# never got an answer: half-open connections keep nobody out.
 _SILENT_S = 10.0
 
 
@@ -46,6 +47,7 @@ class _Port:
     unread: int = 0
     closing: bool = False  # close as soon as `waiting` is written
     heard: float = 0.0
+    answered: bool = False
 
 
 class LinkPorts:
@@ -156,6 +158,7 @@ class LinkPorts:
             if port is None:
                 continue  # it closed while the meter was answering
             if kind == DATA:
+                port.answered = True
                 port.waiting.append(data)
                 port.unread += len(data)
             elif kind == CLOSE and port.connection:
@@ -189,15 +192,18 @@ class LinkPorts:
         for channel in range(1, TCP_CHANNELS + 1):
             if channel not in self._ports and channel not in self._leaving:
                 return channel
-        silent = min(
-            (port for port in self._ports.values() if port.connection),
-            key=lambda port: port.heard,
-            default=None,
-        )
-        if silent and time.monotonic() - silent.heard > _SILENT_S:
-            self._hang_up(silent)
+        if not self._displacing and (port := self._dispensable()):
+            self._hang_up(port)
             self._displacing = True
         return None
+
+    def _dispensable(self) -> _Port | None:
+        """One that the meter never answered, else one that was silent for long: the oldest."""
+        taken = [port for port in self._ports.values() if port.connection]
+        idle = [port for port in taken if not port.answered] or [
+            port for port in taken if time.monotonic() - port.heard > _SILENT_S
+        ]
+        return min(idle, key=lambda port: port.heard, default=None)
 
     def _serve(self, port: _Port, events: int) -> None:
         if self._ports.get(port.channel) is not port:

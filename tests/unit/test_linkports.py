@@ -101,6 +101,16 @@ def test_one_that_is_silent_gives_way(bench, monkeypatch):
         assert echoed(clients[0], b"stay") == b"stay"
 
 
+def test_half_open_connections_keep_nobody_out(bench):
+    ports, echo = bench
+    with contextlib.ExitStack() as stack:
+        flood = [stack.enter_context(connect(ports)) for _ in range(40)]
+        client = stack.enter_context(connect(ports))
+        assert echoed(client, b"served") == b"served"
+        flood += [stack.enter_context(connect(ports)) for _ in range(40)]
+        assert echoed(client, b"still") == b"still"
+
+
 def test_the_meter_ends_a_connection_after_its_last_words(bench):
     ports, echo = bench
     with connect(ports) as client:
