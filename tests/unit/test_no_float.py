@@ -39,7 +39,9 @@ ROOMS = {
     "crypto": {"crypto"},
     "registers": {"registers"},
     "hal": {"hal"},
-    "han": {"han", "registers", "hal", "crypto"},
+    "han": {"han", "registers", "hal", "crypto", "octets"},
+    "cosem": {"cosem", "registers", "hal", "crypto", "octets"},
+    "mbus": {"mbus", "registers", "hal"},
 }
 
 

@@ -10,7 +10,7 @@ cipher gives a first value that no run before has used with these keys.
 import struct
 
 from ams.crypto.gcm import TAG_SIZE, Gcm
-from ams.han.hdlc import crc16
+from ams.octets import crc16
 
 _CONTROL = b"\x30"  # suite 0, authenticated and encrypted
 _LAST_COUNTER = 0xFFFFFFFF

@@ -1,26 +1,6 @@
 """HDLC frame type 3 around one notification (IEC 62056-46, clause 6.4)."""
 
-from array import array
-
-# CRC-16/X.25, reflected, by nibble: a table of 32 octets is fast enough at 2400 baud.
-_NIBBLES = array(
-    "H",
-    (
-        0x0000, 0x1081, 0x2102, 0x3183, 0x4204, 0x5285, 0x6306, 0x7387,
-        0x8408, 0x9489, 0xA50A, 0xB58B, 0xC60C, 0xD68D, 0xE70E, 0xF78F,
-    ),
-)  # fmt: skip
-
-
-def crc16(data, start, end):
-    """CRC-16/X.25 of data[start:end]; sent low octet first."""
-    crc = 0xFFFF
-    table = _NIBBLES
-    for at in range(start, end):
-        crc ^= data[at]
-        crc = (crc >> 4) ^ table[crc & 15]
-        crc = (crc >> 4) ^ table[crc & 15]
-    return crc ^ 0xFFFF
+from ams.octets import crc16
 
 
 def begin(writer, address):
