@@ -280,7 +280,7 @@ class HdlcLink:
             at = end
             if final:
                 break
-        self._sent = max(self._sent, count)
+        self._sent = count
 
     def _add_answer(self, message, at, end):
         """Octets at to end of the LLC header and the message behind it."""
