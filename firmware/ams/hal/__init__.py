@@ -109,6 +109,10 @@ class Relay:
         """Where the feedback contact says it stands: True, False, or None if there is none."""
         raise NotImplementedError
 
+    def load_voltage(self):
+        """Whether there is voltage behind it: True, False, or None if that is not measured."""
+        return None
+
 
 class Inputs:
     def read(self):

@@ -44,6 +44,20 @@ KEYS_CHANGED = const(48)
 DECRYPTION_FAILED = const(49)
 REPLAY_ATTACK = const(50)
 
+# Of the breaker and limiter. Detail: who << 16 | state before << 8 | state after;
+# extra: the number of the order, 0 for none.
+READY_FOR_RECONNECTION = const(59)
+MANUAL_DISCONNECTION = const(60)
+MANUAL_CONNECTION = const(61)
+REMOTE_DISCONNECTION = const(62)
+REMOTE_CONNECTION = const(63)
+LOCAL_DISCONNECTION = const(64)
+LIMITER_EXCEEDED = const(65)  # detail: what is monitored; extra: its value in W or mA
+LIMITER_OK = const(66)
+LIMITER_CHANGED = const(67)  # detail: who << 16 | attribute
+DISCONNECT_FAILURE = const(68)  # extra: control mode
+LOCAL_RECONNECTION = const(69)
+
 # Per phase: add the place. Detail in mV; at the end extra is the duration in ms.
 UNDERVOLTAGE = const(76)
 OVERVOLTAGE = const(79)
@@ -66,12 +80,33 @@ VOLTAGE_BACK = const(183)
 HAN_OPENED = const(190)
 HAN_CLOSED = const(191)
 
+CONTROL_REFUSED = const(220)  # detail as of movements; extra: why, see control.command
+ORDER_ARMED = const(221)
+BREAKER_WELDED = const(222)
+BREAKER_NO_VOLTAGE = const(223)
+BREAKER_MISMATCH = const(224)
+EMERGENCY_BEGIN = const(225)  # detail: id of the profile
+EMERGENCY_END = const(226)
+QUOTA_WARNING = const(227)  # extra: used in Wh
+QUOTA_EXCEEDED = const(228)
+RECONNECTIONS_USED_UP = const(229)
+
 # What PARAMETER_CHANGED is about.
 PARAMETER_CAPTURE_PERIOD = const(1)
+PARAMETER_CONTROL_MODE = const(20)
 
 _OWN_NAMES = (
     "state-restored energy-missing storage-formatted storage-unknown samples-saturated "
     "samples-missing samples-late clock-valid events-suppressed"
+)
+_CONTROL_NAMES = (
+    "ready-for-reconnection manual-disconnection manual-connection remote-disconnection "
+    "remote-connection local-disconnection limiter-exceeded limiter-ok limiter-changed "
+    "disconnect-failure local-reconnection"
+)
+_OWN_CONTROL_NAMES = (
+    "control-refused order-armed breaker-welded breaker-no-voltage breaker-mismatch "
+    "emergency-begin emergency-end quota-warning quota-exceeded reconnections-used-up"
 )
 _CODES = (
     # (first code, log, names of it and those that follow)
@@ -85,6 +120,8 @@ _CODES = (
     (AUTHENTICATION_FAILED, LOG_SECURITY, "authentication-failed"),
     (PARAMETER_CHANGED, LOG_STANDARD, "parameter-changed"),
     (KEYS_CHANGED, LOG_SECURITY, "keys-changed decryption-failed replay-attack"),
+    (READY_FOR_RECONNECTION, LOG_CONTROL, _CONTROL_NAMES),
+    (CONTROL_REFUSED, LOG_CONTROL, _OWN_CONTROL_NAMES),
     (UNDERVOLTAGE, LOG_QUALITY, "undervoltage-l1 undervoltage-l2 undervoltage-l3"),
     (OVERVOLTAGE, LOG_QUALITY, "overvoltage-l1 overvoltage-l2 overvoltage-l3"),
     (MISSING_VOLTAGE, LOG_QUALITY, "missing-voltage-l1 missing-voltage-l2 missing-voltage-l3"),

@@ -1,0 +1,1 @@
+# Disconnect control and limiter: what they do, and who may make them do it.

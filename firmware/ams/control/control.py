@@ -1,0 +1,277 @@
+"""Breaker, limiter and quota together: what moves the supply, and who made it."""
+
+from micropython import const
+
+from ams.control import command as cm
+from ams.control import limiter as lim
+from ams.control import quota as qt
+from ams.control.breaker import (
+    WHO_BUTTON,
+    WHO_LIMITER,
+    Breaker,
+)
+from ams.control.button import LONG, SHORT, Button
+from ams.control.guard import Guard, Policy
+from ams.control.transitions import (
+    CONNECTED,
+    LOCAL_DISCONNECT,
+    LOCAL_RECONNECT,
+    MANUAL_DISCONNECT,
+    MANUAL_RECONNECT,
+    READY,
+    REMOTE_DISCONNECT,
+    REMOTE_RECONNECT,
+)
+from ams.registers import events as ev
+from ams.registers.clock import STATUS_INVALID
+from ams.registers.quantities import STATUS_ACQUIRING, STATUS_SAMPLES_MISSING
+
+# Cells of the ring of control.
+CELL_BREAKER = const(1)
+CELL_USED = const(2)
+CELL_LIMITER = const(3)
+CELL_QUOTA = const(4)
+CELL_QUOTA_RUN = const(5)
+
+# A current from here on flows; less may be noise of the front end.
+FLOWS_UA = const(200000)
+# Between the button and the movement: time to step back, shown by the LED.
+SAFETY_MS = const(5000)
+
+
+class NoRelay:
+    """A metering point that cannot be broken."""
+
+    def set_coil(self, coil):
+        pass
+
+    def closed(self):
+        return True
+
+    def load_voltage(self):
+        return None
+
+
+class Control:
+    """`secrets()` gives the two breaker keys of this meter, the second may be None."""
+
+    def __init__(self, relay, cells, meter, policy, system_title, secrets):
+        self._quantities = meter.quantities
+        self._energy = meter.energy
+        self._events = meter.events
+        self._clock = meter.clock
+        self._cells = cells
+        self.policy = Policy(policy)
+        self.has_relay = relay is not None and not self.policy.inhibit
+        self.breaker = Breaker(
+            relay if self.has_relay else NoRelay(),
+            cells,
+            CELL_BREAKER,
+            self._log,
+            self.policy.never_disconnect,
+            (policy or {}).get("mode", 4) if self.has_relay else 0,
+        )
+        self.guard = Guard(cells, CELL_USED, self.policy, system_title, secrets)
+        self.limiter = lim.Limiter(self._quantities, lim.Settings.unpack(cells.get(CELL_LIMITER)))
+        self.quota = qt.Quota(cells, CELL_QUOTA, CELL_QUOTA_RUN, meter.local_clock.local_ms)
+        self.button = Button()
+        self._reconnect_ms = None  # when the safety delay ends
+        self._utc_ms = 0
+        self._now_ms = 0
+
+    def _log(self, code, detail=0, extra=0):
+        self._events.log(self._utc_ms, code, detail, extra)
+
+    # --- time ----------------------------------------------------------------------
+
+    def start(self, now_ms, utc_ms):
+        self._now_ms = now_ms
+        self._utc_ms = utc_ms
+        self.limiter.look_at_clock(utc_ms // 1000)
+        self.breaker.start(now_ms)
+
+    @property
+    def connected(self):
+        """Whether the supply goes through, as the contact says."""
+        return self.breaker.output_state
+
+    def due_ms(self, power_mw):
+        """The longest step from now (ms) in which nothing here has to be looked at, or None."""
+        due = self.limiter.step_most_ms(power_mw)
+        for moment in (self.breaker.due_ms(), self._reconnect_ms):
+            if moment is not None:
+                wait = max(moment - self._now_ms, 1)
+                due = wait if due is None else min(due, wait)
+        change_s = self.limiter.next_change_s(self._utc_ms // 1000)
+        if change_s is not None:
+            wait = max(change_s * 1000 - self._utc_ms, 1)
+            due = wait if due is None else min(due, wait)
+        if self.quota.period_s and power_mw > 0:
+            due = self._quota_due(power_mw, due)
+        return due
+
+    def _quota_due(self, power_mw, due):
+        left = self.quota.left_mwh(self._energy.mwh[0])
+        if left is None:
+            return due
+        wait = max(left * 3600000 // power_mw, 200)
+        return wait if due is None else min(due, wait)
+
+    def take(self, duration_ms, power_mw, now_ms, utc_ms):
+        """What was measured held for `duration_ms` up to now."""
+        self._now_ms = now_ms
+        self._utc_ms = utc_ms
+        status = self._quantities.status
+        if status & (STATUS_ACQUIRING | STATUS_SAMPLES_MISSING):
+            # Nothing trips on what is not known.
+            return
+        action, crossed = self.limiter.take(duration_ms, power_mw, now_ms)
+        if crossed is not None:
+            self._log(
+                ev.LIMITER_EXCEEDED if crossed else ev.LIMITER_OK,
+                self.limiter.settings.monitored,
+                max(self.limiter.value() // 1000, 0),
+            )
+        if action == lim.ACTION_DISCONNECT:
+            self._local(LOCAL_DISCONNECT)
+        elif action == lim.ACTION_RECONNECT and not self.quota.holds:
+            self._local(LOCAL_RECONNECT)
+        elif self.limiter.reconnections_used_up():
+            self._log(ev.RECONNECTIONS_USED_UP)
+        self._take_quota(utc_ms)
+
+    def _take_quota(self, utc_ms):
+        if not self.quota.period_s:
+            return
+        held = self.quota.holds
+        a_plus = self._energy.mwh[0]
+        what = self.quota.take(a_plus, utc_ms)
+        if what == qt.NOTHING:
+            if held and not self.quota.holds:
+                # A new period: the mode decides whether it comes back by itself.
+                self._local(LOCAL_RECONNECT)
+            return
+        used_wh = self.quota.used_mwh(a_plus) // 1000
+        self._log(ev.QUOTA_EXCEEDED if what == qt.TRIP else ev.QUOTA_WARNING, 0, used_wh)
+        if what == qt.TRIP:
+            self._local(LOCAL_DISCONNECT)
+
+    def _local(self, event):
+        """The limiter's own: where the mode allows no such step there is nothing to refuse."""
+        reason = self.breaker.event(event, WHO_LIMITER, self._now_ms)
+        if reason not in (cm.OK, cm.NO_TRANSITION):
+            self._refused(WHO_LIMITER, reason)
+
+    def poll(self, now_ms, utc_ms, pressed=False):
+        """Time passes; `pressed`: the button now."""
+        self._now_ms = now_ms
+        self._utc_ms = utc_ms
+        if self.limiter.look_at_clock(utc_ms // 1000):
+            s = self.limiter.settings
+            active = self.limiter.emergency_active
+            self._log(ev.EMERGENCY_BEGIN if active else ev.EMERGENCY_END, s.emergency_id)
+        self._look_at_button(now_ms, pressed)
+        self.breaker.poll(now_ms, max(self._quantities.current_ua) > FLOWS_UA)
+
+    def _look_at_button(self, now_ms, pressed):
+        press = self.button.look(now_ms, pressed)
+        if press and self._reconnect_ms is not None:
+            # A second press calls it off.
+            self._reconnect_ms = None
+        elif press == SHORT and self.breaker.state == READY:
+            self._reconnect_ms = now_ms + SAFETY_MS
+        elif press == LONG and self.breaker.state == CONNECTED:
+            self._by_hand(MANUAL_DISCONNECT)
+        if self._reconnect_ms is not None and now_ms >= self._reconnect_ms:
+            self._reconnect_ms = None
+            self._by_hand(MANUAL_RECONNECT)
+
+    def _by_hand(self, event):
+        if event == MANUAL_RECONNECT and self.quota.holds:
+            self._refused(WHO_BUTTON, cm.INHIBITED)
+            return
+        reason = self.breaker.event(event, WHO_BUTTON, self._now_ms)
+        if reason != cm.OK:
+            self._refused(WHO_BUTTON, reason)
+
+    @property
+    def reconnecting(self):
+        """Whether the safety delay runs: the LED blinks."""
+        return self._reconnect_ms is not None
+
+    # --- the operator ----------------------------------------------------------------
+
+    def _refused(self, who, reason, number=0):
+        state = self.breaker.state
+        self._log(ev.CONTROL_REFUSED, who << 16 | state << 8 | state, number << 8 | reason)
+
+    def clock_set(self, before_ms, after_ms):
+        self.guard.clock_set(before_ms // 1000, after_ms // 1000)
+
+    def arm(self, data, who):
+        """A sealed order; gives a reason of `command`."""
+        valid = not self._clock.status & STATUS_INVALID
+        reason = self.guard.arm(data, self._utc_ms // 1000, self._now_ms, valid)
+        if reason == cm.OK:
+            self._log(ev.ORDER_ARMED, who << 16, self.guard.last_number)
+        else:
+            self._refused(who, reason)
+        return reason
+
+    def remote(self, connect, who, fresh_ms):
+        """remote_disconnect or remote_reconnect of class 70; gives a reason.
+
+        `fresh_ms`: when the association that asks was made.
+        """
+        action = cm.RECONNECT if connect else cm.DISCONNECT
+        reason = self.guard.permit(action, self._now_ms, fresh_ms)
+        number = self.guard.spent_number
+        if reason == cm.OK:
+            event = REMOTE_RECONNECT if connect else REMOTE_DISCONNECT
+            reason = self.breaker.event(event, who, self._now_ms, number)
+        if reason != cm.OK:
+            self._refused(who, reason, number)
+        elif connect:
+            self.quota.release()
+        return reason
+
+    def set_mode(self, mode, who, fresh_ms):
+        bound = cm.digest(4, bytes((22, mode & 0xFF)))
+        reason = self.guard.permit(cm.SET_BREAKER, self._now_ms, fresh_ms, bound)
+        if reason == cm.OK:
+            reason = self.breaker.set_mode(mode, who) if self.has_relay else cm.INHIBITED
+        if reason != cm.OK:
+            self._refused(who, reason, self.guard.spent_number)
+        return reason
+
+    def set_limiter(self, settings, attribute, value, who, fresh_ms):
+        """`settings`: those of class 71 with one attribute changed; `value`: its octets."""
+        bound = cm.digest(attribute, value)
+        reason = self.guard.permit(cm.SET_LIMITER, self._now_ms, fresh_ms, bound)
+        if reason == cm.OK:
+            try:
+                self._cells.set(CELL_LIMITER, settings.pack())
+            except Exception:
+                reason = cm.NOT_STORED
+        if reason != cm.OK:
+            self._refused(who, reason, self.guard.spent_number)
+            return reason
+        self.limiter.change(settings)
+        self._log(ev.LIMITER_CHANGED, who << 16 | attribute, self.guard.spent_number)
+        return reason
+
+    def set_quota(self, limit_mwh, period_s, warning_permille, value, who, fresh_ms):
+        bound = cm.digest(2, value)
+        reason = self.guard.permit(cm.SET_LIMITER, self._now_ms, fresh_ms, bound)
+        if reason == cm.OK:
+            try:
+                self.quota.change(
+                    limit_mwh, period_s, warning_permille, self._utc_ms, self._energy.mwh[0]
+                )
+            except Exception:
+                reason = cm.NOT_STORED
+        if reason != cm.OK:
+            self._refused(who, reason, self.guard.spent_number)
+            return reason
+        self._log(ev.LIMITER_CHANGED, who << 16, self.guard.spent_number)
+        return reason
