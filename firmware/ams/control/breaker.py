@@ -221,7 +221,8 @@ class Breaker:
         if not wanted and current_flows:
             wrong = ALARM_WELDED
         elif closed is not None and closed != wanted:
-            wrong = ALARM_MISMATCH
+            # That it did not follow is said already.
+            wrong = ALARM_FAILED if self.alarms & ALARM_FAILED else ALARM_MISMATCH
         elif wanted and self._relay.load_voltage() is False:
             wrong = ALARM_NO_VOLTAGE
         if not wrong:
