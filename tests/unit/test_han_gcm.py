@@ -37,10 +37,10 @@ def test_a_long_list_on_the_vm_is_right_and_hardly_touches_the_heap(micropython)
 def test_the_viper_kernel_does_as_its_twin_does():
     from ams.crypto import gcm
 
-    data = bytes(range(200))
+    data = bytes(range(208))
     states = []
     for kernel in (gcm.ghash, gcm.ghash_plain):
         one = Gcm(EK)
-        kernel(one._state, one._table, gcm._REDUCE, data, len(data))
-        states.append(list(one._state[:8]))
+        kernel(one._state, one._table, gcm._REDUCE, data, len(data) // 16)
+        states.append(list(one._state[:4]))
     assert states[0] == states[1]

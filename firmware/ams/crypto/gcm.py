@@ -1,7 +1,8 @@
 """AES-128-GCM with a 96-bit tag, as DLMS suite 0 uses it (NIST SP 800-38D).
 
 AES itself is the VM's `cryptolib`; counter mode and GHASH are here. IVs are
-12 octets: system title and invocation counter.
+12 octets: system title and invocation counter. Work is done in place, in
+buffers that are made once for each key.
 """
 
 import struct
@@ -14,6 +15,8 @@ from micropython import const
 
 TAG_SIZE = const(12)
 _ECB = const(1)
+# So many blocks of keystream at a time: one call of AES for 128 octets.
+_AHEAD = const(8)
 # Reduction of the four bits that leave the low end, for the nibble-wise GHASH.
 _REDUCE = array(
     "H",
@@ -35,72 +38,89 @@ def equal(a, b):
 
 
 @micropython.viper
-def ghash(state, table, reduce, data, size: int):
-    """Takes `size` octets of data, filled up with zeros to whole blocks, into `state`.
+def ghash(state, table, reduce, data, blocks: int):
+    """Takes whole blocks of data into `state`: four words, the highest first, and four of scratch.
 
-    A 128-bit number is eight 16-bit limbs, the highest first: no step needs more
-    than 32 bits, and none allocates. `table` holds the multiples of H by nibble.
+    `table` holds the multiples of H by nibble. Words are 32 bits on every
+    machine: nothing is shifted beyond bit 31, so a 64-bit VM gives the same.
     """
-    y = ptr16(state)  # noqa: F821
-    t = ptr16(table)  # noqa: F821
+    y = ptr32(state)  # noqa: F821
+    t = ptr32(table)  # noqa: F821
     r = ptr16(reduce)  # noqa: F821
     d = ptr8(data)  # noqa: F821
     at = 0
-    while at < size:
-        # The block into limbs 8 to 15; the product grows in limbs 0 to 7.
+    while blocks > 0:
         k = 0
-        while k < 8:
-            value = 0
-            if at < size:
-                value = int(d[at]) << 8
-            if at + 1 < size:
-                value |= int(d[at + 1])
-            y[8 + k] = int(y[k]) ^ value
-            y[k] = 0
-            at += 2
+        while k < 4:
+            word = (int(d[at]) << 24) | (int(d[at + 1]) << 16) | (int(d[at + 2]) << 8)
+            y[4 + k] = int(y[k]) ^ (word | int(d[at + 3]))
+            at += 4
             k += 1
-        limb = 15
-        while limb >= 8:
-            x = int(y[limb])
+        a = uint(0)  # noqa: F821
+        b = uint(0)  # noqa: F821
+        c = uint(0)  # noqa: F821
+        e = uint(0)  # noqa: F821
+        k = 3
+        while k >= 0:
+            w = uint(y[4 + k])  # noqa: F821
             n = 0
-            while n < 4:
-                row = (x & 15) << 3
-                x >>= 4
-                carry = int(r[int(y[7]) & 15])
-                k = 7
-                while k > 0:
-                    shifted = (int(y[k]) >> 4) | ((int(y[k - 1]) & 15) << 12)
-                    y[k] = shifted ^ int(t[row + k])
-                    k -= 1
-                y[0] = (int(y[0]) >> 4) ^ carry ^ int(t[row])
+            while n < 8:
+                row = int(w & 15) << 2
+                w = w >> 4
+                carry = uint(r[int(e & 15)]) << 16  # noqa: F821
+                e = ((e >> 4) | ((c & 15) << 28)) ^ uint(t[row + 3])  # noqa: F821
+                c = ((c >> 4) | ((b & 15) << 28)) ^ uint(t[row + 2])  # noqa: F821
+                b = ((b >> 4) | ((a & 15) << 28)) ^ uint(t[row + 1])  # noqa: F821
+                a = (a >> 4) ^ carry ^ uint(t[row])  # noqa: F821
                 n += 1
-            limb -= 1
+            k -= 1
+        y[0] = a
+        y[1] = b
+        y[2] = c
+        y[3] = e
+        blocks -= 1
 
 
-def ghash_plain(state, table, reduce, data, size):
+def ghash_plain(state, table, reduce, data, blocks):
     """The same on CPython, which has no viper: there one long number is the faster way."""
-    rows = [_number(table, 8 * k) for k in range(16)]
+    rows = [_number(table, 4 * k) for k in range(16)]
     y = _number(state, 0)
-    for at in range(0, size, 16):
-        x = y ^ int.from_bytes(
-            bytes(data[at : min(at + 16, size)]) + bytes(max(0, at + 16 - size)), "big"
-        )
+    for at in range(0, 16 * blocks, 16):
+        x = y ^ int.from_bytes(bytes(data[at : at + 16]), "big")
         y = 0
         for _ in range(32):
             y = (y >> 4) ^ (reduce[y & 15] << 112) ^ rows[x & 15]
             x >>= 4
-    for k in range(8):
-        state[k] = y >> 16 * (7 - k) & 0xFFFF
+    for k in range(4):
+        state[k] = y >> 32 * (3 - k) & 0xFFFFFFFF
 
 
-def _number(limbs, at):
+def _number(words, at):
     value = 0
-    for k in range(8):
-        value = value << 16 | limbs[at + k]
+    for k in range(4):
+        value = value << 32 | words[at + k]
     return value
 
 
-_ghash = ghash if sys.implementation.name == "micropython" else ghash_plain
+@micropython.viper
+def xor(data, stream, count: int):
+    """`count` octets of data, in place."""
+    d = ptr8(data)  # noqa: F821
+    s = ptr8(stream)  # noqa: F821
+    k = 0
+    while k < count:
+        d[k] = int(d[k]) ^ int(s[k])
+        k += 1
+
+
+def xor_plain(data, stream, count):
+    value = int.from_bytes(bytes(data[:count]), "big") ^ int.from_bytes(stream[:count], "big")
+    data[:count] = value.to_bytes(count, "big")
+
+
+_viper = sys.implementation.name == "micropython"
+_ghash = ghash if _viper else ghash_plain
+_xor = xor if _viper else xor_plain
 
 
 class Gcm:
@@ -110,10 +130,10 @@ class Gcm:
         if len(key) != 16:
             raise ValueError("AES-128 key must have 16 octets")
         self._aes = cryptolib.aes(key, _ECB)
-        self._state = array("H", bytes(32))
-        self._table = array("H", bytes(256))
+        self._state = array("I", bytes(32))
+        self._table = array("I", bytes(256))
         self._block = bytearray(16)
-        self._stream = bytearray(16)
+        self._stream = bytearray(16 * _AHEAD)
         self._multiples(int.from_bytes(self._aes.encrypt(bytes(16)), "big"))
 
     def _multiples(self, h):
@@ -127,46 +147,95 @@ class Gcm:
             for j in range(1, k):
                 rows[k + j] = rows[k] ^ rows[j]
         for k in range(16):
-            for limb in range(8):
-                self._table[8 * k + limb] = rows[k] >> 16 * (7 - limb) & 0xFFFF
+            for word in range(4):
+                self._table[4 * k + word] = rows[k] >> 32 * (3 - word) & 0xFFFFFFFF
 
-    def _tag(self, iv, aad, ciphertext):
+    # --- pieces ------------------------------------------------------------------
+
+    def _absorb(self, data):
+        """GHASH over data, filled up with zeros to whole blocks."""
+        size = len(data)
+        whole = size & ~15
+        if whole:
+            _ghash(self._state, self._table, _REDUCE, data, whole >> 4)
+        if whole != size:
+            block = self._block
+            for k in range(16):
+                block[k] = data[whole + k] if whole + k < size else 0
+            _ghash(self._state, self._table, _REDUCE, block, 1)
+
+    def _tag(self, iv, aad, more, ciphertext):
+        """The tag stands in `_block` when this returns."""
         state = self._state
-        for k in range(8):
+        for k in range(4):
             state[k] = 0
-        _ghash(state, self._table, _REDUCE, aad, len(aad))
-        _ghash(state, self._table, _REDUCE, ciphertext, len(ciphertext))
-        lengths = struct.pack(">IIII", 0, 8 * len(aad), 0, 8 * len(ciphertext))
-        _ghash(state, self._table, _REDUCE, lengths, 16)
-        self._keystream(iv, 1)
-        tag = bytearray(TAG_SIZE)
-        for k in range(TAG_SIZE):
-            tag[k] = (state[k // 2] >> (0 if k & 1 else 8)) & 0xFF ^ self._stream[k]
-        return bytes(tag)
-
-    def _keystream(self, iv, number):
-        """Block `number` of the counter mode into `_stream`."""
-        struct.pack_into(">12sI", self._block, 0, iv, number)
-        self._aes.encrypt(self._block, self._stream)
+        if more:
+            aad = bytes(aad) + bytes(more)
+        self._absorb(aad)
+        self._absorb(ciphertext)
+        block = self._block
+        struct.pack_into(">IIII", block, 0, 0, 8 * len(aad), 0, 8 * len(ciphertext))
+        _ghash(state, self._table, _REDUCE, block, 1)
+        struct.pack_into(">12sI", self._stream, 0, iv, 1)
+        self._aes.encrypt(memoryview(self._stream)[:16], block)
+        stream = self._stream
+        struct.pack_into(">IIII", stream, 0, state[0], state[1], state[2], state[3])
+        _xor(block, stream, 16)
 
     def _counter(self, iv, data):
-        if len(iv) != 12:
-            raise ValueError("IV must have 12 octets")
-        out = bytearray(len(data))
+        """Counter mode over `data`, in place."""
         stream = self._stream
-        for at in range(len(data)):
-            if at & 15 == 0:
-                self._keystream(iv, 2 + at // 16)
-            out[at] = data[at] ^ stream[at & 15]
-        return out
+        size = len(data)
+        at = 0
+        number = 2
+        while at < size:
+            count = min(16 * _AHEAD, size - at)
+            blocks = (count + 15) >> 4
+            for k in range(blocks):
+                struct.pack_into(">12sI", stream, 16 * k, iv, number + k)
+            view = memoryview(stream)[: 16 * blocks]
+            self._aes.encrypt(view, view)
+            _xor(data[at : at + count] if at or count < size else data, stream, count)
+            at += count
+            number += blocks
+
+    # --- whole messages ------------------------------------------------------------
+
+    def seal(self, iv, aad, data, tag):
+        """Encrypts `data` (memoryview) in place and writes 12 octets into `tag`."""
+        _check(iv)
+        self._counter(iv, data)
+        self._tag(iv, aad, None, data)
+        tag[:TAG_SIZE] = memoryview(self._block)[:TAG_SIZE]
+
+    def unseal(self, iv, aad, data, tag):
+        """Deciphers `data` in place; False, and nothing done, when the tag is not right."""
+        _check(iv)
+        self._tag(iv, aad, None, data)
+        if not equal(memoryview(self._block)[:TAG_SIZE], tag):
+            return False
+        self._counter(iv, data)
+        return True
+
+    def mac(self, iv, aad, more):
+        """The tag over `aad` and `more` alone (GMAC)."""
+        _check(iv)
+        self._tag(iv, aad, more, b"")
+        return bytes(memoryview(self._block)[:TAG_SIZE])
 
     def encrypt(self, iv, aad, plaintext):
         """(ciphertext, tag)."""
-        ciphertext = self._counter(iv, plaintext)
-        return ciphertext, self._tag(iv, aad, ciphertext)
+        ciphertext = bytearray(plaintext)
+        tag = bytearray(TAG_SIZE)
+        self.seal(iv, aad, memoryview(ciphertext), tag)
+        return ciphertext, bytes(tag)
 
     def decrypt(self, iv, aad, ciphertext, tag):
         """The plaintext, or None when the tag is not right: nothing is deciphered then."""
-        if not equal(self._tag(iv, aad, ciphertext), tag):
-            return None
-        return self._counter(iv, ciphertext)
+        plaintext = bytearray(ciphertext)
+        return plaintext if self.unseal(iv, aad, memoryview(plaintext), tag) else None
+
+
+def _check(iv):
+    if len(iv) != 12:
+        raise ValueError("IV must have 12 octets")
