@@ -54,10 +54,13 @@ class Full(Exception):
 
 
 class Writer:
-    """Appends to `size` octets. `length` counts them; `view()` shows them until the next write."""
+    """Appends to `size` octets, those of `buffer` where one is given.
 
-    def __init__(self, size):
-        self.buffer = memoryview(bytearray(size))
+    `length` counts them; `view()` shows them until the next write.
+    """
+
+    def __init__(self, size, buffer=None):
+        self.buffer = memoryview(bytearray(size)) if buffer is None else buffer
         self.size = size
         self.length = 0
 

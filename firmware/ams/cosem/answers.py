@@ -1,0 +1,107 @@
+"""How an answer to a service is put together: whole, or as blocks of what does not fit."""
+
+import struct
+
+from micropython import const
+
+from ams.cosem import acse
+from ams.cosem.axdr import Writer
+from ams.cosem.block import STAGE_SIZE
+
+GET_RESPONSE = const(0xC4)
+SET_RESPONSE = const(0xC5)
+ACTION_RESPONSE = const(0xC7)
+CONFIRMED = const(0x40)
+# The longest head of an answer: that of a block with a long length.
+HEAD = const(12)
+
+# Exception response: what is wrong with the state, what with the service.
+NOT_ALLOWED = const(1)
+UNKNOWN = const(2)
+NOT_POSSIBLE = const(1)
+NOT_SUPPORTED = const(2)
+OTHER = const(3)
+PDU_TOO_LONG = const(4)
+
+
+class ServiceError(Exception):
+    """No service at all: an exception response (see NOT_ALLOWED and on)."""
+
+    def __init__(self, state, error):
+        super().__init__(state, error)
+        self.state = state
+        self.error = error
+
+
+class Answers:
+    """`out` is the server's Answer."""
+
+    def __init__(self, out):
+        self.out = out
+        self._stages = []
+
+    def _short(self, octets):
+        self.out.begin()
+        self.out.raw(octets)
+        return True
+
+    def _reply(self, invoke, octets):
+        """The answer to what may have asked for none."""
+        if not invoke & CONFIRMED:
+            return False
+        return self._short(octets)
+
+    def _finish(self, invoke, head):
+        """What stands in the answer gets its head."""
+        if not invoke & CONFIRMED:
+            return False
+        self.out.put_head(head)
+        return True
+
+    def _send(self, association, transfer, head):
+        """The whole answer if it fits, else its first block."""
+        out = self.out
+        out.begin(HEAD)
+        if transfer.fill(out, association.limit - HEAD):
+            out.put_head(head)
+            self._stages.append(transfer.stage)
+            return True
+        response = transfer.service
+        bit = acse.BLOCK_GET if response == GET_RESPONSE else acse.BLOCK_ACTION
+        if not association.conformance & bit:
+            transfer.close()
+            self._stages.append(transfer.stage)
+            raise ServiceError(NOT_ALLOWED, PDU_TOO_LONG)
+        association.transfer = transfer
+        return self._block(association, transfer, head[2], False)
+
+    def _block(self, association, transfer, invoke, fill):
+        out = self.out
+        last = False
+        if fill:
+            out.begin(HEAD)
+            last = transfer.fill(out, association.limit - HEAD)
+        transfer.number += 1
+        count = out.length - HEAD
+        head = struct.pack(">BBBBI", transfer.service, 2, invoke, 1 if last else 0, transfer.number)
+        if transfer.service == GET_RESPONSE:
+            head += b"\x00"
+        head += bytes((count,)) if count < 0x80 else struct.pack(">BH", 0x82, count)
+        out.put_head(head)
+        if last:
+            self._end(association)
+        return True
+
+    def _stage(self):
+        if self._stages:
+            stage = self._stages.pop()
+            stage.clear()
+            return stage
+        return Writer(STAGE_SIZE)
+
+    def _end(self, association):
+        transfer = association.transfer
+        if transfer is not None:
+            association.transfer = None
+            transfer.close()
+            self._stages.append(transfer.stage)

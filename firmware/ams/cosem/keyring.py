@@ -1,0 +1,243 @@
+"""The clients of the meter, their keys and their invocation counters.
+
+Everything stands in the cells of the flash. Each client has a pair of keys of
+its own, so a counter belongs to one client and one direction:
+
+- what comes in: an opening, a set and an action are entered before they act;
+  of reads only a ceiling is kept, once in READS, since a read of a former
+  association never passes again: its number is below that of the opening that
+  every later one stands behind;
+- what goes out: numbers are taken from a reserve that is entered before its
+  first number is used.
+
+No number is used or accepted twice, whenever the power goes.
+"""
+
+import binascii
+import struct
+
+from micropython import const
+
+from ams.cosem.objects.base import BREAKER, OPERATOR, PUBLIC, READER, UPDATE
+from ams.crypto.gcm import Gcm
+
+SAP_PUBLIC = const(16)
+SAP_OPERATOR = const(1)
+# SAP and mask of every client that there can be; the place gives the cells.
+CLIENTS = ((16, PUBLIC), (1, OPERATOR), (2, READER), (5, BREAKER), (6, UPDATE))
+
+# Cells.
+_TITLE = const(0)
+_KEK = const(1)
+_PENDING = const(2)  # a transfer of keys that has begun: it is gone through with
+SECRETS = {"public": 3, "breaker": 4, "update": 5, "han": 6}
+_FIRST = const(16)  # of eight cells to each client
+_CELL_KEYS = const(0)  # generation u8, encryption, authentication, title (or nothing)
+_CELL_IN = const(1)  # generation u8, floor u32, ceiling u32
+_CELL_OUT = const(2)  # generation u8, next u32
+CELL_FAILURES = const(3)
+
+LAST = const(0xFFFFFFFF)
+READS = const(64)
+_RESERVE = const(1000)
+
+# What a key transfer may carry.
+KEY_UNICAST = const(0)
+KEY_AUTHENTICATION = const(2)
+KEY_MASTER = const(3)
+
+
+class Spent(Exception):
+    """All numbers of a key have served: it must be changed."""
+
+
+class Keys:
+    """A pair of keys in force, with its counters."""
+
+    def __init__(self, generation, encryption, authentication):
+        self.generation = generation
+        self.encryption = encryption
+        self.authentication = authentication
+        self.aad = b"\x30" + authentication
+        self.next_in = 0  # the least number that is still accepted
+        self.ceiling = 0  # no number from here on was ever accepted
+        self.expected = 0  # what the public is told to go on with
+        self.next_out = 1
+        self.reserved = 0
+        self.in_force = True
+        self._gcm = None
+
+    def gcm(self):
+        """Made when it is first needed: its table takes half a kilobyte."""
+        if self._gcm is None:
+            self._gcm = Gcm(self.encryption)
+        return self._gcm
+
+
+class Client:
+    """`keys` is None for the public client; `title` None: it may bring any."""
+
+    def __init__(self, place, sap, who):
+        self.place = place
+        self.sap = sap
+        self.who = who
+        self.keys = None
+        self.title = None
+
+    def cell(self, which):
+        return _FIRST + 8 * self.place + which
+
+
+class Keyring:
+    """`cells`: get(number) gives bytes or None, set(number, bytes) is kept on return.
+
+    `config`: `system_title`, `kek`, `clients` and further secrets in hex; it
+    counts only while the cells hold none.
+    """
+
+    def __init__(self, cells, config=None):
+        self._cells = cells
+        if config and not cells.get(_TITLE):
+            self._provision(config)
+        self._finish_transfer()
+        self.title = cells.get(_TITLE)
+        self.clients = []
+        for place, (sap, who) in enumerate(CLIENTS):
+            client = Client(place, sap, who)
+            if who == PUBLIC or self._load(client):
+                self.clients.append(client)
+
+    # --- what is kept --------------------------------------------------------------
+
+    def _provision(self, config):
+        """The first start. The title goes last: a cut before it begins anew."""
+        cells = self._cells
+        for entry in config.get("clients", ()):
+            for place, (sap, who) in enumerate(CLIENTS):
+                if sap == entry["sap"] and who != PUBLIC:
+                    value = b"\x00" + _key(entry["encryption"]) + _key(entry["authentication"])
+                    if entry.get("title"):
+                        value += _octets(entry["title"], 8)
+                    cells.set(_FIRST + 8 * place + _CELL_KEYS, value)
+        if config.get("kek"):
+            cells.set(_KEK, _key(config["kek"]))
+        for name, cell in SECRETS.items():
+            if isinstance(config.get(name), str):
+                cells.set(cell, _octets(config[name]))
+        cells.set(_TITLE, _octets(config["system_title"], 8))
+
+    def _load(self, client):
+        stored = self._cells.get(client.cell(_CELL_KEYS))
+        if not stored:
+            return False
+        keys = client.keys = Keys(stored[0], stored[1:17], stored[17:33])
+        client.title = stored[33:41] or None
+        value = self._counters(client, _CELL_IN, ">BII")
+        if value:
+            keys.next_in, keys.ceiling = value
+            # Which of the last reads came is not known one by one.
+            keys.expected = max(value)
+        value = self._counters(client, _CELL_OUT, ">BI")
+        if value:
+            keys.next_out = keys.reserved = value[0]
+        return True
+
+    def _counters(self, client, cell, fmt):
+        """The counters that belong to the keys in force: those of older keys are void."""
+        stored = self._cells.get(client.cell(cell))
+        if not stored or stored[0] != client.keys.generation:
+            return None
+        return struct.unpack(fmt, stored)[1:]
+
+    def client(self, sap):
+        for client in self.clients:
+            if client.sap == sap:
+                return client
+        return None
+
+    def kek(self):
+        return self._cells.get(_KEK)
+
+    def secret(self, name):
+        """One of SECRETS, or None."""
+        return self._cells.get(SECRETS[name]) or None
+
+    def failures(self, client):
+        stored = self._cells.get(client.cell(CELL_FAILURES))
+        return stored[0] if stored else 0
+
+    def keep_failures(self, client, level):
+        if level != self.failures(client):
+            self._cells.set(client.cell(CELL_FAILURES), bytes((level,)))
+
+    # --- counters --------------------------------------------------------------------
+
+    def accept(self, client, keys, number, acts):
+        """Enters a number that proved right. False: it is too old, or the last of all.
+
+        `acts`: more than a read; it is kept before this returns.
+        """
+        if number < keys.next_in or number >= LAST:
+            return False
+        if acts or number >= keys.ceiling:
+            ceiling = max(keys.ceiling, number + 1)
+            if not acts:
+                ceiling = min(number + READS, LAST)
+            if keys.in_force:
+                value = struct.pack(">BII", keys.generation, number + 1, ceiling)
+                self._cells.set(client.cell(_CELL_IN), value)
+            keys.ceiling = ceiling
+        keys.next_in = keys.expected = number + 1
+        return True
+
+    def take(self, client, keys):
+        """The next number for what the meter sends under these keys. Raises Spent."""
+        number = keys.next_out
+        if number >= LAST:
+            raise Spent()
+        if number >= keys.reserved:
+            keys.reserved = min(number + _RESERVE, LAST)
+            if keys.in_force:
+                value = struct.pack(">BI", keys.generation, keys.reserved)
+                self._cells.set(client.cell(_CELL_OUT), value)
+        keys.next_out = number + 1
+        return number
+
+    # --- change of keys -----------------------------------------------------------------
+
+    def transfer(self, client, encryption, authentication, kek):
+        """New keys from here on, all or none; what stays is None.
+
+        The association's answer still goes out under the old ones, which it holds.
+        """
+        old = client.keys
+        value = bytes(((old.generation + 1) & 0xFF,))
+        value += (encryption or old.encryption) + (authentication or old.authentication)
+        value += client.title or b""
+        pending = bytes((client.place, 1 if kek else 0)) + (kek or b"") + value
+        self._cells.set(_PENDING, pending)
+        self._finish_transfer()
+        old.in_force = False
+        self._load(client)
+
+    def _finish_transfer(self):
+        pending = self._cells.get(_PENDING)
+        if not pending:
+            return
+        at = 2
+        if pending[1]:
+            self._cells.set(_KEK, pending[2:18])
+            at = 18
+        self._cells.set(_FIRST + 8 * pending[0] + _CELL_KEYS, pending[at:])
+        self._cells.set(_PENDING, b"")
+
+
+def _octets(text, size=None):
+    data = binascii.unhexlify(text)
+    if size is not None and len(data) != size:
+        raise ValueError("security: %d octets in hex are needed" % size)
+    return data
+
+
+def _key(text):
+    return _octets(text, 16)

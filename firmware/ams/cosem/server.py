@@ -1,0 +1,287 @@
+"""The xDLMS server: APDUs come in from the links and answers go out (IEC 62056-5-3).
+
+It touches no line and knows no time but what it is told. One association to a
+channel, several channels at once. What `request` gives back is good until the
+next call; on channel 0, the service port, until the next of that channel.
+"""
+
+from micropython import const
+
+from ams.cosem import acse, security
+from ams.cosem.answers import NOT_ALLOWED, NOT_POSSIBLE, OTHER, PDU_TOO_LONG, ServiceError
+from ams.cosem.association import IDLE, OPEN, PENDING, Association, Gate
+from ams.cosem.keyring import SAP_OPERATOR
+from ams.cosem.lockout import Lockout
+from ams.cosem.objects.base import EVERYBODY, KEYED, OPERATOR, Rights
+from ams.cosem.security import Answer, Refused, Sealed
+from ams.cosem.service import ACTION, GET, Services
+from ams.registers.events import (
+    AUTHENTICATION_FAILED,
+    DECRYPTION_FAILED,
+    KEYS_CHANGED,
+    REPLAY_ATTACK,
+)
+
+CHANNELS = const(5)  # service port and four of TCP
+PDU_MAX = const(1024)
+SERVER_SAP = const(1)
+_EXCEPTION = const(0xD8)
+# The only thing that may be asked before the challenge is answered:
+# action, class 15, 0.0.40.0.0.255, method 1.
+_REPLY_TO_HLS = b"\x00\x0f\x00\x00\x28\x00\x00\xff\x01"
+# Of each security event so many at once and then one in so long: guessing shall
+# neither wear the flash out nor push everything else out of the log.
+_NOTES = const(5)
+_NOTE_EVERY_MS = const(60000)
+
+
+class Server:
+    """`model` has the objects, `keyring` the clients; `random(n)` gives n octets.
+
+    `log(code, detail, extra)` enters an event: detail is the client's SAP and
+    256 times the channel, extra how many were not entered before it.
+    `complain(text)` takes a line about an error of our own.
+    """
+
+    def __init__(self, model, keyring, random, log, complain):
+        self.model = model
+        self.pdu_max = PDU_MAX
+        self.keyring = keyring
+        self._log = log
+        self._complain = complain
+        self._lockout = Lockout(keyring)
+        self.gate = Gate(keyring, self._lockout, random, self._note, PDU_MAX)
+        # The service port sends its answer in frames while others are served: it has its own.
+        self._answers = (Answer(PDU_MAX), Answer(PDU_MAX))
+        self._answer = self._answers[0]
+        self._services = Services(model, self._answer)
+        self.associations = [Association(channel) for channel in range(CHANNELS)]
+        self._notes = {}
+        self._now_ms = 0
+        self.faults = 0  # errors of our own
+        model.extend(self._rows())
+
+    # --- what the links call ---------------------------------------------------------
+
+    def connected(self, channel, client_sap, server_sap):
+        """A link was set up; False: nobody is there of that address."""
+        self.disconnected(channel)
+        return server_sap == SERVER_SAP and self.keyring.client(client_sap) is not None
+
+    def disconnected(self, channel):
+        association = self.associations[channel]
+        self._services.forget(association)
+        association.close()
+
+    def request(self, channel, client_sap, server_sap, apdu, now_ms):
+        """The answer to an APDU, or None. `apdu` is deciphered where it lies.
+
+        `now_ms` is of a clock that is never set.
+        """
+        self._now_ms = now_ms
+        self._answer = self._services.out = self._answers[1 if channel else 0]
+        association = self.associations[channel]
+        association.now_ms = now_ms
+        client = self.keyring.client(client_sap)
+        if client is None or server_sap != SERVER_SAP or not len(apdu):
+            return None
+        try:
+            return self._request(association, client, apdu)
+        except ServiceError as error:
+            return self._exception(error.state, error.error)
+        except Refused as refusal:
+            return self._refused(client, refusal.code)
+        except Exception as error:
+            # The meter goes on, whatever is wrong in here.
+            self.faults += 1
+            self._complain("DLMS request failed: %r" % error)
+            self._services.forget(association)
+            return self._exception(NOT_ALLOWED, OTHER)
+
+    def outgoing(self, channel):
+        """What the meter has to say unasked, or None."""
+        return None
+
+    # --- requests --------------------------------------------------------------------
+
+    def _request(self, association, client, apdu):
+        tag = apdu[0]
+        if len(apdu) > PDU_MAX:
+            raise ServiceError(NOT_ALLOWED, PDU_TOO_LONG)
+        if tag == acse.AARQ:
+            self.disconnected(association.channel)
+            self.gate.open(association, client, apdu, self._answer, self._now_ms)
+            return self._answer.plain()
+        if association.state == IDLE or association.client is not client:
+            raise ServiceError(NOT_ALLOWED, NOT_POSSIBLE)
+        if tag == acse.RLRQ:
+            return self._release(association, client, apdu)
+        if security.is_ciphered(tag) != association.ciphered:
+            self._note(AUTHENTICATION_FAILED, association.channel, client.sap)
+            raise ServiceError(NOT_ALLOWED, NOT_POSSIBLE)
+        if not association.ciphered:
+            if self._services.handle(association, apdu):
+                return self._answer.plain()
+            return None
+        return self._ciphered(association, client, apdu, security.wrapping(tag))
+
+    def _release(self, association, client, apdu):
+        """What is ciphered in it must be right: it also used up a number of the client's."""
+        try:
+            info = acse.release_info(apdu)
+        except acse.Malformed:
+            raise ServiceError(NOT_ALLOWED, OTHER)
+        if association.ciphered and info is not None and len(info):
+            self._unseal(association, client, client.keys, info)
+        self.disconnected(association.channel)
+        self._answer.begin()
+        acse.write_rlre(self._answer)
+        return self._answer.plain()
+
+    def _ciphered(self, association, client, apdu, how):
+        # Held here: a change of keys counts from the next request on.
+        keys = client.keys
+        if how in (security.DED, security.GENERAL_DEDICATED):
+            keys = association.dedicated
+            if keys is None:
+                raise Refused(security.BAD_FORM)
+        apdu = self._unseal(association, client, keys, apdu)
+        if association.state == PENDING and not _is_reply_to_hls(apdu):
+            raise ServiceError(NOT_ALLOWED, NOT_POSSIBLE)
+        answered = self._services.handle(association, apdu)
+        answer = None
+        if answered:
+            number = self.keyring.take(client, keys)
+            answer = self._answer.seal(keys, number, self.keyring.title, how)
+        if association.failed:
+            self.disconnected(association.channel)
+        return answer
+
+    def _unseal(self, association, client, keys, apdu):
+        try:
+            sealed = Sealed(apdu)
+            plain = sealed.open(keys, association.title)
+        except Refused:
+            self._note(DECRYPTION_FAILED, association.channel, client.sap)
+            raise
+        if not self.keyring.accept(client, keys, sealed.number, plain[0] != GET):
+            self._note(REPLAY_ATTACK, association.channel, client.sap)
+            raise Refused(security.BAD_COUNTER)
+        association.number = sealed.number
+        return plain
+
+    def _refused(self, client, code):
+        if code == security.BAD_FORM:
+            return self._exception(NOT_ALLOWED, NOT_POSSIBLE)
+        answer = self._exception(NOT_ALLOWED, code)
+        if code == security.BAD_COUNTER:
+            self._answer.number(">I", client.keys.next_in, 4)
+            answer = self._answer.plain()
+        return answer
+
+    def _exception(self, state, error):
+        self._answer.begin()
+        self._answer.raw(bytes((_EXCEPTION, state, error)))
+        return self._answer.plain()
+
+    # --- events ----------------------------------------------------------------------
+
+    def _note(self, code, channel, sap):
+        """Enters a security event, or counts it for the next that is entered."""
+        entry = self._notes.get(code)
+        if entry is None:
+            entry = self._notes[code] = [_NOTES, self._now_ms, 0]
+        gained = (self._now_ms - entry[1]) // _NOTE_EVERY_MS
+        if gained > 0:
+            entry[0] = min(entry[0] + gained, _NOTES)
+            entry[1] += gained * _NOTE_EVERY_MS
+        if entry[0] == 0:
+            entry[2] += 1
+            return
+        entry[0] -= 1
+        self._log(code, channel << 8 | sap, entry[2])
+        entry[2] = 0
+
+    # --- what our objects call ---------------------------------------------------------
+
+    def note_refusal(self, association):
+        """Keys wrapped under a wrong master key, a weaker policy."""
+        self._note(AUTHENTICATION_FAILED, association.channel, association.client.sap)
+
+    def change_keys(self, client, encryption, authentication, kek):
+        self.keyring.transfer(client, encryption, authentication, kek)
+        self._log(KEYS_CHANGED, client.sap, 0)
+
+    def mechanism(self, client):
+        if client.keys is not None:
+            return acse.MECHANISM_GMAC
+        return acse.MECHANISM_LOW if self.keyring.secret("public") else acse.MECHANISM_NONE
+
+    def status(self, client):
+        """0 not associated, 1 pending, 2 associated: the most that any channel has."""
+        status = IDLE
+        for association in self.associations:
+            if association.client is client:
+                status = max(status, association.state)
+        return status
+
+    def title_of(self, client):
+        for association in self.associations:
+            if association.client is client and association.title is not None:
+                return association.title
+        return client.title or bytes(8)
+
+    def is_open(self, channel):
+        return self.associations[channel].state == OPEN
+
+    # --- our objects -------------------------------------------------------------------
+
+    def _rows(self):
+        """(class, logical name, factory, rights) of what the server itself answers for."""
+        rows = [
+            (15, b"\x00\x00\x28\x00\x00\xff", self._current, Rights(EVERYBODY, calls={1: KEYED})),
+            (17, b"\x00\x00\x29\x00\x00\xff", self._sap_assignment, Rights(EVERYBODY)),
+        ]
+        for client in self.keyring.clients:
+            rights = Rights(client.who | OPERATOR)
+            rows.append((15, bytes((0, 0, 40, 0, client.sap, 255)), self._association, rights))
+            if client.keys is None:
+                continue
+            rights = Rights(client.who | OPERATOR, calls={1: client.who, 2: client.who})
+            rows.append((64, bytes((0, 0, 43, 0, client.sap, 255)), self._setup, rights))
+            counter = bytes((0, 0, 43, 1, client.sap, 255))
+            rows.append((1, counter, self._counter, Rights(EVERYBODY)))
+        return rows
+
+    def _current(self, ln, session):
+        from ams.cosem.objects.association_ln import AssociationLn
+
+        if session is None:
+            return AssociationLn(ln, self, None, self.keyring.client(SAP_OPERATOR))
+        return AssociationLn(ln, self, session, session.client)
+
+    def _association(self, ln, session):
+        from ams.cosem.objects.association_ln import AssociationLn
+
+        return AssociationLn(ln, self, session, self.keyring.client(ln[4]))
+
+    def _sap_assignment(self, ln, session):
+        from ams.cosem.objects.association_ln import SapAssignment
+
+        return SapAssignment(ln, self.model.device_name())
+
+    def _setup(self, ln, session):
+        from ams.cosem.objects.security_setup import SecuritySetup
+
+        return SecuritySetup(ln, self, session, self.keyring.client(ln[4]))
+
+    def _counter(self, ln, session):
+        from ams.cosem.objects.association_ln import Counter
+
+        return Counter(ln, self.keyring.client(ln[4]))
+
+
+def _is_reply_to_hls(apdu):
+    return (
+        len(apdu) > 12 and apdu[0] == ACTION and apdu[1] == 1 and bytes(apdu[3:12]) == _REPLY_TO_HLS
+    )
