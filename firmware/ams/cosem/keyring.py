@@ -75,7 +75,11 @@ class Keys:
 
 
 class Client:
-    """`keys` is None for the public client; `title` None: it may bring any."""
+    """`keys` is None for the public client.
+
+    `title`: the only system title under which the client may come, or None: then
+    it brings its own, which every one of its messages is bound to.
+    """
 
     def __init__(self, place, sap, who):
         self.place = place
@@ -91,8 +95,10 @@ class Client:
 class Keyring:
     """`cells`: get(number) gives bytes or None, set(number, bytes) is kept on return.
 
-    `config`: `system_title`, `kek`, `clients` and further secrets in hex; it
-    counts only while the cells hold none.
+    `config`: `system_title`, `kek`, `clients` (`sap`, `encryption`, `authentication`;
+    with `bind_title` also `title`) and further secrets, all in hex. It counts only
+    while the cells hold none. `server_counter` is where the meter's own counters begin
+    then, for one that forgets them at the end.
     """
 
     def __init__(self, cells, config=None):
@@ -116,14 +122,19 @@ class Keyring:
             for place, (sap, who) in enumerate(CLIENTS):
                 if sap == entry["sap"] and who != PUBLIC:
                     value = b"\x00" + _key(entry["encryption"]) + _key(entry["authentication"])
-                    if entry.get("title"):
+                    if entry.get("bind_title"):
                         value += _octets(entry["title"], 8)
                     cells.set(_FIRST + 8 * place + _CELL_KEYS, value)
+                    start = config.get("server_counter", 1)
+                    cells.set(_FIRST + 8 * place + _CELL_OUT, struct.pack(">BI", 0, start))
         if config.get("kek"):
             cells.set(_KEK, _key(config["kek"]))
         for name, cell in SECRETS.items():
-            if isinstance(config.get(name), str):
-                cells.set(cell, _octets(config[name]))
+            value = config.get(name)
+            if isinstance(value, dict):
+                cells.set(cell, _key(value["encryption"]) + _key(value["authentication"]))
+            elif value:
+                cells.set(cell, _octets(value))
         cells.set(_TITLE, _octets(config["system_title"], 8))
 
     def _load(self, client):
@@ -159,7 +170,7 @@ class Keyring:
         return self._cells.get(_KEK)
 
     def secret(self, name):
-        """One of SECRETS, or None."""
+        """One of SECRETS, or None; of `han` both keys, the encryption key first."""
         return self._cells.get(SECRETS[name]) or None
 
     def failures(self, client):

@@ -1,0 +1,86 @@
+"""The two-way link of a meter: DLMS/COSEM on the service port and on TCP.
+
+Channel 0 is the service port (HDLC), the others are TCP connections (wrapper).
+The board says what comes and goes on each; what the meter has to say goes out
+through `board.link_write(channel, view)` and `board.link_close(channel)`.
+"""
+
+from micropython import const
+
+from ams.cosem.hdlc import HdlcLink
+from ams.cosem.keyring import Keyring
+from ams.cosem.server import CHANNELS, Server
+from ams.cosem.wrapper import WrapperLink
+
+SERVICE = const(0)
+# A board's milliseconds wrap here (time.ticks_ms).
+_WRAP = const(0x3FFFFFFF)
+
+
+class MeterLink:
+    """`model` has the objects, `cells` keep keys and counters (see Keyring).
+
+    `log(code, detail, extra)` enters an event.
+    """
+
+    def __init__(self, board, model, cells, config, log):
+        self._board = board
+        self.keyring = Keyring(cells, config)
+        self.server = Server(model, self.keyring, board.entropy, log, board.log)
+        self.hdlc = HdlcLink(self.server, self._write_service, SERVICE)
+        self.tcp = [WrapperLink(self.server, channel) for channel in range(1, CHANNELS)]
+        self._writes = []
+        self._closes = []
+        for channel in range(1, CHANNELS):
+            self._writes.append(self._writer(channel))
+            self._closes.append(self._closer(channel))
+        self._ticks = None
+        self._now_ms = 0
+
+    def _write_service(self, data):
+        self._board.link_write(SERVICE, data)
+
+    def _writer(self, channel):
+        board = self._board
+        return lambda data: board.link_write(channel, data)
+
+    def _closer(self, channel):
+        board = self._board
+        return lambda: board.link_close(channel)
+
+    def _now(self, ticks_ms):
+        """Milliseconds that only grow, of ticks that wrap."""
+        if self._ticks is not None:
+            self._now_ms += (ticks_ms - self._ticks) & _WRAP
+        self._ticks = ticks_ms
+        return self._now_ms
+
+    # --- what the board says -------------------------------------------------------
+
+    def opened(self, channel):
+        """A TCP connection was taken."""
+        if channel != SERVICE:
+            k = channel - 1
+            self.tcp[k].open(self._writes[k], self._closes[k], self._now_ms)
+
+    def feed(self, channel, data, ticks_ms):
+        """Octets came; `data` is the caller's again when this returns."""
+        now_ms = self._now(ticks_ms)
+        if channel == SERVICE:
+            self.hdlc.feed(data, now_ms)
+        else:
+            self.tcp[channel - 1].feed(data, now_ms)
+
+    def closed(self, channel):
+        """The client is gone."""
+        if channel == SERVICE:
+            self.hdlc.drop()
+        else:
+            self.tcp[channel - 1].closed()
+
+    def poll(self, ticks_ms):
+        """Time-outs, and what the meter sends unasked; some times a second."""
+        now_ms = self._now(ticks_ms)
+        self.hdlc.tick(now_ms)
+        for link in self.tcp:
+            link.tick(now_ms)
