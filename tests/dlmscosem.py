@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from dlms import CLIENT_TITLE, OPERATOR_KEYS, Bench
 from dlms_cosem.client import DlmsClient
 from dlms_cosem.cosem import CosemAttribute, CosemMethod, Obis
 from dlms_cosem.enumerations import CosemInterface
 from dlms_cosem.security import HighLevelSecurityGmacAuthentication, NoSecurityAuthentication
-
-from dlms import CLIENT_TITLE, OPERATOR_KEYS, Bench
 
 
 class Direct:

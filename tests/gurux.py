@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from dlms import CLIENT_TITLE, OPERATOR_KEYS, Bench
 from gurux_dlms import GXByteBuffer, GXDLMSClient, GXReplyData
 from gurux_dlms.enums import Authentication, InterfaceType, Security
 from gurux_dlms.objects import GXDLMSObject
 from gurux_dlms.secure import GXDLMSSecureClient
-
-from dlms import CLIENT_TITLE, OPERATOR_KEYS, Bench
 
 
 class Gurux:
