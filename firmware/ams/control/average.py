@@ -4,14 +4,15 @@ from array import array
 
 from micropython import const
 
-SLOTS = const(300)
+# A minute of windows, and some for those that are not aligned.
+SLOTS = const(320)
 
 
 class SlidingAverage:
     """The last `window_ms` as at most SLOTS pieces of (ms, energy in uWs).
 
-    Pieces that do not fit are joined two by two from the oldest on: a window
-    of up to SLOTS measuring windows is exact, a longer one to its SLOTS-th part.
+    Pieces that do not fit are joined two by two: a window of up to SLOTS
+    measuring windows is exact, a longer one to its SLOTS / 2-th part.
     """
 
     def __init__(self, window_ms):
@@ -34,10 +35,10 @@ class SlidingAverage:
         if duration_ms >= self.window_ms:
             self.clear()
             duration_ms = self.window_ms
+        self._drop(self._total_ms + duration_ms - self.window_ms)
         self._push(duration_ms, duration_ms * power_mw)
         self._total_ms += duration_ms
         self._total_uws += duration_ms * power_mw
-        self._drop(self._total_ms - self.window_ms)
 
     def mean_mw(self):
         """Over the whole window: time before the first measurement counts as no power."""
