@@ -5,11 +5,8 @@ from __future__ import annotations
 import dlmscosem
 import gurux
 import pytest
-from dlms import OPERATOR_KEYS, READER_KEYS, Bench, Long
+from dlms import LONG, OPERATOR_KEYS, READER_KEYS, REGISTER, Bench, Long
 from gurux_dlms.objects import GXDLMSAssociationLogicalName, GXDLMSData, GXDLMSRegister
-
-REGISTER = "1.0.1.8.0.255"
-LONG = "0.0.96.1.0.255"
 
 
 def test_gurux_reads_as_public_and_as_operator():
