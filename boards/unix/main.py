@@ -49,6 +49,7 @@ ROOMS = (
     "ams.storage.layout",
     "ams.storage.journal",
     "ams.storage.snapshot",
+    "ams.storage.cells",
     "ams.memory",
     "ams.keeper",
     "ams.meter",

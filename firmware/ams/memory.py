@@ -17,6 +17,7 @@ from ams.registers.record import (
     owner_of,
 )
 from ams.storage import layout
+from ams.storage.cells import Cells, ClosedCells, PlainCells
 from ams.storage.journal import Journal, JournalError
 from ams.storage.snapshot import Snapshot, SnapshotError
 
@@ -40,6 +41,7 @@ class Memory:
         self.found = []
         self.unknown = []  # regions that hold unknown data
         self.journals = {}
+        self._cells = {}
         self.writable = flash is not None
         self.failed = False  # something could not be stored
         self.on_failure = None  # called with the region
@@ -177,6 +179,26 @@ class Memory:
                 if kind == _ENTRY:
                     yield data
 
+    # --- cells -----------------------------------------------------------------
+
+    def cells(self, region):
+        """The cells of a ring (layout.SECURITY, CONTROL, PARAMETERS or UPDATE), after the mount.
+
+        Without a flash they live in RAM; when the flash is somebody else's, `get` gives
+        None and `set` raises JournalError.
+        """
+        cells = self._cells.get(region)
+        if cells is None:
+            cells = self._cells[region] = self._make_cells(region)
+        return cells
+
+    def _make_cells(self, region):
+        if self._flash is None:
+            return PlainCells()
+        if not self.writable or region in self.unknown:
+            return ClosedCells()
+        return Cells(self.journals[region], lambda: self._failed(region))
+
     # --- storing ---------------------------------------------------------------
 
     def store(self, energy, load_profile, state, entry=None):
@@ -224,8 +246,11 @@ class Memory:
         try:
             action()
         except (JournalError, SnapshotError):
-            known = region in self._failed_regions
-            self._failed_regions.add(region)
-            self.failed = True
-            if not known and self.on_failure is not None:
-                self.on_failure(region)
+            self._failed(region)
+
+    def _failed(self, region):
+        known = region in self._failed_regions
+        self._failed_regions.add(region)
+        self.failed = True
+        if not known and self.on_failure is not None:
+            self.on_failure(region)

@@ -152,6 +152,22 @@ def test_a_cut_first_write_leaves_a_journal_that_can_be_used(torn):
             assert work(again, 1, 3) == 3
 
 
+@pytest.mark.parametrize("torn", [None, "bytes", "bits"])
+def test_cuts_before_anything_was_stored_leave_a_journal_that_can_be_used(torn):
+    """Cut again and again before the first record is whole: it is no unknown data."""
+    rng = random.Random(3)
+    for life in range(40):
+        flash = FaultyFlash(SECTORS)
+        for cut in range(12):
+            flash = FaultyFlash(SECTORS, flash.image())
+            flash.cut_at, flash.torn, flash.seed = rng.randrange(5), torn, 100 * life + cut
+            if work(flash, 0, 1):
+                break
+            assert Journal(FaultyFlash(SECTORS, flash.image()), 0, SECTORS, REGION).writable
+        again = FaultyFlash(SECTORS, flash.image())
+        assert work(again, 1, 3) == 3
+
+
 def test_a_worn_sector_is_passed_by_and_nothing_is_lost():
     flash = FaultyFlash(SECTORS)
     journal = Journal(flash, 0, SECTORS, REGION)

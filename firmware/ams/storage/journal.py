@@ -32,8 +32,14 @@ class JournalError(Exception):
     """What was asked cannot be stored."""
 
 
-def _aligned(length):
-    return (length + 3) & ~3
+def footprint(length):
+    """What a record of `length` octets takes of a sector."""
+    return _RECORD_HEAD_SIZE + ((length + 3) & ~3)
+
+
+def _is_committed(commit):
+    # A flipped bit in the commit octet costs nothing; a torn one may go either way.
+    return sum(commit >> bit & 1 for bit in range(8)) <= 4
 
 
 class Journal:
@@ -44,17 +50,18 @@ class Journal:
             raise JournalError("a journal needs two sectors at least")
         self._flash = flash
         self._first = first
-        self._count = count
+        self.count = count
         self._region = region
         self._size = flash.sector_size
         self._limit = flash.sector_size - _SECTOR_HEAD_SIZE  # end of the records
-        self._buffer = bytearray(_RECORD_HEAD_SIZE + _aligned(LARGEST))
+        self._buffer = bytearray(footprint(LARGEST))
         self._piece = memoryview(bytearray(len(_BLANK)))
         self._sequence = 0  # of the newest sector; 0: none yet
-        self._head = count - 1  # place of the newest sector in the ring
-        self._good = -1  # place of the newest sector with a good record
+        self.head = count - 1  # place of the newest sector in the ring
+        self.held = -1  # never erased: the newest sector with a good record
         self._at = self._limit  # where the next record goes; the end: open a sector
-        self._torn = False
+        self.torn = False  # of the last scan: it ended with something unreadable
+        self.spoilt = False  # of the last scan: that was a whole record once
         self.bad = 0  # records passed over since the mount
         self.torn_end = False  # something unreadable stood behind what `last` gave
         self.worn = 0  # records written again because they did not read back
@@ -80,29 +87,29 @@ class Journal:
         return 0
 
     def _mount(self):
-        for place in range(self._count):
+        for place in range(self.count):
             sequence = self._sector_sequence(place)
             if sequence > self._sequence:
                 self._sequence = sequence
-                self._head = place
+                self.head = place
         if self._sequence:
-            self._at = self._end_of(self._head)
-            self._good = self._newest_good()
+            self._at = self._end_of(self.head)
+            self.held = self._newest_good()
         else:
             self.writable = self._blank()
 
     def _newest_good(self):
-        for place, sequence in self._backwards():
-            for _ in self._scan(place, sequence, False):
+        for place, sequence in self.backwards():
+            for _ in self.scan(place, sequence, False):
                 return place
         return -1
 
-    def _backwards(self):
+    def backwards(self):
         """(place, sequence) of the sectors in use, from the newest to the oldest."""
-        for step in range(self._count):
-            place = (self._head - step) % self._count
+        for step in range(self.count):
+            place = (self.head - step) % self.count
             sequence = self._sector_sequence(place)
-            if sequence and self._sequence - sequence < self._count:
+            if sequence and self._sequence - sequence < self.count:
                 yield place, sequence
 
     def used(self):
@@ -113,7 +120,7 @@ class Journal:
         """Whether the ring was never used; a torn first head still counts as that."""
         page = bytearray(self._flash.page_size)
         blank = b"\xff" * len(page)
-        for at in range(0, self._count * self._size, len(page)):
+        for at in range(0, self.count * self._size, len(page)):
             self._flash.read(self._address(0) + at, page)
             if at == 0:
                 page[:_SECTOR_HEAD_SIZE] = blank[:_SECTOR_HEAD_SIZE]
@@ -124,29 +131,30 @@ class Journal:
     def _end_of(self, place):
         """Where a record may follow; the end of the sector if something torn is in the way."""
         end = _SECTOR_HEAD_SIZE
-        for at, length, _ in self._scan(place, self._sequence):
-            end = at + _RECORD_HEAD_SIZE + _aligned(length)
-        return self._limit if self._torn else end
+        for at, length, _ in self.scan(place, self._sequence):
+            end = at + footprint(length)
+        return self._limit if self.torn else end
 
-    def _open_sector(self, worn=False):
+    def open_sector(self, worn=False):
         """Erases a sector and makes it the newest; worn ones are passed by.
 
-        That is the oldest one, or the newest if there is nothing good in it.
+        That is the oldest one, or the newest if there is nothing good in it. But when
+        nothing good stands anywhere its head is all that says whose ring this is.
         """
-        place = self._head
-        if worn or not self._sequence or self._good == place:
-            place = (place + 1) % self._count
-        for _ in range(self._count):
-            if place != self._good:
+        place = self.head
+        if worn or self.held in (place, -1):
+            place = (place + 1) % self.count
+        for _ in range(self.count):
+            if place != self.held:
                 if self._open(place):
                     return
                 self.worn += 1
-            place = (place + 1) % self._count
+            place = (place + 1) % self.count
         raise JournalError("no sector of the flash takes data any more")
 
     def _open(self, place):
         """Whether a sector could be erased and given its head."""
-        sequence = self._sequence + (place - self._head) % self._count
+        sequence = self._sequence + (place - self.head) % self.count
         address = self._address(place)
         self._flash.erase(address)
         head = struct.pack(_SECTOR_HEAD, _MAGIC, self._region, VERSION, 0, sequence, 0)
@@ -155,17 +163,21 @@ class Journal:
         self._flash.program(address, head)
         self._flash.program(address + self._limit, head)
         self._sequence = sequence
-        self._head = place
+        self.head = place
         self._at = _SECTOR_HEAD_SIZE
         return self._sector_sequence(place) == sequence
+
+    def fits(self, size):
+        """Whether the newest sector has room for a record of `size` octets."""
+        return self._at + footprint(size) <= self._limit
 
     def make_room(self, size):
         """Opens the next sector now if a record of `size` octets would need it.
 
         An erase takes many milliseconds: more than there are when the supply falls.
         """
-        if self.writable and self._at + _RECORD_HEAD_SIZE + _aligned(size) > self._limit:
-            self._open_sector()
+        if self.writable and not self.fits(size):
+            self.open_sector()
 
     # --- records -------------------------------------------------------------------
 
@@ -183,23 +195,28 @@ class Journal:
             raise JournalError("a record has at most %d octets" % LARGEST)
         if not self.writable:
             raise JournalError("the ring holds unknown data: format it first")
-        length = _RECORD_HEAD_SIZE + _aligned(len(payload))
-        for attempt in range(self._count):
-            if self._at + length > self._limit:
-                self._open_sector(attempt > 0)
-            at = self._at
-            # From here on the place is used, whatever becomes of the record.
-            self._at = self._limit
-            self._write(at, kind, payload)
-            if self._record_at(self._head, self._sequence, at) == (len(payload), kind):
-                self._at = at + length
-                self._good = self._head
+        for attempt in range(self.count):
+            if not self.fits(len(payload)):
+                self.open_sector(attempt > 0)
+            if self.put(kind, payload) is not None:
+                self.held = self.head
                 return
-            self.worn += 1
         raise JournalError("no sector of the flash takes data any more")
 
+    def put(self, kind, payload):
+        """Programs a record where it `fits`; gives where, or None when it does not read back."""
+        at = self._at
+        # From here on the place is used, whatever becomes of the record.
+        self._at = self._limit
+        self._write(at, kind, payload)
+        if self.record_at(self.head, self._sequence, at) == (len(payload), kind):
+            self._at = at + footprint(len(payload))
+            return at
+        self.worn += 1
+        return None
+
     def _write(self, at, kind, payload):
-        address = self._address(self._head) + at
+        address = self._address(self.head) + at
         crc = self._crc(self._sequence, at, kind, payload)
         data = struct.pack(_RECORD_HEAD, len(payload), kind, 0xFF, crc) + bytes(payload)
         self._program(address, data)
@@ -214,7 +231,7 @@ class Journal:
             self._flash.program(address + done, data[done : done + part])
             done += part
 
-    def _record_at(self, place, sequence, at):
+    def record_at(self, place, sequence, at):
         """(length, kind) of a good record, with its payload in the buffer, or None."""
         if at + _RECORD_HEAD_SIZE > self._limit:
             return None
@@ -223,10 +240,9 @@ class Journal:
         length, kind, commit, crc = struct.unpack(_RECORD_HEAD, head)
         if length > LARGEST or at + _RECORD_HEAD_SIZE + length > self._limit:
             return None
-        # A flipped bit in the commit octet costs nothing; a torn one may go either way.
-        if sum(commit >> bit & 1 for bit in range(8)) > 4:
+        if not _is_committed(commit):
             return None
-        payload = memoryview(self._buffer)[_RECORD_HEAD_SIZE : _RECORD_HEAD_SIZE + length]
+        payload = self.payload(length)
         self._flash.read(self._address(place) + at + _RECORD_HEAD_SIZE, payload)
         if self._crc(sequence, at, kind, payload) != crc:
             return None
@@ -242,25 +258,39 @@ class Journal:
             return len(piece)
         return 4 if piece[:4] == _BLANK[:4] else 0
 
-    def _scan(self, place, sequence, count_bad=True):
+    def read(self, place, at, kind):
+        """The payload of the record at a place that `put` or `scan` gave, or None."""
+        sequence = self._sector_sequence(place)
+        found = self.record_at(place, sequence, at) if sequence else None
+        return None if found is None or found[1] != kind else self.payload(found[0])
+
+    def payload(self, length):
+        """The payload of the record that was read last, good until the next."""
+        return memoryview(self._buffer)[_RECORD_HEAD_SIZE : _RECORD_HEAD_SIZE + length]
+
+    def scan(self, place, sequence, count_bad=True):
         """Yields (at, length, kind) of the good records of a sector, oldest first."""
-        at = _SECTOR_HEAD_SIZE
-        lost = False
+        at = begins = _SECTOR_HEAD_SIZE
+        lost = spoilt = False
         while at + _RECORD_HEAD_SIZE <= self._limit:
-            found = self._record_at(place, sequence, at)
+            found = self.record_at(place, sequence, at)
             if found is not None:
-                lost = False
+                lost = spoilt = False
                 length, kind = found
                 yield at, length, kind
-                at += _RECORD_HEAD_SIZE + _aligned(length)
+                at += footprint(length)
+                begins = at
                 continue
             # Look for the next record: they begin at multiples of four.
             blank = self._blank_from(place, at)
-            at += blank or 4
             if not blank and not lost:
+                # No cut leaves a commit octet on a record that is not whole.
+                spoilt = at == begins and _is_committed(self._piece[3])
                 self.bad += count_bad
                 lost = True
-        self._torn = lost
+            at += blank or 4
+        self.torn = lost
+        self.spoilt = spoilt
 
     def records(self):
         """Yields (kind, payload) from the oldest to the newest.
@@ -268,28 +298,23 @@ class Journal:
         The payload is a memoryview of a buffer that the next one overwrites;
         append nothing while reading.
         """
-        for step in range(self._count):
-            place = (self._head + 1 + step) % self._count
+        for step in range(self.count):
+            place = (self.head + 1 + step) % self.count
             sequence = self._sector_sequence(place)
-            if not sequence or self._sequence - sequence >= self._count:
+            if not sequence or self._sequence - sequence >= self.count:
                 continue
-            for _, length, kind in self._scan(place, sequence):
-                yield (
-                    kind,
-                    memoryview(self._buffer)[_RECORD_HEAD_SIZE : _RECORD_HEAD_SIZE + length],
-                )
+            for _, length, kind in self.scan(place, sequence):
+                yield kind, self.payload(length)
 
     def last(self, kind):
         """The newest payload of a kind as bytes, or None: from the newest sector backwards."""
-        self.torn_end = self._torn = False
-        for place, sequence in self._backwards():
+        self.torn_end = self.torn = False
+        for place, sequence in self.backwards():
             found = None
-            for _, length, found_kind in self._scan(place, sequence):
+            for _, length, found_kind in self.scan(place, sequence):
                 if found_kind == kind:
-                    found = bytes(
-                        memoryview(self._buffer)[_RECORD_HEAD_SIZE : _RECORD_HEAD_SIZE + length]
-                    )
-            self.torn_end |= self._torn
+                    found = bytes(self.payload(length))
+            self.torn_end |= self.torn
             if found is not None:
                 return found
         return None

@@ -11,13 +11,18 @@ LOAD_PROFILE = const(2)
 DAILY = const(3)
 MONTHLY = const(4)
 VOLTAGE = const(5)
+# Rings of cells.
+SECURITY = const(6)  # keys and invocation counters
+CONTROL = const(7)  # the breaker and the commands that were used up
+PARAMETERS = const(8)  # what the operator sets
+UPDATE = const(9)  # how far an image transfer is
 EVENTS = const(16)  # the first of six
 EVENT_LOGS = const(6)
 
 _SETTINGS_SECTORS = const(2)
-# Sectors of: registers, daily, monthly, voltage, each event log, kept free.
-_LARGE = (16, 10, 2, 19, 2, 4)
-_SMALL = (12, 3, 2, 3, 2, 2)
+# Sectors of: registers, daily, monthly, voltage, each event log, cells, kept free.
+_LARGE = (16, 10, 2, 19, 2, 4, 3, 3, 3, 4)
+_SMALL = (10, 3, 2, 3, 2, 3, 3, 3, 3, 0)
 _LARGE_FROM = const(192)
 _LEAST = const(48)
 
@@ -34,14 +39,19 @@ def layout(sectors):
 
 
 def make_layout(sectors, shares):
-    registers, daily, monthly, voltage, events, free = shares
-    profile = sectors - _SETTINGS_SECTORS - free
-    profile -= registers + daily + monthly + voltage + EVENT_LOGS * events
+    """The same with other shares; the load profile gets what they leave."""
+    registers, daily, monthly, voltage, events, security, control, parameters, update, _ = shares
+    others = sum(shares) + (EVENT_LOGS - 1) * events
+    profile = sectors - _SETTINGS_SECTORS - others
     out = []
     first = 0
     for region, count in (
         (REGISTERS, registers),
         (LOAD_PROFILE, profile),
+        (SECURITY, security),
+        (CONTROL, control),
+        (PARAMETERS, parameters),
+        (UPDATE, update),
         (DAILY, daily),
         (MONTHLY, monthly),
         (VOLTAGE, voltage),

@@ -19,8 +19,8 @@ from openams.state import FLASH_SIZE
 TORN = ("clean", "bytes", "bits")
 # A small flash, so that every ring wraps within the work: registers 2 sectors,
 # load profile 3, and so on (see storage/layout.py).
-_SECTORS = 25
-_SHARES = (2, 2, 2, 2, 2, 0)
+_SECTORS = 37
+_SHARES = (2, 2, 2, 2, 2, 3, 3, 3, 3, 0)
 # The laboratory keeps the flash and its history on the heap, the meter is a small part of it.
 _HEAP = "128m"
 

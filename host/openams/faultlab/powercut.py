@@ -19,6 +19,15 @@ START_MS = 828_187_500_000 - 828_187_500_000 % 86400000 + 79_000_000
 SECTOR = 4096
 MINUTE_MS = 60000
 NEVER = 1 << 60
+ERASED = b"\xff" * SECTOR
+# An event of each log.
+SUNDRY = (
+    events.METER_COVER_REMOVED,
+    events.MAGNETIC_FIELD,
+    events.AUTHENTICATION_FAILED,
+    events.UNDERVOLTAGE,
+    events.HAN_OPENED,
+)
 
 
 class PowerCut(Exception):
@@ -61,8 +70,7 @@ class LabFlash(Flash):
         data = self.sector(address // SECTOR)
         at = address % SECTOR
         if data is None:
-            for k in range(len(buffer)):
-                buffer[k] = 0xFF
+            buffer[:] = ERASED[: len(buffer)]
         else:
             buffer[:] = data[at : at + len(buffer)]
 
@@ -94,14 +102,14 @@ class LabFlash(Flash):
         own = self.own.get(number)
         if own is None:
             data = self.base.get(number)
-            own = self.own[number] = bytearray(data) if data else bytearray(b"\xff" * SECTOR)
+            own = self.own[number] = bytearray(data) if data else bytearray(ERASED)
         return own
 
 
 def apply(sectors, target, number, at, data, torn=None, random=None):
     """One operation on a sector: whole, or some bytes or bits of it."""
     if data is None:
-        at, data = 0, b"\xff" * SECTOR
+        at, data = 0, ERASED
     if torn is None:
         target[at : at + len(data)] = data
     elif torn == "bytes":
@@ -167,6 +175,7 @@ class Work:
         self.meter = make_meter(flash, config)
         self.raw_ms = START_MS
         self.points = []  # (operations done, what was committed by then)
+        self.cells = []  # (operations done, region, key, value) of each cell that was set
         self.stored = [0] * 8
         self.plain_store = self.meter.memory.store
         self.meter.memory.store = self.store
@@ -198,12 +207,13 @@ class Work:
         self.raw_ms += MINUTE_MS
         # What is due at the end of a minute comes with the next.
         meter.tick(self.raw_ms)
+        self.set_cells()
         self.remember()
         dice = r.below(40)
         if dice == 0:
             meter.set_capture_period(900 if meter.keeper.load_profile.period_s == 3600 else 3600)
         elif dice < 4:
-            meter.tamper((events.METER_COVER_REMOVED, events.MAGNETIC_FIELD, 62, 76)[r.below(4)])
+            meter.tamper(SUNDRY[r.below(len(SUNDRY))])
         elif dice == 4:
             meter.set_clock(self.raw_ms, meter.utc_ms + (r.below(7200) - 3000) * 1000)
         elif dice == 5:
@@ -211,6 +221,20 @@ class Work:
         else:
             return
         self.remember()
+
+    def set_cells(self):
+        """A ciphered request now and then; breaker, parameters and an update seldom."""
+        r = self.random
+        number = len(self.cells)
+        if r.below(3) == 0:
+            self.set_cell(layout.SECURITY, r.below(4), bytes([number & 0xFF]) * 48)
+        region = (layout.CONTROL, layout.PARAMETERS, layout.UPDATE)[r.below(3)]
+        if r.below(6) == 0:
+            self.set_cell(region, r.below(5), bytes([number & 0xFF]) * r.below(300))
+
+    def set_cell(self, region, key, value):
+        self.meter.memory.cells(region).set(key, value)
+        self.cells.append((self.flash.operations, region, key, value))
 
 
 def entries(meter):
@@ -242,6 +266,7 @@ class Truth:
 
     def __init__(self, work, entered, events_logged, days_entered):
         self.points = work.points
+        self.cells = work.cells
         self.entries = entered
         self.events = events_logged
         self.days = days_entered
@@ -299,6 +324,7 @@ def check(truth, operation, meter):
     for day in days(meter):
         if before is not None and day[0] in truth.days and day[1] * 1000 <= before[4]:
             demand(day[1:2] == truth.days[day[0]][1:2], "day %d differs" % day[0])
+    check_cells(truth, operation, meter)
     names = [event[1] for event in meter.events.entries()]
     if before is not None:
         demand(events.STATE_RESTORED in names, "state not restored")
@@ -310,6 +336,22 @@ def check(truth, operation, meter):
         marks = meter.keeper.load_profile.status
         demand(marks & profile.STATUS_POWER_DOWN, "the cut is not marked")
         demand(clean or marks & profile.STATUS_ENERGY_MISSING, "missing energy is not marked")
+
+
+def check_cells(truth, operation, meter):
+    """Each cell holds what was set last, or what was being set."""
+    wanted = {}
+    for done, region, key, value in truth.cells:
+        if done > operation:
+            # The one that was under way, if it was.
+            if meter.memory.cells(region).get(key) == value:
+                wanted[region, key] = value
+            break
+        wanted[region, key] = value
+    for region, key in wanted:
+        cells = meter.memory.cells(region)
+        demand(cells.get(key) == wanted[region, key], "cell %d of ring %d differs" % (key, region))
+        demand(not cells.damaged, "ring %d counts as damaged" % region)
 
 
 def campaign(request):
@@ -362,7 +404,7 @@ def replay(request, config, base, log, truth, raw_ms):
             if torn:
                 image = dict(current)
                 number, at, data = log[operation]
-                target = bytearray(current.get(number) or b"\xff" * SECTOR)
+                target = bytearray(current.get(number) or ERASED)
                 random = Random(request["seed"] * 1000003 + operation)
                 apply(image, target, number, at, data, torn, random)
             tried += 1
@@ -380,7 +422,7 @@ def replay(request, config, base, log, truth, raw_ms):
             number, at, data = log[operation]
             target = current.get(number)
             if target is None:
-                target = bytearray(b"\xff" * SECTOR)
+                target = bytearray(ERASED)
             apply(current, target, number, at, data)
     print(json.dumps({"tried": tried, "second": second, "failures": failures}))
 
