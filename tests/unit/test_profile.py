@@ -305,4 +305,4 @@ def test_the_load_profile_holds_200_days_of_quarters():
     used = [set(range(first, first + count)) for _, first, count in layout.layout(256)]
     assert sum(map(len, used)) == len(set().union(*used)) and max(set().union(*used)) < 254
     small = {region: count for region, _, count in layout.layout(64)}
-    assert (small[layout.LOAD_PROFILE] - 1) * per_sector >= 31 * 96
+    assert (small[layout.LOAD_PROFILE] - 1) * per_sector >= 26 * 96
