@@ -36,6 +36,8 @@ class Association:
     def close(self):
         self.state = IDLE
         self.client = None
+        self.sap = 0
+        self.made_ms = 0  # when it was opened for good, by the links' clock
         self.who = 0
         self.conformance = 0
         self.pdu_size = 0  # the longest APDU that the client takes
@@ -123,6 +125,7 @@ class Gate:
         self._agree(association, client, initiate)
         association.mechanism = wanted
         association.state = OPEN
+        association.made_ms = association.now_ms
         info = self._initiate_response(association)
         out.begin()
         acse.write_aare(
@@ -240,6 +243,7 @@ class Gate:
 
     def _agree(self, association, client, initiate):
         association.client = client
+        association.sap = client.sap
         association.who = client.who
         association.conformance = initiate.conformance & acse.SUPPORTED
         if client.keys is None:
@@ -273,6 +277,7 @@ class Gate:
             raise AccessError(READ_WRITE_DENIED)
         self._lockout.passed(association.channel, client, association.now_ms)
         association.state = OPEN
+        association.made_ms = association.now_ms
         number = self._keyring.take(client, client.keys)
         return security.challenge_proof(
             client.keys, self._keyring.title, number, association.client_challenge

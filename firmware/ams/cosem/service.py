@@ -22,6 +22,7 @@ from ams.cosem.answers import (
     Answers,
     ServiceError,
 )
+from ams.cosem.association import PENDING
 from ams.cosem.axdr import Full, Reader
 from ams.cosem.block import Gathering, Transfer
 from ams.cosem.objects.base import PUBLIC
@@ -232,7 +233,9 @@ class Services(Answers):
     # --- action --------------------------------------------------------------------
 
     def _action(self, association, kind, invoke, data):
-        _need(association, acse.ACTION)
+        if association.state != PENDING:
+            # The proof is an action that every client may send.
+            _need(association, acse.ACTION)
         if kind in (2, 4, 5, 6):
             _need(association, acse.BLOCK_ACTION)
         if kind in (3, 5):
