@@ -4,6 +4,7 @@ Time is what the bench last said, so that a year can pass in an hour. The
 state image is a file of raw flash; killing the process is a power cut.
 """
 
+import os
 import struct
 import time
 
@@ -127,6 +128,9 @@ class Board:
         self._link_head[0] = channel
         self._link_head[1] = kind
         self._link.send(ord("d"), self._link_head, data)
+
+    def entropy(self, count):
+        return os.urandom(count)
 
     def log(self, text):
         self._link.send(ord("L"), text.encode())

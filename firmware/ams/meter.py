@@ -44,7 +44,8 @@ class Meter:
 
     `system`, `calibration` (see Calibration; without one the stored one is
     used), `identity` (`meter_id`, `meter_type`), `han` (`format`, `variant`,
-    `options`, `quirk`), and `utc_offset_min` (None: Norway).
+    `options`, `quirk`), `security` (see cosem.keyring; without it there is no
+    two-way link), and `utc_offset_min` (None: Norway).
     """
 
     def __init__(self, board, config):
@@ -95,6 +96,22 @@ class Meter:
         self._missing = False
         self._late = False
         self._due = 0  # by the meter's time: when `_advance` has something to do
+        self.link = None
+        if "security" in config:
+            self._make_link(config["security"])
+
+    def _make_link(self, security):
+        """The rooms of the link are loaded here: who has none does not pay for them."""
+        from ams.link import MeterLink
+        from ams.storage.layout import SECURITY
+
+        cells = self.memory.cells(SECURITY)
+        if not self.board_keeps():
+            security = None
+        self.link = MeterLink(self._board, self.model, cells, security, self._log_security)
+
+    def _log_security(self, code, detail, extra):
+        self.events.log(self.utc_ms, code, detail, extra)
 
     # --- life ----------------------------------------------------------------
 

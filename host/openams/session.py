@@ -21,7 +21,7 @@ from openams.hankeys import system_title, take_keys
 from openams.hanline import HanLine
 from openams.linkports import LinkPorts
 from openams.meter_time import to_utc_ms
-from openams.runtimes.process import Frame, MeterProcess
+from openams.runtimes.process import HEAP_KIB, LINK_HEAP_KIB, Frame, MeterProcess
 from openams.state import FLASH_SIZE, StateImage
 
 # Sample sets per message: one cycle at 4 kS/s.
@@ -155,7 +155,12 @@ class Session:
         self._ports = ports
         on_link = ports.from_meter if ports else None
         self.process = MeterProcess(
-            options.runtime, self._frame, self._line, on_log, on_link=on_link
+            options.runtime,
+            self._frame,
+            self._line,
+            on_log,
+            LINK_HEAP_KIB if options.security else HEAP_KIB,
+            on_link,
         )
         self._stopping = False
         try:
