@@ -38,6 +38,17 @@ _STATUS = const(0x0100)  # what MODE shows of itself in the status word
 _CLOCK_HIGH_RESOLUTION = const(0x0002)
 _OSR = {32000: 0, 16000: 1, 8000: 2, 4000: 3, 2000: 4, 1000: 5}
 
+# Parameters of `take_frames`, in an array('i').
+ARG_AT = const(0)  # word of the ring where the first frame begins
+ARG_FRAMES = const(1)
+ARG_CHANNELS = const(2)
+ARG_STATUS = const(3)
+ARG_SIZE = const(4)  # words of the ring
+ARG_OUT = const(5)  # where in `out` the first sample goes
+ARG_CHECK_EVERY = const(6)  # so many frames from one CRC to the next; 0: none
+ARG_CHECK_NEXT = const(7)  # frames to the next, kept by `take_frames`
+ARG_LENGTH = const(8)
+
 # 1.2 V of reference over 2**23 codes, in picovolt.
 LSB_PV = const(143051)
 
@@ -73,6 +84,54 @@ def take_octets(frame: ptr8, out: ptr32, at: int, channels: int):  # noqa: F821
         out[at] = (v ^ 0x800000) - 0x800000
         k += 3
         at += 1
+
+
+@micropython.viper
+def take_frames(args: ptr32, ring: ptr32, out: ptr32, table: ptr16) -> int:  # noqa: F821
+    """Moves frames of left-aligned words from a ring to interleaved samples.
+
+    Stops at the first spoilt one; gives how many were good.
+    """
+    at: int = args[0]
+    frames: int = args[1]
+    channels: int = args[2]
+    status: int = args[3]
+    size: int = args[4]
+    o: int = args[5]
+    every: int = args[6]
+    next_check: int = args[7]
+    done: int = 0
+    while done < frames:
+        if status != (ring[at] >> 16) & 0xFFFF:
+            break
+        if every != 0:
+            if next_check == 0:
+                next_check = every
+                crc: int = 0xFFFF
+                k: int = at
+                end: int = at + 9
+                while k < end:
+                    w: int = ring[k]
+                    crc = ((crc << 8) & 0xFFFF) ^ table[((crc >> 8) ^ (w >> 24)) & 0xFF]
+                    crc = ((crc << 8) & 0xFFFF) ^ table[((crc >> 8) ^ (w >> 16)) & 0xFF]
+                    crc = ((crc << 8) & 0xFFFF) ^ table[((crc >> 8) ^ (w >> 8)) & 0xFF]
+                    k += 1
+                if crc != (ring[k] >> 16) & 0xFFFF:
+                    break
+            next_check -= 1
+        c: int = 1
+        while c <= channels:
+            v: int = (ring[at + c] >> 8) & 0xFFFFFF
+            # A 64-bit VM loads without the sign: make it from bit 23.
+            out[o] = (v ^ 0x800000) - 0x800000
+            o += 1
+            c += 1
+        at += 10
+        if at >= size:
+            at = 0
+        done += 1
+    args[7] = next_check
+    return done
 
 
 class Ads131m08(FrontEnd):

@@ -11,70 +11,28 @@ full a second one sets it back to the begin.
 import time
 from array import array
 
-import micropython
 import rp2
 import uctypes
 from machine import Pin
 from micropython import const
 
-from drivers.ads131m08 import WORDS
-
-ARG_AT = const(0)  # word of the ring where the first frame begins
-ARG_FRAMES = const(1)
-ARG_CHANNELS = const(2)
-ARG_STATUS = const(3)
-ARG_SIZE = const(4)  # words of the ring
-ARG_OUT = const(5)  # where in `out` the first sample goes
-ARG_CHECK = const(6)  # the status and CRC of each frame: 1, of none: 0
-ARG_LENGTH = const(7)
+from drivers.ads131m08 import (
+    ARG_AT,
+    ARG_CHANNELS,
+    ARG_CHECK_EVERY,
+    ARG_FRAMES,
+    ARG_LENGTH,
+    ARG_OUT,
+    ARG_SIZE,
+    ARG_STATUS,
+    WORDS,
+    take_frames,
+)
 
 _CYCLES_PER_BIT = const(4)
 _AL2_WRITE_ADDR_TRIG = const(11)
 _DREQ_PIO0_RX0 = const(4)
 _DREQ_PIO1_RX0 = const(12)
-
-
-@micropython.viper
-def take_frames(args: ptr32, ring: ptr32, out: ptr32, table: ptr16) -> int:  # noqa: F821
-    """Moves frames from the ring to interleaved samples; stops at the first spoilt one.
-
-    Gives how many were good.
-    """
-    at: int = args[0]
-    frames: int = args[1]
-    channels: int = args[2]
-    status: int = args[3]
-    size: int = args[4]
-    o: int = args[5]
-    check: int = args[6]
-    done: int = 0
-    while done < frames:
-        if check:
-            crc: int = 0xFFFF
-            k: int = at
-            end: int = at + 9
-            while k < end:
-                w: int = ring[k]
-                crc = ((crc << 8) & 0xFFFF) ^ table[((crc >> 8) ^ (w >> 24)) & 0xFF]
-                crc = ((crc << 8) & 0xFFFF) ^ table[((crc >> 8) ^ (w >> 16)) & 0xFF]
-                crc = ((crc << 8) & 0xFFFF) ^ table[((crc >> 8) ^ (w >> 8)) & 0xFF]
-                k += 1
-            if crc != (ring[k] >> 16) & 0xFFFF:
-                break
-            if status != (ring[at] >> 16) & 0xFFFF:
-                break
-        c: int = 1
-        while c <= channels:
-            v: int = (ring[at + c] >> 8) & 0xFFFFFF
-            # A 64-bit VM loads without the sign: make it from bit 23.
-            out[o] = (v ^ 0x800000) - 0x800000
-            o += 1
-            c += 1
-        at += 10
-        if at >= size:
-            at = 0
-        done += 1
-    return done
 
 
 def program(drdy_from_miso):
@@ -110,10 +68,14 @@ def program(drdy_from_miso):
 class Ads131m08Dma:
     """The frames of `adc` (set up already). `poll` moves what came to a buffer of samples.
 
-    `frames` is the length of the ring: so long the core may be away.
+    `frames` is the length of the ring: so long the core may be away. The status
+    of every frame is checked, the CRC of one in `check_every` (0: none): it is what
+    costs the core most.
     """
 
-    def __init__(self, adc, miso, cs, drdy, machine_id=0, bit_hz=8000000, frames=400, check=True):
+    def __init__(
+        self, adc, miso, cs, drdy, machine_id=0, bit_hz=8000000, frames=400, check_every=8
+    ):
         self.adc = adc
         self.frames = frames
         self.index = 0  # number of the first set that `poll` gave
@@ -126,7 +88,7 @@ class Ads131m08Dma:
         self._args[ARG_CHANNELS] = adc.channels
         self._args[ARG_STATUS] = adc.status
         self._args[ARG_SIZE] = self._size
-        self._args[ARG_CHECK] = 1 if check else 0
+        self._args[ARG_CHECK_EVERY] = check_every
         self._ring_us = frames * 1000000 // adc.sample_rate_hz
         self._produced = 0  # frames that DMA had stored at the last look
         self._taken = 0  # frames that were moved or dropped
