@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test venv lint bench campaign lock clean
+.PHONY: run test venv lint bench campaign lock clean firmware
 
 run: $(STAMP)
 	$(BIN)/ams run --scenario tests/data/kaifa_ma304h3e_2017-09-15.csv --han-format kaifa --han-open
@@ -26,6 +26,11 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python tools/bench/run.py
+
+# The firmware image of a board: build/$(BOARD)/firmware.uf2. MICROPYTHON=DIR builds from a checkout.
+BOARD ?= pico
+firmware:
+	$(PYTHON) tools/firmware/build.py $(BOARD) $(if $(MICROPYTHON),--micropython $(MICROPYTHON))
 
 # Runs that are too long for every commit; each prints its seed.
 campaign: $(STAMP)

@@ -1,0 +1,82 @@
+"""tools/firmware: what it makes, and the one line with which it gives up."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rp2040py.device.load_flash import decode_block
+
+ROOT = Path(__file__).parents[2]
+TOOL = ROOT / "tools" / "firmware"
+sys.path.append(str(TOOL))
+
+import images  # noqa: E402
+import uf2  # noqa: E402
+
+
+def build(*arguments, **environment):
+    env = {**os.environ, **environment}
+    return subprocess.run(
+        [sys.executable, str(TOOL / "build.py"), *arguments],
+        capture_output=True, text=True, env=env, timeout=120,
+    )  # fmt: skip
+
+
+def one_line(done):
+    assert done.returncode == 1, done.stdout
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("firmware: "), done.stderr
+    return lines[0]
+
+
+def test_uf2_is_what_the_emulator_loads():
+    data = os.urandom(1000)
+    image = uf2.from_binary(data)
+    assert len(image) == 4 * 512
+    blocks = [decode_block(image[at : at + 512]) for at in range(0, len(image), 512)]
+    assert [b.flash_address for b in blocks] == [0x10000000 + 256 * k for k in range(4)]
+    assert b"".join(b.payload for b in blocks) == data + bytes(24)
+
+
+@pytest.mark.parametrize("board", images.BOARDS.values(), ids=lambda b: b.name)
+def test_parts_of_the_flash_cover_it_without_overlap(board):
+    flash = images.flashmap(board)
+    assert flash["STATE_OFFSET"] == flash["FIRMWARE_SIZE"]
+    assert flash["FILES_OFFSET"] == flash["STATE_OFFSET"] + flash["STATE_SIZE"]
+    assert flash["FLASH_SIZE"] == flash["FILES_OFFSET"] + flash["FILES_SIZE"]
+    assert all(size % 4096 == 0 for size in flash.values())
+
+
+def test_unknown_board():
+    assert "there are pico, pico-bench, pico-repl" in one_line(build("pica"))
+
+
+def test_no_toolchain(tmp_path):
+    # Nothing on the path: neither compiler nor apt.
+    line = one_line(build("pico", "--out", str(tmp_path / "out"), PATH=str(tmp_path),
+                          XDG_CACHE_HOME=str(tmp_path / "cache")))  # fmt: skip
+    assert "no arm-none-eabi-gcc: install" in line
+
+
+def test_checkout_that_is_none(tmp_path):
+    line = one_line(build("pico", "--micropython", str(tmp_path), "--out", str(tmp_path / "out")))
+    assert "no MicroPython checkout" in line
+
+
+def test_file_that_is_not_the_pinned_one(tmp_path, monkeypatch):
+    import sources
+    from problem import Problem
+
+    pinned = {
+        "suite": "none",
+        "sources": {"thing": {"version": "1", "file": "thing.tar", "sha256": "0" * 64}},
+        "packages": {},
+    }
+    (tmp_path / "download").mkdir()
+    (tmp_path / "download" / "thing.tar").write_bytes(b"another")
+    monkeypatch.setattr(sources, "_apt_options", lambda *_: [])
+    monkeypatch.setattr(sources, "run", lambda *_, **__: None)
+    with pytest.raises(Problem, match=r"thing\.tar is not the one of pins\.json"):
+        sources.fetch(tmp_path, pinned)

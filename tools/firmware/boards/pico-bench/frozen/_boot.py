@@ -1,0 +1,1 @@
+# The bench mounts no files: all it runs is frozen.

@@ -1,0 +1,161 @@
+"""Builds a firmware image: `make firmware BOARD=pico`, or with --micropython DIR.
+
+The image comes to build/<board>/firmware.uf2 (.bin, .elf), once: again only
+when something that it depends on has changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import images
+import size
+import sources
+import toolchain
+import uf2
+from problem import Problem
+from shell import run
+
+
+def main() -> int:
+    arguments = _arguments()
+    try:
+        board = images.BOARDS.get(arguments.board)
+        if board is None:
+            raise Problem(f"no board {arguments.board}: there are {', '.join(images.BOARDS)}")
+        print(build(board, arguments.micropython, arguments.out, arguments.quiet))
+    except Problem as problem:
+        print(f"firmware: {problem}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"firmware: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="firmware", description=__doc__)
+    parser.add_argument("board", nargs="?", default="pico")
+    parser.add_argument("--micropython", type=Path, help="an upstream checkout to build from")
+    parser.add_argument("--out", type=Path, default=images.ROOT / "build", help="default: build/")
+    parser.add_argument("--quiet", action="store_true", help="print only the path of the image")
+    return parser.parse_args()
+
+
+def build(board: images.Board, micropython: Path | None, out: Path, quiet: bool) -> Path:
+    folder = out.resolve() / board.name
+    folder.mkdir(parents=True, exist_ok=True)
+    image = folder / "firmware.uf2"
+    digest = _digest(board, micropython)
+    stamp = folder / "inputs.sha256"
+    with (folder / "lock").open("w") as lock:
+        # Two at once: the second waits, and finds it done.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if image.exists() and stamp.exists() and stamp.read_text() == digest:
+            if not quiet:
+                print(size.report(json.loads((folder / "size.json").read_text())))
+            return image
+        tree = _tree(micropython, folder)
+        _compile(board, tree, folder)
+        stamp.write_text(digest)
+    if not quiet:
+        print(size.report(json.loads((folder / "size.json").read_text())))
+    return image
+
+
+def _digest(board: images.Board, micropython: Path | None) -> str:
+    """Of all that the image depends on, and where from."""
+    digest = hashlib.sha256(str(micropython and micropython.resolve()).encode())
+    for path in images.inputs(board):
+        digest.update(str(path.relative_to(images.ROOT)).encode() + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _tree(micropython: Path | None, folder: Path) -> Path:
+    """MicroPython's tree with its cross compiler built."""
+    if micropython is not None:
+        tree = micropython.resolve()
+        if not (tree / "ports" / "rp2").is_dir():
+            raise Problem(f"{micropython} is no MicroPython checkout: it has no ports/rp2")
+        if not (tree / "lib" / "pico-sdk" / "pico_sdk_init.cmake").exists():
+            raise Problem(f"no submodules: run  make -C {tree}/ports/rp2 submodules")
+        toolchain.ensure(folder)
+        _cross_compiler(tree, folder)
+        return tree
+    cache = sources.cache_dir()
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        toolchain.ensure(cache / "logs")
+        tree = sources.tree(cache)
+        _cross_compiler(tree, cache / "logs")
+    return tree
+
+
+def _cross_compiler(tree: Path, logs: Path) -> None:
+    if not (tree / "mpy-cross" / "build" / "mpy-cross").exists():
+        run(["make", _jobs(), "-C", tree / "mpy-cross"], logs / "mpy-cross.log")
+
+
+def _jobs() -> str:
+    return f"-j{os.cpu_count() or 1}"
+
+
+def _write(path: Path, text: str) -> None:
+    """Leaves a file alone that is so already: make goes by its time."""
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+
+
+def _compile(board: images.Board, tree: Path, folder: Path) -> None:
+    definition = folder / "board"
+    flash = images.flashmap(board)
+    definition.mkdir(exist_ok=True)
+    for path in board.definition.iterdir():
+        if path.is_file():
+            _write(definition / path.name, path.read_text())
+    _write(definition / "flashmap.h", images.header(flash))
+    _write(definition / "flashmap.ld", images.linker_assertion(flash))
+    _write(folder / "manifest.py", images.manifest(board))
+    work = folder / "cmake"
+    # The C sources depend on these only; the frozen code is made anew by make.
+    config = hashlib.sha256(
+        b"".join(p.read_bytes() for p in sorted(definition.iterdir()) if p.is_file())
+        + f"{tree}|{folder}".encode()
+    ).hexdigest()
+    known = work / "config.sha256"
+    if not known.exists() or known.read_text() != config:
+        shutil.rmtree(work, ignore_errors=True)
+    run(
+        [
+            "cmake", "-S", tree / "ports" / "rp2", "-B", work,
+            f"-DMICROPY_BOARD={board.name}",
+            f"-DMICROPY_BOARD_DIR={definition}",
+            f"-DMICROPY_FROZEN_MANIFEST={folder / 'manifest.py'}",
+            f"-DPython3_EXECUTABLE={sys.executable}",
+            "-DPICO_NO_PICOTOOL=1",
+        ],
+        folder / "cmake.log",
+    )  # fmt: skip
+    known.write_text(config)
+    run(["make", _jobs(), "-C", work], folder / "make.log")
+    binary = (work / "firmware.bin").read_bytes()
+    (folder / "firmware.bin").write_bytes(binary)
+    shutil.copy(work / "firmware.elf", folder / "firmware.elf")
+    (folder / "size.json").write_text(json.dumps(size.measure(board.name, work, binary, flash)))
+    # Last, and at once: a UF2 that is there is whole.
+    new = folder / "firmware.uf2.new"
+    new.write_bytes(uf2.from_binary(binary))
+    new.replace(folder / "firmware.uf2")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""The images that can be built."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+@dataclass(frozen=True)
+class Board:
+    """`code`: the folder of boards/ that is frozen at the top level, all of it or `only`."""
+
+    name: str
+    code: str
+    boot: str
+    only: tuple[str, ...] = ()
+
+    @property
+    def definition(self) -> Path:
+        return HERE / "boards" / self.name
+
+
+BOARDS = {
+    board.name: board
+    for board in (
+        Board("pico", "pico", "pico"),
+        Board("pico-bench", "pico", "pico-bench"),
+        Board("pico-repl", "pico", "pico", only=("flashmap.py",)),
+    )
+}
+
+
+def flashmap(board: Board) -> dict[str, int]:
+    """The numbers of the board's flashmap.py, run with the bench's `micropython` module."""
+    shims = str(ROOT / "host" / "openams" / "emulator" / "shims")
+    sys.path.insert(0, shims)
+    try:
+        names = runpy.run_path(str(ROOT / "boards" / board.code / "flashmap.py"))
+    finally:
+        sys.path.remove(shims)
+    return {name: value for name, value in names.items() if name.isupper()}
+
+
+def header(flash: dict[str, int]) -> str:
+    """rp2.Flash reaches the meter's state and the files, never the firmware."""
+    size = flash["STATE_SIZE"] + flash["FILES_SIZE"]
+    return (
+        f"#define MICROPY_HW_FLASH_STORAGE_BASE ({flash['STATE_OFFSET']:#x})\n"
+        f"#define MICROPY_HW_FLASH_STORAGE_BYTES ({size:#x})\n"
+    )
+
+
+def linker_assertion(flash: dict[str, int]) -> str:
+    # The second-stage boot loader is linked with the same options and has no such symbol.
+    end = f"0x10000000 + {flash['FIRMWARE_SIZE']:#x}"
+    message = f"the image is too large for its {flash['FIRMWARE_SIZE'] // 1024} KiB of flash"
+    return f'ASSERT(DEFINED(__flash_binary_end) ? __flash_binary_end <= {end} : 1, "{message}")\n'
+
+
+def manifest(board: Board) -> str:
+    """The freeze manifest: the meter, the drivers, and what the board is."""
+    lines = [
+        'module("rp2.py", base_path="$(PORT_DIR)/modules", opt=3)',
+        f'freeze("{HERE}/boards/{board.boot}/frozen", opt=3)',
+        f'package("ams", base_path="{ROOT}/firmware", opt=3)',
+    ]
+    if (ROOT / "boards" / "drivers").is_dir():
+        lines.append(f'package("drivers", base_path="{ROOT}/boards", opt=3)')
+    code = ROOT / "boards" / board.code
+    for path in sorted(code.glob("*.py")):
+        if not board.only or path.name in board.only:
+            lines.append(f'module("{path.name}", base_path="{code}", opt=3)')
+    return "\n".join(lines) + "\n"
+
+
+def inputs(board: Board) -> list[Path]:
+    """Every file that the image depends on."""
+    files = [*HERE.glob("*.py"), HERE / "pins.json"]
+    for folder in (
+        ROOT / "firmware" / "ams",
+        ROOT / "boards" / "drivers",
+        ROOT / "boards" / board.code,
+        board.definition,
+        HERE / "boards" / board.boot,
+    ):
+        files += [p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+    return sorted(set(files))

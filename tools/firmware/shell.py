@@ -1,0 +1,47 @@
+"""Programs that are run for the build, their output kept in a log."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from problem import Problem
+
+
+def run(
+    command: Sequence[str | Path],
+    log: Path,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> None:
+    """Raises Problem with the line of the log that says most."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    # Called from make, its flags are not for the makes in here.
+    clean = {k: v for k, v in (env or os.environ).items() if not k.startswith(("MAKE", "MFLAGS"))}
+    with log.open("wb") as out:
+        done = subprocess.run(
+            [str(c) for c in command],
+            stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=cwd, env=clean,
+        )  # fmt: skip
+    if done.returncode:
+        raise Problem(f"{Path(command[0]).name} failed: {telling_line(log)} (all in {log})")
+
+
+def telling_line(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    for sign in ("too large", "overflowed", "error:", "Error:", "E:", "Error"):
+        for line in lines:
+            if sign in line:
+                return line
+    return lines[-1] if lines else "it said nothing"
+
+
+def output(command: Sequence[str | Path]) -> str:
+    done = subprocess.run(
+        [str(c) for c in command], stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise Problem(f"{Path(command[0]).name} failed: {done.stderr.strip().splitlines()[-1:]}")
+    return done.stdout
