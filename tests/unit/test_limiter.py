@@ -47,7 +47,9 @@ class Bench:
         if changes:
             s = self.control.limiter.settings.copy()
             for name, value in changes.items():
-                setattr(s, name, value)
+                # The tests speak of W and mA.
+                watts = name == "threshold_normal" and "monitored" not in changes
+                setattr(s, name, 1000 * value if watts else value)
             self.cells.set(ct.CELL_LIMITER, s.pack())
             self.control.limiter.change(s)
         self.control.start(0, self.offset)
@@ -140,7 +142,7 @@ def test_change_while_it_counts():
     bench = Bench(threshold_normal=3000, min_over_s=60)
     bench.run(80_000, lambda t: 6000)  # over since 30 s
     s = bench.control.limiter.settings.copy()
-    s.threshold_normal = 5000
+    s.threshold_normal = 5_000_000
     bench.control.limiter.change(s)
     bench.run(300_000, lambda t: 6000)
     within_a_window(bench.tripped(), 80_000 + 60_000)

@@ -8,6 +8,7 @@ from ams.control import quota as qt
 from ams.control.breaker import (
     WHO_BUTTON,
     WHO_LIMITER,
+    WHO_SCHEDULE,
     Breaker,
 )
 from ams.control.button import LONG, SHORT, Button
@@ -127,11 +128,10 @@ class Control:
             return
         action, crossed = self.limiter.take(duration_ms, power_mw, now_ms)
         if crossed is not None:
-            self._log(
-                ev.LIMITER_EXCEEDED if crossed else ev.LIMITER_OK,
-                self.limiter.settings.monitored,
-                max(self.limiter.value() // 1000, 0),
-            )
+            kind = self.limiter.settings.monitored
+            value = self.limiter.value()
+            value = value if kind == lim.AVERAGE_IMPORT else value // 1000
+            self._log(ev.LIMITER_EXCEEDED if crossed else ev.LIMITER_OK, kind, max(value, 0))
         if action == lim.ACTION_DISCONNECT:
             self._local(LOCAL_DISCONNECT)
         elif action == lim.ACTION_RECONNECT and not self.quota.holds:
@@ -233,6 +233,13 @@ class Control:
             self._refused(who, reason, number)
         elif connect:
             self.quota.release()
+        return reason
+
+    def scheduled(self, event):
+        """A local event of a schedule that the breaker's client has set."""
+        reason = self.breaker.event(event, WHO_SCHEDULE, self._now_ms)
+        if reason != cm.OK:
+            self._refused(WHO_SCHEDULE, reason)
         return reason
 
     def set_mode(self, mode, who, fresh_ms):

@@ -34,7 +34,7 @@ _HOUR_MS = const(3600000)
 
 
 class Settings:
-    """What the operator sets. Thresholds in W, or in mA where a current is monitored."""
+    """What the operator sets. Thresholds in mW, or in mA where a current is monitored."""
 
     def __init__(self):
         self.monitored = AVERAGE_IMPORT
@@ -138,7 +138,8 @@ class Limiter:
 
     def _threshold(self):
         """In the unit of `value`: mW or uA."""
-        return self.threshold_active * 1000
+        threshold = self.threshold_active
+        return threshold if self.settings.monitored == AVERAGE_IMPORT else threshold * 1000
 
     def value(self):
         """What is monitored, in mW or uA."""
