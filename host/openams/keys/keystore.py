@@ -112,6 +112,13 @@ class Keystore:
             keys.server_counter = first + count
         return first
 
+    def reserve_order(self, meter_id: str, least: int = 1) -> int:
+        """A number for an order to the breaker that no order of ours has, `least` or above."""
+        with self._changing_meter(meter_id) as keys:
+            number = max(keys.next_order, least)
+            keys.next_order = number + 1
+        return number
+
     # --- rotation ------------------------------------------------------------------
 
     def prepare_rotation(self, meter_id: str) -> MeterKeys:

@@ -62,6 +62,9 @@ class MeterKeys:
     update: str
     han: dict[str, str]
     clients: list[ClientKeys]
+    # The second person's, where two must seal an order; and the next order's number.
+    breaker_second: str = field(default_factory=_key)
+    next_order: int = 1
     # The next counter of the meter itself, for one whose flash is thrown away after the run.
     server_counter: int = 1
 
@@ -121,6 +124,8 @@ class MeterKeys:
             "clients": clients,
             "kek": self.kek,
             "breaker_key": self.breaker,
+            "breaker_second_key": self.breaker_second,
+            "next_order": self.next_order,
             "update_key": self.update,
             "han": {
                 "encryption_key": self.han["encryption"],

@@ -26,6 +26,7 @@ def provisioned(store: Keystore, meter_id: str) -> dict[str, Any]:
         ],
         "kek": keys.kek,
         "breaker": keys.breaker,
+        "breaker_second": keys.breaker_second,
         "update": keys.update,
         "han": keys.han,
         "server_counter": store.reserve_server(meter_id, _SERVER_RESERVE),

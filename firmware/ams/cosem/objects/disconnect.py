@@ -52,7 +52,7 @@ class DisconnectControl(View):
 
 
 class BreakerScripts(View):
-    """1 disconnects, 2 reconnects: what the limiter calls, and a schedule of the breaker's client."""
+    """1 disconnects, 2 reconnects: what the limiter calls, and schedules."""
 
     class_id = 9
     attributes = 2
@@ -84,7 +84,7 @@ class BreakerScripts(View):
 
 
 class BreakerOrder(View):
-    """Data 0.0.96.3.128: written with a sealed order, which is armed; read, the last number used."""
+    """Data 0.0.96.3.128: written, a sealed order to arm; read, the last number used."""
 
     class_id = 1
     attributes = 2
@@ -99,7 +99,7 @@ class BreakerOrder(View):
 
 
 class BreakerPolicy(View):
-    """Data 0.0.96.3.130: what was set at provisioning: inhibit, critical, two persons, sealed only."""
+    """Data 0.0.96.3.130, set at provisioning: inhibit, critical, two persons, sealed only."""
 
     class_id = 1
     attributes = 2

@@ -1,0 +1,211 @@
+"""What the operator does to breaker and limiter through an association of the breaker's client."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from openams.client import data as axdr
+from openams.client.errors import ResultError
+from openams.client.names import parse_obis
+from openams.control.orders import Order, digest, seconds
+from openams.errors import BenchError
+from openams.keys.keystore import Keystore
+
+if TYPE_CHECKING:
+    from openams.client.client import Client
+
+BREAKER = "0.0.96.3.10.255"
+ORDER = "0.0.96.3.128.255"
+QUOTA = "0.0.96.3.129.255"
+POLICY = "0.0.96.3.130.255"
+WINDOW = "0.0.96.3.131.255"
+ALARMS = "0.0.96.3.132.255"
+LIMITER = "0.0.17.0.0.255"
+STATES = ("disconnected", "connected", "ready-for-reconnection")
+MONITORED = {
+    "average-import": (5, "1.0.1.4.0.255"),
+    "current-l1": (3, "1.0.31.7.0.255"),
+    "current-l2": (3, "1.0.51.7.0.255"),
+    "current-l3": (3, "1.0.71.7.0.255"),
+    "current-max": (3, "1.0.11.7.0.255"),
+}
+_ALARMS = ("failed", "welded", "no-voltage", "mismatch", "not-stored")
+_POLICIES = ("inhibit", "critical", "two-person", "sealed-only")
+OFF = {"average-import": 0xFFFFFFFF}
+_OFF_CURRENT = 0x7FFFFFFF
+# Clocks of meter and operator may differ by so much.
+_EARLY = timedelta(seconds=60)
+
+
+class Operator:
+    """`valid_s`: how long the orders that this makes can be spent."""
+
+    def __init__(self, meter: Client, store: Keystore, meter_id: str, valid_s: int = 300) -> None:
+        self._meter = meter
+        self._store = store
+        self._meter_id = meter_id
+        self._valid = timedelta(seconds=valid_s)
+
+    # --- orders -----------------------------------------------------------------------
+
+    def arm(self, action: str, bound: bytes = bytes(8)) -> None:
+        """Seals an order for what comes next and gives it to the meter."""
+        keys = self._store.get(self._meter_id)
+        used = self._meter.get(1, ORDER, 2)
+        number = self._store.reserve_order(self._meter_id, int(used) + 1)
+        now = datetime.now(UTC)
+        order = Order(
+            bytes.fromhex(keys.system_title),
+            action,
+            number,
+            seconds(now - _EARLY),
+            seconds(now + self._valid),
+            bound,
+        )
+        self.give(order.sealed(bytes.fromhex(keys.breaker)))
+
+    def give(self, sealed: bytes) -> None:
+        try:
+            self._meter.set(1, ORDER, 2, axdr.octets(sealed))
+        except ResultError as error:
+            raise BenchError(f"the meter does not take the order ({_reason(error)})") from None
+
+    # --- breaker -----------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        return breaker_state(self._meter)
+
+    def move(self, action: str, sealed: bytes | None = None) -> dict[str, Any]:
+        """`disconnect` or `reconnect`, with a sealed order that is given or made."""
+        if sealed is None:
+            self.arm(action)
+        else:
+            self.give(sealed)
+        try:
+            self._meter.action(70, BREAKER, 1 if action == "disconnect" else 2, axdr.int8(0))
+        except ResultError as error:
+            raise BenchError(f"the meter refuses to {action} ({_reason(error)})") from None
+        return self.state()
+
+    def set_mode(self, mode: int) -> dict[str, Any]:
+        self._set("set-breaker", 70, BREAKER, 4, axdr.enum(mode))
+        return self.state()
+
+    def _set(self, action: str, class_id: int, obis: str, number: int, value: bytes) -> None:
+        self.arm(action, digest(number, value))
+        try:
+            self._meter.set(class_id, obis, number, value)
+        except ResultError as error:
+            raise BenchError(f"the meter refuses {obis}@{number} ({_reason(error)})") from None
+
+    # --- limiter -----------------------------------------------------------------------
+
+    def limits(self) -> dict[str, Any]:
+        return limits(self._meter)
+
+    def set_monitored(self, name: str) -> None:
+        class_id, obis = MONITORED[name]
+        value = axdr.structure(
+            axdr.uint16(class_id), axdr.octets(bytes(parse_obis(obis))), axdr.int8(2)
+        )
+        self._set("set-limiter", 71, LIMITER, 2, value)
+
+    def set_threshold(self, number: int, monitored: str, milli: int | None) -> None:
+        """Attribute 4 or 5, in mW or mA; None: off."""
+        if monitored == "average-import":
+            value = axdr.uint32(0xFFFFFFFF if milli is None else milli)
+        else:
+            value = b"\x05" + (_OFF_CURRENT if milli is None else milli).to_bytes(4, "big")
+        self._set("set-limiter", 71, LIMITER, number, value)
+
+    def set_duration(self, number: int, value_s: int) -> None:
+        self._set("set-limiter", 71, LIMITER, number, axdr.uint32(value_s))
+
+    def set_actions(self, over: int, under: int) -> None:
+        scripts = axdr.octets(bytes((0, 0, 10, 0, 106, 255)))
+        value = axdr.structure(
+            *(axdr.structure(scripts, axdr.uint16(number)) for number in (over, under))
+        )
+        self._set("set-limiter", 71, LIMITER, 11, value)
+
+    def set_emergency(self, profile: int, start: datetime, duration_s: int) -> None:
+        value = axdr.structure(
+            axdr.uint16(profile), axdr.octets(axdr.date_time(start)), axdr.uint32(duration_s)
+        )
+        self._set("set-limiter", 71, LIMITER, 8, value)
+
+    def set_groups(self, groups: list[int]) -> None:
+        self._set("set-limiter", 71, LIMITER, 9, axdr.array(*map(axdr.uint16, groups)))
+
+    def set_window(self, window_s: int, reconnections: int) -> None:
+        value = axdr.structure(axdr.uint32(window_s), bytes((0x11, reconnections)))
+        self._set("set-limiter", 1, WINDOW, 2, value)
+
+    def set_quota(self, limit_wh: int, period_s: int, warning_permille: int) -> None:
+        value = axdr.structure(
+            axdr.uint32(limit_wh), axdr.uint32(period_s), axdr.uint16(warning_permille)
+        )
+        self._set("set-limiter", 1, QUOTA, 2, value)
+
+
+def _reason(error: ResultError) -> str:
+    return f"{str(error).split(': ')[-1]}; ams events URL --log control says why"
+
+
+def breaker_state(meter: Client) -> dict[str, Any]:
+    """State, mode, contact, alarms and policy; every client with keys may read them."""
+    bits = meter.get(1, POLICY, 2)
+    alarms = meter.get(1, ALARMS, 2)
+    return {
+        "state": STATES[meter.get(70, BREAKER, 3)],
+        "connected": bool(meter.get(70, BREAKER, 2)),
+        "mode": meter.get(70, BREAKER, 4),
+        "alarms": [name for k, name in enumerate(_ALARMS) if alarms >> k & 1],
+        "policy": [name for name, bit in zip(_POLICIES, bits, strict=True) if bit == "1"],
+        "last_order": meter.get(1, ORDER, 2),
+    }
+
+
+def limits(meter: Client) -> dict[str, Any]:
+    class_id, ln, _ = meter.get(71, LIMITER, 2)
+    name = ".".join(map(str, ln))
+    monitored = next(key for key, value in MONITORED.items() if value == (class_id, name))
+    unit = "mw" if monitored == "average-import" else "ma"
+    off = 0xFFFFFFFF if unit == "mw" else _OFF_CURRENT
+
+    def threshold(number: int) -> int | None:
+        value = int(meter.get(71, LIMITER, number))
+        return None if value == off else value
+
+    profile, start, duration_s = meter.get(71, LIMITER, 8)
+    over, under = (action[1] for action in meter.get(71, LIMITER, 11))
+    window_s, reconnections = meter.get(1, WINDOW, 2)
+    quota = meter.get(1, QUOTA, 2)
+    moment = axdr.parse_date_time(start)
+    return {
+        "monitored": monitored,
+        "window_s": window_s,
+        f"threshold_active_{unit}": threshold(3),
+        f"threshold_normal_{unit}": threshold(4),
+        f"threshold_emergency_{unit}": threshold(5),
+        "min_over_threshold_s": meter.get(71, LIMITER, 6),
+        "min_under_threshold_s": meter.get(71, LIMITER, 7),
+        "emergency": {
+            "id": profile,
+            "start": moment.isoformat() if moment else None,
+            "duration_s": duration_s,
+            "groups": meter.get(71, LIMITER, 9),
+            "active": meter.get(71, LIMITER, 10),
+        },
+        "action_over": over,
+        "action_under": under,
+        "reconnections_per_hour": reconnections,
+        "quota": {
+            "limit_wh": quota[0],
+            "period_s": quota[1],
+            "warning_permille": quota[2],
+            "used_wh": quota[3],
+            "flags": quota[4],
+        },
+    }
