@@ -8,7 +8,7 @@ import os
 import struct
 import time
 
-from ams.hal import Flash, Uart
+from ams.hal import COIL_CLOSE, COIL_NONE, Flash, Inputs, Relay, Uart
 
 
 class BenchClock:
@@ -45,6 +45,46 @@ class BenchUart(Uart):
     def write(self, data):
         struct.pack_into("<q", self._stamp, 0, self._clock.utc_ms())
         self._link.send(ord("H"), self._stamp, data)
+
+
+class BenchRelay(Relay):
+    """A bistable relay that moves after 60 ms of current; `fault` makes it fail.
+
+    `stuck`: it does not move. `welded`: the contact that carries the current
+    does not, though the feedback says so.
+    """
+
+    MOVES_MS = 60
+
+    def __init__(self, clock):
+        self._clock = clock
+        self._coil = COIL_NONE
+        self._since_ms = 0
+        self._feedback = True
+        self.contact = True  # what carries the current
+        self.fault = None
+
+    def set_coil(self, coil):
+        now_ms = self._clock.utc_ms()
+        if self._coil and self.fault != "stuck" and now_ms - self._since_ms >= self.MOVES_MS:
+            self._feedback = self._coil == COIL_CLOSE
+            if self._feedback or self.fault != "welded":
+                self.contact = self._feedback
+        self._coil = coil
+        self._since_ms = now_ms
+
+    def closed(self):
+        return self._feedback
+
+
+class BenchInputs(Inputs):
+    """What somebody at the case does, as the bench says."""
+
+    def __init__(self):
+        self.bits = 0
+
+    def read(self):
+        return self.bits
 
 
 _ERASED_PAGE = b"\xff" * Flash.page_size
@@ -110,6 +150,8 @@ class Board:
         self._link = link
         self.clock = BenchClock()
         self.han_uart = BenchUart(link, self.clock)
+        self.relay = BenchRelay(self.clock)
+        self.inputs = BenchInputs()
         self.flash = FileFlash(flash_path, flash_size) if flash_path else None
         self._link_head = bytearray(2)
 

@@ -52,6 +52,17 @@ ROOMS = (
     "ams.storage.cells",
     "ams.memory",
     "ams.keeper",
+    "ams.control.average",
+    "ams.control.transitions",
+    "ams.control.command",
+    "ams.control.relay",
+    "ams.control.breaker",
+    "ams.control.limiter",
+    "ams.control.quota",
+    "ams.control.guard",
+    "ams.control.button",
+    "ams.control.control",
+    "ams.case",
     "ams.meter",
     "ams.bench",
 )
@@ -173,31 +184,45 @@ class Process:
             raise ValueError("samples message of a wrong size")
         self.link.read_into(_octets(self.samples_view[: count * self.channels]))
         self.board.clock.set(utc_ms)
+        if not self.board.relay.contact:
+            self.interrupt(count)
         self.meter.samples(utc_ms, index, self.samples, count)
         self.poll_link()
+
+    def interrupt(self, count):
+        """Behind an open breaker nothing flows: the codes of the currents are their zeros."""
+        zeros = [channel.offset for channel in self.meter.calibration.currents]
+        samples = self.samples
+        for at in range(1, count * self.channels, 2):
+            samples[at] = zeros[(at % self.channels) >> 1]
 
     def hold(self, length):
         head = self.row_head
         self.link.read_into(head)
         row = struct.unpack("<qI3i3i3i3i3i", head)
-        meter = self.meter
-        q = meter.quantities
+        self.meter.hold(
+            row[0], row[1], self.board.clock, lambda connected: self.fill(row, connected)
+        )
+        self.poll_link()
+
+    def fill(self, row, connected):
+        """The quantities of a row; behind an open breaker nothing flows."""
+        q = self.meter.quantities
+        flows = 1 if connected else 0
         for place in range(3):
             q.voltage_mv[place] = row[2 + place]
-            q.current_ua[place] = row[5 + place]
-            p = q.active_power_mw[place] = row[8 + place]
-            r = q.reactive_power_mvar[place] = row[11 + place]
-            s = max(abs(p), abs(r), row[2 + place] * (row[5 + place] // 1000) // 1000)
+            q.current_ua[place] = row[5 + place] * flows
+            p = q.active_power_mw[place] = row[8 + place] * flows
+            r = q.reactive_power_mvar[place] = row[11 + place] * flows
+            s = max(abs(p), abs(r), row[2 + place] * (row[5 + place] * flows // 1000) // 1000)
             q.apparent_power_mva[place] = s
             q.power_factor_permille[place] = 1000 * p // s if s else 0
-        q.total_active_power_mw = row[14]
-        q.total_reactive_power_mvar = row[15]
+        q.total_active_power_mw = row[14] * flows
+        q.total_reactive_power_mvar = row[15] * flows
         q.total_apparent_power_mva = max(
-            abs(row[14]), sum(q.apparent_power_mva) if q.system != "3P3W" else 0
+            abs(row[14]) * flows, sum(q.apparent_power_mva) if q.system != "3P3W" else 0
         )
         q.frequency_mhz = row[16]
-        meter.hold(row[0], row[1], self.board.clock)
-        self.poll_link()
 
     def tick(self, length):
         utc_ms = struct.unpack("<q", self.link.payload(length))[0]

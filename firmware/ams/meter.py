@@ -1,5 +1,7 @@
 """Builds the meter from a board: the one place where all rooms meet."""
 
+from ams.case import Case
+from ams.control.control import Control
 from ams.han import make_format
 from ams.han.port import HanPort
 from ams.keeper import Keeper
@@ -16,6 +18,7 @@ from ams.registers.events import EventLog
 from ams.registers.identity import Identity
 from ams.registers.quality import QualityWatch
 from ams.registers.quantities import Quantities
+from ams.storage import layout
 
 # Without a sample for this long the front end counts as stopped.
 _SAMPLES_DUE_MS = 200
@@ -64,7 +67,7 @@ class Meter:
             self.memory, self.energy, self.events, self.local_clock, self.quantities
         )
         self.clock = self.keeper.clock
-        settings = self._load_settings(config.get("calibration"))
+        settings = self._load_settings(config)
         self._restored = self.memory.mount(self.energy, self.keeper.load_profile)
         self.calibration = Calibration(config["system"], settings["calibration"])
         self.memory.save_settings(settings)
@@ -85,7 +88,17 @@ class Meter:
             han.get("quirk"),
             _cipher(han),
         )
+        self.link = None
+        self.control = Control(
+            getattr(board, "relay", None),
+            self.memory.cells(layout.CONTROL),
+            self,
+            settings.get("breaker"),
+            self._breaker_secrets,
+        )
+        self._case = Case(getattr(board, "inputs", None), self)
         self.utc_ms = 0
+        self._raw_ms = 0  # of the board's clock, when it was last asked
         self.samples_missing = 0  # sample sets that never came
         self.samples_late = 0  # sample sets that came out of time
         self._hour_ends = 0
@@ -96,7 +109,6 @@ class Meter:
         self._missing = False
         self._late = False
         self._due = 0  # by the meter's time: when `_advance` has something to do
-        self.link = None
         if "security" in config:
             self._make_link(config["security"])
 
@@ -121,6 +133,8 @@ class Meter:
         utc_ms = self.utc_ms = self.keeper.start(raw_ms, self._restored, backup_s)
         self._last_samples_ms = utc_ms
         self._begin_hour(utc_ms)
+        self._raw_ms = raw_ms
+        self.control.start(raw_ms, utc_ms)
         if self._formatted:
             self.events.log(utc_ms, ev.STORAGE_FORMATTED)
         for line in self.memory.found:
@@ -144,26 +158,35 @@ class Meter:
         self.keeper.stop()
         self.events.log(self.utc_ms, ev.POWER_DOWN)
 
-    def _load_settings(self, calibration):
-        """What the meter is set to: a calibration that is given counts before the stored one."""
+    def _load_settings(self, config):
+        """What the meter is set to: what is given counts before what is stored."""
         stored = self.memory.load_settings()
-        if calibration is None:
-            if stored is None:
-                raise ValueError("no calibration: neither given nor stored")
-            return stored
-        settings = {"meter_id": self.identity.meter_id, "calibration": calibration}
+        settings = dict(stored) if stored else {"meter_id": self.identity.meter_id}
+        for name in ("calibration", "breaker"):
+            if config.get(name) is not None:
+                settings[name] = config[name]
+        if "calibration" not in settings:
+            raise ValueError("no calibration: neither given nor stored")
         return settings
+
+    def _breaker_secrets(self):
+        """The system title and the two breaker keys, as far as there are any."""
+        if self.link is None:
+            return b"", ()
+        keyring = self.link.keyring
+        return keyring.title, (keyring.secret("breaker"), keyring.secret("breaker_second"))
 
     # --- what the operator does ------------------------------------------------
 
     def set_clock(self, raw_ms, utc_ms):
         """Sets the clock: what was measured so far is counted under the old time."""
         self.metrology.flush()
-        step = self.keeper.set_clock(raw_ms, utc_ms)
-        self._clock_moved(step)
+        self.control.clock_set(self.clock.utc_ms(raw_ms), utc_ms)
+        self._clock_moved(self.keeper.set_clock(raw_ms, utc_ms))
 
     def sync_clock(self, raw_ms, true_ms):
         """Synchronisation: small differences teach the drift, large ones set the clock."""
+        self.control.clock_set(self.clock.utc_ms(raw_ms), true_ms)
         self._clock_moved(self.keeper.sync_clock(raw_ms, true_ms))
 
     def _clock_moved(self, step_ms):
@@ -206,8 +229,9 @@ class Meter:
             self._next_index = index + count
             self._fed = True
             self._last_samples_ms = utc_ms
+            self._raw_ms = raw_ms
             self.metrology.feed(buffer, count)
-        self._advance(utc_ms)
+        self._advance(utc_ms, raw_ms)
 
     def _miss(self, utc_ms, count):
         self.samples_missing += count
@@ -235,6 +259,8 @@ class Meter:
             duration_ms = duration_us // 1000
             self.keeper.voltage.add(duration_ms)
             self.quality.look(self.utc_ms - duration_ms)
+            power_mw = active_uws // duration_ms if duration_ms else 0
+            self.control.take(duration_ms, power_mw, self._raw_ms, self.utc_ms)
 
     def _set_status(self, status):
         before = self.quantities.status
@@ -263,36 +289,54 @@ class Meter:
         self.aggregate.add(self.quantities, duration_ms * 1000)
         self.keeper.voltage.add(duration_ms)
         self.quality.look(utc_ms - duration_ms)
-        self._advance(utc_ms)
+        power_mw = active_uws // duration_ms if duration_ms else 0
+        self.control.take(duration_ms, power_mw, raw_ms, utc_ms)
+        self._advance(utc_ms, raw_ms)
 
     # --- quantities ------------------------------------------------------------
 
-    def hold(self, raw_ms, duration_ms, clock):
-        """Lets `quantities`, set by the board at `raw_ms`, hold for `duration_ms`.
+    def hold(self, raw_ms, duration_ms, clock, fill=None):
+        """Lets quantities that are known hold from `raw_ms` on for `duration_ms`.
 
         For time that runs faster than samples can: energy is power times
         time, and every list goes out at its own moment. What is sent at the
         very end waits for the values that begin there. `clock.set(utc_ms)` is
-        called as the time runs.
+        called as the time runs. `fill(connected)` fills `quantities` at the
+        begin and when the breaker has moved; without it they are as they stand.
         """
+        control = self.control
+        connected = control.connected
+        if fill is not None:
+            fill(connected)
         utc_ms = self.clock.utc_ms(raw_ms)
         if utc_ms >= self._due:
             clock.set(utc_ms)
-            self._advance(utc_ms)
+            self._advance(utc_ms, raw_ms)
         active, reactive = self._counted_power()
         self.quality.look(utc_ms)
         end = raw_ms + duration_ms
         while raw_ms < end:
             # The correction of the clock changes slowly: within a step it stands still.
             step = min(end - raw_ms, max(self._due - utc_ms, 1))
+            most = control.due_ms(active)
+            if most is not None and most < step:
+                step = most
             self.energy.add(active * step, reactive * step)
             self.keeper.voltage.add(step)
             raw_ms += step
             utc_ms = self.clock.utc_ms(raw_ms)
+            self.utc_ms = utc_ms
+            control.take(step, active, raw_ms, utc_ms)
             if utc_ms >= self._due and raw_ms < end:
                 clock.set(utc_ms)
-                self._advance(utc_ms)
-        self.utc_ms = utc_ms
+                self._advance(utc_ms, raw_ms)
+            elif most is not None:
+                clock.set(utc_ms)
+                self._case.poll(raw_ms)
+            if fill is not None and control.connected != connected:
+                connected = control.connected
+                fill(connected)
+                active, reactive = self._counted_power()
         self._close_hour(utc_ms)
         self.keeper.advance(utc_ms)
 
@@ -324,10 +368,11 @@ class Meter:
                 self.keeper.mark(profile.STATUS_ENERGY_MISSING)
                 self.events.log(utc_ms, ev.SAMPLES_MISSING)
             self.quantities.status |= qu.STATUS_SAMPLES_MISSING
-        self._advance(utc_ms)
+        self._advance(utc_ms, raw_ms)
 
-    def _advance(self, utc_ms):
+    def _advance(self, utc_ms, raw_ms):
         self.utc_ms = utc_ms
+        self._case.poll(raw_ms)
         self._close_hour(utc_ms)
         self.keeper.advance(utc_ms)
         self.han.poll(utc_ms)

@@ -263,7 +263,7 @@ NOW_S = 800_000_000
 
 
 def guard(cells=None, **policy):
-    return Guard(cells or Cells(), 2, Policy(policy), TITLE, lambda: KEYS)
+    return Guard(cells or Cells(), 2, Policy(policy), lambda: (TITLE, KEYS))
 
 
 def order(action=cm.DISCONNECT, number=1, start=NOW_S - 10, end=NOW_S + 10, **more):

@@ -40,7 +40,7 @@ class Bench:
         self.cells = cells or Cells()
         self.relay = relay or Relay()
         self.control = Control(
-            self.relay, self.cells, meter, {"mode": changes.pop("mode", 4)}, bytes(8), lambda: ()
+            self.relay, self.cells, meter, {"mode": changes.pop("mode", 4)}, lambda: (b"", ())
         )
         self.t = 0
         self.offset = UTC_MS

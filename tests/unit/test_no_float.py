@@ -41,6 +41,7 @@ ROOMS = {
     "hal": {"hal"},
     "han": {"han", "registers", "hal", "crypto", "octets"},
     "cosem": {"cosem", "registers", "hal", "crypto", "octets"},
+    "control": {"control", "registers", "hal"},
     "mbus": {"mbus", "registers", "hal"},
 }
 

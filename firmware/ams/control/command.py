@@ -14,6 +14,8 @@ import struct
 
 from micropython import const
 
+from ams.registers.supply import NOT_STORED, OK  # noqa: F401
+
 MAGIC = b"OAC1"
 _FORMAT = ">4s8sBIII8s"
 BODY_SIZE = const(33)
@@ -26,8 +28,7 @@ SET_LIMITER = const(4)  # an attribute of class 71 or of the quota, by digest
 
 NO_DIGEST = bytes(8)
 
-# Why an order is refused; `extra` of the event.
-OK = const(0)
+# Why an order is refused, beside OK (0) and NOT_STORED (14); `extra` of the event.
 BAD_FORM = const(1)
 BAD_SEAL = const(2)
 WRONG_METER = const(3)
@@ -41,7 +42,6 @@ CLOCK_INVALID = const(10)
 NO_TRANSITION = const(11)
 VOLTAGE_AT_LOAD = const(12)
 NOT_ORDERED = const(13)  # the policy asks for a sealed order, and there is none
-NOT_STORED = const(14)
 NO_KEY = const(15)
 UNKNOWN_ACTION = const(16)
 REASONS = (

@@ -54,9 +54,9 @@ class NoRelay:
 
 
 class Control:
-    """`secrets()` gives the two breaker keys of this meter, the second may be None."""
+    """`relay`: hal.Relay or None; `policy`: see guard.Policy; `secrets`: see guard.Guard."""
 
-    def __init__(self, relay, cells, meter, policy, system_title, secrets):
+    def __init__(self, relay, cells, meter, policy, secrets):
         self._quantities = meter.quantities
         self._energy = meter.energy
         self._events = meter.events
@@ -72,7 +72,7 @@ class Control:
             self.policy.never_disconnect,
             (policy or {}).get("mode", 4) if self.has_relay else 0,
         )
-        self.guard = Guard(cells, CELL_USED, self.policy, system_title, secrets)
+        self.guard = Guard(cells, CELL_USED, self.policy, secrets)
         self.limiter = lim.Limiter(self._quantities, lim.Settings.unpack(cells.get(CELL_LIMITER)))
         self.quota = qt.Quota(cells, CELL_QUOTA, CELL_QUOTA_RUN, meter.local_clock.local_ms)
         self.button = Button()

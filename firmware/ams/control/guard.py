@@ -40,13 +40,15 @@ class Policy:
 
 
 class Guard:
-    """`cells` keeps what was used under `key`; `secrets()` gives the two breaker keys."""
+    """`cells` keeps what was used under `key`.
 
-    def __init__(self, cells, key, policy, system_title, secrets):
+    `secrets()` gives the meter's system title and its two breaker keys.
+    """
+
+    def __init__(self, cells, key, policy, secrets):
         self._cells = cells
         self._key = key
         self.policy = policy
-        self._title = system_title
         self._secrets = secrets
         self.last_number = 0
         self.latest_s = 0  # no order that ended before this is valid, wherever the clock stands
@@ -81,9 +83,10 @@ class Guard:
 
     def arm(self, data, utc_s, now_ms, clock_valid):
         """Takes a sealed order; gives a reason, OK when it is armed. Its number is used then."""
-        reason, order = cm.check(data, self._secrets())
+        title, keys = self._secrets()
+        reason, order = cm.check(data, keys)
         if reason == cm.OK:
-            reason = self._judge(order, utc_s, clock_valid)
+            reason = self._judge(order, title, utc_s, clock_valid)
         if reason != cm.OK:
             return reason
         before = self.last_number
@@ -98,8 +101,8 @@ class Guard:
         self._armed_ms = now_ms
         return cm.OK
 
-    def _judge(self, order, utc_s, clock_valid):
-        if order.title != self._title:
+    def _judge(self, order, title, utc_s, clock_valid):
+        if order.title != title:
             return cm.WRONG_METER
         if not cm.DISCONNECT <= order.action <= cm.SET_LIMITER:
             return cm.UNKNOWN_ACTION

@@ -10,26 +10,20 @@ import struct
 from micropython import const
 
 from ams.control.average import SlidingAverage
+from ams.registers.supply import (
+    ACTION_DISCONNECT,
+    ACTION_NONE,
+    ACTION_RECONNECT,
+    AVERAGE_IMPORT,
+    CURRENT_L1,
+    CURRENT_MAX,
+    THRESHOLD_OFF,
+)
 
-# What is monitored.
-AVERAGE_IMPORT = const(0)  # mean active import over the window, in mW
-CURRENT_L1 = const(1)  # in uA; 1 to 3 one phase, 4 the largest
-CURRENT_MAX = const(4)
-MONITORED_COUNT = const(5)
-
-# Selectors of the breaker's script table.
-ACTION_NONE = const(0)
-ACTION_DISCONNECT = const(1)
-ACTION_RECONNECT = const(2)
-
-GROUPS_MAX = const(8)
-# As long as nothing says else: off.
-THRESHOLD_OFF = const(0xFFFFFFFF)
 _RECORD = "<BBIIIIIIHIIBBB"
 _SIZE = struct.calcsize(_RECORD)
 _STEP_MS = const(200)
 DEFAULT_WINDOW_S = const(60)
-WINDOW_MAX_S = const(3600)
 _HOUR_MS = const(3600000)
 
 

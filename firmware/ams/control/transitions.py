@@ -8,16 +8,18 @@ Transitions by their letters: a remote reconnect 0 to 1, b remote disconnect
 
 from micropython import const
 
+from ams.registers.supply import CONTROL_MODES, LOCAL_DISCONNECT, LOCAL_RECONNECT
+
 DISCONNECTED = const(0)
 CONNECTED = const(1)
 READY = const(2)  # ready for reconnection by hand
 
 REMOTE_DISCONNECT = const(0)
 MANUAL_DISCONNECT = const(1)
-LOCAL_DISCONNECT = const(2)
+# Local disconnection is 2.
 REMOTE_RECONNECT = const(3)
 MANUAL_RECONNECT = const(4)
-LOCAL_RECONNECT = const(5)
+# Local reconnection is 5.
 EVENT_COUNT = const(6)
 
 _LETTERS = {
@@ -31,7 +33,7 @@ _LETTERS = {
     "h": (LOCAL_RECONNECT, READY, CONNECTED),
 }
 _MODES = ("", "bcdefg", "abcefg", "bcdeg", "abceg", "bcdefgh", "bcdegh")
-MODE_COUNT = const(7)
+MODE_COUNT = CONTROL_MODES
 
 
 def next_state(mode, state, event):

@@ -6,22 +6,21 @@ read-write-denied and logged there with its reason.
 
 from micropython import const
 
-from ams.control import command as cm
-from ams.control.transitions import LOCAL_DISCONNECT, LOCAL_RECONNECT, MODE_COUNT
 from ams.cosem.axdr import ENUM, INT8, UINT16
 from ams.cosem.objects.base import INTERNAL
 from ams.cosem.objects.view import View
 from ams.cosem.results import HARDWARE_FAULT, OTHER_REASON, READ_WRITE_DENIED, AccessError
+from ams.registers import supply
 
 DISCONNECT_LN = bytes((0, 0, 96, 3, 10, 255))
 _SCRIPTS = const(2)
 
 
 def answer(reason):
-    """A reason of `command` as the result of a service."""
-    if reason == cm.OK:
+    """What the control room says as the result of a service."""
+    if reason == supply.OK:
         return
-    raise AccessError(HARDWARE_FAULT if reason == cm.NOT_STORED else READ_WRITE_DENIED)
+    raise AccessError(HARDWARE_FAULT if reason == supply.NOT_STORED else READ_WRITE_DENIED)
 
 
 class DisconnectControl(View):
@@ -39,7 +38,7 @@ class DisconnectControl(View):
     def set(self, attribute, data, who):
         mode = data.integer(ENUM)
         data.end()
-        if attribute != 4 or mode >= MODE_COUNT:
+        if attribute != 4 or mode >= supply.CONTROL_MODES:
             raise AccessError(OTHER_REASON)
         answer(self.meter.control.set_mode(mode, self.sap(), self.fresh_ms()))
 
@@ -78,7 +77,11 @@ class BreakerScripts(View):
         control = self.meter.control
         if who & INTERNAL:
             # A schedule is local: the mode says whether it may.
-            answer(control.scheduled(LOCAL_RECONNECT if script == 2 else LOCAL_DISCONNECT))
+            answer(
+                control.scheduled(
+                    supply.LOCAL_RECONNECT if script == 2 else supply.LOCAL_DISCONNECT
+                )
+            )
         else:
             answer(control.remote(script == 2, self.sap(), self.fresh_ms()))
 

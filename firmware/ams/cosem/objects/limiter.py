@@ -2,15 +2,15 @@
 
 from micropython import const
 
-from ams.control import limiter as lim
 from ams.cosem.axdr import INT8, INT32, UINT8, UINT16, UINT32
 from ams.cosem.datetime import read_date_time, write_date_time
 from ams.cosem.objects.disconnect import answer
 from ams.cosem.objects.view import View
 from ams.cosem.results import OTHER_REASON, TYPE_UNMATCHED, AccessError
+from ams.registers import supply
 
 _SCRIPTS_LN = bytes((0, 0, 10, 0, 106, 255))
-# The monitored attribute by lim.AVERAGE_IMPORT to CURRENT_MAX: class, C and D of its name.
+# The monitored attribute by supply.AVERAGE_IMPORT to CURRENT_MAX: class, C and D of its name.
 _MONITORED = ((5, 1, 4), (3, 31, 7), (3, 51, 7), (3, 71, 7), (3, 11, 7))
 _S32 = const(0x7FFFFFFF)
 
@@ -58,7 +58,7 @@ class Limiter(View):
     @staticmethod
     def _write_threshold(out, s, value):
         """With the type of what is monitored."""
-        if s.monitored == lim.AVERAGE_IMPORT:
+        if s.monitored == supply.AVERAGE_IMPORT:
             out.uint32(value)
         else:
             out.int32(min(value, _S32))
@@ -91,7 +91,7 @@ class Limiter(View):
             s.emergency_start_s = max(read_date_time(data, self.meter) // 1000, 0)
             s.emergency_duration_s = data.integer(UINT32)
         elif attribute == 9:
-            s.groups = [data.integer(UINT16) for _ in range(data.array(lim.GROUPS_MAX))]
+            s.groups = [data.integer(UINT16) for _ in range(data.array(supply.GROUPS_MAX))]
         elif attribute == 11:
             data.structure(2)
             s.action_over = self._selector(data)
@@ -105,24 +105,24 @@ class Limiter(View):
         class_id = data.integer(UINT16)
         ln = bytes(data.octets(6))
         attribute = data.integer(INT8)
-        for kind in range(lim.MONITORED_COUNT):
+        for kind in range(supply.MONITORED_COUNT):
             of, c, d = _MONITORED[kind]
             if (of, _name(c, d), 2) == (class_id, ln, attribute):
                 if kind != s.monitored:
                     # A threshold in W is none in A: off until it is set anew.
-                    s.threshold_normal = s.threshold_emergency = lim.THRESHOLD_OFF
+                    s.threshold_normal = s.threshold_emergency = supply.THRESHOLD_OFF
                 s.monitored = kind
                 return
         raise AccessError(OTHER_REASON)
 
     @staticmethod
     def _read_threshold(data, s):
-        if s.monitored == lim.AVERAGE_IMPORT:
+        if s.monitored == supply.AVERAGE_IMPORT:
             return data.integer(UINT32)
         value = data.integer(INT32)
         if value < 0:
             raise AccessError(OTHER_REASON)
-        return lim.THRESHOLD_OFF if value == _S32 else value
+        return supply.THRESHOLD_OFF if value == _S32 else value
 
     @staticmethod
     def _selector(data):
@@ -130,7 +130,7 @@ class Limiter(View):
         if bytes(data.octets(6)) != _SCRIPTS_LN:
             raise AccessError(OTHER_REASON)
         selector = data.integer(UINT16)
-        if selector > lim.ACTION_RECONNECT:
+        if selector > supply.ACTION_RECONNECT:
             raise AccessError(OTHER_REASON)
         return selector
 
@@ -155,7 +155,7 @@ class LimiterWindow(View):
         s.reconnections_per_hour = data.integer(UINT8)
         value = bytes(data.data[start : data.at])
         data.end()
-        if not 1 <= s.window_s <= lim.WINDOW_MAX_S:
+        if not 1 <= s.window_s <= supply.WINDOW_MAX_S:
             raise AccessError(OTHER_REASON)
         control = self.meter.control
         answer(control.set_limiter(s, attribute, value, self.sap(), self.fresh_ms()))
