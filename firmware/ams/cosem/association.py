@@ -247,7 +247,8 @@ class Gate:
         association.who = client.who
         association.conformance = initiate.conformance & acse.SUPPORTED
         if client.keys is None:
-            association.conformance &= ~acse.PROTECTION
+            # Nothing of it is for the public, and it shall not take buffers from those who may.
+            association.conformance &= ~(acse.PROTECTION | acse.BLOCK_TRANSFER)
         size = initiate.pdu_size or self._pdu_max
         association.pdu_size = association.limit = min(size, self._pdu_max)
 

@@ -7,9 +7,18 @@ next call; on channel 0, the service port, until the next of that channel.
 
 from micropython import const
 
-from ams.cosem import acse, security
-from ams.cosem.answers import NOT_ALLOWED, NOT_POSSIBLE, OTHER, PDU_TOO_LONG, ServiceError
+from ams.cosem import acse, gbt, security
+from ams.cosem.answers import (
+    NOT_ALLOWED,
+    NOT_POSSIBLE,
+    NOT_SUPPORTED,
+    OTHER,
+    PDU_TOO_LONG,
+    UNKNOWN,
+    ServiceError,
+)
 from ams.cosem.association import IDLE, OPEN, PENDING, Association, Gate
+from ams.cosem.block import GATHER_SIZE
 from ams.cosem.keyring import SAP_OPERATOR
 from ams.cosem.lockout import Lockout
 from ams.cosem.objects.base import EVERYBODY, KEYED, OPERATOR, Rights
@@ -24,6 +33,8 @@ from ams.registers.events import (
 
 CHANNELS = const(5)  # service port and four of TCP
 PDU_MAX = const(1024)
+# What clients are told: some count a few octets short of what they then send.
+_PDU_TOLD = const(1000)
 SERVER_SAP = const(1)
 _EXCEPTION = const(0xD8)
 # The only thing that may be asked before the challenge is answered:
@@ -45,16 +56,17 @@ class Server:
 
     def __init__(self, model, keyring, random, log, complain):
         self.model = model
-        self.pdu_max = PDU_MAX
+        self.pdu_max = _PDU_TOLD
         self.keyring = keyring
         self._log = log
         self._complain = complain
         self._lockout = Lockout(keyring)
-        self.gate = Gate(keyring, self._lockout, random, self._note, PDU_MAX)
+        self.gate = Gate(keyring, self._lockout, random, self._note, _PDU_TOLD)
         # The service port sends its answer in frames while others are served: it has its own.
         self._answers = (Answer(PDU_MAX), Answer(PDU_MAX))
         self._answer = self._answers[0]
         self._services = Services(model, self._answer)
+        self._blocks = gbt.GeneralBlocks(GATHER_SIZE, PDU_MAX)
         self.associations = [Association(channel) for channel in range(CHANNELS)]
         self._notes = {}
         self._now_ms = 0
@@ -71,6 +83,7 @@ class Server:
     def disconnected(self, channel):
         association = self.associations[channel]
         self._services.forget(association)
+        self._blocks.drop(association)
         association.close()
 
     def request(self, channel, client_sap, server_sap, apdu, now_ms):
@@ -116,6 +129,30 @@ class Server:
             raise ServiceError(NOT_ALLOWED, NOT_POSSIBLE)
         if tag == acse.RLRQ:
             return self._release(association, client, apdu)
+        if tag == gbt.TAG:
+            return self._in_blocks(association, client, apdu)
+        return self._serve(association, client, apdu)
+
+    def _in_blocks(self, association, client, apdu):
+        if not association.conformance & acse.BLOCK_TRANSFER:
+            raise ServiceError(UNKNOWN, NOT_SUPPORTED)
+        blocks = self._blocks
+        apdu = blocks.feed(association, apdu)
+        if apdu is None:
+            return blocks.out
+        self._answer = self._services.out = blocks.answer
+        limit = association.limit
+        # The answer may be as long as we can make it: it is cut afterwards.
+        association.limit += PDU_MAX - association.pdu_size
+        try:
+            answer = self._serve(association, client, apdu)
+        finally:
+            association.limit = limit
+            self._answer = self._answers[1 if association.channel else 0]
+        return None if answer is None else blocks.send(association, answer)
+
+    def _serve(self, association, client, apdu):
+        tag = apdu[0]
         if security.is_ciphered(tag) != association.ciphered:
             self._note(AUTHENTICATION_FAILED, association.channel, client.sap)
             raise ServiceError(NOT_ALLOWED, NOT_POSSIBLE)
