@@ -1,0 +1,211 @@
+"""The meter's xDLMS server over a few objects, and an operator who has its keys. For both VMs."""
+
+import struct
+
+from ams.cosem.keyring import Keyring
+from ams.cosem.objects.base import EVERYBODY, KEYED, OPERATOR, PIECE, Object, Rights
+from ams.cosem.results import CLASS_INCONSISTENT, OBJECT_UNDEFINED, READ_WRITE_DENIED, AccessError
+from ams.cosem.server import Server
+from ams.crypto.gcm import Gcm
+
+TITLE = b"LAB\x00\x00\x00\x00\x01"
+CLIENT_TITLE = b"CLI\x00\x00\x00\x00\x07"
+# Keys of a laboratory, known to everybody.
+KEY = bytes(range(16))
+AUTHENTICATION_KEY = bytes(range(0xD0, 0xE0))
+
+
+class Number(Object):
+    class_id = 3
+    attributes = 3
+
+    def get(self, attribute, out, selection=None):
+        if attribute == 2:
+            out.uint32(123456)
+        else:
+            out.structure(2)
+            out.int8(0)
+            out.enum(30)
+
+    def set(self, attribute, data, who):
+        data.skip()
+
+
+class Rows(Object):
+    """A long value, with a selection that it reads through."""
+
+    class_id = 1
+    attributes = 2
+    methods = 2
+
+    def get(self, attribute, out, selection=None):
+        if selection is not None:
+            selection.octet()
+            selection.skip()
+        return self._rows(out)
+
+    def _rows(self, out):
+        out.array(200)
+        for row in range(200):
+            if out.length > PIECE - 20:
+                yield
+            out.structure(2)
+            out.octets(struct.pack(">II", 0, row))
+            out.uint32(row)
+        yield
+
+    def set(self, attribute, data, who):
+        data.octets()
+
+    def call(self, method, data, out, who):
+        if data:
+            data.skip()
+        if method == 2:
+            out.octets(bytes(200))
+
+
+class Model:
+    """The least that a model is: objects of the laboratory and those of the server."""
+
+    def __init__(self):
+        self.table = []
+        own = Rights(KEYED, {2: OPERATOR}, {1: OPERATOR, 2: OPERATOR})
+        self.extend(
+            [
+                (3, b"\x01\x00\x01\x08\x00\xff", lambda ln, s: Number(ln), Rights(EVERYBODY)),
+                (1, b"\x00\x00\x60\x01\x00\xff", lambda ln, s: Rows(ln), own),
+            ]
+        )
+
+    def extend(self, rows):
+        for row in rows:
+            self.table.append(row)
+
+    def device_name(self):
+        return b"LAB0000000000001"
+
+    def _find(self, class_id, ln, session):
+        code = OBJECT_UNDEFINED
+        for row in self.table:
+            if row[1] == bytes(ln):
+                if row[0] == class_id:
+                    return row[2](bytes(ln), session), row[3]
+                code = CLASS_INCONSISTENT
+        raise AccessError(code)
+
+    def get(self, class_id, ln, attribute, who, out, selection=None, session=None):
+        thing, rights = self._find(class_id, ln, session)
+        if attribute > thing.attributes:
+            raise AccessError(OBJECT_UNDEFINED)
+        if not rights.may_read(attribute, who):
+            raise AccessError(READ_WRITE_DENIED)
+        if attribute == 1:
+            out.octets(bytes(ln))
+            return None
+        return thing.get(attribute, out, selection)
+
+    def set(self, class_id, ln, attribute, who, data, session=None):
+        thing, rights = self._find(class_id, ln, session)
+        if not rights.may_write(attribute, who):
+            raise AccessError(READ_WRITE_DENIED)
+        thing.set(attribute, data, who)
+
+    def call(self, class_id, ln, method, who, data, out, session=None):
+        thing, rights = self._find(class_id, ln, session)
+        if not rights.may_call(method, who):
+            raise AccessError(READ_WRITE_DENIED)
+        thing.call(method, data, out, who)
+
+    def count(self, who):
+        return sum(1 for _ in self.rows(who))
+
+    def rows(self, who):
+        for class_id, ln, factory, rights in self.table:
+            if rights.seen_by() & who:
+                thing = factory(ln, None)
+                yield class_id, thing.version, ln, thing.attributes, thing.methods, rights
+
+
+class Cells(dict):
+    def set(self, key, value):
+        self[key] = bytes(value)
+
+
+class Lab:
+    """A server; what it logs is counted, what it complains of is kept."""
+
+    def __init__(self, random):
+        clients = [
+            {"sap": 1, "encryption": _hex(KEY), "authentication": _hex(AUTHENTICATION_KEY)},
+        ]
+        config = {"system_title": _hex(TITLE), "kek": _hex(bytes(16)), "clients": clients}
+        self.events = 0
+        self.complaints = []
+        self.keyring = Keyring(Cells(), config)
+        self.server = Server(Model(), self.keyring, random, self._log, self.complaints.append)
+
+    def _log(self, code, detail, extra):
+        self.events += 1
+
+
+def _hex(data):
+    return "".join("%02x" % octet for octet in data)
+
+
+def _length(size):
+    return bytes((size,)) if size < 0x80 else b"\x82" + struct.pack(">H", size)
+
+
+class Operator:
+    """Opens the operator's association and ciphers what it is given; knows when it is lost."""
+
+    def __init__(self, lab, channel):
+        self._server = lab.server
+        self._channel = channel
+        self._gcm = Gcm(KEY)
+        self.counter = 1
+
+    def ask(self, apdu, now_ms):
+        data = memoryview(bytearray(apdu))
+        answer = self._server.request(self._channel, 1, 1, data, now_ms)
+        return None if answer is None else bytes(answer)
+
+    def seal(self, tag, plain):
+        iv = CLIENT_TITLE + struct.pack(">I", self.counter)
+        text, check = self._gcm.encrypt(iv, b"\x30" + AUTHENTICATION_KEY, plain)
+        body = b"\x30" + struct.pack(">I", self.counter) + bytes(text) + check
+        self.counter += 1
+        if tag == 0xDB:
+            return b"\xdb\x08" + CLIENT_TITLE + _length(len(body)) + body
+        return bytes((tag,)) + _length(len(body)) + body
+
+    def unseal(self, apdu):
+        """The plain answer in a service-specific or general wrapping; None for another."""
+        at = 1
+        if apdu[0] == 0xDB:
+            at = 10
+        size = apdu[at]
+        at += 1 if size < 0x80 else 1 + (size & 0x7F)
+        iv = TITLE + apdu[at + 1 : at + 5]
+        return self._gcm.decrypt(iv, b"\x30" + AUTHENTICATION_KEY, apdu[at + 5 : -12], apdu[-12:])
+
+    def aarq(self, challenge):
+        initiate = self.seal(0x21, bytes.fromhex("01000000065F1F0400FFFFFF0400"))
+        body = bytes.fromhex("A109060760857405080103A60A0408") + CLIENT_TITLE
+        body += bytes.fromhex("8A0207808B0760857405080205")
+        body += bytes((0xAC, len(challenge) + 2, 0x80, len(challenge))) + challenge
+        body += bytes((0xBE, len(initiate) + 2, 0x04, len(initiate))) + initiate
+        return bytes((0x60, len(body))) + body
+
+    def open(self, now_ms):
+        """Associates; raises AssertionError where the meter keeps its own operator out."""
+        challenge = bytes(range(16))
+        answer = self.ask(self.aarq(challenge), now_ms)
+        at = answer.find(b"\xaa\x12\x80\x10")
+        assert at > 0, "no challenge: %s" % _hex(answer)
+        theirs = answer[at + 4 : at + 20]
+        iv = CLIENT_TITLE + struct.pack(">I", self.counter)
+        proof = b"\x10" + iv[8:] + self._gcm.mac(iv, b"\x10" + AUTHENTICATION_KEY, theirs)
+        action = b"\xc3\x01\xc1\x00\x0f\x00\x00\x28\x00\x00\xff\x01\x01\x09\x11" + proof
+        answer = self.unseal(self.ask(self.seal(0xCB, action), now_ms))
+        assert answer[:4] == b"\xc7\x01\xc1\x00", "proof refused: %s" % _hex(answer)
