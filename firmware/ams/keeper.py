@@ -45,7 +45,8 @@ class Keeper:
     def start(self, raw_ms, restored, backup_s):
         """Power-up. `restored`: the State that was read back, or None.
 
-        `backup_s`: how long the board's clock goes on without supply, None: for ever.
+        `backup_s`: how long the board's clock goes on without supply; None: for ever,
+        0: it has lost the time.
         Gives the meter's time.
         """
         utc_ms = raw_ms
@@ -63,7 +64,7 @@ class Keeper:
         stored_ms = restored.utc_ms
         off_ms = utc_ms - stored_ms
         marks = STATUS_POWER_DOWN
-        if backup_s is not None and off_ms > backup_s * 1000:
+        if backup_s is not None and (off_ms > backup_s * 1000 or backup_s == 0):
             self.clock.status |= STATUS_INVALID
         self.clock.begin(raw_ms, utc_ms)
         self._events.log(utc_ms, ev.POWER_UP)

@@ -182,20 +182,24 @@ class Meter:
         """Sets the clock: what was measured so far is counted under the old time."""
         self.metrology.flush()
         self.control.clock_set(self.clock.utc_ms(raw_ms), utc_ms)
-        self._clock_moved(self.keeper.set_clock(raw_ms, utc_ms))
+        self._clock_moved(raw_ms, self.keeper.set_clock(raw_ms, utc_ms))
 
     def sync_clock(self, raw_ms, true_ms):
         """Synchronisation: small differences teach the drift, large ones set the clock."""
         self.control.clock_set(self.clock.utc_ms(raw_ms), true_ms)
-        self._clock_moved(self.keeper.sync_clock(raw_ms, true_ms))
+        self._clock_moved(raw_ms, self.keeper.sync_clock(raw_ms, true_ms))
 
-    def _clock_moved(self, step_ms):
+    def _clock_moved(self, raw_ms, step_ms):
         self.local_clock.status = self.clock.status
         if step_ms:
             self.utc_ms += step_ms
             self._last_samples_ms += step_ms
             self._begin_hour(self.utc_ms)
         self._due = 0
+        # A board that has a clock chip sets it, so that the time outlasts the supply.
+        keep = getattr(self._board.clock, "keep", None)
+        if keep:
+            keep(self.clock.utc_ms(raw_ms) - raw_ms)
 
     def set_capture_period(self, period_s):
         self.keeper.set_period(period_s)

@@ -2,7 +2,9 @@
 
 A board object has these attributes (see boards/). What a board lacks is None:
 
-`clock`         `utc_ms()` now, in ms since 2000-01-01T00:00:00Z.
+`clock`         `utc_ms()` now, in ms since 2000-01-01T00:00:00Z. It may have `backup_s`, for
+                how long it goes on without supply (0: it lost the time), and
+                `keep(offset_ms)`: the true time is `utc_ms()` plus that; keep it so.
 `frontend`      what measures: a sampler (`FrontEnd`) or a metering IC (`MeteringIc`).
 `han_uart`      where the HAN port writes; see `Uart`.
 `service_uart`  the service port; see `Uart`.
