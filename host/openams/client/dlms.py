@@ -124,6 +124,10 @@ class GetRequest(AbstractXDlmsApdu):
     attribute: CosemAttribute
     selection: bytes = b""
 
+    @classmethod
+    def from_bytes(cls, source_bytes: bytes) -> GetRequest:
+        raise NotImplementedError("a client reads no requests")
+
     def to_bytes(self) -> bytes:
         selection = b"\x01" + self.selection if self.selection else b"\x00"
         return b"\xc0\x01\xc1" + bytes(self.attribute.to_bytes()) + selection

@@ -13,7 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from openams.errors import BenchError
-from openams.keys.model import COUNTER_MAX, ClientKeys, MeterKeys, Pair
+from openams.keys.model import (
+    COUNTER_MAX,
+    OPERATOR_SAP,
+    ClientKeys,
+    MeterKeys,
+    Pair,
+    new_key,
+)
 from openams.keys.sealed import SCRYPT_N_PERSON, SealedFile
 
 _Meters = dict[str, MeterKeys]
@@ -122,20 +129,23 @@ class Keystore:
     # --- rotation ------------------------------------------------------------------
 
     def prepare_rotation(self, meter_id: str) -> MeterKeys:
-        """New keys beside the old ones. Those of a rotation that was begun are kept:
+        """New keys beside the old ones. A rotation that was begun goes on with its own:
         the meter may have them already."""
         with self._changing_meter(meter_id) as keys:
-            for client in keys.clients:
-                if client.pending is None:
+            if not any(client.pending for client in keys.clients):
+                keys.pending_kek = new_key()
+                for client in keys.clients:
                     client.pending = Pair()
         return keys
 
     def commit_rotation(self, meter_id: str, sap: int) -> None:
-        """The meter has shown that it has the new keys."""
+        """The meter has shown that it has the client's new keys."""
         with self._changing_meter(meter_id) as keys:
             client = keys.client(sap)
             if client.pending is not None:
                 client.current, client.pending = client.pending, None
+                if sap == OPERATOR_SAP and keys.pending_kek:
+                    keys.kek, keys.pending_kek = keys.pending_kek, None
 
 
 def _pair(client: ClientKeys, pending: bool) -> Pair:

@@ -10,12 +10,19 @@ from openams.hankeys import system_title
 
 SERVER_SAP = 1
 PUBLIC_SAP = 16
+OPERATOR_SAP = 1
 # Client SAPs by name. The public client knows no secret: it has no keys.
-CLIENT_SAPS = {"public": PUBLIC_SAP, "reader": 2, "operator": 1, "breaker": 5, "update": 6}
+CLIENT_SAPS = {
+    "public": PUBLIC_SAP,
+    "reader": 2,
+    "operator": OPERATOR_SAP,
+    "breaker": 5,
+    "update": 6,
+}
 COUNTER_MAX = 0xFFFFFFFF
 
 
-def _key() -> str:
+def new_key() -> str:
     return secrets.token_hex(16)
 
 
@@ -23,8 +30,8 @@ def _key() -> str:
 class Pair:
     """Encryption and authentication key of a client, hex, and the next counter never used."""
 
-    encryption: str = field(default_factory=_key)
-    authentication: str = field(default_factory=_key)
+    encryption: str = field(default_factory=new_key)
+    authentication: str = field(default_factory=new_key)
     next_counter: int = 1
 
 
@@ -63,8 +70,9 @@ class MeterKeys:
     han: dict[str, str]
     clients: list[ClientKeys]
     # The second person's, where two must seal an order; and the next order's number.
-    breaker_second: str = field(default_factory=_key)
+    breaker_second: str = field(default_factory=new_key)
     next_order: int = 1
+    pending_kek: str | None = None  # goes with the operator's keys, all or none
     # The next counter of the meter itself, for one whose flash is thrown away after the run.
     server_counter: int = 1
 
@@ -73,10 +81,10 @@ class MeterKeys:
         return cls(
             meter_id,
             system_title(meter_id),
-            kek=_key(),
-            breaker=_key(),
-            update=_key(),
-            han={"encryption": _key(), "authentication": _key()},
+            kek=new_key(),
+            breaker=new_key(),
+            update=new_key(),
+            han={"encryption": new_key(), "authentication": new_key()},
             clients=[
                 ClientKeys.new(name, sap) for name, sap in CLIENT_SAPS.items() if sap != PUBLIC_SAP
             ],
