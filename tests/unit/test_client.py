@@ -8,6 +8,7 @@ import socket
 import pytest
 from dlms import LONG, REGISTER, Cells, Long, Model
 
+from ams.cosem.objects.base import EVERYBODY, Object, Rights
 from ams.link import MeterLink
 from openams.client import data as axdr
 from openams.client import readout, rotation
@@ -23,6 +24,14 @@ from openams.ptylink import PtyLink
 METER = "7359990000000017"
 
 
+class Name(Object):
+    class_id = 1
+    attributes = 2
+
+    def get(self, attribute, out, selection=None):
+        out.octets(b"OAM0000000000001")
+
+
 class Meter:
     """The firmware's two-way link behind the bench's ports; the model is that of the tests."""
 
@@ -32,8 +41,11 @@ class Meter:
         self.events = []
         self.said = []
         self.ticks = 0
+        model = Model()
+        name = (1, bytes((0, 0, 42, 0, 0, 255)), lambda ln, session: Name(ln), Rights(EVERYBODY))
+        model.table.append(name)
         self.link = MeterLink(
-            self, Model(), self.cells, provisioned(store, METER), lambda *e: self.events.append(e)
+            self, model, self.cells, provisioned(store, METER), lambda *e: self.events.append(e)
         )
         ports.attach(self.take)
 
@@ -172,6 +184,24 @@ def test_an_outside_client_may_start_at_the_shown_counter(tcp, store, meter):
         pass
     shown = next(c for c in store.get(METER).shown()["clients"] if c["name"] == "reader")
     assert shown["next_counter"] >= read_counter(tcp, 2, 5)
+
+
+def test_the_meter_never_uses_a_number_of_its_own_twice(tcp, store, meter, tmp_path):
+    """A meter whose flash is thrown away after each run is given other numbers each time."""
+
+    def numbers(at, cells=None):
+        with session(at, "reader", store, METER) as client:
+            client.get(3, REGISTER, 2)
+            return client._connection.meter_invocation_counter
+
+    first = numbers(tcp)
+    assert numbers(tcp) > first
+    ports = LinkPorts(None, 0)
+    Meter(store, ports)
+    try:
+        assert numbers(parse_url(ports.urls[0])) > first + 100_000
+    finally:
+        ports.close()
 
 
 def test_keys_of_another_meter_open_nothing(tcp, store, tmp_path):

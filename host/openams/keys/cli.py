@@ -177,3 +177,25 @@ def _print_keys(keys: MeterKeys) -> None:
     print(f"update key            {shown['update_key']}")
     print(f"HAN encryption key    {shown['han']['encryption_key']}")
     print(f"HAN authentication key {shown['han']['authentication_key']}")
+
+
+@app.command()
+def rotate(
+    meter_id: _MeterArgument,
+    url: Annotated[str, typer.Option("--url", help="Where the meter is, see ams read.")],
+    keystore: KeystoreOption = None,
+    passphrase_file: PassphraseOption = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 10.0,
+    as_json: _Json = False,
+) -> None:
+    """Give every client and the meter new keys, over the link. May be cut off and called again."""
+    from openams.client.links import parse_url
+    from openams.client.rotation import rotate as rotate_keys
+
+    where = parse_url(url)
+    store = open_keystore(keystore, passphrase_file)
+    names = rotate_keys(where, store, check_meter_id(meter_id), timeout)
+    if as_json:
+        print(json.dumps({"meter_id": meter_id, "rotated": names}))
+    else:
+        print(f"new keys for {', '.join(names)}")
