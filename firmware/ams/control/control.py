@@ -218,13 +218,13 @@ class Control:
             self._refused(who, reason)
         return reason
 
-    def remote(self, connect, who, fresh_ms):
+    def remote(self, connect, who, age_ms):
         """remote_disconnect or remote_reconnect of class 70; gives a reason.
 
-        `fresh_ms`: when the association that asks was made.
+        `age_ms`: of the association that asks.
         """
         action = cm.RECONNECT if connect else cm.DISCONNECT
-        reason = self.guard.permit(action, self._now_ms, fresh_ms)
+        reason = self.guard.permit(action, self._now_ms, age_ms)
         number = self.guard.spent_number
         if reason == cm.OK:
             event = REMOTE_RECONNECT if connect else REMOTE_DISCONNECT
@@ -242,19 +242,19 @@ class Control:
             self._refused(WHO_SCHEDULE, reason)
         return reason
 
-    def set_mode(self, mode, who, fresh_ms):
+    def set_mode(self, mode, who, age_ms):
         bound = cm.digest(4, bytes((22, mode & 0xFF)))
-        reason = self.guard.permit(cm.SET_BREAKER, self._now_ms, fresh_ms, bound)
+        reason = self.guard.permit(cm.SET_BREAKER, self._now_ms, age_ms, bound)
         if reason == cm.OK:
             reason = self.breaker.set_mode(mode, who) if self.has_relay else cm.INHIBITED
         if reason != cm.OK:
             self._refused(who, reason, self.guard.spent_number)
         return reason
 
-    def set_limiter(self, settings, attribute, value, who, fresh_ms):
+    def set_limiter(self, settings, attribute, value, who, age_ms):
         """`settings`: those of class 71 with one attribute changed; `value`: its octets."""
         bound = cm.digest(attribute, value)
-        reason = self.guard.permit(cm.SET_LIMITER, self._now_ms, fresh_ms, bound)
+        reason = self.guard.permit(cm.SET_LIMITER, self._now_ms, age_ms, bound)
         if reason == cm.OK:
             try:
                 self._cells.set(CELL_LIMITER, settings.pack())
@@ -267,9 +267,9 @@ class Control:
         self._log(ev.LIMITER_CHANGED, who << 16 | attribute, self.guard.spent_number)
         return reason
 
-    def set_quota(self, limit_mwh, period_s, warning_permille, value, who, fresh_ms):
+    def set_quota(self, limit_mwh, period_s, warning_permille, value, who, age_ms):
         bound = cm.digest(2, value)
-        reason = self.guard.permit(cm.SET_LIMITER, self._now_ms, fresh_ms, bound)
+        reason = self.guard.permit(cm.SET_LIMITER, self._now_ms, age_ms, bound)
         if reason == cm.OK:
             try:
                 self.quota.change(

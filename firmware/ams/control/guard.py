@@ -118,10 +118,10 @@ class Guard:
             return cm.SECOND_SEAL_MISSING
         return cm.OK
 
-    def permit(self, action, now_ms, fresh_ms, bound=cm.NO_DIGEST):
+    def permit(self, action, now_ms, age_ms, bound=cm.NO_DIGEST):
         """May `action` be done now? Spends the armed order; gives a reason.
 
-        `fresh_ms`: when the association that asks was made, None for none.
+        `age_ms`: of the association that asks, None for none.
         """
         armed = self._armed
         self._armed = None
@@ -131,7 +131,7 @@ class Guard:
         if armed is not None and now_ms - self._armed_ms <= ARMED_MS:
             if armed.action != action or armed.digest != bound:
                 return cm.NOT_ORDERED
-        elif not self.policy.interactive or fresh_ms is None or now_ms - fresh_ms > FRESH_MS:
+        elif not self.policy.interactive or age_ms is None or age_ms > FRESH_MS:
             return cm.NOT_ORDERED
         while self._moves and now_ms - self._moves[0] > _HOUR_MS:
             self._moves.pop(0)

@@ -7,7 +7,7 @@ read-write-denied and logged there with its reason.
 from micropython import const
 
 from ams.cosem.axdr import ENUM, INT8, UINT16
-from ams.cosem.objects.base import INTERNAL
+from ams.model import INTERNAL
 from ams.cosem.objects.view import View
 from ams.cosem.results import HARDWARE_FAULT, OTHER_REASON, READ_WRITE_DENIED, AccessError
 from ams.registers import supply
@@ -21,6 +21,12 @@ def answer(reason):
     if reason == supply.OK:
         return
     raise AccessError(HARDWARE_FAULT if reason == supply.NOT_STORED else READ_WRITE_DENIED)
+
+
+def asker(view):
+    """(SAP of the client, age of its association in ms)"""
+    session = view.session
+    return session.sap, session.now_ms - session.made_ms
 
 
 class DisconnectControl(View):
@@ -40,14 +46,14 @@ class DisconnectControl(View):
         data.end()
         if attribute != 4 or mode >= supply.CONTROL_MODES:
             raise AccessError(OTHER_REASON)
-        answer(self.meter.control.set_mode(mode, self.sap(), self.fresh_ms()))
+        answer(self.meter.control.set_mode(mode, *asker(self)))
 
     def call(self, method, data, out, who):
         if data is None or data.integer(INT8):
             raise AccessError(OTHER_REASON)
         data.end()
         control = self.meter.control
-        answer(control.remote(method == 2, self.sap(), self.fresh_ms()))
+        answer(control.remote(method == 2, *asker(self)))
 
 
 class BreakerScripts(View):
@@ -83,7 +89,7 @@ class BreakerScripts(View):
                 )
             )
         else:
-            answer(control.remote(script == 2, self.sap(), self.fresh_ms()))
+            answer(control.remote(script == 2, *asker(self)))
 
 
 class BreakerOrder(View):
@@ -98,7 +104,7 @@ class BreakerOrder(View):
     def set(self, attribute, data, who):
         order = data.octets()
         data.end()
-        answer(self.meter.control.arm(order, self.sap()))
+        answer(self.meter.control.arm(order, asker(self)[0]))
 
 
 class BreakerPolicy(View):

@@ -3,8 +3,8 @@
 from micropython import const
 
 from ams.cosem.axdr import INT8, INT32, UINT8, UINT16, UINT32
-from ams.cosem.datetime import read_date_time, write_date_time
-from ams.cosem.objects.disconnect import answer
+from ams.cosem import datetime
+from ams.cosem.objects.disconnect import answer, asker
 from ams.cosem.objects.view import View
 from ams.cosem.results import OTHER_REASON, TYPE_UNMATCHED, AccessError
 from ams.registers import supply
@@ -40,7 +40,7 @@ class Limiter(View):
         elif attribute == 8:
             out.structure(3)
             out.uint16(s.emergency_id)
-            write_date_time(out, s.emergency_start_s * 1000, self.meter)
+            out.octets(self.model.stamp.of(s.emergency_start_s * 1000))
             out.uint32(s.emergency_duration_s)
         elif attribute == 9:
             out.array(len(s.groups))
@@ -70,7 +70,7 @@ class Limiter(View):
         value = bytes(data.data[start : data.at])
         data.end()
         control = self.meter.control
-        answer(control.set_limiter(s, attribute, value, self.sap(), self.fresh_ms()))
+        answer(control.set_limiter(s, attribute, value, *asker(self)))
 
     def _take(self, attribute, data, s):
         if attribute == 2:
@@ -88,7 +88,7 @@ class Limiter(View):
         elif attribute == 8:
             data.structure(3)
             s.emergency_id = data.integer(UINT16)
-            s.emergency_start_s = max(read_date_time(data, self.meter) // 1000, 0)
+            s.emergency_start_s = self._moment_s(data.octets())
             s.emergency_duration_s = data.integer(UINT32)
         elif attribute == 9:
             s.groups = [data.integer(UINT16) for _ in range(data.array(supply.GROUPS_MAX))]
@@ -98,6 +98,11 @@ class Limiter(View):
             s.action_under = self._selector(data)
         else:
             raise AccessError(OTHER_REASON)
+
+    def _moment_s(self, octets):
+        """What is not a moment is a profile that never comes."""
+        utc_ms = datetime.parse(octets, self.meter.local_clock)
+        return max(utc_ms // 1000, 0) if utc_ms is not None else 0
 
     @staticmethod
     def _take_monitored(data, s):
@@ -158,7 +163,7 @@ class LimiterWindow(View):
         if not 1 <= s.window_s <= supply.WINDOW_MAX_S:
             raise AccessError(OTHER_REASON)
         control = self.meter.control
-        answer(control.set_limiter(s, attribute, value, self.sap(), self.fresh_ms()))
+        answer(control.set_limiter(s, attribute, value, *asker(self)))
 
 
 class QuotaSetup(View):
@@ -189,8 +194,4 @@ class QuotaSetup(View):
         if warning > 1000 or (period_s and not 900 <= period_s <= 31 * 86400):
             raise AccessError(TYPE_UNMATCHED if warning > 1000 else OTHER_REASON)
         control = self.meter.control
-        answer(
-            control.set_quota(
-                1000 * limit_wh, period_s, warning, value, self.sap(), self.fresh_ms()
-            )
-        )
+        answer(control.set_quota(1000 * limit_wh, period_s, warning, value, *asker(self)))
