@@ -17,6 +17,7 @@ from openams.cli_fuzz import fuzz as fuzz_command
 from openams.cli_han import app as han_app
 from openams.cli_powercut import powercut as powercut_command
 from openams.cli_profile import profile as profile_command
+from openams.cli_ration import ration
 from openams.cli_run import run as run_command
 from openams.errors import BenchError
 from openams.keys.cli import app as keys_app
@@ -37,7 +38,7 @@ app.command("run")(run_command)
 app.command("powercut")(powercut_command)
 app.command("fuzz")(fuzz_command)
 app.command("profile")(profile_command)
-for command in (read, events, clock, interval, breaker, limit):
+for command in (read, events, clock, interval, breaker, limit, ration):
     app.command()(command)
 
 

@@ -2,8 +2,8 @@
 
 from micropython import const
 
-from ams.cosem.axdr import INT8, INT32, UINT8, UINT16, UINT32
 from ams.cosem import datetime
+from ams.cosem.axdr import INT8, INT32, UINT8, UINT16, UINT32
 from ams.cosem.objects.disconnect import answer, asker
 from ams.cosem.objects.view import View
 from ams.cosem.results import OTHER_REASON, TYPE_UNMATCHED, AccessError

@@ -1,0 +1,71 @@
+"""Signed audit files: Ed25519 over the record, by a key that stays with the keystore."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
+from openams.errors import BenchError
+from openams.keys.sealed import write_private
+
+
+def signing_key(keystore: Path) -> Ed25519PrivateKey:
+    """The key beside the keystore, made when it is first needed; only its owner reads it."""
+    path = keystore.with_name(keystore.name + ".audit")
+    if not path.exists():
+        fresh = Ed25519PrivateKey.generate()
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        raw = fresh.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+        write_private(path, raw.hex().encode() + b"\n")
+    try:
+        return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text().strip()))
+    except (OSError, ValueError):
+        raise BenchError(f"{path} is no audit key: move it away to get a new one") from None
+
+
+def _public(key: Ed25519PrivateKey) -> str:
+    return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
+
+
+def _octets(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
+
+
+def write(path: Path, record: dict[str, Any], key: Ed25519PrivateKey) -> None:
+    signed = {
+        "record": record,
+        "public_key": _public(key),
+        "signature": key.sign(_octets(record)).hex(),
+    }
+    part = path.with_name(path.name + ".new")
+    part.write_text(json.dumps(signed, indent=1) + "\n")
+    part.replace(path)
+
+
+def verify(path: Path, public_key: str | None = None) -> dict[str, Any]:
+    """The record of an audit file whose signature is right, and of the key that was named."""
+    try:
+        signed = json.loads(path.read_text())
+        record: dict[str, Any] = signed["record"]
+        named = signed["public_key"]
+        signature = bytes.fromhex(signed["signature"])
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(named))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BenchError(f"{path} is no audit file: {error}") from None
+    if public_key is not None and public_key != named:
+        raise BenchError(f"{path} was signed with another key ({named})")
+    try:
+        key.verify(signature, _octets(record))
+    except InvalidSignature:
+        raise BenchError(f"{path} was changed after it was signed") from None
+    return {**record, "public_key": named}
