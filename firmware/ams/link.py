@@ -1,18 +1,22 @@
 """The two-way link of a meter: DLMS/COSEM on the service port and on TCP.
 
-Channel 0 is the service port (HDLC), the others are TCP connections (wrapper).
-The board says what comes and goes on each; what the meter has to say goes out
-through `board.link_write(channel, view)` and `board.link_close(channel)`.
+Channel 0 is the service port (HDLC, behind the start of an optical head), the
+others are TCP connections (wrapper). The board says what comes and goes on each;
+what the meter has to say goes out through `board.link_write(channel, view)`, which
+gives how many octets it took (None: all), and `board.link_close(channel)`. A board
+whose service port is a UART sets it in `board.service_line(baud, bits, parity, stop)`.
 """
 
 from micropython import const
 
 from ams.cosem.hdlc import HdlcLink
 from ams.cosem.keyring import Keyring
+from ams.cosem.mode_e import OpticalFront
 from ams.cosem.server import CHANNELS, Server
 from ams.cosem.wrapper import WrapperLink
 
 SERVICE = const(0)
+_FLAG_ID = "OAM"
 # A board's milliseconds wrap here (time.ticks_ms).
 _WRAP = const(0x3FFFFFFF)
 
@@ -20,14 +24,17 @@ _WRAP = const(0x3FFFFFFF)
 class MeterLink:
     """`model` has the objects, `cells` keep keys and counters (see Keyring).
 
-    `log(code, detail, extra)` enters an event.
+    `log(code, detail, extra)` enters an event, `name` is what an optical head reads.
     """
 
-    def __init__(self, board, model, cells, config, log):
+    def __init__(self, board, model, cells, config, log, name=""):
         self._board = board
         self.keyring = Keyring(cells, config)
         self.server = Server(model, self.keyring, board.entropy, log, board.log)
         self.hdlc = HdlcLink(self.server, self._write_service, SERVICE)
+        line = getattr(board, "service_line", _no_line)
+        self.service = OpticalFront(self.hdlc, self._write_service, line, _FLAG_ID, name)
+        self.service.start()
         self.tcp = [WrapperLink(self.server, channel) for channel in range(1, CHANNELS)]
         self._writes = []
         self._closes = []
@@ -64,12 +71,12 @@ class MeterLink:
             self.tcp[k].open(self._writes[k], self._closes[k], self._now_ms)
 
     def feed(self, channel, data, ticks_ms):
-        """Octets came; `data` is the caller's again when this returns."""
+        """Octets came; gives how many were taken. TCP takes none while an answer is on its way."""
         now_ms = self._now(ticks_ms)
         if channel == SERVICE:
-            self.hdlc.feed(data, now_ms)
-        else:
-            self.tcp[channel - 1].feed(data, now_ms)
+            self.service.feed(data, now_ms)
+            return len(data)
+        return self.tcp[channel - 1].feed(data, now_ms)
 
     def closed(self, channel):
         """The client is gone."""
@@ -81,6 +88,10 @@ class MeterLink:
     def poll(self, ticks_ms):
         """Time-outs, and what the meter sends unasked; some times a second."""
         now_ms = self._now(ticks_ms)
-        self.hdlc.tick(now_ms)
+        self.service.tick(now_ms)
         for link in self.tcp:
             link.tick(now_ms)
+
+
+def _no_line(baud, bits, parity, stop):
+    """A service port that is no UART has no line to set."""

@@ -120,7 +120,9 @@ class Meter:
         cells = self.memory.cells(SECURITY)
         if not self.board_keeps():
             security = None
-        self.link = MeterLink(self._board, self.model, cells, security, self._log_security)
+        self.link = MeterLink(
+            self._board, self.model, cells, security, self._log_security, self.identity.meter_type
+        )
 
     def _log_security(self, code, detail, extra):
         self.events.log(self.utc_ms, code, detail, extra)
