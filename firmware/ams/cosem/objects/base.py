@@ -19,6 +19,8 @@ UPDATE = const(16)
 NOBODY = const(0)
 KEYED = READER | OPERATOR | BREAKER | UPDATE
 EVERYBODY = PUBLIC | KEYED
+# The meter itself, when a schedule or script acts: no client ever has this.
+INTERNAL = const(32)
 
 
 class Rights:

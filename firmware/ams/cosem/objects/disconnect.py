@@ -7,9 +7,9 @@ read-write-denied and logged there with its reason.
 from micropython import const
 
 from ams.cosem.axdr import ENUM, INT8, UINT16
+from ams.cosem.objects.base import INTERNAL
 from ams.cosem.objects.view import View
 from ams.cosem.results import HARDWARE_FAULT, OTHER_REASON, READ_WRITE_DENIED, AccessError
-from ams.model import INTERNAL
 from ams.registers import supply
 
 DISCONNECT_LN = bytes((0, 0, 96, 3, 10, 255))
