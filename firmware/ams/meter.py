@@ -77,6 +77,11 @@ class Meter:
             self.quantities, self.calibration.nominal_voltage_mv, self.events
         )
         han = config["han"]
+        cipher = None
+        if han.get("keys"):
+            from ams.han.cipher import cipher_of
+
+            cipher = cipher_of(han)
         self.han = HanPort(
             board.han_uart,
             make_format(han["format"], han.get("variant"), han.get("options")),
@@ -86,9 +91,10 @@ class Meter:
             self.local_clock,
             self.events,
             han.get("quirk"),
-            _cipher(han),
+            cipher,
         )
         self.link = None
+        self._model = None
         self.control = Control(
             getattr(board, "relay", None),
             self.memory.cells(layout.CONTROL),
@@ -98,7 +104,7 @@ class Meter:
         )
         self._case = Case(getattr(board, "inputs", None), self)
         self.utc_ms = 0
-        self._raw_ms = 0  # of the board's clock, when it was last asked
+        self.raw_ms = 0  # of the board's clock, when it was last asked
         self.samples_missing = 0  # sample sets that never came
         self.samples_late = 0  # sample sets that came out of time
         self._hour_ends = 0
@@ -111,6 +117,15 @@ class Meter:
         self._due = 0  # by the meter's time: when `_advance` has something to do
         if "security" in config:
             self._make_link(config["security"])
+
+    @property
+    def model(self):
+        """The meter as COSEM objects, made when somebody asks for it."""
+        if self._model is None:
+            from ams.model import Model
+
+            self._model = Model(self, self.memory.cells(layout.PARAMETERS))
+        return self._model
 
     def _make_link(self, security):
         """The rooms of the link are loaded here: who has none does not pay for them."""
@@ -132,10 +147,10 @@ class Meter:
     def start(self, raw_ms):
         """Power-up at `raw_ms` of the board's clock."""
         backup_s = getattr(self._board.clock, "backup_s", None)
+        self.raw_ms = raw_ms
         utc_ms = self.utc_ms = self.keeper.start(raw_ms, self._restored, backup_s)
         self._last_samples_ms = utc_ms
         self._begin_hour(utc_ms)
-        self._raw_ms = raw_ms
         self.control.start(raw_ms, utc_ms)
         if self._formatted:
             self.events.log(utc_ms, ev.STORAGE_FORMATTED)
@@ -186,6 +201,10 @@ class Meter:
         self.control.clock_set(self.clock.utc_ms(raw_ms), utc_ms)
         self._clock_moved(raw_ms, self.keeper.set_clock(raw_ms, utc_ms))
 
+    def adjust_clock(self, utc_ms):
+        """Sets the clock now."""
+        self.set_clock(self.raw_ms, utc_ms)
+
     def sync_clock(self, raw_ms, true_ms):
         """Synchronisation: small differences teach the drift, large ones set the clock."""
         self.control.clock_set(self.clock.utc_ms(raw_ms), true_ms)
@@ -235,7 +254,7 @@ class Meter:
             self._next_index = index + count
             self._fed = True
             self._last_samples_ms = utc_ms
-            self._raw_ms = raw_ms
+            self.raw_ms = raw_ms
             self.metrology.feed(buffer, count)
         self._advance(utc_ms, raw_ms)
 
@@ -266,7 +285,7 @@ class Meter:
             self.keeper.voltage.add(duration_ms)
             self.quality.look(self.utc_ms - duration_ms)
             power_mw = active_uws // duration_ms if duration_ms else 0
-            self.control.take(duration_ms, power_mw, self._raw_ms, self.utc_ms)
+            self.control.take(duration_ms, power_mw, self.raw_ms, self.utc_ms)
 
     def _set_status(self, status):
         before = self.quantities.status
@@ -343,6 +362,7 @@ class Meter:
                 connected = control.connected
                 fill(connected)
                 active, reactive = self._counted_power()
+        self.raw_ms = raw_ms
         self._close_hour(utc_ms)
         self.keeper.advance(utc_ms)
 
@@ -378,6 +398,7 @@ class Meter:
 
     def _advance(self, utc_ms, raw_ms):
         self.utc_ms = utc_ms
+        self.raw_ms = raw_ms
         self._case.poll(raw_ms)
         self._close_hour(utc_ms)
         self.keeper.advance(utc_ms)
@@ -397,19 +418,3 @@ class Meter:
             hour = utc_ms - utc_ms % MS_PER_HOUR
             self.energy.close_hour(hour)
             self._hour_ends = hour + MS_PER_HOUR
-
-
-def _cipher(han):
-    """The cipher of the lists, when the configuration gives keys."""
-    keys = han.get("keys")
-    if not keys:
-        return None
-    import binascii
-
-    from ams.han.cipher import Cipher
-
-    pairs = [
-        (binascii.unhexlify(pair["encryption"]), binascii.unhexlify(pair["authentication"]))
-        for pair in keys
-    ]
-    return Cipher(binascii.unhexlify(han["system_title"]), pairs, han["counter"])

@@ -7,6 +7,7 @@ the authentication key. The invocation counter only grows; whoever makes the
 cipher gives a first value that no run before has used with these keys.
 """
 
+import binascii
 import struct
 
 from ams.crypto.gcm import TAG_SIZE, Gcm
@@ -71,3 +72,12 @@ class Cipher:
         out[head_end : head_end + 2] = struct.pack("<H", crc16(out, 1, head_end))
         out += struct.pack("<H", crc16(out, 1, len(out))) + b"\x7e"
         return memoryview(out)
+
+
+def cipher_of(han):
+    """The cipher that the configuration of the port asks for."""
+    pairs = [
+        (binascii.unhexlify(pair["encryption"]), binascii.unhexlify(pair["authentication"]))
+        for pair in han["keys"]
+    ]
+    return Cipher(binascii.unhexlify(han["system_title"]), pairs, han["counter"])

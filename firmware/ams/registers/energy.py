@@ -34,6 +34,16 @@ REGISTER_NAMES = (
 REGISTER_COUNT = const(8)
 
 
+class Demand:
+    """Mean power over a clock hour, import and export."""
+
+    def __init__(self):
+        self.start_mwh = [0, 0]
+        self.start_ms = None
+        self.last_mw = [0, 0]
+        self.last_ms = None
+
+
 class EnergyRegisters:
     """The eight registers, the hour's copy of them and the hour's demand."""
 
@@ -47,8 +57,8 @@ class EnergyRegisters:
         # hour (OBIS 1-0:1.6.0 and 1-0:2.6.0), and when that hour ended.
         self.max_demand_mw = [0, 0]
         self.max_demand_utc_ms = [None, None]
-        self._hour_start_mwh = None
-        self._hour_start_utc_ms = None
+        # The running hour, and the demand of the last whole one.
+        self.demand = Demand()
 
     def __getattr__(self, name):
         if name in REGISTER_NAMES:
@@ -81,17 +91,19 @@ class EnergyRegisters:
 
     def begin(self, utc_ms):
         """Starts (or restarts) the running hour, after power-up or a time shift."""
-        self._hour_start_mwh = list(self.mwh)
-        self._hour_start_utc_ms = utc_ms
+        self.demand.start_mwh[:] = self.mwh[:2]
+        self.demand.start_ms = utc_ms
 
     def close_hour(self, utc_ms):
         """Called at each full hour: keeps the hour's copy and its demand.
 
         Only whole clock hours count as demand; a part of an hour does not.
         """
-        if self._hour_start_utc_ms is not None and utc_ms - self._hour_start_utc_ms == 3600000:
+        demand = self.demand
+        if demand.start_ms is not None and utc_ms - demand.start_ms == 3600000:
+            demand.last_ms = utc_ms
             for way in (A_PLUS, A_MINUS):
-                demand_mw = self.mwh[way] - self._hour_start_mwh[way]
+                demand_mw = demand.last_mw[way] = self.mwh[way] - demand.start_mwh[way]
                 if demand_mw > self.max_demand_mw[way]:
                     self.max_demand_mw[way] = demand_mw
                     self.max_demand_utc_ms[way] = utc_ms

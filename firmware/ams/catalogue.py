@@ -1,0 +1,133 @@
+"""The meter's list of COSEM objects, as constants: what there is, and who may do what with it.
+
+A row names one object or a group: (class, A and B, every C, every D, every E,
+view, argument, rights). The view is "module.Class" of ams.cosem.objects, the
+rights a key of RIGHTS. docs/objects.md is made from this by tools/objects.py.
+"""
+
+from ams.cosem.objects.base import EVERYBODY, KEYED, OPERATOR, Rights
+
+# Class: version, attributes, methods. Of every class there is, the server's too.
+CLASSES = {
+    1: (0, 2, 0),
+    3: (0, 3, 1),
+    4: (0, 5, 1),
+    5: (0, 9, 2),
+    7: (1, 8, 2),
+    8: (0, 9, 6),
+    9: (0, 2, 1),
+    11: (0, 2, 2),
+    15: (1, 9, 4),
+    17: (0, 2, 1),
+    18: (0, 7, 4),
+    20: (0, 10, 1),
+    22: (0, 4, 0),
+    23: (1, 9, 0),
+    40: (0, 7, 1),
+    41: (0, 6, 0),
+    64: (1, 6, 8),
+    70: (0, 4, 2),
+    71: (0, 11, 0),
+    72: (1, 13, 8),
+}
+
+RIGHTS = {
+    "all": Rights(EVERYBODY),
+    "read": Rights(KEYED),
+    "load": Rights(KEYED, {4: OPERATOR}),
+    "clock": Rights(
+        EVERYBODY,
+        {2: OPERATOR},
+        {1: OPERATOR, 2: OPERATOR, 3: OPERATOR, 4: OPERATOR, 5: OPERATOR, 6: OPERATOR},
+    ),
+    "value": Rights(KEYED, {2: OPERATOR}),
+}
+
+_M = b"\x00\x00"  # 0-0: the meter
+_E = b"\x01\x00"  # 1-0: electricity
+_0 = b"\x00"
+_LOGS = b"\x00\x01\x02\x03\x04\x05"
+
+ROWS = (
+    # Who it is
+    (1, _M, b"\x2a", _0, _0, "data.Text", "device_name", "all"),
+    (1, _M, b"\x60", b"\x01", _0, "data.Text", "serial", "read"),
+    (1, _M, b"\x60", b"\x01", b"\x01", "data.Text", "meter_type", "read"),
+    (1, _E, _0, b"\x02", _0, "data.Text", "firmware", "read"),
+    (1, _E, _0, b"\x02", b"\x08", "data.Text", "signature", "read"),
+    # Time
+    (8, _M, b"\x01", _0, _0, "clock.Clock", None, "clock"),
+    # Energy
+    (3, _E, b"\x01\x02\x03\x04\x05\x06\x07\x08", b"\x08", _0, "register.Energy", None, "read"),
+    (3, _E, b"\x01\x02\x03\x04", b"\x1d", _0, "register.Interval", None, "read"),
+    (4, _E, b"\x01\x02", b"\x06", _0, "register.MaximumDemand", None, "read"),
+    (5, _E, b"\x01\x02", b"\x04", _0, "register.Demand", None, "read"),
+    # Quantities: the whole meter, then L1 (C 20 and more), L2 (40), L3 (60)
+    (3, _E, b"\x01\x02\x03\x04\x09\x0d\x0e", b"\x07", _0, "register.Instant", None, "read"),
+    (
+        3,
+        _E,
+        b"\x15\x16\x17\x18\x1d\x1f\x20\x21\x29\x2a\x2b\x2c\x31\x33\x34\x35\x3d\x3e\x3f\x40\x45\x47\x48\x49",
+        b"\x07",
+        _0,
+        "register.Instant",
+        None,
+        "read",
+    ),
+    (3, _E, b"\x1f\x20\x33\x34\x47\x48", b"\x07", b"\x7c", "register.Instant", None, "read"),
+    (
+        3,
+        _E,
+        b"\x1f\x20\x33\x34\x47\x48",
+        b"\x17\x19\x1a",
+        _0,
+        "register.VoltageValue",
+        None,
+        "read",
+    ),
+    # State
+    (1, _M, b"\x60", b"\x0a", b"\x01\x02", "data.ProfileStatus", None, "read"),
+    (1, _M, b"\x60", b"\x0b", _LOGS, "data.LastEvent", "code", "read"),
+    (1, _M, b"\x60", b"\x0f", _LOGS, "data.LastEvent", "number", "read"),
+    (1, _M, b"\x80", b"\x02\x03", _LOGS, "data.LastEvent", "more", "read"),
+    (1, _M, b"\x61", b"\x61", _0, "data.ErrorRegister", None, "read"),
+    (1, _M, b"\x61", b"\x62", _0, "data.AlarmRegister", None, "value"),
+    (1, _M, b"\x61", b"\x62", b"\x0a", "data.AlarmFilter", None, "value"),
+    # Profiles
+    (7, _E, b"\x63", b"\x01", _0, "profile.Profile", "load", "load"),
+    (7, _E, b"\x63", b"\x02", _0, "profile.Profile", "daily", "read"),
+    (7, _E, b"\x63", b"\x0e", _0, "profile.Profile", "voltage", "read"),
+    (7, _M, b"\x62", b"\x01", _0, "profile.Profile", "monthly", "read"),
+    (7, _M, b"\x63", b"\x62", _LOGS, "profile.Profile", "events", "read"),
+)
+
+_PHASES = {"1P2W": (20,), "3P3W": (20, 40, 60), "3P4W": (20, 40, 60)}
+
+
+def absent_phases(system):
+    """The C of registers that a meter of this system does not have."""
+    out = []
+    for phase in (20, 40, 60):
+        if phase not in _PHASES[system]:
+            out += range(phase + 1, phase + 20)
+    return bytes(out)
+
+
+def has(row, ln):
+    """Whether a logical name is one of a row's."""
+    return (
+        ln[5] == 255
+        and ln[2] in row[2]
+        and ln[3] in row[3]
+        and ln[4] in row[4]
+        and ln[0] == row[1][0]
+        and ln[1] == row[1][1]
+    )
+
+
+def names(row):
+    """Yields the logical names of a row."""
+    for c in row[2]:
+        for d in row[3]:
+            for e in row[4]:
+                yield bytes((row[1][0], row[1][1], c, d, e, 255))

@@ -1,0 +1,110 @@
+"""What the profiles capture: the columns of their rows, and how a row is written.
+
+A column is (class, logical name, attribute, kind, field): `field` is its place
+in what the ring's record unpacks to, `kind` how it is written: "T" a time in
+s, "M" a time in ms, else a number of COSEM by its struct letter.
+"""
+
+import struct
+
+from micropython import const
+
+from ams.cosem.axdr import INT32, UINT8, UINT16, UINT32, UINT64, Full
+from ams.registers import billing, events, profile, voltage
+from ams.registers.clock import STATUS_INVALID
+from ams.registers.profile import STATUS_CLOCK_INVALID
+
+CLOCK_LN = b"\x00\x00\x01\x00\x00\xff"
+_STATUS_1 = b"\x00\x00\x60\x0a\x01\xff"
+_STATUS_2 = b"\x00\x00\x60\x0a\x02\xff"
+_TAGS = {"B": UINT8, "H": UINT16, "I": UINT32, "Q": UINT64, "i": INT32}
+_SIZES = {"B": 2, "H": 3, "I": 5, "Q": 9, "i": 5, "T": 14, "M": 14}
+_OCTETS_12 = const(0x090C)
+
+
+def _energy(d, kind, count, field):
+    out = []
+    for k in range(count):
+        out.append((3, bytes((1, 0, k + 1, d, 0, 255)), 2, kind, field + k))
+    return out
+
+
+def _voltages():
+    out = []
+    for what, kind, field in ((12, "H", 3), (11, "I", 12)):
+        for k in range(3):
+            for which, d in enumerate((23, 25, 26)):
+                ln = bytes((1, 0, 20 * (k + 1) + what, d, 0, 255))
+                out.append((3, ln, 2, kind, field + 3 * k + which))
+    return out
+
+
+def columns_of(name, log):
+    """The columns of the profile `name`; `log` is the number of an event log."""
+    if name == "events":
+        return [
+            (8, CLOCK_LN, 2, "M", 1),
+            (1, bytes((0, 0, 96, 11, log, 255)), 2, "B", 2),
+            (1, bytes((0, 0, 96, 15, log, 255)), 2, "I", 0),
+            (1, bytes((0, 0, 128, 2, log, 255)), 2, "i", 3),
+            (1, bytes((0, 0, 128, 3, log, 255)), 2, "I", 4),
+        ]
+    if name == "voltage":
+        head = [(8, CLOCK_LN, 2, "T", 0), (1, _STATUS_2, 2, "H", 2)]
+        return head + _voltages()
+    head = [(8, CLOCK_LN, 2, "T", 1), (1, _STATUS_1, 2, "H", 2)]
+    if name == "load":
+        return head + _energy(29, "I", 4, 4)
+    return head + _energy(8, "Q", 8, 3)
+
+
+def unpacker(name):
+    """What makes a tuple of the ring's record."""
+    if name == "events":
+        return events.unpack
+    if name == "load":
+        return profile.unpack
+    return voltage.unpack if name == "voltage" else billing.unpack
+
+
+class RowWriter:
+    """Writes rows of the `chosen` columns (indices, in order) of the profile `name`."""
+
+    def __init__(self, name, columns, chosen, stamp):
+        fmt = ">BB"
+        values = [2, len(chosen)]
+        self.size = 2
+        self._fields = []  # (place among the values, field) of numbers
+        self._times = []  # (place, field, unit in ms)
+        for index in chosen:
+            kind, field = columns[index][3:]
+            self.size += _SIZES[kind]
+            if kind in ("T", "M"):
+                fmt += "H12s"
+                values.append(_OCTETS_12)
+                self._times.append((len(values), field, 1000 if kind == "T" else 1))
+            else:
+                fmt += "B" + kind
+                values.append(_TAGS[kind])
+                self._fields.append((len(values), field))
+            values.append(0)
+        self._fmt = fmt
+        self._values = values
+        self._stamp = stamp
+        # Events have no marks.
+        self._marks = None if name == "events" else 2
+
+    def write(self, out, row):
+        values = self._values
+        for place, field in self._fields:
+            values[place] = row[field]
+        status = 0
+        if self._marks is not None and row[self._marks] & STATUS_CLOCK_INVALID:
+            status = STATUS_INVALID
+        for place, field, unit in self._times:
+            values[place] = self._stamp.of(row[field] * unit, status)
+        at = out.length
+        if at + self.size > out.size:
+            raise Full()
+        struct.pack_into(self._fmt, out.buffer, at, *values)
+        out.length = at + self.size

@@ -1,0 +1,47 @@
+"""What the operator has set, in cells of the flash: small records that outlive a power cut.
+
+Every value begins with its version (one octet); one of an unknown version is
+as if it had never been set.
+"""
+
+from micropython import const
+
+from ams.cosem.results import HARDWARE_FAULT, AccessError
+from ams.storage.journal import JournalError
+
+# Numbers of the cells.
+ALARM_FILTER = const(1)
+ALARMS = const(2)  # the register: what happened since it was cleared
+HAN_PORT = const(3)
+HAN_KEYS = const(4)
+HDLC = const(5)
+TCP = const(6)
+CALENDAR_STATE = const(7)
+TARIFF_SCRIPTS = const(8)
+SPECIAL_DAYS = const(9)
+CALENDAR = const(16)  # + attribute 2 to 10
+PUSH = const(32)  # + 8 x setup + attribute 2 to 7
+SCHEDULE = const(64)  # + number of the schedule: its times, and what was executed last
+MBUS = const(96)  # + channel
+
+_VERSION = b"\x01"
+
+
+class Settings:
+    """`cells`: get(key), set(key, value); None until the flash is mounted keeps nothing."""
+
+    def __init__(self, cells):
+        self._cells = cells
+
+    def get(self, key, default=None):
+        value = self._cells.get(key)
+        if value is None or value[:1] != _VERSION:
+            return default
+        return value[1:]
+
+    def set(self, key, value):
+        """Raises AccessError when the flash does not take it: then the old value stands."""
+        try:
+            self._cells.set(key, _VERSION + bytes(value))
+        except JournalError:
+            raise AccessError(HARDWARE_FAULT)
