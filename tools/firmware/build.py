@@ -87,6 +87,7 @@ def _tree(micropython: Path | None, folder: Path) -> Path:
             raise Problem(f"{micropython} is no MicroPython checkout: it has no ports/rp2")
         if not (tree / "lib" / "pico-sdk" / "pico_sdk_init.cmake").exists():
             raise Problem(f"no submodules: run  make -C {tree}/ports/rp2 submodules")
+        sources.check_corrected(tree)
         toolchain.ensure(folder)
         _cross_compiler(tree, folder)
         return tree
@@ -130,6 +131,7 @@ def _compile(board: images.Board, tree: Path, folder: Path) -> None:
     config = hashlib.sha256(
         b"".join(p.read_bytes() for p in sorted(definition.iterdir()) if p.is_file())
         + f"{tree}|{folder}".encode()
+        + repr(sources.CORRECTIONS).encode()
     ).hexdigest()
     known = work / "config.sha256"
     if not known.exists() or known.read_text() != config:
