@@ -16,7 +16,6 @@ READER = const(2)
 OPERATOR = const(4)
 BREAKER = const(8)
 UPDATE = const(16)
-INTERNAL = const(32)  # the meter itself: a schedule or a script
 NOBODY = const(0)
 KEYED = READER | OPERATOR | BREAKER | UPDATE
 EVERYBODY = PUBLIC | KEYED
