@@ -21,6 +21,7 @@ from ams.cosem.association import IDLE, OPEN, PENDING, Association, Gate
 from ams.cosem.block import GATHER_SIZE
 from ams.cosem.keyring import SAP_OPERATOR
 from ams.cosem.lockout import Lockout
+from ams.cosem.notification import Outbox
 from ams.cosem.objects.base import EVERYBODY, KEYED, OPERATOR, Rights
 from ams.cosem.security import Answer, Refused, Sealed
 from ams.cosem.service import ACTION, GET, Services
@@ -66,6 +67,7 @@ class Server:
         self._answers = (Answer(PDU_MAX), Answer(PDU_MAX))
         self._answer = self._answers[0]
         self._services = Services(model, self._answer)
+        self._outbox = Outbox(keyring, Answer, PDU_MAX, CHANNELS)
         self._blocks = gbt.GeneralBlocks(GATHER_SIZE, PDU_MAX)
         self.associations = [Association(channel) for channel in range(CHANNELS)]
         self._notes = {}
@@ -106,14 +108,27 @@ class Server:
             return self._refused(client, refusal.code)
         except Exception as error:
             # The meter goes on, whatever is wrong in here.
-            self.faults += 1
-            self._complain("DLMS request failed: %r" % error)
+            self._fault("DLMS request failed: %r" % error)
             self._services.forget(association)
             return self._exception(NOT_ALLOWED, OTHER)
 
     def outgoing(self, channel):
-        """What the meter has to say unasked, or None."""
-        return None
+        """What the meter has to say unasked, or None; good until the next call of this."""
+        try:
+            return self._outbox.take(channel)
+        except Exception as error:
+            self._fault("DLMS message failed: %r" % error)
+            return None
+
+    def _fault(self, text):
+        self.faults += 1
+        self._complain(text)
+
+    # --- what the meter calls --------------------------------------------------------
+
+    def notify(self, channel, sap, write, stamp=b""):
+        """Leaves a message for a client, see Outbox.put. It goes when its link can take it."""
+        return self._outbox.put(channel, sap, write, stamp)
 
     # --- requests --------------------------------------------------------------------
 
