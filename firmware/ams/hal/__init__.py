@@ -137,8 +137,11 @@ class PulseLed:
 
 
 class Network:
-    """A TCP listener that never waits. A connection has the `any`, `readinto` and
-    `write` of a `Uart`, and `close()`; `any` gives None when the peer is gone."""
+    """A TCP listener that never waits.
+
+    A connection has `readinto(buffer)` (octets that came, None: none, 0: the peer
+    is gone), `write(data)` (raises OSError when the peer takes nothing), `close()`.
+    """
 
     def accept(self):
         """The next connection, or None."""

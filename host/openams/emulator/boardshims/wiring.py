@@ -27,7 +27,7 @@ class Wiring:
         self.watch = {}  # pin: function(level), called when the board drives it
         self.adc = {}  # pin or channel: function() -> 16-bit code
         self.partitions = {}  # label: bytearray
-        self.connections = []  # TCP peers that wait to be accepted
+        self.networks = ()  # names of the radio networks in reach
         self.fed_us = None  # when the watchdog was fed last; None: not started
         self.watchdog_ms = None
         self.now_us = 0

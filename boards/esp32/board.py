@@ -1,0 +1,174 @@
+"""The ESP32 DevKit as a meter: which pin is what. See docs/boards/esp32.md.
+
+GPIO17     HAN (UART2 TX)                 GPIO27  test LED, 1000 pulses per kWh
+GPIO25/26  service port (UART1 TX, RX)    GPIO2   status LED
+GPIO21/22  clock chip (I2C0 SDA, SCL)     GPIO18/19/23/5  metering IC (SPI2: SCK, MISO, MOSI, CS)
+GPIO32     relay, coil that opens         GPIO35  terminal cover: high when off
+GPIO33     relay, coil that closes        GPIO36  meter cover: high when off
+GPIO34     relay, feedback: low when closed   GPIO39  magnetic field: low when there
+GPIO4      push button: low when pressed  GPIO13  supply: low when it falls
+"""
+
+import os
+import time
+
+import machine
+from esp32 import Partition
+from machine import I2C, SPI, UART, Pin
+from micropython import const
+
+from ams import hal
+from drivers.ds3231 import CountedClock, Ds3231
+from drivers.inputs import PinInputs
+from drivers.pulse_led import PinLed
+from drivers.relay import BistableRelay
+
+_HAN_UART, _HAN_TX, _HAN_RX = const(2), const(17), const(16)
+_SERVICE_UART, _SERVICE_TX, _SERVICE_RX = const(1), const(25), const(26)
+_SDA, _SCL = const(21), const(22)
+_COIL_OPEN, _COIL_CLOSE, _CONTACT = const(32), const(33), const(34)
+_TEST_LED, _STATUS_LED = const(27), const(2)
+_SPI, _SPI_SCK, _SPI_MISO, _SPI_MOSI, _SPI_CS = const(2), const(18), const(19), const(23), const(5)
+_SPI_HZ = const(1000000)
+_TERMINAL_COVER, _METER_COVER, _MAGNETIC_FIELD = const(35), const(36), const(39)
+_BUTTON, _SUPPLY = const(4), const(13)
+
+_STATE_LABEL = "ams_state"
+# Holds the largest telegram.
+_HAN_BUFFER = const(2048)
+_SERVICE_BUFFER = const(512)
+_WATCHDOG_MS = const(8000)
+# A lithium cell keeps the clock chip for years; its crystal may err by minutes in one.
+_CLOCK_BACKUP_S = const(31536000)
+# Gain registers of the metering IC for the dividers and transformers of the wiring table.
+IC_GAINS = (0x8000, 0x8000)
+
+
+class PartitionFlash(hal.Flash):
+    """The meter's state in a partition of its own. Raises OSError when there is none."""
+
+    def __init__(self, label):
+        found = Partition.find(Partition.TYPE_DATA, label=label)
+        if not found:
+            raise OSError("no partition %s: write boards/esp32/partitions.csv" % label)
+        self._partition = found[0]
+        self.size = self._partition.ioctl(4, 0) * self._partition.ioctl(5, 0)
+
+    def read(self, address, buffer):
+        self._partition.readblocks(address // self.sector_size, buffer, address % self.sector_size)
+
+    def program(self, address, data):
+        # With an offset nothing is erased before it is written.
+        self._partition.writeblocks(address // self.sector_size, data, address % self.sector_size)
+
+    def erase(self, address):
+        self._partition.ioctl(6, address // self.sector_size)
+
+
+class Line(hal.Uart):
+    def __init__(self, number, tx, rx, buffer):
+        self._number = number
+        self._tx = tx
+        self._rx = rx
+        self._buffer = buffer
+        self._uart = None
+
+    def init(self, baudrate, bits, parity, stop):
+        settings = {
+            "baudrate": baudrate,
+            "bits": bits,
+            "parity": parity,
+            "stop": stop,
+            "tx": self._tx,
+            "rx": self._rx,
+            "txbuf": self._buffer,
+            "rxbuf": self._buffer,
+        }
+        if self._uart is None:
+            self._uart = UART(self._number, **settings)
+        else:
+            self._uart.init(**settings)
+
+    def write(self, data):
+        self._uart.write(data)
+
+    def any(self):
+        return self._uart.any()
+
+    def readinto(self, buffer):
+        return self._uart.readinto(buffer)
+
+
+class Watchdog(hal.Watchdog):
+    """Starts with the first feed: from then on it cannot be stopped."""
+
+    timeout_ms = _WATCHDOG_MS
+
+    def __init__(self):
+        self._dog = None
+
+    def feed(self):
+        if self._dog is None:
+            self._dog = machine.WDT(timeout=_WATCHDOG_MS)
+        self._dog.feed()
+
+
+class Board:
+    def __init__(self):
+        rtc = Ds3231(I2C(0, scl=Pin(_SCL), sda=Pin(_SDA), freq=400000))
+        self.clock = CountedClock(rtc, time.ticks_ms, time.ticks_diff, _CLOCK_BACKUP_S)
+        self.flash = PartitionFlash(_STATE_LABEL)
+        self.han_uart = Line(_HAN_UART, _HAN_TX, _HAN_RX, _HAN_BUFFER)
+        self.service_uart = Line(_SERVICE_UART, _SERVICE_TX, _SERVICE_RX, _SERVICE_BUFFER)
+        self.relay = BistableRelay(
+            Pin(_COIL_OPEN, Pin.OUT, value=0),
+            Pin(_COIL_CLOSE, Pin.OUT, value=0),
+            Pin(_CONTACT, Pin.IN),
+        )
+        self.inputs = PinInputs(
+            (
+                # Pins from 34 on have no pull-ups of their own.
+                (Pin(_TERMINAL_COVER, Pin.IN), 1, hal.INPUT_TERMINAL_COVER),
+                (Pin(_METER_COVER, Pin.IN), 1, hal.INPUT_METER_COVER),
+                (Pin(_MAGNETIC_FIELD, Pin.IN), 0, hal.INPUT_MAGNETIC_FIELD),
+                (Pin(_BUTTON, Pin.IN, Pin.PULL_UP), 0, hal.INPUT_BUTTON),
+                (Pin(_SUPPLY, Pin.IN, Pin.PULL_UP), 0, hal.INPUT_POWER_FAIL),
+            )
+        )
+        self.watchdog = Watchdog()
+        self.pulse_led = PinLed(Pin(_TEST_LED, Pin.OUT, value=0))
+        self.status_led = PinLed(Pin(_STATUS_LED, Pin.OUT, value=0))
+        self.unique_id = machine.unique_id()
+        self.frontend = None
+        self.links = None
+        self.network = None
+
+    def make_frontend(self, calibration):
+        """The metering IC, set up by a checked `Calibration`. False when it does not answer."""
+        from drivers.atm90e32 import Atm90e32
+
+        spi = SPI(
+            _SPI,
+            _SPI_HZ,
+            polarity=1,
+            phase=1,
+            sck=Pin(_SPI_SCK),
+            mosi=Pin(_SPI_MOSI),
+            miso=Pin(_SPI_MISO),
+        )
+        select = Pin(_SPI_CS, Pin.OUT, value=1)
+        self.frontend = Atm90e32(spi, select, calibration, IC_GAINS, time.sleep_ms)
+        return self.frontend.begin()
+
+    def link_write(self, channel, data):
+        self.links.write(channel, data)
+
+    def link_close(self, channel):
+        self.links.close(channel)
+
+    def entropy(self, count):
+        # With the radio on, or by the boot loader's seed, the ESP32's generator is a true one.
+        return os.urandom(count)
+
+    def log(self, text):
+        print(text)

@@ -1,0 +1,52 @@
+"""The ESP32 board's code on the emulated `machine`, `esp32` and `network`, on both Pythons."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from openams.runtimes.process import find_micropython
+from tests.conftest import ROOT
+
+PATHS = ("host/openams/emulator/boardshims", "firmware", "boards/esp32", "boards", "host")
+SCRIPT = Path(__file__).with_name("esp32_scenario.py")
+
+
+def run_board(python: str, directory: Path) -> str:
+    paths = [str(ROOT / path) for path in PATHS]
+    environment = dict(os.environ)
+    if python == "micropython":
+        environment["MICROPYPATH"] = ":".join(paths)
+        argv = [find_micropython(), "-X", "heapsize=6M", str(SCRIPT)]
+    else:
+        paths.append(str(ROOT / "host/openams/emulator/shims"))
+        environment["PYTHONPATH"] = ":".join(paths)
+        argv = [sys.executable, str(SCRIPT)]
+    done = subprocess.run(
+        argv, env=environment, cwd=directory, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("python", ["cpython", "micropython"])
+def test_the_board_meters_serves_and_comes_back(python, tmp_path):
+    out = run_board(python, tmp_path)
+    seen = dict(re.findall(r"^([a-z ]+?) ((?:-?\d|[\[\]{(TF]).*)$", out, re.M))
+    assert seen["resets"].startswith("1 start ")
+    assert "calibration" not in seen["left in the file"]
+    # 6 kW for a minute: 360 kWs and 100 pulses, the last window still open.
+    counted, pulses = re.match(r"(\d+) pulses (\d+)", seen["counted"]).groups()
+    assert 3570 <= int(counted) <= 3600
+    assert 97 <= int(pulses) <= 100
+    assert seen["exported"].isdigit() and 560 <= int(seen["exported"]) <= 600
+    assert seen["han"] == "(2400, 8, 0, 1) True True"
+    assert seen["cover"] == "40"
+    assert seen["watchdog"] == "8000 0"
+    assert seen["again"].startswith("0 ")
+    assert seen["exported while off"] == "True True"

@@ -1,0 +1,100 @@
+"""Octets between the service port, TCP peers and the meter's link, on both Pythons."""
+
+from __future__ import annotations
+
+import socket
+
+SCRIPT = """
+import socket
+from drivers.links import Links
+from drivers.tcp import Listener
+from wiring import board
+import machine
+
+PORT = {port}
+
+class Echo:
+    # The meter's link as far as the carrier knows it: answers twice what it gets.
+    def __init__(self):
+        self.log = []
+    def feed(self, channel, data, ticks_ms):
+        data = bytes(data)
+        self.log.append((channel, data))
+        if data == b"bye":
+            links.close(channel)
+        else:
+            links.write(channel, data + data)
+    def opened(self, channel):
+        self.log.append((channel, "opened"))
+    def closed(self, channel):
+        self.log.append((channel, "closed"))
+    def poll(self, ticks_ms):
+        pass
+
+class Line:
+    def __init__(self):
+        self._uart = machine.UART(1)
+    def init(self, baudrate, bits, parity, stop):
+        self._uart.init(baudrate, bits, parity, stop)
+        self.write, self.any, self.readinto = self._uart.write, self._uart.any, self._uart.readinto
+
+def connect():
+    peer = socket.socket()
+    peer.connect(socket.getaddrinfo("127.0.0.1", PORT)[0][-1])
+    return peer
+
+def turn(times=20):
+    for _ in range(times):
+        links.poll(0)
+
+echo = Echo()
+listener = Listener(PORT, "127.0.0.1")
+links = Links(echo, Line(), listener)
+print(board.line(1).line)
+board.line(1).waiting.extend(b"abc")
+turn()
+print(bytes(board.line(1).sent))
+first, second = connect(), connect()
+turn()
+second.send(b"two")
+first.send(b"one")
+turn()
+print(first.recv(20), second.recv(20))
+first.send(b"bye")
+turn()
+print(first.recv(20))
+second.close()
+turn()
+many = []
+for _ in range(5):
+    many.append(connect())
+    turn(3)
+print(many[4].recv(20))
+many[3].send(bytes(200))
+turn()
+print(len(many[3].recv(500)))
+print(echo.log)
+links.write(2, b"x" * 4096)
+# One who never reads: what he would have to keep is not kept for ever.
+for _ in range(3000):
+    links.write(3, b"y" * 4096)
+print(echo.log[-1])
+for peer in many:
+    peer.close()
+listener.close()
+"""
+
+
+def test_service_port_and_tcp(twin):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    out = twin(SCRIPT.format(port=port)).splitlines()
+    assert out[0] == "(9600, 8, None, 1)"
+    assert out[1] == "b'abcabc'"
+    assert out[2] == "b'oneone' b'twotwo'"
+    assert out[3] == "b''", "the meter closed it"
+    assert out[4] == "b''", "no fifth"
+    assert out[5] == "400"
+    assert "(2, 'closed')" in out[6] and "(1, 'closed')" not in out[6]
+    assert out[7] == "(3, 'closed')"
