@@ -23,6 +23,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python tools/check_esp32.py
 
 bench: $(STAMP)
 	$(BIN)/python tools/bench/run.py
