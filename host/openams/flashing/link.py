@@ -1,0 +1,145 @@
+"""A board's REPL over its serial port: what goes wrong is one line.
+
+mpremote's transport does the talking. The board's own program is stopped with
+Ctrl-C; nothing is reset until the caller says so.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import struct
+import termios
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import serial
+import serial.tools.list_ports
+from mpremote.transport import TransportError, TransportExecError
+from mpremote.transport_serial import SerialTransport
+
+from openams.errors import BenchError
+
+# USB vendors of boards: Raspberry Pi, Espressif, and the serial chips on ESP32 boards.
+_VENDORS = (0x2E8A, 0x303A, 0x10C4, 0x1A86)
+_READ_TIMEOUT_S = 10.0
+
+# Defined once on the board. A watchdog that the meter has started would bite while files
+# are written: on the RP2040 its enable bit is cleared, elsewhere it is fed by each call.
+_HELPERS = """
+import os,sys
+try:
+ import machine
+ if sys.platform=='rp2':machine.mem32[0x4005b000]=1<<30
+except ImportError:pass
+"""
+
+
+def find_port() -> str:
+    """The only board that is plugged in."""
+    ports = [p.device for p in serial.tools.list_ports.comports() if p.vid in _VENDORS]
+    if not ports:
+        raise BenchError("no board found: plug one in, or name its port with --port")
+    if len(ports) > 1:
+        raise BenchError(f"several boards: choose one with --port ({', '.join(sorted(ports))})")
+    return ports[0]
+
+
+class BoardLink:
+    """The raw REPL of one board. Use as a context manager."""
+
+    def __init__(self, port: str, timeout_s: float = _READ_TIMEOUT_S) -> None:
+        self.port = port
+        self._timeout_s = timeout_s
+        try:
+            # wait=0: the transport retries for ever only when it is told to.
+            self._probe(port)
+            self._transport = SerialTransport(port, baudrate=115200, timeout=timeout_s)
+        except (OSError, TransportError) as error:
+            raise BenchError(_why_not_open(port, error)) from None
+
+    @staticmethod
+    def _probe(port: str) -> None:
+        """SerialTransport says only "failed to access": this says why."""
+        serial.Serial(port, 115200, exclusive=True).close()
+
+    def __enter__(self) -> BoardLink:
+        with self._said(f"{self.port}: no MicroPython answers: is it a board with MicroPython?"):
+            self._transport.enter_raw_repl(soft_reset=False, timeout_overall=self._timeout_s)
+        self.run(_HELPERS)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError, TransportError, termios.error):
+            if self._transport.in_raw_repl:
+                self._transport.exit_raw_repl()
+        with contextlib.suppress(OSError, termios.error):
+            self._transport.close()
+
+    def run(self, code: str, timeout_s: float | None = None) -> str:
+        """What `code` prints on the board."""
+        with self._said(f"{self.port}: the board no longer answers"):
+            out, error = self._transport.exec_raw(code, timeout=timeout_s or self._timeout_s)
+        if error:
+            line = error.decode(errors="replace").strip().splitlines()[-1]
+            raise BoardError(f"{self.port}: the board says {line}")
+        return bytes(out).decode(errors="replace")
+
+    def value(self, expression: str, timeout_s: float | None = None) -> Any:
+        """A Python value from the board."""
+        text = self.run(f"print(repr({expression}))", timeout_s)
+        try:
+            return ast.literal_eval(text.strip())
+        except (ValueError, SyntaxError):
+            raise BoardError(f"{self.port}: the board answers {text.strip()!r}") from None
+
+    def start(self, code: str) -> None:
+        """Starts `code` and does not wait: a reset, say."""
+        with self._said(f"{self.port}: the board no longer answers"):
+            self._transport.exec_raw_no_follow(code)
+        self._transport.in_raw_repl = False
+
+    def lines(self, on_line: Callable[[str], None], until: Callable[[], bool]) -> None:
+        """What the board prints of itself, line by line, until told or cut."""
+        serial_port = self._transport.serial
+        pending = b""
+        while not until():
+            with self._said(f"{self.port}: the board is gone"):
+                pending += serial_port.read(serial_port.inWaiting() or 0)
+            *whole, pending = pending.split(b"\n")
+            for line in whole:
+                on_line(line.decode(errors="replace").rstrip("\r"))
+            if not whole:
+                time.sleep(0.02)
+
+    @contextlib.contextmanager
+    def _said(self, silent: str) -> Iterator[None]:
+        """Errors of the transport as one line; what it prints itself is left out."""
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                yield
+        except TransportExecError as error:
+            raise BoardError(f"{self.port}: {error.error_output.strip().splitlines()[-1]}") from None
+        except TransportError:
+            raise BenchError(silent) from None
+        except (OSError, struct.error, TypeError, termios.error) as error:
+            # struct.error and TypeError: half an answer.
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise BenchError(f"{self.port}: the cable was pulled or the board is gone ({reason})") from None
+
+
+class BoardError(BenchError):
+    """The board answered, with an exception of its own."""
+
+
+def _why_not_open(port: str, error: Exception) -> str:
+    text = str(error)
+    if "lock" in text or "busy" in text.lower():
+        return f"{port} is in use by another program: close it and try again"
+    if "No such file" in text or "FileNotFound" in text:
+        return f"no port {port}: is the board plugged in?"
+    if "Permission" in text:
+        return f"no permission for {port}: add yourself to the group dialout"
+    return f"cannot open {port}: {text.splitlines()[0] if text else type(error).__name__}"

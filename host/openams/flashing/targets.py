@@ -1,0 +1,42 @@
+"""The boards that can be flashed, and how one knows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from openams.errors import BenchError
+
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass(frozen=True)
+class Target:
+    """`platform`: its sys.platform. `machine`: must stand in os.uname().machine.
+
+    `arch`: of viper code in .mpy files, as mpy-cross names it. `code`: its folder of boards/.
+    """
+
+    name: str
+    platform: str
+    machine: str
+    arch: str
+    code: str
+
+
+TARGETS = {
+    target.name: target
+    for target in (
+        Target("pico", "rp2", "RP2040", "armv6m", "pico"),
+        Target("esp32", "esp32", "ESP32", "xtensawin", "esp32"),
+    )
+}
+
+
+def target(name: str) -> Target:
+    found = TARGETS.get(name)
+    if found is None:
+        raise BenchError(f"no board {name}: there are {', '.join(TARGETS)}")
+    if not (ROOT / "boards" / found.code).is_dir():
+        raise BenchError(f"boards/{found.code} is not there: flash from a checkout of OpenAMS")
+    return found
