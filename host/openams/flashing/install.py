@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openams.errors import BenchError
-from openams.flashing import launcher
 from openams.flashing.link import BoardLink
-from openams.flashing.targets import Target
+from openams.flashing.targets import ROOT, Target
 
 SLOTS = ("a", "b")
 _CHUNK = 512
@@ -66,7 +65,7 @@ class Installed:
 
 def check_board(link: BoardLink, target: Target) -> str:
     """The board's own name. Raises BenchError when it is another kind of board."""
-    platform, machine = link.value("(sys.platform,os.uname().machine)")
+    platform, machine = link.value("(sys.platform,sys.implementation._machine)")
     if platform != target.platform or target.machine not in machine:
         raise BenchError(
             f"{link.port} is a {machine} ({platform}), not a {target.name}: nothing was written"
@@ -118,9 +117,7 @@ def _check_room(link: BoardLink, files: dict[str, bytes], root: str) -> None:
         )
 
 
-def _write_all(
-    link: BoardLink, folder: str, files: dict[str, bytes], progress: Progress
-) -> None:
+def _write_all(link: BoardLink, folder: str, files: dict[str, bytes], progress: Progress) -> None:
     total = sum(map(len, files.values()))
     done = 0
     made = {""}
@@ -154,7 +151,7 @@ def _switch(link: BoardLink, slot: str, root: str) -> None:
     """The new name, whole and read back, takes the place of the old by one rename."""
     name, new = f"{root}/slot", f"{root}/slot.new"
     main, main_new = f"{root}/main.py", f"{root}/main.py.new"
-    source = Path(launcher.__file__).read_bytes()
+    source = (ROOT / "boards" / "launcher" / "main.py").read_bytes()
     if root:
         source = source.replace(b'"/slot"', repr(name).encode()).replace(
             b'"/" + name', f"{root + '/'!r} + name".encode()

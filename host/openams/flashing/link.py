@@ -11,8 +11,7 @@ import contextlib
 import io
 import struct
 import termios
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import serial
@@ -39,7 +38,7 @@ except ImportError:pass
 
 def find_port() -> str:
     """The only board that is plugged in."""
-    ports = [p.device for p in serial.tools.list_ports.comports() if p.vid in _VENDORS]
+    ports: list[str] = [p.device for p in serial.tools.list_ports.comports() if p.vid in _VENDORS]
     if not ports:
         raise BenchError("no board found: plug one in, or name its port with --port")
     if len(ports) > 1:
@@ -58,7 +57,7 @@ class BoardLink:
             self._probe(port)
             self._transport = SerialTransport(port, baudrate=115200, timeout=timeout_s)
         except (OSError, TransportError) as error:
-            raise BenchError(_why_not_open(port, error)) from None
+            raise BenchError(why_not_open(port, error)) from None
 
     @staticmethod
     def _probe(port: str) -> None:
@@ -101,19 +100,6 @@ class BoardLink:
             self._transport.exec_raw_no_follow(code)
         self._transport.in_raw_repl = False
 
-    def lines(self, on_line: Callable[[str], None], until: Callable[[], bool]) -> None:
-        """What the board prints of itself, line by line, until told or cut."""
-        serial_port = self._transport.serial
-        pending = b""
-        while not until():
-            with self._said(f"{self.port}: the board is gone"):
-                pending += serial_port.read(serial_port.inWaiting() or 0)
-            *whole, pending = pending.split(b"\n")
-            for line in whole:
-                on_line(line.decode(errors="replace").rstrip("\r"))
-            if not whole:
-                time.sleep(0.02)
-
     @contextlib.contextmanager
     def _said(self, silent: str) -> Iterator[None]:
         """Errors of the transport as one line; what it prints itself is left out."""
@@ -121,20 +107,24 @@ class BoardLink:
             with contextlib.redirect_stdout(io.StringIO()):
                 yield
         except TransportExecError as error:
-            raise BoardError(f"{self.port}: {error.error_output.strip().splitlines()[-1]}") from None
+            raise BoardError(
+                f"{self.port}: {error.error_output.strip().splitlines()[-1]}"
+            ) from None
         except TransportError:
             raise BenchError(silent) from None
         except (OSError, struct.error, TypeError, termios.error) as error:
             # struct.error and TypeError: half an answer.
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise BenchError(f"{self.port}: the cable was pulled or the board is gone ({reason})") from None
+            raise BenchError(
+                f"{self.port}: the cable was pulled or the board is gone ({reason})"
+            ) from None
 
 
 class BoardError(BenchError):
     """The board answered, with an exception of its own."""
 
 
-def _why_not_open(port: str, error: Exception) -> str:
+def why_not_open(port: str, error: Exception) -> str:
     text = str(error)
     if "lock" in text or "busy" in text.lower():
         return f"{port} is in use by another program: close it and try again"

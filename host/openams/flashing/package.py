@@ -55,12 +55,6 @@ def package_json(places: list[str]) -> str:
     return f'{{\n  "urls": [\n    {urls}\n  ],\n  "version": "{__version__}"\n}}\n'
 
 
-def source_package_json() -> str:
-    """firmware/package.json: the sources of `ams`, for a chip of any kind."""
-    base = ROOT / "firmware"
-    return package_json([p.relative_to(base).as_posix() for p in sorted(base.rglob("*.py"))])
-
-
 def write(board: Target, folder: Path) -> int:
     """Writes the package into `folder`, which is its own. Gives its size in octets."""
     files = build(board)
@@ -82,7 +76,6 @@ def main() -> int:
     except BenchError as error:
         print(f"mpy: {error}", file=sys.stderr)
         return 1
-    (ROOT / "firmware" / "package.json").write_text(source_package_json())
     print(f"{folder}: {size / 1024:.1f} KiB")
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from typing import Any
 
@@ -49,6 +50,18 @@ def write_settings(
     link.run("_s.save(json.loads(_t));_t=None;gc.collect()", _TIMEOUT_S)
     if read_settings(link, paths) != settings:
         raise BenchError(f"{link.port}: the settings read back wrong: flash again")
+
+
+def nominal_calibration(board: str, front_end: str, system: str) -> dict[str, Any]:
+    """What the parts of a front end say; `ams calibrate` finds what they are."""
+    if (board, front_end, system) != ("pico", "adc", "1P2W"):
+        raise BenchError(
+            f"no nominal calibration of {front_end} on {board} for {system}: "
+            "give one in the file of --settings"
+        )
+    analog = importlib.import_module("openams.runtimes.rp2040.analog")
+    calibration: dict[str, Any] = analog.OnChipAdc(False, 1).calibration(system)
+    return calibration
 
 
 def identity(

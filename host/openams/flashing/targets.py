@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 
 @dataclass(frozen=True)
 class Target:
-    """`platform`: its sys.platform. `machine`: must stand in os.uname().machine.
+    """`platform`: its sys.platform. `machine`: must stand in sys.implementation._machine.
 
     `arch`: of viper code in .mpy files, as mpy-cross names it. `code`: its folder of boards/.
     """

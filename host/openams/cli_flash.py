@@ -1,0 +1,141 @@
+"""`ams flash` and `ams console`: the firmware on a board, and what the board says."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from openams.errors import BenchError
+from openams.flashing import install as installing
+from openams.flashing import package, provision
+from openams.flashing.link import BoardLink, find_port
+from openams.flashing.targets import Target, target
+from openams.keys.cli import KeystoreOption, PassphraseOption, open_keystore
+from openams.keys.keystore import Keystore
+from openams.keys.provision import provisioned
+
+Port = Annotated[str | None, typer.Option(help="Serial port; without it the only board found.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def flash(
+    board: Annotated[str, typer.Option(help="pico or esp32.")] = "pico",
+    port: Port = None,
+    meter_id: Annotated[
+        str | None, typer.Option(help="GS1 number of the meter, 16 digits: makes the board it.")
+    ] = None,
+    system: Annotated[str, typer.Option(help="1P2W, 3P3W or 3P4W.")] = "1P2W",
+    front_end: Annotated[str, typer.Option(help="The board's front end.")] = "adc",
+    settings: Annotated[
+        Path | None, typer.Option(help="JSON file with more settings: calibration, han ...")
+    ] = None,
+    keys: Annotated[
+        bool, typer.Option(help="--no-keys: a meter without keys has no two-way link.")
+    ] = True,
+    keystore: KeystoreOption = None,
+    passphrase_file: PassphraseOption = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Make another meter of a board that is one.")
+    ] = False,
+    code: Annotated[bool, typer.Option(help="--no-code: only provision.")] = True,
+    reset: Annotated[bool, typer.Option(help="--no-reset: leave the board at its prompt.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Put the firmware on a MicroPython board, verify it, and make it a meter.
+
+    A cable that is pulled at any moment leaves the old code running.
+    """
+    wanted = target(board)
+    identity = None
+    if meter_id is not None:
+        store = open_keystore(keystore, passphrase_file) if keys else None
+        identity = _identity(wanted, meter_id, system, front_end, settings, store)
+    files = package.build(wanted) if code else {}
+    with BoardLink(port or find_port()) as link:
+        report: dict[str, Any] = {"port": link.port, "board": board}
+        paths: tuple[str, ...] = ()
+        if code:
+            done = installing.install(link, wanted, files, _progress(as_json))
+            report |= {"slot": done.slot, "files": done.files, "octets": done.octets}
+            paths = ("/" + done.slot,)
+        else:
+            installing.check_board(link, wanted)
+        if identity is not None:
+            provision.write_settings(link, identity, paths, replace)
+            report["meter_id"] = meter_id
+        if reset:
+            link.start("import machine;machine.reset()")
+    _print(report, as_json)
+
+
+def _identity(
+    board: Target,
+    meter_id: str,
+    system: str,
+    front_end: str,
+    settings: Path | None,
+    store: Keystore | None,
+) -> dict[str, Any]:
+    if not (meter_id.isdigit() and len(meter_id) == 16):
+        raise BenchError(f"--meter-id {meter_id}: a GS1 number has 16 digits")
+    more: dict[str, Any] = {}
+    if settings is not None:
+        try:
+            more = json.loads(settings.read_text())
+        except (OSError, ValueError) as error:
+            raise BenchError(f"{settings}: {error}") from None
+    calibration = more.pop("calibration", None)
+    if calibration is None:
+        calibration = provision.nominal_calibration(board.name, front_end, system)
+    security = None
+    if store is not None:
+        security = provisioned(store, meter_id)
+    return provision.identity(meter_id, system, front_end, calibration, security) | more
+
+
+def _progress(quiet: bool) -> installing.Progress:
+    if quiet or not sys.stderr.isatty():
+        return lambda done, total: None
+
+    def show(done: int, total: int) -> None:
+        end = "\n" if done >= total else ""
+        print(f"\r{done * 100 // total:3} % of {total // 1024} KiB", end=end, file=sys.stderr)
+
+    return show
+
+
+def _print(report: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(report))
+        return
+    if "slot" in report:
+        kib = report["octets"] / 1024
+        print(f"{report['port']}: {report['files']} files, {kib:.0f} KiB, read back and the same")
+    if "meter_id" in report:
+        print(f"{report['port']}: this is meter {report['meter_id']} now")
+
+
+def console(
+    port: Port = None,
+    seconds: Annotated[float, typer.Option(help="Stop after so long; 0: at Ctrl-C.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Print what the board logs, with the time at which it came. It is only listened to."""
+    from openams.flashing.console import listen
+
+    end = time.monotonic() + seconds if seconds else None
+
+    def show(line: str) -> None:
+        stamp = time.strftime("%H:%M:%S")
+        text = json.dumps({"time": stamp, "line": line}) if as_json else f"{stamp} {line}"
+        print(text, flush=True)
+
+    try:
+        listen(port or find_port(), show, lambda: end is not None and time.monotonic() >= end)
+    except KeyboardInterrupt:
+        return

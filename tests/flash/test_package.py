@@ -1,0 +1,39 @@
+"""The package of .mpy files: all of it compiles, and the VM runs it."""
+
+import json
+import subprocess
+from dataclasses import replace
+
+import pytest
+from vmboard import VM
+
+from openams.flashing import package
+from openams.flashing.targets import TARGETS
+
+
+@pytest.mark.parametrize("name", ["pico", "esp32"])
+def test_everything_compiles_for_the_board(name, tmp_path):
+    board = TARGETS[name]
+    size = package.write(board, tmp_path / "mpy")
+    listed = json.loads((tmp_path / "mpy" / "package.json").read_text())["urls"]
+    assert ["ams/meter.mpy", "ams/meter.mpy"] in listed
+    assert all((tmp_path / "mpy" / source).is_file() for _, source in listed)
+    assert len(listed) == len(package.sources(board))
+    assert size < 256 * 1024
+
+
+def test_the_vm_imports_every_module_of_the_meter(tmp_path):
+    # The same files as for a chip, but for the code of viper functions.
+    package.write(replace(TARGETS["pico"], arch="x64"), tmp_path)
+    names = sorted(
+        path.relative_to(tmp_path).with_suffix("").as_posix().replace("/", ".")
+        for path in (tmp_path / "ams").rglob("*.mpy")
+    )
+    names = [name.removesuffix(".__init__") for name in names]
+    assert "ams.metrology.kernel" in names
+    code = f"import gc\nfor n in {names!r}:\n gc.collect()\n __import__(n)\nprint('imported')\n"
+    done = subprocess.run(
+        [VM, "-X", "heapsize=512k", "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout == "imported\n", done.stderr
+    assert not list((tmp_path / "ams").rglob("*.py"))
