@@ -1,0 +1,61 @@
+"""`ams flash` and `ams console` as a person types them: one line, and not zero."""
+
+import os
+import pty
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from vmboard import VmBoard
+
+AMS = Path(sys.executable).with_name("ams")
+
+
+def ams(*arguments):
+    return subprocess.run([AMS, *map(str, arguments)], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("flash", "--port", "/dev/ttyNONE"), "no port /dev/ttyNONE"),
+        (("flash", "--board", "foo", "--port", "/dev/ttyNONE"), "no board foo: there are pico"),
+        (("flash", "--meter-id", "12", "--port", "/dev/ttyNONE"), "a GS1 number has 16 digits"),
+        (("flash", "--port", "/dev/null"), "cannot open /dev/null"),
+        (("console", "--port", "/dev/ttyNONE"), "no port /dev/ttyNONE"),
+    ],
+)
+def test_one_line_and_not_zero(arguments, says):
+    done = ams(*arguments)
+    assert done.returncode != 0
+    assert says in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_flash_refuses_what_is_no_pico(tmp_path):
+    with VmBoard(tmp_path) as board:
+        done = ams("flash", "--board", "pico", "--port", board.port)
+    assert done.returncode != 0
+    assert "not a pico: nothing was written" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_console_shows_the_boards_lines_and_says_when_it_is_gone():
+    near, far = pty.openpty()
+    name = os.ttyname(far)
+
+    def board():
+        time.sleep(1.5)
+        os.write(near, b"meter: started\r\nmeter: HAN open\r\n")
+        time.sleep(0.5)
+        os.close(far)
+        os.close(near)
+
+    thread = threading.Thread(target=board)
+    thread.start()
+    done = ams("console", "--port", name, "--json")
+    thread.join()
+    assert '"line": "meter: started"' in done.stdout and "HAN open" in done.stdout
+    assert done.returncode != 0 and "the board is gone" in done.stderr
