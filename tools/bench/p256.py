@@ -66,7 +66,7 @@ def main():
     ticks = getattr(time, "ticks_ms", None) or (lambda: time.monotonic_ns() // 1000000)
     start = ticks()
     x = multiply(SCALAR, G)
-    print("%d ms" % (ticks() - start))
+    print(ticks() - start, "ms")
     assert x == RESULT
 
 
