@@ -48,7 +48,7 @@ class Random:
 
 # Plain APDUs to begin with: one of each service and kind, right and nearly right.
 APDUS = tuple(
-    bytes.fromhex(text)
+    bytes.fromhex(text.replace(" ", ""))
     for text in (
         "601DA109060760857405080101BE10040E01000000065F1F0400FFFFFF0400",
         "601DA109060760857405080101BE10040E01000000065F1F0400001E1D000B",
@@ -129,6 +129,15 @@ def mutate(rng, data):
             # Nested, or very long.
             out = out[:at] + bytes((1 + rng.below(2), 1)) * (50 * (1 + rng.below(9))) + out[at:]
     return bytes(out[:1500])
+
+
+def nudge(rng, data):
+    """One or two octets changed behind the first: mostly another value of the same form."""
+    out = bytearray(data)
+    for _ in range(1 + rng.below(2)):
+        if len(out) > 1:
+            out[1 + rng.below(len(out) - 1)] = rng.choose((0, 1, 0x7F, 0x80, 0xFF, rng.below(256)))
+    return bytes(out)
 
 
 def _apdu(rng):
@@ -301,11 +310,15 @@ class ServerTarget:
         """Right in its ciphering, so that what is inside gets all the way down."""
         tag = {0xC0: 0xC8, 0xC1: 0xC9, 0xC3: 0xCB}.get(apdu[0] if apdu else 0, 0xDB)
         answer = self._ask(2, 1, self._operator.seal(rng.choose((tag, 0xDB)), apdu))
-        if answer is not None and answer[0] == 0xD8:
-            # Perhaps not associated any more.
-            self._now_ms += 3600000
-            self._lab.server.disconnected(2)
-            self._operator.open(self._now_ms)
+        if answer is None:
+            return None
+        if answer[0] != 0xD8:
+            return self._operator.unseal(answer)
+        # Perhaps not associated any more.
+        self._now_ms += 3600000
+        self._lab.server.disconnected(2)
+        self._operator.open(self._now_ms)
+        return None
 
     def alive(self):
         self._now_ms += 86400000
@@ -316,17 +329,118 @@ class ServerTarget:
         assert bytes(answer) == b"\xc4\x01\xc1\x00\x06\x00\x01\xe2\x40", "no answer to the operator"
 
 
-TARGETS = {"hdlc": HdlcTarget, "wrapper": WrapperTarget, "server": ServerTarget}
+class MeterTarget(ServerTarget):
+    """A whole meter: its own objects, read, written and called with all but right values."""
+
+    def __init__(self, lab):
+        super().__init__(lab)
+        self._read, self._write, self._call = lab.targets()
+        self._operator.open(self._now_ms)
+
+    def case(self, rng):
+        self._now_ms += 60000
+        kind = rng.below(8)
+        if kind == 0:
+            return super().case(rng)
+        if kind < 3:
+            method = rng.choose(self._call if rng.below(8) else self._read)
+            data = rng.choose(_VALUES)
+            if rng.below(2):
+                data = nudge(rng, data) if rng.below(2) else mutate(rng, data)
+            self._sealed(rng, b"\xc3\x01\xc1" + method + b"\x01" + data)
+            return 1
+        if kind == 3:
+            what = rng.choose(_SELECTIONS)
+            what = nudge(rng, what) if rng.below(2) else mutate(rng, what)
+            profile = rng.choose([row for row in self._read if row[:2] == b"\x00\x07"])
+            self._sealed(rng, b"\xc0\x01\xc1" + profile[:8] + b"\x02\x01" + what)
+            return 1
+        attribute = rng.choose(self._write if kind > 4 else self._read)
+        value = self._sealed(rng, b"\xc0\x01\xc1" + attribute + b"\x00")
+        if not value or value[:2] != b"\xc4\x01" or value[3]:
+            return 1
+        # What it said, changed or not, as a new value.
+        value = bytes(value[4:904])
+        way = rng.below(4)
+        if way == 0:
+            value = mutate(rng, value)
+        elif way == 1:
+            value = rng.choose(_VALUES)
+        elif way == 2:
+            value = nudge(rng, value)
+        self._sealed(rng, b"\xc1\x01\xc1" + attribute + b"\x00" + value)
+        return 2
+
+    def alive(self):
+        self._now_ms += 86400000
+        self._lab.server.disconnected(2)
+        self._operator.open(self._now_ms)
+        asked = self._operator.seal(0xC8, bytes.fromhex("C001C100080000010000FF0200"))
+        answer = self._operator.unseal(self._ask(2, 1, asked))
+        assert bytes(answer[:4]) == b"\xc4\x01\xc1\x00", "no clock for the operator"
+        grown = self._lab.minute() + self._lab.minute()
+        assert 199990 < grown < 200010, "6 kW for two minutes are not %d mWh" % grown
 
 
-def run(target, seed, first, count, make_lab=Lab):
+# Values of all types, as they are written and as methods take them.
+_VALUES = tuple(
+    bytes.fromhex(text.replace(" ", ""))
+    for text in (
+        "00", "0F00", "1600", "1602", "0300", "0301", "1100", "11FF", "1000FF", "12FFFF",
+        "0600000384", "0600000E10", "05FFFFFFFF", "147FFFFFFFFFFFFFFF", "15FFFFFFFFFFFFFFFF",
+        "0900", "090548656C6C6F", "0A0548656C6C6F", "0408A5", "0100", "0200",
+        "090C07EA0B19FF0C0000FFFFC400", "090C07EA02300FFFFFFFFFFF8000", "0905FFFFFFFFFF",
+        "0904FFFFFFFF", "010102020904000000000905FFFFFFFFFF", "02020906000A006A00FF120001",
+        "0101020412000809060000010000FF0F02120000", "0203120008090600000100 00FF0F02",
+        "02030600000000090C07E80A01FF00000000800000060000003C", "0203160009023132160 1",
+        "0102020216000918" + "11" * 24 + "020216020918" + "22" * 24,
+        "02020906 0001020304050600000064", "82FFFF", "0182FFFF", "1D0102030405", "0D00",
+    )
+)  # fmt: skip
+_SELECTIONS = tuple(
+    bytes.fromhex(text.replace(" ", ""))
+    for text in (
+        "01020402041200080906 0000010000FF0F02120000090C07E80A010200000000FFC400"
+        "090C07EA0A020300000000FFC4000100",
+        "01020402041200080906 0000010000FF0F02120000190707E80A0102000000 00FFC400"
+        "1907EA0A020300000000FFC400010102041200030906 01000 10800FF0F02120000",
+        "02020406000000010600000000120001120000",
+        "020204060000000206000000031200021200 02",
+        "0202040600000009060000000112FFFF12FFFF",
+        "00",
+        "FF00",
+    )
+)
+
+TARGETS = {
+    "hdlc": HdlcTarget,
+    "wrapper": WrapperTarget,
+    "server": ServerTarget,
+    "meter": MeterTarget,
+}
+
+
+def make_lab(target, random):
+    if target == "meter":
+        return _import("meter_lab").MeterLab(random)
+    return Lab(random)
+
+
+def _import(name):
+    try:
+        return __import__(name)
+    except ImportError:
+        return __import__("openams.faultlab." + name, None, None, ("",))
+
+
+def run(target, seed, first, count):
     """Cases first to first + count - 1; gives figures, or what failed at which case."""
     frames = 0
     heaps = []
     number = first - first % BLOCK
     while number < first + count:
         random = Random(seed ^ number * 40503)
-        lab = make_lab(random.octets)
+        lab = make_lab(target, random.octets)
         bench = TARGETS[target](lab)
         end = min(number + BLOCK, first + count)
         highest = 0

@@ -13,10 +13,10 @@ from typing import Any
 from openams.errors import BenchError
 from openams.runtimes.process import find_micropython, repository_root
 
-TARGETS = ("hdlc", "wrapper", "server")
+TARGETS = ("hdlc", "wrapper", "server", "meter")
 BLOCK = 1000
 # Links, server and their sources compiled on the VM, and what the laboratory itself needs.
-_HEAP = "512k"
+_HEAP = {"meter": "4m"}
 
 
 @dataclass
@@ -35,7 +35,7 @@ def run_slice(fuzz: Fuzz) -> dict[str, Any]:
     argv = [str(lab / "fuzz.py"), fuzz.target, str(fuzz.seed), str(fuzz.first), str(fuzz.count)]
     environment = dict(os.environ)
     if fuzz.runtime == "micropython":
-        argv = [find_micropython(), "-X", f"heapsize={_HEAP}", *argv]
+        argv = [find_micropython(), "-X", f"heapsize={_HEAP.get(fuzz.target, '512k')}", *argv]
         environment["MICROPYPATH"] = f"{root}/firmware:{lab}"
     else:
         argv = [sys.executable, *argv]

@@ -131,17 +131,19 @@ class Cells(dict):
         self[key] = bytes(value)
 
 
+def security():
+    """What a meter of the laboratory is provisioned with."""
+    operator = {"sap": 1, "encryption": _hex(KEY), "authentication": _hex(AUTHENTICATION_KEY)}
+    return {"system_title": _hex(TITLE), "kek": _hex(bytes(16)), "clients": [operator]}
+
+
 class Lab:
     """A server; what it logs is counted, what it complains of is kept."""
 
     def __init__(self, random):
-        clients = [
-            {"sap": 1, "encryption": _hex(KEY), "authentication": _hex(AUTHENTICATION_KEY)},
-        ]
-        config = {"system_title": _hex(TITLE), "kek": _hex(bytes(16)), "clients": clients}
         self.events = 0
         self.complaints = []
-        self.keyring = Keyring(Cells(), config)
+        self.keyring = Keyring(Cells(), security())
         self.server = Server(Model(), self.keyring, random, self._log, self.complaints.append)
 
     def _log(self, code, detail, extra):
