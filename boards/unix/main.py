@@ -48,6 +48,7 @@ ROOMS = (
     "ams.registers.record",
     "ams.storage.layout",
     "ams.storage.journal",
+    "ams.storage.series",
     "ams.storage.snapshot",
     "ams.storage.cells",
     "ams.memory",

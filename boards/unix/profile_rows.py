@@ -3,6 +3,7 @@
 from ams.registers import billing, events, profile, voltage
 from ams.storage import layout
 
+_MOST = 0xFFFFFFFF
 REGIONS = {
     "load": layout.LOAD_PROFILE,
     "daily": layout.DAILY,
@@ -20,18 +21,25 @@ def rows(memory, request):
     after = request.get("after", 0)
     if name == "events":
         for log in range(layout.EVENT_LOGS):
-            for data in memory.entries(layout.EVENTS + log):
+            for data in _entries(memory, layout.EVENTS + log, low, high):
                 number, utc_ms, code, detail, extra = events.unpack(data)
-                if _within(utc_ms, low, high):
+                if (low is None or utc_ms >= low) and (high is None or utc_ms <= high):
                     yield number, utc_ms, log, code, events.name_of(code), detail, extra
         return
     unpack = {"load": profile.unpack, "voltage": voltage.unpack}.get(name, billing.unpack)
-    at = 0 if name == "voltage" else 1
-    for data in memory.entries(REGIONS[name]):
-        row = unpack(data)
-        if _within(row[at] * 1000, low, high) and (name == "voltage" or row[0] > after):
-            yield row
+    for data in _entries(memory, REGIONS[name], low, high, after):
+        yield unpack(data)
 
 
-def _within(utc_ms, low, high):
-    return (low is None or utc_ms >= low) and (high is None or utc_ms <= high)
+def _entries(memory, region, low, high, after=0):
+    """Entries timed in ms from `low` to `high` (to the second), with numbers above `after`."""
+    if low is None and high is None:
+        yield from memory.entries_between(region, after + 1, _MOST)
+        return
+    # An entry has its time in whole seconds.
+    from_s = (
+        0 if low is None else max(0, low // 1000 if region >= layout.EVENTS else -(-low // 1000))
+    )
+    to_s = _MOST if high is None else max(-1, high // 1000)
+    for first, last in memory.numbers_between(region, from_s, to_s):
+        yield from memory.entries_between(region, max(first, after + 1), last)

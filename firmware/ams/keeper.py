@@ -18,6 +18,7 @@ from ams.registers.profile import (
 )
 from ams.registers.record import DUE_DAY, DUE_INTERVAL, DUE_MONTH
 from ams.registers.voltage import VoltageProfile
+from ams.storage import layout
 
 # The registers are stored so often, and at a stop: what a power cut can cost.
 STORE_EVERY_MS = 60000
@@ -52,6 +53,7 @@ class Keeper:
         utc_ms = raw_ms
         load_profile = self.load_profile
         self._events.numbers[:] = self._memory.event_numbers()
+        self.voltage.number = self._memory.newest_number(layout.VOLTAGE)
         if restored is None:
             self.clock.begin(raw_ms, utc_ms)
             load_profile.open(utc_ms)

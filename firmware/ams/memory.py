@@ -8,7 +8,6 @@ What the flash holds of somebody else is reported and stays as it is.
 """
 
 from ams.registers import billing, profile, record
-from ams.registers import events as ev
 from ams.registers.record import (
     DUE_DAY,
     DUE_INTERVAL,
@@ -19,9 +18,17 @@ from ams.registers.record import (
 from ams.storage import layout
 from ams.storage.cells import Cells, ClosedCells, PlainCells
 from ams.storage.journal import Journal, JournalError
+from ams.storage.series import Series
 from ams.storage.snapshot import Snapshot, SnapshotError
 
 _ENTRY = 1  # kind of the records of every ring but that of the registers
+_UNTIMED = (
+    layout.REGISTERS,
+    layout.SECURITY,
+    layout.CONTROL,
+    layout.PARAMETERS,
+    layout.UPDATE,
+)
 
 
 class Memory:
@@ -41,6 +48,7 @@ class Memory:
         self.found = []
         self.unknown = []  # regions that hold unknown data
         self.journals = {}
+        self._series = {}  # of the rings whose records have a number and a time
         self._cells = {}
         self.writable = flash is not None
         self.failed = False  # something could not be stored
@@ -97,6 +105,8 @@ class Memory:
         for region, first, count in self._rings:
             journal = Journal(self._flash, first, count, region)
             self.journals[region] = journal
+            if region not in _UNTIMED:
+                self._series[region] = Series(journal, _ENTRY)
             if not journal.writable:
                 self.unknown.append(region)
                 self.found.append("unknown data in region %d of the flash" % region)
@@ -179,6 +189,39 @@ class Memory:
                 if kind == _ENTRY:
                     yield data
 
+    # --- ranges of entries -------------------------------------------------------
+
+    def entries_between(self, region, first, last):
+        """Yields the entries with numbers from `first` to `last`, as `entries` does.
+
+        More may be stored meanwhile. Costs about what is given, wherever it stands.
+        """
+        series = self._series.get(region)
+        return iter(()) if series is None else series.between(first, last)
+
+    def numbers_between(self, region, from_s, to_s):
+        """Yields (first, last) number of the runs of entries timed from `from_s` to `to_s`.
+
+        One run, unless the clock was set. Nothing but what is in the range is in a run.
+        """
+        series = self._series.get(region)
+        return iter(()) if series is None else series.numbers_between(from_s, to_s)
+
+    def newest_number(self, region):
+        """Number of the newest entry of a ring, 0 when there is none."""
+        series = self._series.get(region)
+        return 0 if series is None else series.newest()
+
+    def oldest_number(self, region):
+        """Number of the oldest entry that is still there, 0 when there is none."""
+        series = self._series.get(region)
+        return 0 if series is None else series.oldest()
+
+    def count(self, region):
+        """How many entries a ring holds; those that became unreadable count too."""
+        series = self._series.get(region)
+        return 0 if series is None else series.count()
+
     # --- cells -----------------------------------------------------------------
 
     def cells(self, region):
@@ -229,15 +272,13 @@ class Memory:
 
     def event_numbers(self):
         """Number of the newest event of each log."""
-        out = []
-        for log in range(layout.EVENT_LOGS):
-            last = self.last(layout.EVENTS + log) if self.writable else None
-            out.append(ev.unpack(last)[0] if last is not None else 0)
-        return out
+        if not self.writable:
+            return [0] * layout.EVENT_LOGS
+        return [self.newest_number(layout.EVENTS + log) for log in range(layout.EVENT_LOGS)]
 
     def _append(self, region, payload):
         if self.writable:
-            self._guard(region, lambda: self.journals[region].append(_ENTRY, payload))
+            self._guard(region, lambda: self._series[region].append(payload))
 
     def _guard(self, region, action):
         """A flash that takes nothing more must not stop the metering."""

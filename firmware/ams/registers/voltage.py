@@ -1,6 +1,6 @@
 """Profile of voltage and current: minimum, mean and maximum of ten minutes.
 
-Entry: time in s u32 | measured in s u16 | status u16
+Entry: number u32 | time in s u32 | measured in s u16 | status u16
        | per place: U min, mean, max u16 in 0.1 V
        | per place: I min, mean, max u32 in mA
 """
@@ -10,15 +10,16 @@ import struct
 from micropython import const
 
 PERIOD_MS = const(600000)
+_NUMBER_SIZE = const(4)
 _ENTRY = "<IHH9H9I"
-ENTRY_SIZE = const(62)
+ENTRY_SIZE = const(66)
 _DECIVOLT_MV = const(100)
 _MA_UA = const(1000)
 
 
 def unpack(data):
     """Flat tuple: utc_s, measured_s, status, nine voltages, nine currents."""
-    return struct.unpack(_ENTRY, data)
+    return struct.unpack_from(_ENTRY, data, _NUMBER_SIZE)
 
 
 class VoltageProfile:
@@ -30,6 +31,7 @@ class VoltageProfile:
         self._measured_ms = 0
         self.due_ms = 0
         self.status = 0
+        self.number = 0  # of the last closed entry
 
     def begin(self, utc_ms):
         self.due_ms = utc_ms - utc_ms % PERIOD_MS + PERIOD_MS
@@ -75,6 +77,9 @@ class VoltageProfile:
                     for value in (low[k], total[k] // measured, high[k]):
                         values.append(min((value + unit // 2) // unit, largest))
             seconds = min((measured + 500) // 1000, 0xFFFF)
-            entry = struct.pack(_ENTRY, utc_ms // 1000, seconds, self.status | status, *values)
+            self.number += 1
+            entry = struct.pack("<I", self.number) + struct.pack(
+                _ENTRY, utc_ms // 1000, seconds, self.status | status, *values
+            )
         self.begin(utc_ms)
         return entry

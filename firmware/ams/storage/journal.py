@@ -18,7 +18,7 @@ import struct
 from micropython import const
 
 _MAGIC = b"OAJ1"
-_SECTOR_HEAD = "<4sBBHII"  # magic, region, version, 0, sequence, crc32
+_SECTOR_HEAD = "<4sBBHII"  # magic, region, version, era, sequence, crc32
 _SECTOR_HEAD_SIZE = const(16)
 _RECORD_HEAD = "<HBBI"  # length, kind, commit, crc32
 _RECORD_HEAD_SIZE = const(8)
@@ -38,6 +38,8 @@ def footprint(length):
 
 
 def _is_committed(commit):
+    if commit in (0x00, 0xFF):
+        return commit == 0x00
     # A flipped bit in the commit octet costs nothing; a torn one may go either way.
     return sum(commit >> bit & 1 for bit in range(8)) <= 4
 
@@ -56,10 +58,16 @@ class Journal:
         self._limit = flash.sector_size - _SECTOR_HEAD_SIZE  # end of the records
         self._buffer = bytearray(footprint(LARGEST))
         self._piece = memoryview(bytearray(len(_BLANK)))
-        self._sequence = 0  # of the newest sector; 0: none yet
+        self.sequence = 0  # of the newest sector; 0: none yet
         self.head = count - 1  # place of the newest sector in the ring
         self.held = -1  # never erased: the newest sector with a good record
         self._at = self._limit  # where the next record goes; the end: open a sector
+        self._newest = None  # (place, at) of the newest record
+        self._end_torn = False  # the newest sector ends with something unreadable
+        self._guess = 0  # length of the record that was read last: the next is alike
+        # Gives a number for the head of a sector that is opened, see series.py.
+        self.era = None
+        self.era_found = 0  # that of the sector that was looked at last
         self.torn = False  # of the last scan: it ended with something unreadable
         self.spoilt = False  # of the last scan: that was a whole record once
         self.bad = 0  # records passed over since the mount
@@ -80,21 +88,22 @@ class Journal:
         # At both ends: one burst of flipped bits cannot take both.
         for at in (0, self._limit):
             self._flash.read(self._address(place) + at, head)
-            magic, region, version, _, sequence, crc = struct.unpack(_SECTOR_HEAD, head)
+            magic, region, version, era, sequence, crc = struct.unpack(_SECTOR_HEAD, head)
             if magic == _MAGIC and region == self._region and version == VERSION:
                 if binascii.crc32(head[:12]) & 0xFFFFFFFF == crc:
+                    self.era_found = era
                     return sequence
         return 0
 
     def _mount(self):
         for place in range(self.count):
             sequence = self._sector_sequence(place)
-            if sequence > self._sequence:
-                self._sequence = sequence
+            if sequence > self.sequence:
+                self.sequence = sequence
                 self.head = place
-        if self._sequence:
+        if self.sequence:
             self._at = self._end_of(self.head)
-            self.held = self._newest_good()
+            self.held = self.head if self._newest else self._newest_good()
         else:
             self.writable = self._blank()
 
@@ -104,17 +113,26 @@ class Journal:
                 return place
         return -1
 
+    def place_of(self, sequence):
+        """Place of the sector of that sequence, -1 when it is not there."""
+        place = (self.head - (self.sequence - sequence)) % self.count
+        return place if self._sector_sequence(place) == sequence else -1
+
+    def oldest(self):
+        """Sequence that the oldest sector may have."""
+        return max(1, self.sequence - self.count + 1)
+
     def backwards(self):
         """(place, sequence) of the sectors in use, from the newest to the oldest."""
         for step in range(self.count):
             place = (self.head - step) % self.count
             sequence = self._sector_sequence(place)
-            if sequence and self._sequence - sequence < self.count:
+            if sequence and self.sequence - sequence < self.count:
                 yield place, sequence
 
     def used(self):
         """Whether anything was ever stored."""
-        return self._sequence > 0
+        return self.sequence > 0
 
     def _blank(self):
         """Whether the ring was never used; a torn first head still counts as that."""
@@ -129,11 +147,56 @@ class Journal:
         return True
 
     def _end_of(self, place):
-        """Where a record may follow; the end of the sector if something torn is in the way."""
-        end = _SECTOR_HEAD_SIZE
-        for at, length, _ in self.scan(place, self._sequence):
-            end = at + footprint(length)
-        return self._limit if self.torn else end
+        """Where a record may follow; the end of the sector if something torn is in the way.
+
+        Records of one size are searched by halves; if anything is odd, one by one.
+        """
+        at = self._last_alike(place)
+        if at < 0:
+            for at, _, _ in self.scan(place, self.sequence):
+                self._newest = place, at
+            self._end_torn = self.torn
+            if self._newest is None or self.torn:
+                return self._limit if self.torn else _SECTOR_HEAD_SIZE
+            at = self._newest[1]
+        self._newest = place, at
+        length, _ = self.record_at(place, self.sequence, at)
+        return at + footprint(length)
+
+    def _last_alike(self, place):
+        """Where the last record of a sector stands behind which all is erased, or -1."""
+        first = self.record_at(place, self.sequence, _SECTOR_HEAD_SIZE)
+        if first is None:
+            return -1
+        at = self.bisect(place, self.sequence, _SECTOR_HEAD_SIZE, None)
+        if at < 0:
+            return -1
+        length, _ = self.record_at(place, self.sequence, at)
+        end = at + footprint(length)
+        while end < self._limit:
+            blank = self._blank_from(place, end)
+            if blank < min(len(_BLANK), self._limit - end):
+                return -1
+            end += blank
+        return at
+
+    def bisect(self, place, sequence, at, before):
+        """The last of the records from the good one at `at` on for which `before(payload)`
+        holds (None: the last of all), if all are of its size; -1 when they are not."""
+        stride = footprint(self.record_at(place, sequence, at)[0])
+        low, high = 0, (self._limit - at) // stride
+        while high - low > 1:
+            middle = (low + high) // 2
+            found = self.record_at(place, sequence, at + middle * stride)
+            if found is None:
+                if self._blank_from(place, at + middle * stride) < _RECORD_HEAD_SIZE:
+                    return -1
+                high = middle
+            elif before is None or before(self.payload(found[0])):
+                low = middle
+            else:
+                high = middle
+        return at + low * stride
 
     def open_sector(self, worn=False):
         """Erases a sector and makes it the newest; worn ones are passed by.
@@ -154,15 +217,16 @@ class Journal:
 
     def _open(self, place):
         """Whether a sector could be erased and given its head."""
-        sequence = self._sequence + (place - self.head) % self.count
+        sequence = self.sequence + (place - self.head) % self.count
         address = self._address(place)
+        era = 0 if self.era is None else self.era()
         self._flash.erase(address)
-        head = struct.pack(_SECTOR_HEAD, _MAGIC, self._region, VERSION, 0, sequence, 0)
+        head = struct.pack(_SECTOR_HEAD, _MAGIC, self._region, VERSION, era, sequence, 0)
         crc = binascii.crc32(head[:12]) & 0xFFFFFFFF
         head = head[:12] + struct.pack("<I", crc)
         self._flash.program(address, head)
         self._flash.program(address + self._limit, head)
-        self._sequence = sequence
+        self.sequence = sequence
         self.head = place
         self._at = _SECTOR_HEAD_SIZE
         return self._sector_sequence(place) == sequence
@@ -209,15 +273,17 @@ class Journal:
         # From here on the place is used, whatever becomes of the record.
         self._at = self._limit
         self._write(at, kind, payload)
-        if self.record_at(self.head, self._sequence, at) == (len(payload), kind):
+        if self.record_at(self.head, self.sequence, at) == (len(payload), kind):
             self._at = at + footprint(len(payload))
+            self._newest = self.head, at
+            self._end_torn = False
             return at
         self.worn += 1
         return None
 
     def _write(self, at, kind, payload):
         address = self._address(self.head) + at
-        crc = self._crc(self._sequence, at, kind, payload)
+        crc = self._crc(self.sequence, at, kind, payload)
         data = struct.pack(_RECORD_HEAD, len(payload), kind, 0xFF, crc) + bytes(payload)
         self._program(address, data)
         self._program(address + 3, _COMMITTED)
@@ -235,17 +301,19 @@ class Journal:
         """(length, kind) of a good record, with its payload in the buffer, or None."""
         if at + _RECORD_HEAD_SIZE > self._limit:
             return None
-        head = memoryview(self._buffer)[:_RECORD_HEAD_SIZE]
-        self._flash.read(self._address(place) + at, head)
-        length, kind, commit, crc = struct.unpack(_RECORD_HEAD, head)
-        if length > LARGEST or at + _RECORD_HEAD_SIZE + length > self._limit:
+        # Head and payload at once, if it is as long as the one before.
+        whole = memoryview(self._buffer)
+        got = min(_RECORD_HEAD_SIZE + self._guess, self._limit - at)
+        self._flash.read(self._address(place) + at, whole[:got])
+        length, kind, commit, crc = struct.unpack_from(_RECORD_HEAD, self._buffer)
+        end = _RECORD_HEAD_SIZE + length
+        if length > LARGEST or at + end > self._limit or not _is_committed(commit):
             return None
-        if not _is_committed(commit):
+        if end > got:
+            self._flash.read(self._address(place) + at + got, whole[got:end])
+        if self._crc(sequence, at, kind, whole[_RECORD_HEAD_SIZE:end]) != crc:
             return None
-        payload = self.payload(length)
-        self._flash.read(self._address(place) + at + _RECORD_HEAD_SIZE, payload)
-        if self._crc(sequence, at, kind, payload) != crc:
-            return None
+        self._guess = length
         return length, kind
 
     def _blank_from(self, place, at):
@@ -268,9 +336,9 @@ class Journal:
         """The payload of the record that was read last, good until the next."""
         return memoryview(self._buffer)[_RECORD_HEAD_SIZE : _RECORD_HEAD_SIZE + length]
 
-    def scan(self, place, sequence, count_bad=True):
-        """Yields (at, length, kind) of the good records of a sector, oldest first."""
-        at = begins = _SECTOR_HEAD_SIZE
+    def scan(self, place, sequence, count_bad=True, at=_SECTOR_HEAD_SIZE):
+        """Yields (at, length, kind) of the good records of a sector from `at` on."""
+        begins = at
         lost = spoilt = False
         while at + _RECORD_HEAD_SIZE <= self._limit:
             found = self.record_at(place, sequence, at)
@@ -301,13 +369,18 @@ class Journal:
         for step in range(self.count):
             place = (self.head + 1 + step) % self.count
             sequence = self._sector_sequence(place)
-            if not sequence or self._sequence - sequence >= self.count:
+            if not sequence or self.sequence - sequence >= self.count:
                 continue
             for _, length, kind in self.scan(place, sequence):
                 yield kind, self.payload(length)
 
     def last(self, kind):
         """The newest payload of a kind as bytes, or None: from the newest sector backwards."""
+        self.torn_end = self._end_torn
+        if self._newest is not None:
+            payload = self.read(self._newest[0], self._newest[1], kind)
+            if payload is not None:
+                return bytes(payload)
         self.torn_end = self.torn = False
         for place, sequence in self.backwards():
             found = None
