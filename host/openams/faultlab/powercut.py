@@ -223,14 +223,14 @@ class Work:
         self.remember()
 
     def set_cells(self):
-        """A ciphered request now and then; breaker, parameters and an update seldom."""
+        """A ciphered request now and then; others seldom: cells that the meter does not use."""
         r = self.random
         number = len(self.cells)
         if r.below(3) == 0:
-            self.set_cell(layout.SECURITY, r.below(4), bytes([number & 0xFF]) * 48)
+            self.set_cell(layout.SECURITY, 200 + r.below(4), bytes([number & 0xFF]) * 48)
         region = (layout.CONTROL, layout.PARAMETERS, layout.UPDATE)[r.below(3)]
         if r.below(6) == 0:
-            self.set_cell(region, r.below(5), bytes([number & 0xFF]) * r.below(300))
+            self.set_cell(region, 200 + r.below(5), bytes([number & 0xFF]) * r.below(300))
 
     def set_cell(self, region, key, value):
         self.meter.memory.cells(region).set(key, value)
