@@ -170,7 +170,7 @@ class Gate:
             return self._fail(association, client, out, now_ms, closed)
         if not self._keyring.accept(client, client.keys, sealed.number, True):
             self._note(REPLAY_ATTACK, association.channel, client.sap)
-            raise security.Refused(security.BAD_COUNTER)
+            raise security.Refused(security.BAD_COUNTER, client.keys.next_in)
         initiate = self._initiate(client, plain, out)
         if initiate is None:
             return None

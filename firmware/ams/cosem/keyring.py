@@ -191,12 +191,11 @@ class Keyring:
         if number < keys.next_in or number >= LAST:
             return False
         if acts or number >= keys.ceiling:
-            ceiling = max(keys.ceiling, number + 1)
-            if not acts:
-                ceiling = min(number + READS, LAST)
+            ceiling = min(number + READS, LAST)
             if keys.in_force:
                 value = struct.pack(">BII", keys.generation, number + 1, ceiling)
                 self._cells.set(client.cell(_CELL_IN), value)
+            # Only now: what could not be stored does not count.
             keys.ceiling = ceiling
         keys.next_in = keys.expected = number + 1
         return True
@@ -207,10 +206,11 @@ class Keyring:
         if number >= LAST:
             raise Spent()
         if number >= keys.reserved:
-            keys.reserved = min(number + _RESERVE, LAST)
+            reserved = min(number + _RESERVE, LAST)
             if keys.in_force:
-                value = struct.pack(">BI", keys.generation, keys.reserved)
+                value = struct.pack(">BI", keys.generation, reserved)
                 self._cells.set(client.cell(_CELL_OUT), value)
+            keys.reserved = reserved
         keys.next_out = number + 1
         return number
 

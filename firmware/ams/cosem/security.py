@@ -47,11 +47,12 @@ BAD_FORM = const(1)
 
 
 class Refused(Exception):
-    """A ciphered APDU is not taken; `code` is one of BAD_*."""
+    """A ciphered APDU is not taken: `code` is one of BAD_*, `expected` the counter wanted."""
 
-    def __init__(self, code):
+    def __init__(self, code, expected=0):
         super().__init__(code)
         self.code = code
+        self.expected = expected
 
 
 def is_ciphered(tag):

@@ -105,7 +105,7 @@ class Server:
         except ServiceError as error:
             return self._exception(error.state, error.error)
         except Refused as refusal:
-            return self._refused(client, refusal.code)
+            return self._refused(refusal)
         except Exception as error:
             # The meter goes on, whatever is wrong in here.
             self._fault("DLMS request failed: %r" % error)
@@ -218,16 +218,16 @@ class Server:
             raise
         if not self.keyring.accept(client, keys, sealed.number, plain[0] != GET):
             self._note(REPLAY_ATTACK, association.channel, client.sap)
-            raise Refused(security.BAD_COUNTER)
+            raise Refused(security.BAD_COUNTER, keys.next_in)
         association.number = sealed.number
         return plain
 
-    def _refused(self, client, code):
-        if code == security.BAD_FORM:
+    def _refused(self, refusal):
+        if refusal.code == security.BAD_FORM:
             return self._exception(NOT_ALLOWED, NOT_POSSIBLE)
-        answer = self._exception(NOT_ALLOWED, code)
-        if code == security.BAD_COUNTER:
-            self._answer.number(">I", client.keys.next_in, 4)
+        answer = self._exception(NOT_ALLOWED, refusal.code)
+        if refusal.code == security.BAD_COUNTER:
+            self._answer.number(">I", refusal.expected, 4)
             answer = self._answer.plain()
         return answer
 
