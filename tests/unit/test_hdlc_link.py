@@ -340,11 +340,11 @@ def test_inter_octet_time_out_drops_a_beginning():
     primary = bench.primary()
     snrm = primary.frame(peer.SNRM)
     assert bench.send(snrm[:5]) == []
-    assert bench.send(snrm[5:], gap_ms=101) == []
+    assert bench.send(snrm[5:], gap_ms=501) == []
     assert bench.send(snrm[:5]) == []
-    assert len(bench.send(snrm[5:], gap_ms=100)) == 1
+    assert len(bench.send(snrm[5:], gap_ms=500)) == 1
     bench.send(snrm[:5])
-    bench.link.tick(bench.now_ms + 101)
+    bench.link.tick(bench.now_ms + 501)
     assert not bench.link.busy
 
 

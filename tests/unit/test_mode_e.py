@@ -147,6 +147,7 @@ def test_bare_frames_go_straight_through(mode):
     assert port.say(b"/?!\r\n") == []
     assert primary.disconnect()
     assert len(port.lines) == 1
+    port.wait(600)
     assert bool(port.say(b"/?!\r\n")) == (mode == mode_e.MODE_E)
 
 

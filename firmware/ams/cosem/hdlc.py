@@ -62,7 +62,7 @@ class HdlcLink:
         self._log = log
         self.physical = physical
         self.parameters = Parameters(max_info)
-        self.inter_octet_ms = 100
+        self.inter_octet_ms = 500
         self.inactivity_ms = 120000
         # Destination and source octets of messages sent while nobody is connected.
         self.push_addresses = None

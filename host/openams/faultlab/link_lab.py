@@ -100,7 +100,7 @@ class LossyBench:
 
     def _line(self, frames):
         # The client waits before it repeats: longer than the inter-octet time-out.
-        self._now_ms += 500
+        self._now_ms += 1000
         for data in self._to_meter.through(frames):
             step = self._cut or len(data)
             for at in range(0, len(data), step):
