@@ -8,6 +8,7 @@ can be made to misbehave as meters in the field do.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import selectors
 import socket
@@ -37,9 +38,7 @@ def load_firmware() -> Any:
     for path in (root / "firmware", root / "host" / "openams" / "emulator" / "shims"):
         if str(path) not in sys.path:
             sys.path.append(str(path))
-    import ams.meter
-
-    return ams.meter
+    return importlib.import_module("ams.meter")
 
 
 @dataclass(frozen=True)
