@@ -5,7 +5,7 @@ view, argument, rights). The view is "module.Class" of ams.cosem.objects, the
 rights a key of RIGHTS. docs/objects.md is made from this by tools/objects.py.
 """
 
-from ams.cosem.objects.base import EVERYBODY, KEYED, OPERATOR, Rights
+from ams.cosem.objects.base import BREAKER, EVERYBODY, KEYED, OPERATOR, Rights
 
 # Class: version, attributes, methods. Of every class there is, the server's too.
 CLASSES = {
@@ -41,6 +41,22 @@ RIGHTS = {
         {1: OPERATOR, 2: OPERATOR, 3: OPERATOR, 4: OPERATOR, 5: OPERATOR, 6: OPERATOR},
     ),
     "value": Rights(KEYED, {2: OPERATOR}),
+    "breaker": Rights(EVERYBODY, {4: BREAKER}, {1: BREAKER, 2: BREAKER}),
+    "limiter": Rights(
+        KEYED,
+        {
+            2: BREAKER,
+            4: BREAKER,
+            5: BREAKER,
+            6: BREAKER,
+            7: BREAKER,
+            8: BREAKER,
+            9: BREAKER,
+            11: BREAKER,
+        },
+    ),
+    "order": Rights(KEYED, {2: BREAKER}),
+    "scripts": Rights(KEYED, None, {1: BREAKER}),
 }
 
 _M = b"\x00\x00"  # 0-0: the meter
@@ -93,6 +109,15 @@ ROWS = (
     (1, _M, b"\x61", b"\x61", _0, "data.ErrorRegister", None, "read"),
     (1, _M, b"\x61", b"\x62", _0, "data.AlarmRegister", None, "value"),
     (1, _M, b"\x61", b"\x62", b"\x0a", "data.AlarmFilter", None, "value"),
+    # Breaker and limiter
+    (70, _M, b"\x60", b"\x03", b"\x0a", "disconnect.DisconnectControl", None, "breaker"),
+    (71, _M, b"\x11", _0, _0, "limiter.Limiter", None, "limiter"),
+    (9, _M, b"\x0a", _0, b"\x6a", "disconnect.BreakerScripts", None, "scripts"),
+    (1, _M, b"\x60", b"\x03", b"\x80", "disconnect.BreakerOrder", None, "order"),
+    (1, _M, b"\x60", b"\x03", b"\x81", "limiter.QuotaSetup", None, "order"),
+    (1, _M, b"\x60", b"\x03", b"\x82", "disconnect.BreakerPolicy", None, "read"),
+    (1, _M, b"\x60", b"\x03", b"\x83", "limiter.LimiterWindow", None, "order"),
+    (1, _M, b"\x60", b"\x03", b"\x84", "disconnect.BreakerAlarms", None, "read"),
     # Profiles
     (7, _E, b"\x63", b"\x01", _0, "profile.Profile", "load", "load"),
     (7, _E, b"\x63", b"\x02", _0, "profile.Profile", "daily", "read"),
