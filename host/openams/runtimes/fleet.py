@@ -139,11 +139,15 @@ class FleetMeter:
         self.connections: dict[int, socket.socket] = {}
         self._late: list[tuple[float, int, bytes]] = []
         self.listener: socket.socket | None = None
-        self.port = port
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", port))
+        self.port = self._socket.getsockname()[1]
+        # Where nobody listens a connection is refused; the port stays taken.
         if not how.offline:
-            self.listener = socket.create_server(("127.0.0.1", port), backlog=8)
-            self.listener.setblocking(False)
-            self.port = self.listener.getsockname()[1]
+            self._socket.listen(8)
+            self._socket.setblocking(False)
+            self.listener = self._socket
 
     @property
     def url(self) -> str:
@@ -186,8 +190,7 @@ class FleetMeter:
     def close(self) -> None:
         for connection in self.connections.values():
             connection.close()
-        if self.listener:
-            self.listener.close()
+        self._socket.close()
 
 
 class Fleet:
@@ -207,7 +210,7 @@ class Fleet:
             for number, meter_id in enumerate(meter_ids):
                 port = first_port + number if first_port else 0
                 how = (behaviours or {}).get(meter_id, Behaviour())
-                meter = FleetMeter(meter_id, store, how, port or _free_port(how))
+                meter = FleetMeter(meter_id, store, how, port)
                 self.meters.append(meter)
                 if meter.listener:
                     self._selector.register(meter.listener, selectors.EVENT_READ, (meter, None))
@@ -276,12 +279,3 @@ class Fleet:
                 self._selector.unregister(connection)
             meter.hang_up(channel)
             meter.meter.link.closed(channel)
-
-
-def _free_port(how: Behaviour) -> int:
-    """Of a meter that is not there: a port that nobody listens on."""
-    if not how.offline:
-        return 0
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
