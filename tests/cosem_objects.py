@@ -9,6 +9,7 @@ import struct
 from datetime import datetime
 from typing import Any
 
+from gurux_dlms.GXBitString import GXBitString
 from gurux_dlms.GXByteBuffer import GXByteBuffer
 from gurux_dlms.internal._GXCommon import _GXCommon
 from gurux_dlms.internal._GXDataInfo import _GXDataInfo
@@ -122,6 +123,8 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, bytearray):
         return bytes(value)
+    if isinstance(value, GXBitString):
+        return str(value)
     return value if value is None or isinstance(value, (str, bytes, bool)) else int(value)
 
 

@@ -53,6 +53,8 @@ ROOMS = (
     "ams.storage.cells",
     "ams.memory",
     "ams.keeper",
+    "ams.settings",
+    "ams.han_keeper",
     "ams.control.average",
     "ams.control.transitions",
     "ams.control.command",

@@ -91,11 +91,12 @@ class Alarms:
         self._kept = self.register
 
     def event(self, code):
-        """An event was logged."""
+        """An event was logged; gives whether it is an alarm."""
         bit = bit_of(code) & self.filter
         if bit:
             self.register |= bit
             self.raised |= bit
+        return bit != 0
 
     def keep(self):
         """Stores what is new in the register: a bit once, so that a storm wears nothing out."""

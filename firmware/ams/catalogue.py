@@ -5,7 +5,8 @@ view, argument, rights). The view is "module.Class" of ams.cosem.objects, the
 rights a key of RIGHTS. docs/objects.md is made from this by tools/objects.py.
 """
 
-from ams.cosem.objects.base import BREAKER, EVERYBODY, KEYED, OPERATOR, Rights
+from ams import settings as st
+from ams.cosem.objects.base import BREAKER, EVERYBODY, KEYED, NOBODY, OPERATOR, UPDATE, Rights
 
 # Class: version, attributes, methods. Of every class there is, the server's too.
 CLASSES = {
@@ -41,22 +42,36 @@ RIGHTS = {
         {1: OPERATOR, 2: OPERATOR, 3: OPERATOR, 4: OPERATOR, 5: OPERATOR, 6: OPERATOR},
     ),
     "value": Rights(KEYED, {2: OPERATOR}),
-    "breaker": Rights(EVERYBODY, {4: BREAKER}, {1: BREAKER, 2: BREAKER}),
-    "limiter": Rights(
+    "secret": Rights(NOBODY, {2: OPERATOR}),
+    "calendar": Rights(
+        KEYED, {6: OPERATOR, 7: OPERATOR, 8: OPERATOR, 9: OPERATOR, 10: OPERATOR}, {1: OPERATOR}
+    ),
+    "days": Rights(KEYED, {2: OPERATOR}, {1: OPERATOR, 2: OPERATOR}),
+    "push": Rights(
+        KEYED,
+        {2: OPERATOR, 3: OPERATOR, 4: OPERATOR, 5: OPERATOR, 6: OPERATOR, 7: OPERATOR},
+        {1: OPERATOR},
+    ),
+    "push script": Rights(KEYED, None, {1: OPERATOR}),
+    "push times": Rights(KEYED, {4: OPERATOR}),
+    "breaker times": Rights(KEYED, {4: BREAKER}),
+    "hdlc": Rights(
         KEYED,
         {
-            2: BREAKER,
-            4: BREAKER,
-            5: BREAKER,
-            6: BREAKER,
-            7: BREAKER,
-            8: BREAKER,
-            9: BREAKER,
-            11: BREAKER,
+            2: OPERATOR,
+            3: OPERATOR,
+            4: OPERATOR,
+            5: OPERATOR,
+            6: OPERATOR,
+            7: OPERATOR,
+            8: OPERATOR,
+            9: OPERATOR,
         },
     ),
-    "order": Rights(KEYED, {2: BREAKER}),
-    "scripts": Rights(KEYED, None, {1: BREAKER}),
+    "tcp": Rights(KEYED, {6: OPERATOR}),
+    "image": Rights(KEYED, {5: UPDATE}, {1: UPDATE, 2: UPDATE, 3: UPDATE, 4: UPDATE}),
+    "image script": Rights(KEYED, None, {1: UPDATE}),
+    "image times": Rights(KEYED, {4: UPDATE}),
 }
 
 _M = b"\x00\x00"  # 0-0: the meter
@@ -109,21 +124,36 @@ ROWS = (
     (1, _M, b"\x61", b"\x61", _0, "data.ErrorRegister", None, "read"),
     (1, _M, b"\x61", b"\x62", _0, "data.AlarmRegister", None, "value"),
     (1, _M, b"\x61", b"\x62", b"\x0a", "data.AlarmFilter", None, "value"),
-    # Breaker and limiter
-    (70, _M, b"\x60", b"\x03", b"\x0a", "disconnect.DisconnectControl", None, "breaker"),
-    (71, _M, b"\x11", _0, _0, "limiter.Limiter", None, "limiter"),
-    (9, _M, b"\x0a", _0, b"\x6a", "disconnect.BreakerScripts", None, "scripts"),
-    (1, _M, b"\x60", b"\x03", b"\x80", "disconnect.BreakerOrder", None, "order"),
-    (1, _M, b"\x60", b"\x03", b"\x81", "limiter.QuotaSetup", None, "order"),
-    (1, _M, b"\x60", b"\x03", b"\x82", "disconnect.BreakerPolicy", None, "read"),
-    (1, _M, b"\x60", b"\x03", b"\x83", "limiter.LimiterWindow", None, "order"),
-    (1, _M, b"\x60", b"\x03", b"\x84", "disconnect.BreakerAlarms", None, "read"),
+    # The HAN port
+    (1, _M, b"\x80", b"\x01", _0, "han_port.HanOpen", None, "value"),
+    (1, _M, b"\x80", b"\x01", b"\x01", "han_port.HanEncryption", None, "value"),
+    (1, _M, b"\x80", b"\x01", b"\x02", "han_port.HanKeys", None, "secret"),
+    (1, _M, b"\x80", b"\x01", b"\x03", "han_port.HanFormat", None, "read"),
+    (1, _M, b"\x80", b"\x01", b"\x04", "han_port.HanSent", None, "read"),
     # Profiles
     (7, _E, b"\x63", b"\x01", _0, "profile.Profile", "load", "load"),
     (7, _E, b"\x63", b"\x02", _0, "profile.Profile", "daily", "read"),
     (7, _E, b"\x63", b"\x0e", _0, "profile.Profile", "voltage", "read"),
     (7, _M, b"\x62", b"\x01", _0, "profile.Profile", "monthly", "read"),
     (7, _M, b"\x63", b"\x62", _LOGS, "profile.Profile", "events", "read"),
+    # Calendar and schedules
+    (20, _M, b"\x0d", _0, _0, "calendar.ActivityCalendar", st.CALENDAR, "calendar"),
+    (11, _M, b"\x0b", _0, _0, "calendar.SpecialDays", st.SPECIAL_DAYS, "days"),
+    (9, _M, b"\x0a", _0, b"\x64", "calendar.TariffScripts", None, "read"),
+    (1, _M, b"\x60", b"\x0e", _0, "data.Text", "tariff", "read"),
+    (22, _M, b"\x0f", _0, b"\x01", "schedule.Schedule", st.SCHEDULE + 1, "breaker times"),
+    (22, _M, b"\x0f", _0, b"\x02", "schedule.Schedule", st.SCHEDULE + 2, "image times"),
+    (22, _M, b"\x0f", _0, b"\x04", "schedule.Schedule", st.SCHEDULE + 4, "push times"),
+    (22, _M, b"\x0f", _0, b"\x05", "schedule.Schedule", st.SCHEDULE + 5, "breaker times"),
+    (9, _M, b"\x0a", _0, b"\x6b", "schedule.Scripts", "IMAGE", "image script"),
+    (9, _M, b"\x0a", _0, b"\x6c", "schedule.Scripts", "PUSH", "push script"),
+    # What it sends, and how
+    (40, b"\x00\x00", b"\x19", b"\x09", _0, "push_setup.PushSetup", st.PUSH, "push"),
+    (40, b"\x00\x04", b"\x19", b"\x09", _0, "push_setup.PushSetup", st.PUSH + 8, "push"),
+    (23, _M, b"\x16", _0, _0, "link_setup.HdlcSetup", None, "hdlc"),
+    (41, _M, b"\x19", _0, _0, "link_setup.TcpSetup", None, "tcp"),
+    # Firmware
+    (18, _M, b"\x2c", _0, _0, "image.ImageTransfer", None, "image"),
 )
 
 _PHASES = {"1P2W": (20,), "3P3W": (20, 40, 60), "3P4W": (20, 40, 60)}

@@ -12,10 +12,12 @@ from micropython import const
 from ams.cosem.hdlc import HdlcLink
 from ams.cosem.keyring import Keyring
 from ams.cosem.mode_e import OpticalFront
-from ams.cosem.server import CHANNELS, Server
+from ams.cosem.server import CHANNELS, SERVER_SAP, Server
 from ams.cosem.wrapper import WrapperLink
 
 SERVICE = const(0)
+# Messages while nobody is connected: to the reader (2), from logical device 1, physical 16.
+_PUSH_ADDRESSES = b"\x05\x02\x21"
 _FLAG_ID = "OAM"
 # A board's milliseconds wrap here (time.ticks_ms).
 _WRAP = const(0x3FFFFFFF)
@@ -41,6 +43,8 @@ class MeterLink:
         for channel in range(1, CHANNELS):
             self._writes.append(self._writer(channel))
             self._closes.append(self._closer(channel))
+        self._dialled = [None] * len(self.tcp)  # client of each connection of our own
+        self.hdlc.push_addresses = _PUSH_ADDRESSES
         self._ticks = None
         self._now_ms = 0
 
@@ -52,8 +56,11 @@ class MeterLink:
         return lambda data: board.link_write(channel, data)
 
     def _closer(self, channel):
-        board = self._board
-        return lambda: board.link_close(channel)
+        def close():
+            self._dialled[channel - 1] = None
+            self._board.link_close(channel)
+
+        return close
 
     def _now(self, ticks_ms):
         """Milliseconds that only grow, of ticks that wrap."""
@@ -62,6 +69,37 @@ class MeterLink:
         self._ticks = ticks_ms
         return self._now_ms
 
+    # --- what the meter says unasked ------------------------------------------------
+
+    def connect(self, destination, sap):
+        """Asks the board for a connection to a destination ("host:port"), for messages to a client.
+
+        Gives its channel, or None: there is none free, or the board connects nowhere.
+        """
+        connect = getattr(self._board, "link_connect", None)
+        if connect is None:
+            return None
+        for k in range(len(self.tcp)):
+            if self.is_dialled(k + 1):
+                return k + 1
+        for k, link in enumerate(self.tcp):
+            if link.free and self._dialled[k] is None:
+                if not connect(k + 1, destination):
+                    return None
+                self._dialled[k] = sap
+                return k + 1
+        return None
+
+    def is_dialled(self, channel):
+        """Whether a connection that was asked for is there."""
+        return self._dialled[channel - 1] is not None and not self.tcp[channel - 1].free
+
+    def flush(self):
+        """What waits to be said goes now."""
+        self.hdlc.tick(self._now_ms)
+        for link in self.tcp:
+            link.tick(self._now_ms)
+
     # --- what the board says -------------------------------------------------------
 
     def opened(self, channel):
@@ -69,6 +107,8 @@ class MeterLink:
         if channel != SERVICE:
             k = channel - 1
             self.tcp[k].open(self._writes[k], self._closes[k], self._now_ms)
+            if self._dialled[k] is not None:
+                self.tcp[k].expect(self._dialled[k], SERVER_SAP)
 
     def feed(self, channel, data, ticks_ms):
         """Octets came; gives how many were taken. TCP takes none while an answer is on its way."""
@@ -83,6 +123,7 @@ class MeterLink:
         if channel == SERVICE:
             self.hdlc.drop()
         else:
+            self._dialled[channel - 1] = None
             self.tcp[channel - 1].closed()
 
     def poll(self, ticks_ms):

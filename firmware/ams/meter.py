@@ -2,8 +2,7 @@
 
 from ams.case import Case
 from ams.control.control import Control
-from ams.han import make_format
-from ams.han.port import HanPort
+from ams.han_keeper import HanKeeper, make_port
 from ams.keeper import Keeper
 from ams.memory import Memory
 from ams.metrology import meter as metrology
@@ -18,6 +17,7 @@ from ams.registers.events import EventLog
 from ams.registers.identity import Identity
 from ams.registers.quality import QualityWatch
 from ams.registers.quantities import Quantities
+from ams.settings import Settings
 from ams.storage import layout
 
 # Without a sample for this long the front end counts as stopped.
@@ -76,23 +76,9 @@ class Meter:
         self.quality = QualityWatch(
             self.quantities, self.calibration.nominal_voltage_mv, self.events
         )
-        han = config["han"]
-        cipher = None
-        if han.get("keys"):
-            from ams.han.cipher import cipher_of
-
-            cipher = cipher_of(han)
-        self.han = HanPort(
-            board.han_uart,
-            make_format(han["format"], han.get("variant"), han.get("options")),
-            self.quantities,
-            self.energy,
-            self.identity,
-            self.local_clock,
-            self.events,
-            han.get("quirk"),
-            cipher,
-        )
+        self.settings = Settings(self.memory.cells(layout.PARAMETERS))
+        self.han = make_port(self, board.han_uart, config["han"])
+        self.han_keeper = HanKeeper(self, self.settings)
         self.link = None
         self._model = None
         self.control = Control(
@@ -124,7 +110,8 @@ class Meter:
         if self._model is None:
             from ams.model import Model
 
-            self._model = Model(self, self.memory.cells(layout.PARAMETERS))
+            self._model = Model(self, self.settings)
+            self.events.on_event = self._model.event
         return self._model
 
     def _make_link(self, security):
@@ -139,6 +126,10 @@ class Meter:
             self._board, self.model, cells, security, self._log_security, self.identity.meter_type
         )
 
+    def entropy(self, count):
+        """Random octets of the board."""
+        return self._board.entropy(count)
+
     def _log_security(self, code, detail, extra):
         self.events.log(self.utc_ms, code, detail, extra)
 
@@ -152,6 +143,7 @@ class Meter:
         self._last_samples_ms = utc_ms
         self._begin_hour(utc_ms)
         self.control.start(raw_ms, utc_ms)
+        self.han_keeper.start(utc_ms)
         if self._formatted:
             self.events.log(utc_ms, ev.STORAGE_FORMATTED)
         for line in self.memory.found:
@@ -174,6 +166,8 @@ class Meter:
         self.metrology.flush()
         self.keeper.stop()
         self.events.log(self.utc_ms, ev.POWER_DOWN)
+        if self._model is not None:
+            self._model.last_gasp()
 
     def _load_settings(self, config):
         """What the meter is set to: what is given counts before what is stored."""
@@ -404,6 +398,10 @@ class Meter:
         self.keeper.advance(utc_ms)
         self.han.poll(utc_ms)
         self._due = min(self.han.next_due_ms(), self._hour_ends, self.keeper.due_ms)
+        if self._model is not None:
+            if utc_ms >= self._model.due_ms:
+                self._model.tick(utc_ms)
+            self._due = min(self._due, self._model.due_ms)
 
     def wake(self):
         """What is due when may have changed: look again at the next step."""

@@ -10,36 +10,50 @@ from micropython import const
 from ams import catalogue
 from ams.alarms import Alarms
 from ams.cosem.datetime import Stamp
-from ams.cosem.objects.base import BREAKER, EVERYBODY, INTERNAL
+from ams.cosem.objects.base import EVERYBODY, INTERNAL, READER
 from ams.cosem.results import (
     CLASS_INCONSISTENT,
     OBJECT_UNDEFINED,
     READ_WRITE_DENIED,
     AccessError,
 )
-from ams.registers import events, profile, voltage
+from ams.push import Push
+from ams.registers import billing, events, profile, voltage
 from ams.ring import Ring
-from ams.settings import Settings
 from ams.storage import layout
 
 _REGIONS = {
-    "load": (layout.LOAD_PROFILE, 4),
-    "daily": (layout.DAILY, 4),
-    "monthly": (layout.MONTHLY, 4),
-    "voltage": (layout.VOLTAGE, 0),
-    "events": (layout.EVENTS, 4),
+    "load": (layout.LOAD_PROFILE, profile.ENTRY_SIZE),
+    "daily": (layout.DAILY, billing.ENTRY_SIZE),
+    "monthly": (layout.MONTHLY, billing.ENTRY_SIZE),
+    "voltage": (layout.VOLTAGE, voltage.ENTRY_SIZE),
+    "events": (layout.EVENTS, events.RECORD_SIZE),
 }
 _DAY_S = const(86400)
+CALENDAR_LN = b"\x00\x00\x0d\x00\x00\xff"
+# C of the objects that set up the links.
+_LINK_SETUPS = (22, 25)
+_MISSED_MS = const(600000)
+
+
+def next_minute(utc_ms):
+    return utc_ms - utc_ms % 60000 + 60000
+
+
 _VOLTAGE_PERIOD_S = const(600)
 
 
 class Model:
-    def __init__(self, meter, cells):
+    def __init__(self, meter, settings):
         self.meter = meter
-        self.settings = Settings(cells)
+        self.settings = settings
         self.stamp = Stamp(meter.local_clock)
         self.alarms = Alarms(self.settings, meter)
         self.preset_time = None  # of the clock: (time, from, to)
+        self.due_ms = 0  # when `tick` has something to do, by the meter's time
+        self.push = Push(self, meter.entropy)
+        self._minute_ms = 0  # the next minute that schedules are looked at
+        self._schedules = None  # those that have times
         self._more = []  # rows of the server
         self._absent = catalogue.absent_phases(meter.quantities.system)
 
@@ -83,20 +97,14 @@ class Model:
     def set(self, class_id, ln, attribute, who, data, session=None):
         thing, rights = self.find(class_id, ln, session)
         if who != INTERNAL and not rights.may_write(attribute, who):
-            self._deny(rights, session)
+            raise AccessError(READ_WRITE_DENIED)
         thing.set(attribute, data, who)
 
     def call(self, class_id, ln, method, who, data, out, session=None):
         thing, rights = self.find(class_id, ln, session)
         if who != INTERNAL and not rights.may_call(method, who):
-            self._deny(rights, session)
+            raise AccessError(READ_WRITE_DENIED)
         thing.call(method, data, out, who)
-
-    def _deny(self, rights, session):
-        """What only the client of the breaker may do is in the control log when another tries."""
-        if rights.changed_by() == BREAKER:
-            self.meter.control.not_allowed(session.sap if session is not None else 0)
-        raise AccessError(READ_WRITE_DENIED)
 
     def rows(self, who=EVERYBODY):
         """Yields (class, version, logical name, attributes, methods, rights) of what `who` sees."""
@@ -129,11 +137,106 @@ class Model:
         thing.session = session
         return thing
 
+    # --- time ----------------------------------------------------------------------------
+
+    def wake(self):
+        """Something is due that was not before."""
+        self.due_ms = 0
+        self.meter.wake()
+
+    def event(self, code):
+        """An event was logged."""
+        if self.alarms.event(code):
+            self.wake()
+
+    def changed(self, ln, attribute):
+        """The operator set an attribute."""
+        which = ln[2] << 16 | ln[3] << 8 | ln[4]
+        self.meter.events.log(self.meter.utc_ms, events.PARAMETER_CHANGED, which, attribute)
+        if ln[2] in _LINK_SETUPS:
+            self.set_up_link()
+        self._schedules = None
+        self.wake()
+
+    def set_up_link(self):
+        if self.meter.link is not None:
+            from ams.cosem.objects.link_setup import apply
+
+            apply(self, self.meter.link)
+
+    def last_gasp(self):
+        """The supply falls, and what had to be stored is."""
+        self.alarms.raised = 0
+        self.push.last_gasp(self.meter.raw_ms, self.meter.utc_ms)
+
+    def tick(self, utc_ms):
+        """Schedules, the calendar, alarms and messages whose time has come."""
+        raw_ms = self.meter.raw_ms
+        self.alarms.keep()
+        if self.alarms.raised and self.push.ask(True):
+            self.alarms.raised = 0
+        self._run_schedules(utc_ms)
+        self.push.tick(raw_ms, utc_ms)
+        due = self.push.due_ms() - raw_ms + utc_ms
+        self.due_ms = min(due, self._minute_ms) if self._schedules else due
+
+    def _run_schedules(self, utc_ms):
+        if self._schedules is None:
+            self._find_schedules()
+            self._minute_ms = next_minute(utc_ms)
+        if utc_ms < self._minute_ms:
+            return
+        minute = self._minute_ms
+        self._minute_ms = next_minute(utc_ms)
+        if utc_ms - minute > _MISSED_MS:
+            # The clock was set forward: what lay between is not made up for.
+            minute = self._minute_ms - 60000
+        for ln in self._schedules:
+            if ln[2] == 13:
+                self._change_calendar(utc_ms)
+                continue
+            at = minute
+            while at <= utc_ms:
+                if self.find(22, ln)[0].is_due(at):
+                    self._run(ln)
+                at += 60000
+
+    def _run(self, ln):
+        """A script that is refused has been logged by who refused it."""
+        try:
+            self.find(22, ln)[0].run()
+        except AccessError:
+            pass
+
+    def _find_schedules(self):
+        """Names of the schedules that have times, and of the calendar if it is to change."""
+        self._schedules = []
+        for row in catalogue.ROWS:
+            if row[0] == 22:
+                for ln in catalogue.names(row):
+                    if self.find(22, ln)[0].is_set():
+                        self._schedules.append(ln)
+        if self.calendar().due_ms() is not None:
+            self._schedules.append(CALENDAR_LN)
+
+    def _change_calendar(self, utc_ms):
+        calendar = self.calendar()
+        due = calendar.due_ms()
+        if due is not None and due <= utc_ms:
+            calendar.activate_once()
+
+    def calendar(self):
+        return self.find(20, CALENDAR_LN)[0]
+
+    def push_client(self):
+        """Whose rights decide what may be sent."""
+        return READER
+
     # --- what the objects ask ------------------------------------------------------------
 
     def ring(self, name, log=0):
-        region, time_at = _REGIONS[name]
-        return Ring(self.meter.memory, region + log, time_at)
+        region, size = _REGIONS[name]
+        return Ring(self.meter.memory, region + log, size)
 
     def period_s(self, name):
         """The capture period of a profile, 0 for what is captured by other things than time."""

@@ -1,61 +1,57 @@
-"""Rows of a ring of the flash by number, by time and by place in it.
+"""Rows of a ring of the flash: which there are of a time or place, and what they hold.
 
-Every record begins with a u32 that only grows: its number, or its time in s.
-A span is (rows, first number, last number, None).
+A span is (count, runs): runs are (first, last) numbers of records. What can no
+longer be read counts too, so that a count that was told stays true.
 """
 
-import struct
+from ams.storage.journal import footprint
 
-_EMPTY = (0, 1, 0, None)
+# A sector without its ends.
+_SECTOR = 4096 - 32
 
 
 class Ring:
-    def __init__(self, memory, region, time_at, unit_ms=1000):
+    def __init__(self, memory, region, entry_size):
         self._memory = memory
         self._region = region
-        self._time_at = time_at
+        self._entry_size = entry_size
 
     def entries(self, first, last):
-        """Yields the records from one number to another, oldest first; copy what you keep."""
-        for data in self._memory.entries(self._region):
-            number = _u32(data, 0)
-            if first <= number <= last:
-                yield data
+        """Yields the records from one number to another; each is good until the next.
+
+        Others may be stored meanwhile.
+        """
+        return self._memory.entries_between(self._region, first, last)
 
     def all(self):
-        count = 0
-        first = last = 0
-        for data in self._memory.entries(self._region):
-            last = _u32(data, 0)
-            if not count:
-                first = last
-            count += 1
-        return (count, first, last, None) if count else _EMPTY
+        count = self.count()
+        return self._span(1, count)
 
     def count(self):
-        return self.all()[0]
+        return self._memory.count(self._region)
 
     def capacity(self):
-        return 0
+        """How many records there are at least before the oldest goes."""
+        journal = self._memory.journals.get(self._region)
+        if journal is None:
+            return 0
+        return (journal.count - 1) * (_SECTOR // footprint(self._entry_size))
 
-    def between(self, low_ms, high_ms):
-        """(span, whether all of its rows lie between the times)"""
-        return self.all(), False
+    def between(self, from_s, to_s):
+        """The span of the records with times from `from_s` to `to_s`."""
+        runs = list(self._memory.numbers_between(self._region, from_s, to_s))
+        count = 0
+        for first, last in runs:
+            count += last - first + 1
+        return count, runs
 
     def slice(self, first, last):
-        """The rows from place `first` to `last` (from 1, oldest first; last 0: to the end)."""
-        place = count = 0
-        begin = end = 0
-        for data in self._memory.entries(self._region):
-            place += 1
-            if place < first or (last and place > last):
-                continue
-            end = _u32(data, 0)
-            if not count:
-                begin = end
-            count += 1
-        return (count, begin, end, None) if count else _EMPTY
+        """From place `first` to `last` (from 1, oldest first; last 0: to the end)."""
+        count = self.count()
+        return self._span(first, min(last, count) if last else count)
 
-
-def _u32(data, at):
-    return struct.unpack_from("<I", data, at)[0]
+    def _span(self, first, last):
+        if last < first:
+            return 0, ()
+        before = self._memory.oldest_number(self._region) - 1
+        return last - first + 1, ((before + first, before + last),)

@@ -13,21 +13,24 @@ from ams.storage.journal import JournalError
 ALARM_FILTER = const(1)
 ALARMS = const(2)  # the register: what happened since it was cleared
 HAN_PORT = const(3)
-HAN_KEYS = const(4)
-HDLC = const(5)
-TCP = const(6)
-CALENDAR_STATE = const(7)
-TARIFF_SCRIPTS = const(8)
-SPECIAL_DAYS = const(9)
-CALENDAR = const(16)  # + attribute 2 to 10
+HAN_KEYS = const(4)  # and the first invocation counter that was not used
+HDLC = 5
+TCP = 6
+SPECIAL_DAYS = 9
+CALENDAR = const(16)  # + which bank is active, two banks of four, when to change
 PUSH = const(32)  # + 8 x setup + attribute 2 to 7
-SCHEDULE = const(64)  # + number of the schedule: its times, and what was executed last
+SCHEDULE = const(64)  # + number of the schedule
 MBUS = const(96)  # + channel
 
 _VERSION = b"\x01"
 
 
 class Settings:
+    # For the objects, which do not import this.
+    HDLC = HDLC
+    TCP = TCP
+    SPECIAL_DAYS = SPECIAL_DAYS
+
     """`cells`: get(key), set(key, value); None until the flash is mounted keeps nothing."""
 
     def __init__(self, cells):

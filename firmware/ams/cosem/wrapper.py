@@ -56,6 +56,13 @@ class WrapperLink:
         self.heard = False
         self.opened_ms = self._octet_ms = self._message_ms = now_ms
 
+    def expect(self, client_sap, server_sap):
+        """The connection is one of our own: messages go to this client before it says anything."""
+        if self._server.connected(self._channel, client_sap, server_sap):
+            self._associated = True
+            self.client_sap = client_sap
+            self.server_sap = server_sap
+
     def closed(self):
         """The connection is gone: by the client, or by us."""
         self._write = self._close = None

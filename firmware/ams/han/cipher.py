@@ -74,6 +74,20 @@ class Cipher:
         return memoryview(out)
 
 
+class KeptCipher(Cipher):
+    """Its counters outlive a power cut: `reserve(counter)` keeps ahead how far they may go."""
+
+    def __init__(self, system_title, keys, counter, reserve):
+        super().__init__(system_title, keys, counter)
+        self._reserve = reserve
+        self._limit = counter
+
+    def used_up(self):
+        if self.counter >= self._limit and self.counter <= _LAST_COUNTER:
+            self._limit = self._reserve(self.counter)
+        return self.counter >= self._limit
+
+
 def cipher_of(han):
     """The cipher that the configuration of the port asks for."""
     pairs = [

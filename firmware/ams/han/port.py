@@ -40,7 +40,7 @@ class HanPort:
         self._uart = uart
         self._events = events
         self._view = View(quantities, registers, identity, local_clock)
-        self._cipher = cipher
+        self.cipher = cipher
         self._quirk = quirks.make_quirk(quirk, self, seed)
         self.format = self._quirk.list_format(list_format)
         self._writer = Writer(bytearray(self.format.largest))
@@ -150,16 +150,16 @@ class HanPort:
             view.keep_hour()
         view.stale = False
         frame = self._frame[:length]
-        if self._cipher is not None:
-            if self._cipher.used_up():
+        if self.cipher is not None:
+            if self.cipher.used_up():
                 # No counter may serve twice: without new keys the port stays shut.
                 self.close(utc_ms)
                 return
-            frame = self._cipher.wrap(frame)
+            frame = self.cipher.wrap(frame)
         self.sent[list_no - 1] += 1
         self._quirk.send(frame, utc_ms, self._uart)
 
     def rekey(self):
         """The next key of the cipher comes into force."""
-        if self._cipher is not None:
-            self._cipher.next_key()
+        if self.cipher is not None:
+            self.cipher.next_key()

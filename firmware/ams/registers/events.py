@@ -93,6 +93,7 @@ RECONNECTIONS_USED_UP = const(229)
 
 # What PARAMETER_CHANGED is about.
 PARAMETER_CAPTURE_PERIOD = const(1)
+PARAMETER_HAN_ENCRYPTION = const(2)
 PARAMETER_CONTROL_MODE = const(20)
 
 _OWN_NAMES = (
@@ -175,6 +176,7 @@ class EventLog:
         self._next = 0
         self.count = 0  # events ever logged
         self.store = None
+        self.on_event = None  # called with the code of each
         self.numbers = [0] * len(LOG_NAMES)
         self._left = [PER_HOUR] * len(LOG_NAMES)
         self._suppressed = [0] * len(LOG_NAMES)
@@ -207,6 +209,8 @@ class EventLog:
         self._next = (self._next + 1) % len(self._ring)
         self.count += 1
         self.numbers[log] += 1
+        if self.on_event is not None:
+            self.on_event(code)
         if self.store is not None:
             detail = max(-0x80000000, min(0x7FFFFFFF, detail))
             extra = max(0, min(0xFFFFFFFF, extra))

@@ -12,7 +12,7 @@ from micropython import const
 from ams.cosem.axdr import INT32, UINT8, UINT16, UINT32, UINT64, Full
 from ams.registers import billing, events, profile, voltage
 from ams.registers.clock import STATUS_INVALID
-from ams.registers.profile import STATUS_CLOCK_INVALID
+from ams.registers.profile import STATUS_CLOCK_INVALID, STATUS_DATA_NOT_VALID
 
 CLOCK_LN = b"\x00\x00\x01\x00\x00\xff"
 _STATUS_1 = b"\x00\x00\x60\x0a\x01\xff"
@@ -20,6 +20,7 @@ _STATUS_2 = b"\x00\x00\x60\x0a\x02\xff"
 _TAGS = {"B": UINT8, "H": UINT16, "I": UINT32, "Q": UINT64, "i": INT32}
 _SIZES = {"B": 2, "H": 3, "I": 5, "Q": 9, "i": 5, "T": 14, "M": 14}
 _OCTETS_12 = const(0x090C)
+_NO_TIME = b"\xff" * 9 + b"\x80\x00\xff"
 
 
 def _energy(d, kind, count, field):
@@ -103,8 +104,20 @@ class RowWriter:
             status = STATUS_INVALID
         for place, field, unit in self._times:
             values[place] = self._stamp.of(row[field] * unit, status)
+        self._put(out)
+
+    def write_gap(self, out):
+        """A row that can no longer be read: no time, no values, marked."""
+        values = self._values
+        for place, field in self._fields:
+            values[place] = STATUS_DATA_NOT_VALID if field == self._marks else 0
+        for place, _, _ in self._times:
+            values[place] = _NO_TIME
+        self._put(out)
+
+    def _put(self, out):
         at = out.length
         if at + self.size > out.size:
             raise Full()
-        struct.pack_into(self._fmt, out.buffer, at, *values)
+        struct.pack_into(self._fmt, out.buffer, at, *self._values)
         out.length = at + self.size

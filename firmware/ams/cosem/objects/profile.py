@@ -3,13 +3,14 @@
 Rows go out one by one, so that a whole profile costs the memory of a piece.
 """
 
+import struct
+
 from ams.cosem import datetime
 from ams.cosem.axdr import OCTET_STRING, UINT16, UINT32, Reader
 from ams.cosem.objects.base import PIECE
 from ams.cosem.objects.columns import CLOCK_LN, RowWriter, columns_of, unpacker
 from ams.cosem.objects.view import View, no_parameter
 from ams.cosem.results import (
-    BLOCK_UNAVAILABLE,
     OTHER_REASON,
     READ_WRITE_DENIED,
     SCOPE_VIOLATED,
@@ -20,6 +21,7 @@ from ams.cosem.results import (
 _FIFO = 1
 _NO_OBJECT = bytes(6)
 _COLUMNS_MAX = 64
+_LATEST_MS = 4294967295000
 
 
 class Profile(View):
@@ -62,6 +64,9 @@ class Profile(View):
             out.uint32(self._ring.capacity())
         return None
 
+    def entries_in_use(self):
+        return self._ring.count()
+
     def _capture_objects(self, out):
         out.array(len(self._columns))
         for column in self._columns:
@@ -92,7 +97,7 @@ class Profile(View):
     def _buffer(self, out, selection):
         chosen = list(range(len(self._columns)))
         if selection is None:
-            span = self._ring.all()
+            span = self._ring.all() + (None,)
         else:
             selector = selection.octet()
             if selector == 1:
@@ -104,27 +109,43 @@ class Profile(View):
         return self._rows(out, span, chosen)
 
     def _rows(self, out, span, chosen):
-        """`span`: (rows, first, last, test) of the ring."""
-        count, first, last, test = span
-        out.array(count)
+        """`span`: (rows, runs of numbers, test or None)."""
+        left, runs, test = span
+        out.array(left)
         writer = RowWriter(self.argument, self._columns, chosen, self.model.stamp)
-        unpack = unpacker(self.argument)
         begun = 0
-        left = count
-        for data in self._ring.entries(first, last):
-            if not left:
-                break
-            row = unpack(data)
-            if test is not None and not test(row):
-                continue
-            left -= 1
+        rows = self._found(runs, test)
+        while left:
             if out.length - begun + writer.size > PIECE or out.length + writer.size > out.size:
                 yield
                 begun = out.length
-            writer.write(out, row)
-        if left:
-            # The oldest rows went while the newest were coming.
-            raise AccessError(BLOCK_UNAVAILABLE)
+            # What went while the answer was on its way was promised all the same.
+            row = next(rows, None)
+            if row is None:
+                writer.write_gap(out)
+            else:
+                writer.write(out, row)
+            left -= 1
+
+    def _found(self, runs, test):
+        """Yields the rows, None for each that can no longer be read."""
+        unpack = unpacker(self.argument)
+        for first, last in runs:
+            number = first
+            for data in self._ring.entries(first, last):
+                found = struct.unpack_from("<I", data, 0)[0]
+                row = unpack(data)
+                if test is None:
+                    while number < found:
+                        yield None
+                        number += 1
+                    number += 1
+                elif not test(row):
+                    continue
+                yield row
+            while test is None and number <= last:
+                yield None
+                number += 1
 
     # --- selective access --------------------------------------------------------------
 
@@ -146,13 +167,12 @@ class Profile(View):
         if column[3] in ("T", "M"):
             low = self._time(data, False)
             high = self._time(data, True)
-            span = self._between(column, low, high)
+            span = self._between(column[3], low, high)
         else:
             low = data.any_integer()[1]
             high = data.any_integer()[1]
             field = column[4]
-            test = lambda row: low <= row[field] <= high  # noqa: E731
-            span = self._filtered(self._ring.all(), test)
+            span = self._filtered(lambda row: low <= row[field] <= high)
         chosen = []
         for _ in range(data.array(_COLUMNS_MAX)):
             chosen.append(self._column(data))
@@ -171,28 +191,23 @@ class Profile(View):
             raise AccessError(TYPE_UNMATCHED)
         return datetime.parse(octets, self.meter.local_clock, end)
 
-    def _between(self, column, low, high):
-        field = column[4]
-        unit = 1000 if column[3] == "T" else 1
-        if low is None:
-            low = 0
-        if high is None:
-            high = 1 << 50
-        span, exact = self._ring.between(low, high)
-        if exact or not span[0]:
-            return span
-        low = -(-low // unit)
-        high = high // unit
-        return self._filtered(span, lambda row: low <= row[field] <= high)
+    def _between(self, kind, low, high):
+        """Bounds count to the second."""
+        low = 0 if low is None else low
+        high = _LATEST_MS if high is None else high
+        from_s = low // 1000 if kind == "M" else -(-low // 1000)
+        return self._ring.between(max(from_s, 0), high // 1000) + (None,)
 
-    def _filtered(self, span, test):
+    def _filtered(self, test):
         """The span of those rows alone that pass: they are counted first."""
         unpack = unpacker(self.argument)
         count = 0
-        for data in self._ring.entries(span[1], span[2]):
-            if test(unpack(data)):
-                count += 1
-        return count, span[1], span[2], test
+        runs = self._ring.all()[1]
+        for first, last in runs:
+            for data in self._ring.entries(first, last):
+                if test(unpack(data)):
+                    count += 1
+        return count, runs, test
 
     def _by_entry(self, data):
         data.structure(4)
@@ -201,7 +216,7 @@ class Profile(View):
         from_column = data.integer(UINT16)
         to_column = data.integer(UINT16)
         data.end()
-        span = self._ring.slice(max(first, 1), last)
+        span = self._ring.slice(max(first, 1), last) + (None,)
         columns = len(self._columns)
         from_column = max(from_column, 1)
         to_column = min(to_column or columns, columns)

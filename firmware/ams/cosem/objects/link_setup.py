@@ -1,0 +1,105 @@
+"""IEC HDLC setup (class 23) of the service port, TCP-UDP setup (41): how the links are set up.
+
+What is written counts from the next connection on.
+"""
+
+import struct
+
+from ams.cosem.axdr import ENUM, UINT8, UINT16
+from ams.cosem.objects.view import View
+from ams.cosem.results import OTHER_REASON, READ_WRITE_DENIED, AccessError
+
+# comm_speed 0 to 9, in baud.
+SPEEDS = (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
+_IP_SETUP_LN = b"\x00\x00\x19\x01\x00\xff"
+_DLMS_PORT = 4059
+_CONNECTIONS = 4
+_HDLC = ">BBBHHHHH"  # speed, windows, lengths, inter-octet ms, inactivity s, address
+_HDLC_DEFAULT = (9, 1, 1, 512, 512, 100, 120, 16)
+_HDLC_TAGS = (ENUM, UINT8, UINT8, UINT16, UINT16, UINT16, UINT16, UINT16)
+_HDLC_RANGES = (
+    (0, 9),
+    (1, 7),
+    (1, 7),
+    (32, 512),
+    (32, 512),
+    (20, 6000),
+    (1, 65535),
+    (16, 16381),
+)
+
+
+def hdlc_values(settings):
+    """Attributes 2 to 9: lengths in octets, inter-octet time in ms, inactivity in s."""
+    value = settings.get(settings.HDLC)
+    return list(_HDLC_DEFAULT if value is None else struct.unpack(_HDLC, value))
+
+
+def tcp_inactivity_s(settings):
+    value = settings.get(settings.TCP)
+    return 120 if value is None else struct.unpack(">H", value)[0]
+
+
+class HdlcSetup(View):
+    class_id = 23
+    version = 1
+    attributes = 9
+
+    def read(self, attribute, out):
+        out.integer(_HDLC_TAGS[attribute - 2], hdlc_values(self.model.settings)[attribute - 2])
+
+    def set(self, attribute, data, who):
+        k = attribute - 2
+        value = data.integer(_HDLC_TAGS[k])
+        data.end()
+        least, most = _HDLC_RANGES[k]
+        if not least <= value <= most:
+            raise AccessError(OTHER_REASON)
+        settings = self.model.settings
+        values = hdlc_values(settings)
+        values[k] = value
+        settings.set(settings.HDLC, struct.pack(_HDLC, *values))
+        self.model.changed(self.ln, attribute)
+
+
+class TcpSetup(View):
+    class_id = 41
+    attributes = 6
+
+    def read(self, attribute, out):
+        if attribute == 2:
+            out.uint16(_DLMS_PORT)
+        elif attribute == 3:
+            out.octets(_IP_SETUP_LN)
+        elif attribute == 4:
+            out.uint16(576)
+        elif attribute == 5:
+            out.uint8(_CONNECTIONS)
+        else:
+            out.uint16(tcp_inactivity_s(self.model.settings))
+
+    def set(self, attribute, data, who):
+        if attribute != 6:
+            raise AccessError(READ_WRITE_DENIED)
+        seconds = data.integer(UINT16)
+        data.end()
+        if not 10 <= seconds:
+            raise AccessError(OTHER_REASON)
+        settings = self.model.settings
+        settings.set(settings.TCP, struct.pack(">H", seconds))
+        self.model.changed(self.ln, attribute)
+
+
+def apply(model, link):
+    """Sets the links up as the operator wants them."""
+    values = hdlc_values(model.settings)
+    hdlc = link.hdlc
+    parameters = hdlc.parameters
+    parameters.max_window_tx, parameters.max_window_rx = values[1:3]
+    parameters.max_info_tx = min(values[3], parameters.room)
+    parameters.max_info_rx = min(values[4], parameters.room)
+    hdlc.inter_octet_ms = values[5]
+    hdlc.inactivity_ms = values[6] * 1000
+    hdlc.physical = values[7]
+    for channel in link.tcp:
+        channel.inactivity_ms = tcp_inactivity_s(model.settings) * 1000

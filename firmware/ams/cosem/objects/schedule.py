@@ -1,0 +1,124 @@
+"""Single action schedule (class 22), and the scripts (class 9) of push and image activation."""
+
+from ams.cosem.axdr import UINT16, Reader, Writer
+from ams.cosem.objects import stored
+from ams.cosem.objects.base import INTERNAL
+from ams.cosem.objects.calendar import matches_date
+from ams.cosem.objects.stored import Stored
+from ams.cosem.objects.view import View
+from ams.cosem.results import OTHER_REASON, READ_WRITE_DENIED, AccessError
+from ams.registers.clock import civil
+
+_TIMES = 16
+_HOUR_MS = 3600000
+# Any number of times, of any dates, with wildcards.
+_TYPE = 1
+# What schedule 0-0:15.0.E runs: script table 0-0:10.0.E, selector.
+SCRIPTS = {1: (106, 1), 2: (107, 1), 4: (108, 1), 5: (106, 2)}
+
+
+class Schedule(Stored):
+    """`argument`: its cell. Times are to the minute."""
+
+    class_id = 22
+    attributes = 4
+
+    def cell(self, attribute):
+        return self.argument
+
+    def read(self, attribute, out):
+        if attribute == 2:
+            table, selector = SCRIPTS[self.ln[4]]
+            out.structure(2)
+            out.octets(bytes((0, 0, 10, 0, table, 255)))
+            out.uint16(selector)
+        elif attribute == 3:
+            out.enum(_TYPE)
+        else:
+            out.raw(self.value(4))
+
+    def default(self, attribute):
+        return b"\x01\x00"
+
+    def check(self, attribute, data):
+        if attribute != 4:
+            raise AccessError(READ_WRITE_DENIED)
+        for _ in range(data.array(_TIMES)):
+            data.structure(2)
+            if stored.time(data)[2] not in (0, 0xFF):
+                raise AccessError(OTHER_REASON)
+            stored.date(data)
+
+    def is_set(self):
+        """Whether it has any times."""
+        return self.value(4)[1] != 0
+
+    # --- its time ----------------------------------------------------------------------
+
+    def is_due(self, utc_ms):
+        """Whether it runs in the minute that begins at `utc_ms`.
+
+        What names an hour runs once in October, in the first of the two, and
+        in March an hour late when there is no such hour.
+        """
+        clock = self.meter.local_clock
+        now = civil(clock.local_ms(utc_ms))
+        offset = clock.offset_min(utc_ms)
+        before = clock.offset_min(utc_ms - _HOUR_MS)
+        data = Reader(self.value(4))
+        for _ in range(data.array(_TIMES)):
+            data.structure(2)
+            time = bytes(data.octets(4))
+            if not matches_date(data.octets(5), now) or time[1] not in (0xFF, now[5]):
+                continue
+            if time[0] == 0xFF:
+                return True
+            if time[0] == now[4] and offset >= before:
+                return True
+            if offset > before and time[0] + 1 == now[4]:
+                return True
+        return False
+
+    def run(self):
+        table, selector = SCRIPTS[self.ln[4]]
+        ln = bytes((0, 0, 10, 0, table, 255))
+        parameter = Reader(bytes((UINT16, 0, selector)))
+        self.model.call(9, ln, 1, INTERNAL, parameter, Writer(64))
+
+
+class Script:
+    """(class, logical name, method)"""
+
+    PUSH = ((40, b"\x00\x00\x19\x09\x00\xff", 1), (40, b"\x00\x04\x19\x09\x00\xff", 1))
+    IMAGE = ((18, b"\x00\x00\x2c\x00\x00\xff", 4),)
+
+
+class Scripts(View):
+    """`argument`: "PUSH" (1 intervals, 2 alarms) or "IMAGE" (1 activates what was verified)."""
+
+    class_id = 9
+    attributes = 2
+    methods = 1
+
+    def read(self, attribute, out):
+        scripts = getattr(Script, self.argument)
+        out.array(len(scripts))
+        for number, (class_id, ln, method) in enumerate(scripts):
+            out.structure(2)
+            out.uint16(number + 1)
+            out.array(1)
+            out.structure(5)
+            out.enum(2)  # calls a method
+            out.uint16(class_id)
+            out.octets(ln)
+            out.int8(method)
+            out.int8(0)
+
+    def call(self, method, data, out, who):
+        selector = data.integer(UINT16) if data is not None else 0
+        scripts = getattr(Script, self.argument)
+        if method != 1 or not 1 <= selector <= len(scripts):
+            raise AccessError(OTHER_REASON)
+        data.end()
+        class_id, ln, method = scripts[selector - 1]
+        self.model.call(class_id, ln, method, INTERNAL, Reader(b"\x0f\x00"), out, self.session)

@@ -1,0 +1,111 @@
+"""The HAN port as the operator left it: open or closed, encrypted or not, its keys and counter."""
+
+import struct
+
+from micropython import const
+
+from ams import settings as st
+from ams.han import make_format
+from ams.han.port import HanPort
+from ams.registers import events as ev
+
+_OPEN = const(1)
+_ENCRYPTED = const(2)
+# Invocation counters are kept ahead of use, so many at a time: none serves twice.
+_RESERVE = const(10000)
+# What the events on changed keys name in place of a client.
+HAN_KEYS_CHANGED = const(0x80)
+
+
+def make_port(meter, uart, han):
+    """The port that the configuration `han` describes."""
+    cipher = None
+    if han.get("keys"):
+        from ams.han.cipher import cipher_of
+
+        cipher = cipher_of(han)
+    return HanPort(
+        uart,
+        make_format(han["format"], han.get("variant"), han.get("options")),
+        meter.quantities,
+        meter.energy,
+        meter.identity,
+        meter.local_clock,
+        meter.events,
+        han.get("quirk"),
+        cipher,
+    )
+
+
+class HanKeeper:
+    def __init__(self, meter, settings):
+        self._meter = meter
+        self._settings = settings
+        self._flags = settings.get(st.HAN_PORT, b"\x00")[0]
+        self._reserved = 0
+
+    @property
+    def encrypted(self):
+        return self._meter.han.cipher is not None
+
+    def start(self, utc_ms):
+        """Power-up: the port is as it was."""
+        if self._flags & _ENCRYPTED:
+            self._encrypt()
+        if self._flags & _OPEN:
+            self._meter.han.open(utc_ms)
+
+    def set_open(self, is_open):
+        self._keep(self._flags & ~_OPEN | (_OPEN if is_open else 0))
+        meter = self._meter
+        if is_open:
+            meter.han.open(meter.utc_ms)
+        else:
+            meter.han.close(meter.utc_ms)
+        meter.wake()
+
+    def set_encrypted(self, on):
+        """False: there are no keys."""
+        if on and (self._settings.get(st.HAN_KEYS) is None or not self._meter.link):
+            return False
+        self._keep(self._flags & ~_ENCRYPTED | (_ENCRYPTED if on else 0))
+        self._meter.events.log(
+            self._meter.utc_ms, ev.PARAMETER_CHANGED, ev.PARAMETER_HAN_ENCRYPTION, 1 if on else 0
+        )
+        if on:
+            self._encrypt()
+        else:
+            self._meter.han.cipher = None
+        return True
+
+    def rekey(self, encryption, authentication):
+        """New keys come into force with the next list; counters begin anew."""
+        # One cell: keys and the counter that is theirs change together.
+        self._settings.set(st.HAN_KEYS, encryption + authentication + struct.pack(">I", 1))
+        self._meter.events.log(self._meter.utc_ms, ev.KEYS_CHANGED, HAN_KEYS_CHANGED)
+        if self._flags & _ENCRYPTED:
+            self._encrypt()
+
+    def _keep(self, flags):
+        self._settings.set(st.HAN_PORT, bytes((flags,)))
+        self._flags = flags
+
+    def _encrypt(self):
+        """A port that should be encrypted and cannot be says nothing."""
+        from ams.han.cipher import KeptCipher
+
+        value = self._settings.get(st.HAN_KEYS)
+        link = self._meter.link
+        if value is None or link is None:
+            self._flags &= ~_OPEN
+            return
+        keys = [(value[:16], value[16:32])]
+        counter = struct.unpack(">I", value[32:36])[0]
+        self._meter.han.cipher = KeptCipher(link.keyring.title, keys, counter, self._reserve)
+
+    def _reserve(self, counter):
+        """Keeps that counters below the one given back may have been used."""
+        value = self._settings.get(st.HAN_KEYS)
+        limit = min(counter + _RESERVE, 0xFFFFFFFF)
+        self._settings.set(st.HAN_KEYS, value[:32] + struct.pack(">I", limit))
+        return limit
