@@ -42,6 +42,22 @@ RIGHTS = {
         {1: OPERATOR, 2: OPERATOR, 3: OPERATOR, 4: OPERATOR, 5: OPERATOR, 6: OPERATOR},
     ),
     "value": Rights(KEYED, {2: OPERATOR}),
+    "breaker": Rights(EVERYBODY, {4: BREAKER}, {1: BREAKER, 2: BREAKER}),
+    "limiter": Rights(
+        KEYED,
+        {
+            2: BREAKER,
+            4: BREAKER,
+            5: BREAKER,
+            6: BREAKER,
+            7: BREAKER,
+            8: BREAKER,
+            9: BREAKER,
+            11: BREAKER,
+        },
+    ),
+    "order": Rights(KEYED, {2: BREAKER}),
+    "scripts": Rights(KEYED, None, {1: BREAKER}),
     "secret": Rights(NOBODY, {2: OPERATOR}),
     "calendar": Rights(
         KEYED, {6: OPERATOR, 7: OPERATOR, 8: OPERATOR, 9: OPERATOR, 10: OPERATOR}, {1: OPERATOR}
@@ -124,6 +140,15 @@ ROWS = (
     (1, _M, b"\x61", b"\x61", _0, "data.ErrorRegister", None, "read"),
     (1, _M, b"\x61", b"\x62", _0, "data.AlarmRegister", None, "value"),
     (1, _M, b"\x61", b"\x62", b"\x0a", "data.AlarmFilter", None, "value"),
+    # Breaker and limiter
+    (70, _M, b"\x60", b"\x03", b"\x0a", "disconnect.DisconnectControl", None, "breaker"),
+    (71, _M, b"\x11", _0, _0, "limiter.Limiter", None, "limiter"),
+    (9, _M, b"\x0a", _0, b"\x6a", "disconnect.BreakerScripts", None, "scripts"),
+    (1, _M, b"\x60", b"\x03", b"\x80", "disconnect.BreakerOrder", None, "order"),
+    (1, _M, b"\x60", b"\x03", b"\x81", "limiter.QuotaSetup", None, "order"),
+    (1, _M, b"\x60", b"\x03", b"\x82", "disconnect.BreakerPolicy", None, "read"),
+    (1, _M, b"\x60", b"\x03", b"\x83", "limiter.LimiterWindow", None, "order"),
+    (1, _M, b"\x60", b"\x03", b"\x84", "disconnect.BreakerAlarms", None, "read"),
     # The HAN port
     (1, _M, b"\x80", b"\x01", _0, "han_port.HanOpen", None, "value"),
     (1, _M, b"\x80", b"\x01", b"\x01", "han_port.HanEncryption", None, "value"),

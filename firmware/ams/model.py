@@ -10,7 +10,11 @@ from micropython import const
 from ams import catalogue
 from ams.alarms import Alarms
 from ams.cosem.datetime import Stamp
+<<<<<<< HEAD
+from ams.cosem.objects.base import BREAKER, EVERYBODY, INTERNAL
+=======
 from ams.cosem.objects.base import EVERYBODY, INTERNAL, READER
+>>>>>>> 6507943 (wip2)
 from ams.cosem.results import (
     CLASS_INCONSISTENT,
     OBJECT_UNDEFINED,
@@ -97,14 +101,20 @@ class Model:
     def set(self, class_id, ln, attribute, who, data, session=None):
         thing, rights = self.find(class_id, ln, session)
         if who != INTERNAL and not rights.may_write(attribute, who):
-            raise AccessError(READ_WRITE_DENIED)
+            self._deny(rights, session)
         thing.set(attribute, data, who)
 
     def call(self, class_id, ln, method, who, data, out, session=None):
         thing, rights = self.find(class_id, ln, session)
         if who != INTERNAL and not rights.may_call(method, who):
-            raise AccessError(READ_WRITE_DENIED)
+            self._deny(rights, session)
         thing.call(method, data, out, who)
+
+    def _deny(self, rights, session):
+        """What only the client of the breaker may do is in the control log when another tries."""
+        if rights.changed_by() == BREAKER:
+            self.meter.control.not_allowed(session.sap if session is not None else 0)
+        raise AccessError(READ_WRITE_DENIED)
 
     def rows(self, who=EVERYBODY):
         """Yields (class, version, logical name, attributes, methods, rights) of what `who` sees."""

@@ -14,6 +14,7 @@ from openams import __version__
 from openams.cli_client import clock, events, interval, read
 from openams.cli_control import breaker, limit, order_app
 from openams.cli_flash import console, flash
+from openams.cli_fleet import fleet
 from openams.cli_fuzz import fuzz as fuzz_command
 from openams.cli_han import app as han_app
 from openams.cli_powercut import powercut as powercut_command
@@ -39,7 +40,7 @@ app.command("run")(run_command)
 app.command("powercut")(powercut_command)
 app.command("fuzz")(fuzz_command)
 app.command("profile")(profile_command)
-for command in (read, events, clock, interval, breaker, limit, ration, flash, console):
+for command in (read, events, clock, interval, breaker, limit, ration, flash, console, fleet):
     app.command()(command)
 
 

@@ -6,9 +6,9 @@ from fractions import Fraction
 from types import SimpleNamespace
 
 import pytest
+from breakerbench import Cells, Relay
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_control import Cells, Relay
 
 from ams.control import control as ct
 from ams.control import limiter as lim

@@ -44,10 +44,11 @@ VOLTAGE_AT_LOAD = const(12)
 NOT_ORDERED = const(13)  # the policy asks for a sealed order, and there is none
 NO_KEY = const(15)
 UNKNOWN_ACTION = const(16)
+NOT_ALLOWED = const(17)  # not the client of the breaker
 REASONS = (
     "ok bad-form bad-seal wrong-meter too-early expired used second-seal-missing inhibited "
     "too-many clock-invalid no-transition voltage-at-load not-ordered not-stored no-key "
-    "unknown-action"
+    "unknown-action not-allowed"
 ).split()
 
 

@@ -205,6 +205,10 @@ class Control:
         state = self.breaker.state
         self._log(ev.CONTROL_REFUSED, who << 16 | state << 8 | state, number << 8 | reason)
 
+    def not_allowed(self, who):
+        """A client that may not has asked."""
+        self._refused(who, cm.NOT_ALLOWED)
+
     def clock_set(self, before_ms, after_ms):
         self.guard.clock_set(before_ms // 1000, after_ms // 1000)
 

@@ -18,6 +18,7 @@ _IDLE = const(0)
 _PULSE = const(1)
 _SETTLE = const(2)
 _PAUSE = const(3)
+_BEGIN = const(4)
 
 
 class RelaySequence:
@@ -36,9 +37,12 @@ class RelaySequence:
         return self._step != _IDLE
 
     def start(self, close, now_ms):
+        """The pulse is timed from the next `poll` on: `now_ms` may be older than now."""
         self._close = close
         self._left = ATTEMPTS
         self._pulse(now_ms)
+        self._due_ms = now_ms
+        self._step = _BEGIN
 
     def _pulse(self, now_ms):
         self._left -= 1
@@ -53,6 +57,10 @@ class RelaySequence:
     def poll(self, now_ms):
         """True: the contact is where it should be. False: it is not. None: nothing ended."""
         if self._step == _IDLE or now_ms < self._due_ms:
+            return None
+        if self._step == _BEGIN:
+            self._step = _PULSE
+            self._due_ms = now_ms + PULSE_MS
             return None
         if self._step == _PULSE:
             self._relay.set_coil(COIL_NONE)

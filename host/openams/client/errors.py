@@ -33,6 +33,10 @@ class LinkError(ClientError):
     """No answer, or one that is no answer on this link."""
 
 
+class LateError(LinkError):
+    """Somebody is there, but no answer came in time."""
+
+
 class RefusedError(ClientError):
     """The meter refused an association."""
 

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import serial
 
-from openams.client.errors import LinkError
+from openams.client.errors import LateError, LinkError
 from openams.client.hdlc import HdlcTransport
 from openams.errors import BenchError
 
@@ -116,7 +116,7 @@ class TcpTransport:
                 raise LinkError(f"{self._url.text} does not speak the wrapper of a meter")
             return self._receive(size)
         except TimeoutError:
-            raise LinkError(f"no answer from {self._url.text}") from None
+            raise LateError(f"no answer from {self._url.text}") from None
         except OSError as error:
             raise LinkError(f"{self._url.text}: {error.strerror or error}") from None
 

@@ -162,7 +162,7 @@ def breaker_state(meter: Client) -> dict[str, Any]:
         "connected": bool(meter.get(70, BREAKER, 2)),
         "mode": meter.get(70, BREAKER, 4),
         "alarms": [name for k, name in enumerate(_ALARMS) if alarms >> k & 1],
-        "policy": [name for name, bit in zip(_POLICIES, bits, strict=True) if bit == "1"],
+        "policy": [name for k, name in enumerate(_POLICIES) if bits >> k & 1],
         "last_order": meter.get(1, ORDER, 2),
     }
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from openams.client.client import session
-from openams.client.errors import ClientError, LinkError
+from openams.client.errors import ClientError, LateError, LinkError
 from openams.client.links import parse_url
 from openams.control.client import Operator
 from openams.errors import BenchError
@@ -264,7 +264,9 @@ def act(entry: Entry, action: str, store: Keystore, timeout_s: float) -> tuple[s
             after = operator.move(action)
             return "done", f"{state['state']} to {after['state']}"
     except LinkError as error:
-        return ("late", f"sent, no answer: {error}") if sent else ("offline", str(error))
+        if sent:
+            return "late", f"sent, no answer: {error}"
+        return ("late" if isinstance(error, LateError) else "offline"), str(error)
     except (ClientError, BenchError) as error:
         return "refused", str(error)
 

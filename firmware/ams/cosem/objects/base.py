@@ -48,6 +48,14 @@ class Rights:
     def may_call(self, method, who):
         return bool(self.calls.get(method, NOBODY) & who)
 
+    def changed_by(self):
+        """Everybody who may write or call something."""
+        mask = NOBODY
+        for table in (self.writes, self.calls):
+            for value in table.values():
+                mask |= value
+        return mask
+
     def seen_by(self):
         """Everybody who may do anything with the object."""
         mask = self.read

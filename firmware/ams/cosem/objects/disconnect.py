@@ -115,13 +115,12 @@ class BreakerPolicy(View):
 
     def read(self, attribute, out):
         policy = self.meter.control.policy
-        bits = (
-            (0x80 if policy.inhibit else 0)
-            | (0x40 if policy.critical else 0)
-            | (0x20 if policy.two_person else 0)
-            | (0 if policy.interactive else 0x10)
+        out.uint8(
+            (1 if policy.inhibit else 0)
+            | (2 if policy.critical else 0)
+            | (4 if policy.two_person else 0)
+            | (0 if policy.interactive else 8)
         )
-        out.bits(bytes((bits,)), 4)
 
 
 class BreakerAlarms(View):

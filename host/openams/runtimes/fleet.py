@@ -1,0 +1,281 @@
+"""Many meters in one process: the firmware on CPython, each meter on a TCP port of its own.
+
+For head-ends and rationing runs, where one meter is not enough. Meters have
+keys of their own, a relay and a constant load; their flash is in RAM. Some
+can be made to misbehave as meters in the field do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import selectors
+import socket
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from openams.errors import BenchError
+from openams.grid.frontend import make_front_end
+from openams.keys.keystore import Keystore
+from openams.keys.provision import provisioned
+from openams.meter_time import to_utc_ms
+from openams.runtimes.process import repository_root
+
+CHANNELS = 4
+_TICK_S = 0.5
+_LOAD_MW = 1_500_000
+_MOVES_MS = 60
+
+
+def load_firmware() -> Any:
+    """The firmware's `ams.meter` in this process."""
+    root = repository_root()
+    for path in (root / "firmware", root / "host" / "openams" / "emulator" / "shims"):
+        if str(path) not in sys.path:
+            sys.path.append(str(path))
+    return importlib.import_module("ams.meter")
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How a meter of the fleet differs: no listener, late answers, or a critical point."""
+
+    offline: bool = False
+    late_s: float = 0.0
+    critical: bool = False
+
+
+class _Clock:
+    backup_s = None
+
+    def utc_ms(self) -> int:
+        return to_utc_ms(datetime.now(UTC))
+
+    def set(self, utc_ms: int) -> None:
+        pass
+
+
+class _Silent:
+    """A HAN line that nobody listens to."""
+
+    def init(self, *_: Any) -> None:
+        pass
+
+    def write(self, data: Any) -> None:
+        pass
+
+
+class _Relay:
+    """A bistable relay: moved by 60 ms of current."""
+
+    def __init__(self) -> None:
+        self.contact = True
+        self.pulses = 0
+        self._coil = 0
+        self._since = 0.0
+
+    def set_coil(self, coil: int) -> None:
+        now = time.monotonic()
+        if self._coil and 1000 * (now - self._since) >= _MOVES_MS:
+            self.contact = self._coil == 2
+        self.pulses += coil != 0 and coil != self._coil
+        self._coil = coil
+        self._since = now
+
+    def closed(self) -> bool:
+        return self.contact
+
+    def load_voltage(self) -> None:
+        return None
+
+
+class _Board:
+    flash = None
+    inputs = None
+
+    def __init__(self, owner: FleetMeter) -> None:
+        self._owner = owner
+        self.clock = _Clock()
+        self.han_uart = _Silent()
+        self.relay = _Relay()
+
+    def link_write(self, channel: int, data: Any) -> None:
+        self._owner.write(channel, bytes(data))
+
+    def link_close(self, channel: int) -> None:
+        self._owner.hang_up(channel)
+
+    def entropy(self, count: int) -> bytes:
+        return os.urandom(count)
+
+    def log(self, text: str) -> None:
+        pass
+
+
+class FleetMeter:
+    """One meter: its firmware, its port and its connections."""
+
+    def __init__(self, meter_id: str, store: Keystore, how: Behaviour, port: int) -> None:
+        self.meter_id = meter_id
+        self.how = how
+        self.board = _Board(self)
+        self.meter = load_firmware().Meter(
+            self.board,
+            {
+                "system": "1P2W",
+                "calibration": make_front_end("ideal", "1P2W", 1).calibration("1P2W"),
+                "identity": {"meter_id": meter_id, "meter_type": "6515"},
+                "han": {"format": "aidon"},
+                "security": provisioned(store, meter_id),
+                "breaker": {"critical": how.critical},
+            },
+        )
+        self.meter.start(self.board.clock.utc_ms())
+        self.connections: dict[int, socket.socket] = {}
+        self._late: list[tuple[float, int, bytes]] = []
+        self.listener: socket.socket | None = None
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", port))
+        self.port = self._socket.getsockname()[1]
+        # Where nobody listens a connection is refused; the port stays taken.
+        if not how.offline:
+            self._socket.listen(8)
+            self._socket.setblocking(False)
+            self.listener = self._socket
+
+    @property
+    def url(self) -> str:
+        return f"tcp://127.0.0.1:{self.port}"
+
+    def write(self, channel: int, data: bytes) -> None:
+        if self.how.late_s:
+            self._late.append((time.monotonic() + self.how.late_s, channel, data))
+        else:
+            self._send(channel, data)
+
+    def _send(self, channel: int, data: bytes) -> None:
+        connection = self.connections.get(channel)
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.setblocking(True)
+                connection.sendall(data)
+                connection.setblocking(False)
+
+    def hang_up(self, channel: int) -> None:
+        connection = self.connections.pop(channel, None)
+        if connection is not None:
+            connection.close()
+
+    def tick(self) -> None:
+        """Time passes: the load, the relay, answers that are late."""
+        now = time.monotonic()
+        due = [entry for entry in self._late if entry[0] <= now]
+        self._late = [entry for entry in self._late if entry[0] > now]
+        for _, channel, data in due:
+            self._send(channel, data)
+        q = self.meter.quantities
+        q.voltage_mv[0] = 230_000
+        flows = self.meter.control.connected
+        q.total_active_power_mw = q.active_power_mw[0] = _LOAD_MW if flows else 0
+        q.current_ua[0] = _LOAD_MW * 1000 // 230_000 * 1000 // 1000 if flows else 0
+        self.meter.tick(self.board.clock.utc_ms())
+        self.meter.link.poll(int(now * 1000))
+
+    def close(self) -> None:
+        for connection in self.connections.values():
+            connection.close()
+        self._socket.close()
+
+
+class Fleet:
+    """`first_port` 0: any free ones. Use as a context manager; `serve` runs until `stop`."""
+
+    def __init__(
+        self,
+        store: Keystore,
+        meter_ids: Iterable[str],
+        behaviours: dict[str, Behaviour] | None = None,
+        first_port: int = 0,
+    ) -> None:
+        self.meters: list[FleetMeter] = []
+        self._selector = selectors.DefaultSelector()
+        self._ending = False
+        try:
+            for number, meter_id in enumerate(meter_ids):
+                port = first_port + number if first_port else 0
+                how = (behaviours or {}).get(meter_id, Behaviour())
+                meter = FleetMeter(meter_id, store, how, port)
+                self.meters.append(meter)
+                if meter.listener:
+                    self._selector.register(meter.listener, selectors.EVENT_READ, (meter, None))
+        except OSError as error:
+            self.close()
+            raise BenchError(f"cannot open a port for each meter: {error.strerror}") from None
+
+    def __enter__(self) -> Fleet:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for meter in self.meters:
+            meter.close()
+        self._selector.close()
+
+    def stop(self) -> None:
+        self._ending = True
+
+    def serve(self) -> None:
+        due = time.monotonic()
+        while not self._ending:
+            for key, _ in self._selector.select(timeout=0.02):
+                meter, channel = key.data
+                if channel is None:
+                    self._accept(meter)
+                else:
+                    self._read(meter, channel)
+            moving = [meter for meter in self.meters if meter.meter.control.breaker.moving]
+            now = time.monotonic()
+            if now >= due:
+                due = now + _TICK_S
+                moving = self.meters
+            for meter in moving:
+                meter.tick()
+
+    def _accept(self, meter: FleetMeter) -> None:
+        assert meter.listener
+        connection, _ = meter.listener.accept()
+        free = [number for number in range(1, CHANNELS + 1) if number not in meter.connections]
+        if not free:
+            connection.close()
+            return
+        channel = free[0]
+        connection.setblocking(False)
+        meter.connections[channel] = connection
+        self._selector.register(connection, selectors.EVENT_READ, (meter, channel))
+        meter.meter.link.opened(channel)
+
+    def _read(self, meter: FleetMeter, channel: int) -> None:
+        connection = meter.connections.get(channel)
+        data = b""
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                data = connection.recv(4096)
+        if data:
+            now_ms = time.monotonic_ns() // 1_000_000
+            for at in range(0, len(data), 512):
+                meter.meter.link.feed(channel, bytearray(data[at : at + 512]), now_ms)
+            if channel in meter.connections:
+                return
+        if connection is not None:
+            with contextlib.suppress(KeyError, ValueError):
+                self._selector.unregister(connection)
+            meter.hang_up(channel)
+            meter.meter.link.closed(channel)

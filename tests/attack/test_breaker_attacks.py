@@ -1,0 +1,381 @@
+"""Who moves the breaker and who does not: gurux-dlms against the whole meter in this process."""
+
+from __future__ import annotations
+
+import os
+import random
+import struct
+from typing import Any
+
+import pytest
+from breakerbench import Cells, Relay
+from dlms import hexed
+from gurux import Gurux
+from gurux_dlms.enums import DataType
+from gurux_dlms.objects import GXDLMSData, GXDLMSDisconnectControl, GXDLMSLimiter
+
+from ams.control import command as cm
+from ams.control.guard import Guard, Policy
+from ams.meter import Meter
+from ams.registers import events as ev
+from openams.control.orders import Order, countersigned, digest, seconds
+from openams.grid.frontend import make_front_end
+from openams.meter_time import from_utc_ms
+
+START_MS = 840_000_000_000
+SAPS = {"operator": 1, "reader": 2, "breaker": 5, "update": 6}
+ORDER = "0.0.96.3.128.255"
+
+
+class Clock:
+    backup_s = None
+
+    def __init__(self, ms: int) -> None:
+        self.ms = ms
+
+    def utc_ms(self) -> int:
+        return self.ms
+
+    def set(self, ms: int) -> None:
+        self.ms = ms
+
+
+class Silent:
+    def init(self, *line: Any) -> None:
+        pass
+
+    def write(self, data: Any) -> None:
+        pass
+
+
+class Board:
+    flash = None
+    inputs = None
+
+    def __init__(self, relay: Relay) -> None:
+        self.clock = Clock(START_MS)
+        self.han_uart = Silent()
+        self.relay = relay
+
+    def link_write(self, channel: int, data: Any) -> None:
+        pass
+
+    def link_close(self, channel: int) -> None:
+        pass
+
+    def entropy(self, count: int) -> bytes:
+        return os.urandom(count)
+
+    def log(self, text: str) -> None:
+        pass
+
+
+class MeterBench:
+    """A meter with its own keys; time is ours."""
+
+    def __init__(self, number: int = 1, **policy: Any) -> None:
+        rng = random.Random(number)
+        self.title = b"OAM" + number.to_bytes(5, "big")
+        self.keys = {name: (rng.randbytes(16), rng.randbytes(16)) for name in SAPS}
+        self.seal_keys = (rng.randbytes(16), rng.randbytes(16))
+        self.relay = Relay()
+        self.board = Board(self.relay)
+        self.meter = Meter(
+            self.board,
+            {
+                "system": "1P2W",
+                "calibration": make_front_end("ideal", "1P2W", 1).calibration("1P2W"),
+                "identity": {"meter_id": f"73599900000000{number:02d}", "meter_type": "6515"},
+                "han": {"format": "aidon"},
+                "breaker": policy,
+                "security": {
+                    "system_title": hexed(self.title),
+                    "kek": hexed(rng.randbytes(16)),
+                    "breaker": hexed(self.seal_keys[0]),
+                    "breaker_second": hexed(self.seal_keys[1]),
+                    "clients": [
+                        {"sap": sap, "encryption": hexed(self.keys[name][0]),
+                         "authentication": hexed(self.keys[name][1])}
+                        for name, sap in SAPS.items()
+                    ],
+                },
+            },
+        )  # fmt: skip
+        self.meter.start(START_MS)
+        self.frames: list[bytes] = []
+        self.counters = dict.fromkeys(SAPS, 1)
+        self.run(100)
+
+    @property
+    def now_ms(self) -> int:
+        return self.board.clock.ms - START_MS + 1000
+
+    def run(self, ms: int) -> None:
+        for _ in range(0, ms, 10):
+            self.board.clock.ms += 10
+            self.relay.now += 10
+            self.meter.tick(self.board.clock.ms)
+
+    def wrapper(self, frame: bytes, channel: int = 1) -> bytes:
+        self.frames.append(bytes(frame))
+        version, source, destination, length = struct.unpack(">4H", frame[:8])
+        data = memoryview(bytearray(frame[8:]))
+        answer = self.meter.link.server.request(channel, source, destination, data, self.now_ms)
+        if answer is None:
+            return b""
+        return struct.pack(">4H", 1, destination, source, len(answer)) + bytes(answer)
+
+    def gurux(self, name: str, keys: Any = None) -> Gurux:
+        counter = self.counters[name]
+        self.counters[name] += 200
+        return Gurux(self, SAPS[name], keys or self.keys[name], counter).open()
+
+    def codes(self) -> list[int]:
+        return [entry[1] for entry in self.meter.events.entries()]
+
+    def refusals(self) -> list[int]:
+        return [
+            extra & 0xFF
+            for _, code, _, extra in self.meter.events.entries()
+            if code == ev.CONTROL_REFUSED
+        ]
+
+    @property
+    def now_s(self) -> int:
+        return seconds(from_utc_ms(self.meter.utc_ms))
+
+    def order(self, action: str = "disconnect", number: int = 1, **more: Any) -> bytes:
+        order = Order(
+            more.get("title", self.title),
+            action,
+            number,
+            more.get("start", self.now_s - 60),
+            more.get("end", self.now_s + 60),
+            more.get("bound", bytes(8)),
+        )
+        return order.sealed(more.get("key", self.seal_keys[0]))
+
+
+def move(client: Gurux, reconnect: bool = False) -> int:
+    thing = GXDLMSDisconnectControl("0.0.96.3.10.255")
+    frame = thing.remoteReconnect(client.client) if reconnect else thing.remoteDisconnect(
+        client.client
+    )  # fmt: skip
+    return int(client.ask(frame).error)
+
+
+def give(client: Gurux, order: bytes) -> int:
+    thing = GXDLMSData(ORDER)
+    thing.value = order
+    thing.setDataType(2, DataType.OCTET_STRING)
+    return int(client.ask(client.client.write(thing, 2)).error)
+
+
+def test_gurux_with_the_breakers_keys_disconnects_and_reconnects():
+    bench = MeterBench()
+    client = bench.gurux("breaker")
+    assert move(client) == 0
+    bench.run(500)
+    assert not bench.relay.contact and bench.meter.control.breaker.state == 0
+    thing = GXDLMSDisconnectControl("0.0.96.3.10.255")
+    assert client.read(thing, 2) is False
+    assert move(client, True) == 0
+    bench.run(500)
+    assert bench.relay.contact and bench.relay.pulses == [1, 2]
+    codes = bench.codes()
+    assert ev.REMOTE_DISCONNECTION in codes and ev.REMOTE_CONNECTION in codes
+
+
+def test_gurux_with_a_sealed_order_where_nothing_else_goes():
+    bench = MeterBench(interactive=False)
+    client = bench.gurux("breaker")
+    assert move(client) == 3
+    assert give(client, bench.order()) == 0 and move(client) == 0
+    assert move(client, True) == 3
+    bench.run(500)
+    assert not bench.relay.contact and bench.refusals() == [cm.NOT_ORDERED, cm.NOT_ORDERED]
+
+
+def test_two_persons_must_seal():
+    bench = MeterBench(two_person=True)
+    client = bench.gurux("breaker")
+    assert give(client, bench.order()) == 3 and move(client) == 3
+    both = countersigned(bench.order(number=2), bench.seal_keys[1])
+    assert give(client, both) == 0 and move(client) == 0
+    bench.run(500)
+    assert not bench.relay.contact
+
+
+@pytest.mark.parametrize("name", ["operator", "reader", "update"])
+def test_other_clients_cannot(name):
+    bench = MeterBench()
+    client = bench.gurux(name)
+    assert move(client) == 3 and move(client, True) == 3
+    assert give(client, bench.order()) == 3
+    limiter = GXDLMSLimiter("0.0.17.0.0.255")
+    limiter.minOverThresholdDuration = 0
+    assert int(client.ask(client.client.write(limiter, 6)).error) == 3
+    bench.run(500)
+    assert bench.relay.contact and not bench.relay.pulses
+    assert bench.refusals() == [cm.NOT_ALLOWED] * 4
+
+
+def test_the_public_client_reads_the_state_and_moves_nothing():
+    bench = MeterBench()
+    client = Gurux(bench).open()
+    thing = GXDLMSDisconnectControl("0.0.96.3.10.255")
+    assert client.read(thing, 3) == 1
+    assert move(client) == 3
+    bench.run(500)
+    assert bench.relay.contact and bench.refusals() == [cm.NOT_ALLOWED]
+
+
+@pytest.mark.parametrize("keys_of", ["another meter", "operator", "reader", "update"])
+def test_wrong_keys_open_nothing(keys_of):
+    bench = MeterBench()
+    keys = MeterBench(2).keys["breaker"] if keys_of == "another meter" else bench.keys[keys_of]
+    with pytest.raises(Exception):  # noqa: B017 - whatever gurux says
+        bench.gurux("breaker", keys)
+    bench.run(500)
+    assert bench.relay.contact and not bench.relay.pulses
+    assert {ev.AUTHENTICATION_FAILED, ev.DECRYPTION_FAILED} & set(bench.codes())
+
+
+def test_a_replay_moves_nothing():
+    bench = MeterBench()
+    client = bench.gurux("breaker")
+    move(client)
+    bench.run(500)
+    recorded = list(bench.frames)
+    move(client, True)
+    bench.run(500)
+    assert bench.relay.contact
+    for frame in recorded:
+        bench.wrapper(frame)
+    for frame in recorded:
+        bench.wrapper(frame, 2)
+    bench.run(500)
+    assert bench.relay.contact and bench.relay.pulses == [1, 2]
+    assert ev.REPLAY_ATTACK in bench.codes()
+
+
+def test_orders_that_are_refused():
+    bench = MeterBench(interactive=False)
+    other = MeterBench(2)
+    client = bench.gurux("breaker")
+    now = bench.now_s
+    cases = [
+        (bench.order(end=now - 1), cm.EXPIRED),
+        (bench.order(start=now + 100, end=now + 200), cm.TOO_EARLY),
+        (bench.order(title=other.title), cm.WRONG_METER),
+        (bench.order(key=other.seal_keys[0]), cm.BAD_SEAL),
+        (other.order(), cm.BAD_SEAL),
+        (bench.order(number=0), cm.USED),
+        (b"", cm.BAD_FORM),
+        (bench.order()[:-1], cm.BAD_FORM),
+    ]
+    for order, _ in cases:
+        assert give(client, order) == 3
+        assert move(client) == 3
+    reasons = bench.refusals()
+    assert reasons[0::2] == [reason for _, reason in cases]
+    assert set(reasons[1::2]) == {cm.NOT_ORDERED}
+    assert bench.relay.contact and not bench.relay.pulses
+
+
+def test_bit_flips_in_each_field():
+    bench = MeterBench(interactive=False)
+    client = bench.gurux("breaker")
+    good = bench.order()
+    for at in range(len(good)):
+        flipped = bytearray(good)
+        flipped[at] ^= 1 << at % 8
+        assert give(client, bytes(flipped)) == 3, at
+    assert move(client) == 3
+    assert bench.relay.contact and not bench.relay.pulses
+    assert give(client, good) == 0 and move(client) == 0
+
+
+def test_the_clock_set_back_revives_nothing():
+    bench = MeterBench(interactive=False)
+    client = bench.gurux("breaker")
+    order = bench.order(end=bench.now_s + 5)
+    bench.run(7000)
+    assert give(client, order) == 3
+    bench.meter.set_clock(bench.board.clock.ms, bench.meter.utc_ms - 6000)
+    assert give(client, order) == 3
+    assert bench.refusals() == [cm.EXPIRED, cm.EXPIRED]
+
+
+def test_a_used_order_is_used_after_a_restart_too():
+    cells = Cells()
+    bench = MeterBench()
+    order = bench.order()
+
+    def secrets() -> Any:
+        return bench.title, bench.seal_keys
+
+    first = Guard(cells, 2, Policy({}), secrets)
+    assert first.arm(order, bench.now_s, 0, True) == cm.OK
+    again = Guard(cells, 2, Policy({}), secrets)
+    assert again.arm(order, bench.now_s, 0, True) == cm.USED
+
+
+@pytest.mark.parametrize("policy", ["critical", "inhibit"])
+def test_no_key_disconnects_what_must_stay(policy):
+    bench = MeterBench(**{policy: True})
+    client = bench.gurux("breaker")
+    assert give(client, bench.order()) in (0, 3)
+    assert move(client) == 3
+    bench.meter.control._local(2)
+    bench.run(1000)
+    assert bench.relay.contact and not bench.relay.pulses
+
+
+def test_the_limiter_is_set_by_the_breakers_client_alone():
+    bench = MeterBench(interactive=False)
+    client = bench.gurux("breaker")
+    value = b"\x06\x00\x00\x00\x05"
+    limiter = GXDLMSLimiter("0.0.17.0.0.255")
+    limiter.minOverThresholdDuration = 5
+    assert int(client.ask(client.client.write(limiter, 6)).error) == 3
+    assert give(client, bench.order("set-limiter", bound=digest(6, value))) == 0
+    limiter.minOverThresholdDuration = 6
+    assert int(client.ask(client.client.write(limiter, 6)).error) == 3
+    assert give(client, bench.order("set-limiter", 2, bound=digest(6, value))) == 0
+    limiter.minOverThresholdDuration = 5
+    assert int(client.ask(client.client.write(limiter, 6)).error) == 0
+    assert bench.meter.control.limiter.settings.min_over_s == 5
+    assert ev.LIMITER_CHANGED in bench.codes()
+
+
+def random_orders(count: int, seed: int) -> None:
+    """Random orders, and good ones with random changes, at the last gate before the relay."""
+    bench = MeterBench(interactive=False)
+    rng = random.Random(seed)
+    good = bench.order(number=1)
+    guard = bench.meter.control.guard
+    for number in range(count):
+        kind = number % 3
+        if kind == 0:
+            data = rng.randbytes(rng.choice((49, 65, rng.randrange(80))))
+        else:
+            changed = bytearray(good)
+            for _ in range(rng.randrange(1, 4)):
+                changed[rng.randrange(len(good))] = rng.randrange(256)
+            data = bytes(changed) + (rng.randbytes(16) if kind == 2 else b"")
+        if data == good:
+            continue
+        reason = guard.arm(data, bench.now_s, 0, True)
+        assert reason in (cm.BAD_FORM, cm.BAD_SEAL), f"seed {seed}, order {number}: {reason}"
+    assert guard._armed is None and guard.last_number == 0
+    assert guard.arm(good, bench.now_s, 0, True) == cm.OK
+
+
+def test_random_orders():
+    random_orders(20_000, int(os.environ.get("OPENAMS_SEED", "1")))
+
+
+@pytest.mark.campaign
+def test_a_million_random_orders():
+    random_orders(1_000_000, int(os.environ.get("OPENAMS_SEED", "1")))
