@@ -10,11 +10,7 @@ from micropython import const
 from ams import catalogue
 from ams.alarms import Alarms
 from ams.cosem.datetime import Stamp
-<<<<<<< HEAD
-from ams.cosem.objects.base import BREAKER, EVERYBODY, INTERNAL
-=======
-from ams.cosem.objects.base import EVERYBODY, INTERNAL, READER
->>>>>>> 6507943 (wip2)
+from ams.cosem.objects.base import BREAKER, EVERYBODY, INTERNAL, READER
 from ams.cosem.results import (
     CLASS_INCONSISTENT,
     OBJECT_UNDEFINED,
