@@ -1,8 +1,8 @@
 """The meter's main loop on an ESP32.
 
 `meter.json` in the file system says what the meter is: `system`, `identity`,
-`han`, `security`, `wifi` (`ssid`, `password`) and, once, `calibration`. Keys that
-were taken into the meter's flash are removed from the file.
+`han`, `security`, `wifi` (`ssid`, `password`), `dlms_port` and, once, `calibration`.
+Keys that were taken into the meter's flash are removed from the file.
 """
 
 import gc
@@ -20,30 +20,32 @@ CONFIG = "meter.json"
 DLMS_PORT = const(4059)
 _PASS_MS = const(5)
 _COLLECT_EVERY_MS = const(500)
+_RETRY_MS = const(10000)
 
 
 class Loop:
-    def __init__(self, board, meter, wifi=None):
+    def __init__(self, board, meter, config):
         self.board = board
         self.meter = meter
         self.pulses = PulseOutput(board.pulse_led)
-        self._wifi = wifi
         self._wlan = None
+        self._port = config.get("dlms_port", DLMS_PORT)
         now = board.clock.utc_ms()
         self._measured_ms = now
         self._tried_ms = now
         self._collected_ms = now
+        self._listen_ms = now
         if meter.link is not None:
             board.links = Links(meter.link, board.service_uart)
-            if wifi:
-                self._join()
+            if config.get("wifi"):
+                self._join(config["wifi"])
 
-    def _join(self):
+    def _join(self, wifi):
         import network
 
         self._wlan = network.WLAN(network.STA_IF)
         self._wlan.active(True)
-        self._wlan.connect(self._wifi["ssid"], self._wifi["password"])
+        self._wlan.connect(wifi["ssid"], wifi["password"])
 
     def step(self):
         """One pass: takes what was measured, and gives every room its time."""
@@ -55,7 +57,7 @@ class Loop:
         self.meter.tick(raw_ms)
         self.pulses.poll(raw_ms)
         if board.links is not None:
-            self._serve()
+            self._serve(raw_ms)
         board.watchdog.feed()
         if raw_ms - self._collected_ms >= _COLLECT_EVERY_MS:
             self._collected_ms = raw_ms
@@ -72,13 +74,23 @@ class Loop:
         meter.measured(raw_ms, duration_ms, ic.active_uws, ic.reactive_uvars, ic.status)
         self.pulses.take(raw_ms, meter.energy.mwh[A_PLUS] + meter.energy.mwh[A_MINUS])
 
-    def _serve(self):
+    def _serve(self, raw_ms):
         links = self.board.links
-        if links.network is None and self._wlan is not None and self._wlan.isconnected():
-            from drivers.tcp import Listener
-
-            links.network = Listener(DLMS_PORT)
+        if links.network is None and self._wlan is not None and raw_ms >= self._listen_ms:
+            self._listen_ms = raw_ms + _RETRY_MS
+            if self._wlan.isconnected():
+                links.network = self._listener()
         links.poll(time.ticks_ms())
+
+    def _listener(self):
+        from drivers.tcp import Listener
+
+        try:
+            return Listener(self._port)
+        except OSError as error:
+            # Metering goes on, whatever the network says.
+            self.board.log("network: port %d: %s" % (self._port, error))
+            return None
 
     def run(self):
         while True:
@@ -132,7 +144,7 @@ def main():
         print("meter: %s" % error)
         return
     board.status_led.set(True)
-    Loop(board, meter, config.get("wifi")).run()
+    Loop(board, meter, config).run()
 
 
 if __name__ == "__main__":

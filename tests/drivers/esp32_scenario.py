@@ -1,10 +1,12 @@
 """The ESP32 board with chip models on its pins; runs on CPython and on MicroPython.
 
-Prints what happened; the test reads it.
+argv: a free TCP port. Prints what happened; the test reads it.
 """
 
 import json
 import os
+import socket
+import sys
 
 import boardtime
 from wiring import board as wiring
@@ -19,6 +21,9 @@ from drivers import atm90e32  # noqa: E402
 from openams.emulator.models.atm90e32 import Atm90e32  # noqa: E402
 from openams.emulator.models.ds3231 import Ds3231  # noqa: E402
 from openams.emulator.models.relay import Relay  # noqa: E402
+
+PORT = int(sys.argv[1])
+KEY = "000102030405060708090a0b0c0d0e0f"
 
 
 class World:
@@ -36,6 +41,7 @@ class World:
         """The ESP32's supply comes back; its neighbours had theirs all the time."""
         wiring.clear()
         wiring.partitions["ams_state"] = self.state
+        wiring.networks = ("home",)
         wiring.attach_spi(2, 5, self.ic)
         wiring.attach_i2c(0, self.clock)
         wiring.watch[32] = lambda level: self.relay.coil("open", level)
@@ -62,6 +68,9 @@ class World:
 
 def configure():
     calibration = atm90e32.default_calibration("3P4W")
+    clients = []
+    for sap in (1, 2, 5, 6):
+        clients.append({"sap": sap, "encryption": KEY, "authentication": KEY})
     with open(main.CONFIG, "w") as file:
         json.dump(
             {
@@ -70,7 +79,9 @@ def configure():
                 "identity": {"meter_id": "7359990000000017", "meter_type": "6515"},
                 "han": {"format": "kaifa"},
                 "han_open": True,
-                "format": False,
+                "security": {"system_title": "4f414d5300000011", "kek": KEY, "clients": clients},
+                "dlms_port": PORT,
+                "wifi": {"ssid": "home", "password": "not a secret"},
             },
             file,
         )
@@ -80,7 +91,7 @@ def boot():
     board = Board()
     config = main.load_config()
     meter = main.build(board, config)
-    return main.Loop(board, meter, config.get("wifi"))
+    return main.Loop(board, meter, config)
 
 
 def run(loop, ms):
@@ -101,6 +112,18 @@ def exact(energy):
     return [energy.mwh[k] * 3600000 + energy.remainder_uws[k] for k in (A_PLUS, A_MINUS)]
 
 
+def public_association():
+    """A client comes over TCP and asks for the public association."""
+    client = socket.socket()
+    client.connect(socket.getaddrinfo("127.0.0.1", PORT)[0][-1])
+    aarq = bytes(
+        (0x60, 0x1D, 0xA1, 0x09, 0x06, 0x07, 0x60, 0x85, 0x74, 0x05, 0x08, 0x01, 0x01, 0xBE, 0x10)
+        + (0x04, 0x0E, 0x01, 0, 0, 0, 0x06, 0x5F, 0x1F, 0x04, 0, 0, 0x18, 0x1F, 0xFF, 0xFF)
+    )
+    client.send(bytes((0, 1, 0, 16, 0, 1, 0, len(aarq))) + aarq)
+    return client
+
+
 def scenario():
     world = World()
     world.power_up()
@@ -112,7 +135,7 @@ def scenario():
     print("resets", loop.board.frontend.resets, "start", meter.utc_ms)
     with open(main.CONFIG) as file:
         left = json.load(file)
-    print("left in the file", sorted(left))
+    print("left in the file", sorted(left), left["security"])
     pulses = run(loop, 60_000)
     energy = exact(meter.energy)
     print(
@@ -129,6 +152,12 @@ def scenario():
     print(
         "han", wiring.line(2).line, len(wiring.line(2).sent) > 500, wiring.line(2).sent[0] == 0x7E
     )
+    client = public_association()
+    run(loop, 400)
+    answer = client.recv(64)
+    print("tcp", len(answer) == 8 + answer[7], answer[8] == 0x61)
+    client.close()
+    run(loop, 400)
     wiring.levels[35] = 1
     run(loop, 400)
     print("cover", [entry[1] for entry in meter.events.entries()][-1])
@@ -140,10 +169,15 @@ def scenario():
     for _ in range(300):
         world.pass_us(1_000_000)
     world.power_up()
-    loop = boot()
+    old, loop = loop, boot()
     print("again", loop.board.frontend.resets, loop.meter.utc_ms // 1000)
     run(loop, 1000)
     after = exact(loop.meter.energy)
+    # The old listener still has the port: that is said, and tried again.
+    print("listens", loop.board.links.network is not None)
+    old.board.links.network.close()
+    run(loop, 10_000)
+    print("listens again", loop.board.links.network is not None)
     gained = after[1] - before[1]
     print("exported while off", 0.98 < gained / (2000e6 * 301) < 1.02, after[0] == before[0])
     os.remove(main.CONFIG)

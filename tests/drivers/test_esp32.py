@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -18,15 +19,18 @@ SCRIPT = Path(__file__).with_name("esp32_scenario.py")
 
 
 def run_board(python: str, directory: Path) -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     paths = [str(ROOT / path) for path in PATHS]
     environment = dict(os.environ)
     if python == "micropython":
         environment["MICROPYPATH"] = ":".join(paths)
-        argv = [find_micropython(), "-X", "heapsize=6M", str(SCRIPT)]
+        argv = [find_micropython(), "-X", "heapsize=6M", str(SCRIPT), str(port)]
     else:
         paths.append(str(ROOT / "host/openams/emulator/shims"))
         environment["PYTHONPATH"] = ":".join(paths)
-        argv = [sys.executable, str(SCRIPT)]
+        argv = [sys.executable, str(SCRIPT), str(port)]
     done = subprocess.run(
         argv, env=environment, cwd=directory, capture_output=True, text=True, timeout=300
     )
@@ -40,6 +44,8 @@ def test_the_board_meters_serves_and_comes_back(python, tmp_path):
     seen = dict(re.findall(r"^([a-z ]+?) ((?:-?\d|[\[\]{(TF]).*)$", out, re.M))
     assert seen["resets"].startswith("1 start ")
     assert "calibration" not in seen["left in the file"]
+    assert seen["left in the file"].endswith("{}"), "keys"
+    assert seen["tcp"] == "True True"
     # 6 kW for a minute: 360 kWs and 100 pulses, the last window still open.
     counted, pulses = re.match(r"(\d+) pulses (\d+)", seen["counted"]).groups()
     assert 3570 <= int(counted) <= 3600
@@ -49,4 +55,6 @@ def test_the_board_meters_serves_and_comes_back(python, tmp_path):
     assert seen["cover"] == "40"
     assert seen["watchdog"] == "8000 0"
     assert seen["again"].startswith("0 ")
+    assert (seen["listens"], seen["listens again"]) == ("False", "True")
+    assert "network: port" in out
     assert seen["exported while off"] == "True True"
