@@ -7,12 +7,19 @@ FLAG = 0x7E
 SNRM, DISC, UA, DM, FRMR, UI = 0x93, 0x53, 0x73, 0x1F, 0x97, 0x13
 
 
+def _shifted(value):
+    for _ in range(8):
+        value = value >> 1 ^ (0x8408 if value & 1 else 0)
+    return value
+
+
+_TABLE = tuple(_shifted(value) for value in range(256))
+
+
 def crc(data):
     value = 0xFFFF
     for octet in data:
-        for _ in range(8):
-            value = value >> 1 ^ (0x8408 if (value ^ octet) & 1 else 0)
-            octet >>= 1
+        value = value >> 8 ^ _TABLE[(value ^ octet) & 0xFF]
     return value ^ 0xFFFF
 
 

@@ -5,9 +5,9 @@ import random
 from ams.cosem import hdlc
 
 try:
-    from hdlc_peer import Primary, parameters
+    from hdlc_peer import Primary, check, parameters
 except ImportError:
-    from openams.faultlab.hdlc_peer import Primary, parameters
+    from openams.faultlab.hdlc_peer import Primary, check, parameters
 
 
 def answer_to(apdu):
@@ -77,12 +77,7 @@ def heard_whole(data):
     from_flag = data[0] == data[-1] == 0x7E and len(data) >= 9
     if not from_flag or ((data[1] & 7) << 8 | data[2]) != len(data) - 2:
         return False
-    from_crc = 0xFFFF
-    for octet in data[1:-1]:
-        for _ in range(8):
-            from_crc = from_crc >> 1 ^ (0x8408 if (from_crc ^ octet) & 1 else 0)
-            octet >>= 1
-    return from_crc == 0xF0B8
+    return check(data[1:-3]) == bytes(data[-3:-1])
 
 
 class LossyBench:
