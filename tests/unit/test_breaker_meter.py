@@ -1,0 +1,75 @@
+"""The breaker in the whole meter: what it cuts is not counted, and trips are exact in any step."""
+
+from __future__ import annotations
+
+import pytest
+from meterbench import MeterBench
+
+from ams.control import transitions as tr
+from ams.registers import events as ev
+from ams.registers import supply
+
+
+def hold(bench: MeterBench, seconds: int, power_w: int) -> None:
+    """One step of constant power, as a scenario gives it."""
+    q = bench.meter.quantities
+
+    def fill(connected: bool) -> None:
+        flows = power_w if connected else 0
+        q.voltage_mv[0] = 230_000
+        q.current_ua[0] = abs(flows) * 1_000_000 // 230
+        q.active_power_mw[0] = q.total_active_power_mw = 1000 * flows
+        q.total_reactive_power_mvar = 0
+
+    class Clock:
+        def set(self, utc_ms: int) -> None:
+            bench.relay.now = utc_ms
+
+    bench.meter.hold(bench.board.clock.ms, 1000 * seconds, Clock(), fill)
+    bench.board.clock.ms += 1000 * seconds
+
+
+def limit(bench: MeterBench, **changes: int) -> None:
+    s = bench.meter.control.limiter.settings.copy()
+    for name, value in changes.items():
+        setattr(s, name, value)
+    bench.meter.control.limiter.change(s)
+
+
+def moment(bench: MeterBench, code: int) -> int:
+    return next(when for when, what, *_ in bench.meter.events.entries() if what == code)
+
+
+@pytest.mark.parametrize("step_s", [1, 10, 600, 3600])
+@pytest.mark.parametrize("kind", [supply.AVERAGE_IMPORT, supply.CURRENT_MAX])
+def test_a_trip_in_the_middle_of_a_step_is_exact(step_s, kind):
+    bench = MeterBench()
+    begin = bench.board.clock.ms
+    threshold = 4_000_000 if kind == supply.AVERAGE_IMPORT else 20_000
+    limit(bench, monitored=kind, threshold_normal=threshold, min_over_s=90)
+    for _ in range(3600 // step_s):
+        hold(bench, step_s, 6000)
+    # The mean over 60 s passes 4 kW after 40 s of 6 kW.
+    exact = begin + 1000 * ((40 if kind == supply.AVERAGE_IMPORT else 0) + 90)
+    tripped = moment(bench, ev.LOCAL_DISCONNECTION)
+    assert abs(tripped - exact) <= 200
+    assert bench.meter.control.breaker.state == tr.READY and not bench.relay.contact
+    # Energy flows until the contact has moved, and none after.
+    flowed_ms = bench.meter.energy.mwh[0] * 3600 / 6000
+    assert tripped - begin <= flowed_ms <= tripped - begin + 400
+
+
+def test_energy_of_an_hour_without_a_limit_is_untouched():
+    bench = MeterBench()
+    hold(bench, 3600, 6000)
+    assert bench.meter.energy.mwh[0] == 6_000_000
+
+
+def test_quota_in_one_long_step():
+    bench = MeterBench()
+    bench.meter.control.quota.change(1_000_000, 86400, 900, bench.meter.utc_ms, 0)
+    begin = bench.board.clock.ms
+    hold(bench, 7200, 2000)
+    assert abs(moment(bench, ev.QUOTA_WARNING) - begin - 1_620_000) <= 1000
+    assert abs(moment(bench, ev.QUOTA_EXCEEDED) - begin - 1_800_000) <= 1000
+    assert 1_000_000 <= bench.meter.energy.mwh[0] <= 1_000_300
