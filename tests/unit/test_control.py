@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+import control_vm
 import pytest
 from breakerbench import Cells, Relay
 from hypothesis import given, settings
@@ -98,12 +99,36 @@ def test_each_mode_state_and_event(mode, state, event):
     assert not again.relay.pulses[moved:] and not again.log
 
 
+PATHS = [str(ROOT / name) for name in ("tests", "tests/unit", "host/openams/faultlab")]
+
+
 def test_table_cuts_and_orders_on_the_vm(micropython):
     """The same on the MicroPython VM: 7 modes x 3 states x 6 events, cuts, flipped bits."""
     table = [[mode, event, state, after] for (mode, event, state), after in TABLE.items()]
-    script = f"import sys\nsys.path[:0] = [{str(ROOT / 'tests')!r}, {str(ROOT / 'tests/unit')!r}]\n"
+    script = f"import sys\nsys.path[:0] = {PATHS!r}\n"
     script += f"import control_vm\nprint(control_vm.run({table!r}))"
-    assert micropython(script).strip() == "(126, 40, 49)"
+    assert micropython(script, heap_kib=1024).strip() == "(126, 40, 49)"
+
+
+@pytest.mark.parametrize("torn", [None, "bytes", "bits"])
+def test_a_power_cut_at_every_third_flash_operation(torn):
+    """Orders and movements on a real journal: relay, contact and record agree afterwards."""
+    total, count = control_vm.flash_cuts(60, 3, torn)
+    assert 3 * count >= total > 300
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("torn", [None, "bytes", "bits"])
+def test_a_power_cut_at_each_flash_operation(torn):
+    total, count = control_vm.flash_cuts(120, 1, torn)
+    assert count == total > 600
+
+
+def test_power_cuts_at_flash_operations_on_the_vm(micropython):
+    script = f"import sys\nsys.path[:0] = {PATHS!r}\nimport control_vm\n"
+    script += "for torn in (None, 'bytes', 'bits'): print(control_vm.flash_cuts(60, 7, torn)[1])"
+    counts = micropython(script, heap_kib=4096).split()
+    assert len(counts) == 3 and all(int(count) > 40 for count in counts)
 
 
 def test_the_coil_never_stays_on():

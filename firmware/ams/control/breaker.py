@@ -147,7 +147,7 @@ class Breaker:
     def _try_store(self):
         try:
             self._store()
-        except Exception:
+        except OSError:
             self._alarm(ALARM_NOT_STORED, ev.DISCONNECT_FAILURE, WHO_START)
             return False
         return True

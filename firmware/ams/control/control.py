@@ -262,7 +262,7 @@ class Control:
         if reason == cm.OK:
             try:
                 self._cells.set(CELL_LIMITER, settings.pack())
-            except Exception:
+            except OSError:
                 reason = cm.NOT_STORED
         if reason != cm.OK:
             self._refused(who, reason, self.guard.spent_number)
@@ -279,7 +279,7 @@ class Control:
                 self.quota.change(
                     limit_mwh, period_s, warning_permille, self._utc_ms, self._energy.mwh[0]
                 )
-            except Exception:
+            except OSError:
                 reason = cm.NOT_STORED
         if reason != cm.OK:
             self._refused(who, reason, self.guard.spent_number)

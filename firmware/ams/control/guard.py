@@ -93,7 +93,7 @@ class Guard:
         self.last_number = order.number
         try:
             self._store()
-        except Exception:
+        except OSError:
             # What could not be noted as used must not be used.
             self.last_number = before
             return cm.NOT_STORED

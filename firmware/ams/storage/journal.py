@@ -28,7 +28,7 @@ LARGEST = const(1000)
 _BLANK = b"\xff" * 64
 
 
-class JournalError(Exception):
+class JournalError(OSError):
     """What was asked cannot be stored."""
 
 
