@@ -154,6 +154,9 @@ class Process:
         if config["system"] == "inspect":
             self.inspect(config)
             return
+        if config["system"] == "provision":
+            self.provision(config)
+            return
         if self.meter is None:
             load_firmware()
         from ams.meter import Meter
@@ -177,6 +180,22 @@ class Process:
         self.board = Board(self.link, config["flash"], config["flash_size"])
         self.memory = Memory(self.board.flash, "")
         self.memory.mount_rings()
+        self.reply("K", {"implementation": sys.implementation.name})
+
+    def provision(self, config):
+        """Writes settings into a state image: what a meter is before it is first switched on."""
+        from ams.storage.snapshot import Snapshot
+
+        self.board = Board(self.link, config["flash"], config["flash_size"])
+        snapshot = Snapshot(self.board.flash)
+        stored = snapshot.load() or {}
+        meter_id = config["settings"]["meter_id"]
+        if stored.get("meter_id", meter_id) != meter_id:
+            raise ValueError("state image is that of meter %s" % stored["meter_id"])
+        settings = dict(stored)
+        settings.update(config["settings"])
+        if settings != stored:
+            snapshot.save(settings)
         self.reply("K", {"implementation": sys.implementation.name})
 
     def take_samples(self, length):

@@ -1,0 +1,162 @@
+"""One-phase front end: the RP2040's own ADC, voltage and current in turn, by DMA.
+
+The ADC converts U, I, U, I ... at 32 kS/s into a ring; a second DMA channel
+winds the first back, so that it never ends and the core has no part in it.
+`read` makes sets of 4 kS/s out of it, each from eight conversions:
+
+    conversion   u0  i1  u2  i3  u4  i5  u6  i7  u8 = u0 of the next set
+    weight U      1       2       2       2       1
+    weight I          2       2       2       2
+
+Both centres lie on conversion 4: the multiplexer costs no phase, at any
+frequency. Codes are 8 times those of the ADC, 0 to 32760 with zero in the middle.
+"""
+
+import time
+from array import array
+
+import machine
+import micropython
+import rp2
+import uctypes
+from micropython import const
+
+from ams.hal import FrontEnd
+
+_ADC_CS = const(0x4004C000)
+_ADC_FCS = const(0x4004C008)
+_ADC_FIFO = const(0x4004C00C)
+_ADC_DIV = const(0x4004C010)
+_CS_EN = const(1)
+_CS_START_MANY = const(8)
+_CS_ROUND_ROBIN_0_1 = const(0x30000)
+_FCS_EN = const(1)
+_FCS_DREQ = const(8)
+_FCS_OVER = const(0x800)
+_FCS_CLEAR = const(0xC00)
+_FCS_THRESHOLD_1 = const(0x1000000)
+_DREQ_ADC = const(36)
+_DMA = const(0x50000000)
+_AL2_WRITE_ADDR_TRIG = const(0x2C)
+
+_SETS_PER_S = const(4000)
+_PER_SET = const(8)  # conversions
+# 48 MHz / 1500 = 32 kS/s.
+_DIVIDER = const(1500)
+_RING = const(8192)  # conversions: 256 ms
+_RING_MASK = const(8191)
+_RING_US = const(256000)
+
+
+@micropython.viper
+def _make_sets(ring: ptr16, first: int, count: int, out: ptr32):  # noqa: F821
+    """Eight conversions a set; `first` is a multiple of eight."""
+    at = first
+    to = 0
+    for _ in range(count):
+        u = int(ring[at + 2]) + int(ring[at + 4]) + int(ring[at + 6])
+        i = int(ring[at + 1]) + int(ring[at + 3]) + int(ring[at + 5]) + int(ring[at + 7])
+        u = (u << 1) + int(ring[at])
+        at = (at + 8) & 8191
+        out[to] = u + int(ring[at])
+        out[to + 1] = i << 1
+        to += 2
+
+
+class AdcFrontEnd(FrontEnd):
+    """`read` gives what has come since the last time; call it at least every 200 ms."""
+
+    sample_rate_hz = _SETS_PER_S
+    channels = 2
+    full_scale = 8 * 4095
+    lowest_code = 0
+    SETS_MAX = 200  # of one read
+
+    def __init__(self, voltage_pin=26, current_pin=27):
+        # Powers up the ADC and frees the pins of their digital side.
+        self._adcs = (machine.ADC(voltage_pin), machine.ADC(current_pin))
+        self._ring = bytearray(2 * _RING)
+        self._base = uctypes.addressof(self._ring)
+        self._home = array("I", [self._base])
+        self._data = rp2.DMA()
+        self._rewind = rp2.DMA()
+        self.samples = array("i", bytes(4 * 2 * self.SETS_MAX))
+        self.index = 0  # number of the first set of `samples`
+        self.overruns = 0
+        self._at = 0  # conversion that the next set begins with
+        self._polled_us = 0
+
+    def start(self):
+        mem32 = machine.mem32
+        mem32[_ADC_CS] = _CS_EN
+        mem32[_ADC_FCS] = _FCS_CLEAR
+        while mem32[_ADC_FCS] >> 16 & 15:
+            mem32[_ADC_FIFO]
+        mem32[_ADC_FCS] = _FCS_EN | _FCS_DREQ | _FCS_THRESHOLD_1
+        mem32[_ADC_DIV] = (_DIVIDER - 1) << 8
+        data = self._data
+        rewind = self._rewind
+        rewind.config(
+            read=self._home,
+            write=_DMA + 64 * data.channel + _AL2_WRITE_ADDR_TRIG,
+            count=1,
+            ctrl=rewind.pack_ctrl(inc_read=False, inc_write=False),
+        )
+        data.config(
+            read=_ADC_FIFO,
+            write=self._ring,
+            count=_RING,
+            ctrl=data.pack_ctrl(
+                size=1,
+                inc_read=False,
+                treq_sel=_DREQ_ADC,
+                chain_to=rewind.channel,
+                high_pri=True,
+            ),
+            trigger=True,
+        )
+        self._at = 0
+        mem32[_ADC_CS] = _CS_EN | _CS_ROUND_ROBIN_0_1 | _CS_START_MANY
+        self._polled_us = time.ticks_us()
+
+    def stop(self):
+        machine.mem32[_ADC_CS] = _CS_EN
+        self._data.active(0)
+        self._rewind.active(0)
+
+    def _lost(self, sets):
+        """A hole of `sets`: the meter sees it in the numbers."""
+        self.overruns += 1
+        self.index += sets
+
+    def read(self):
+        """Puts the next sets into `samples`; gives how many, 0 when there is nothing yet.
+
+        The first is number `index`, until `taken` is called.
+        """
+        now = time.ticks_us()
+        passed = time.ticks_diff(now, self._polled_us)
+        if machine.mem32[_ADC_FCS] & _FCS_OVER:
+            # Conversions were dropped: which channel is which is no longer known.
+            self.stop()
+            self._lost(passed // 250 + 1)
+            self.start()
+            return 0
+        ready = ((self._data.write - self._base) // 2 - self._at) & _RING_MASK
+        expected = passed * 32 // 1000
+        if expected - ready > _RING // 2:
+            # The DMA has lapped: what is left in the ring is of the last lap.
+            laps = (expected - ready + _RING // 2) // _RING
+            self._lost(laps * (_RING // _PER_SET))
+        # The set needs the first conversion of its successor.
+        count = (ready - 1) // _PER_SET if ready else 0
+        if count > self.SETS_MAX:
+            count = self.SETS_MAX
+        if count:
+            _make_sets(self._ring, self._at, count, self.samples)
+        self._polled_us = time.ticks_add(now, -((ready - count * _PER_SET) * 1000 // 32))
+        self._at = (self._at + count * _PER_SET) & _RING_MASK
+        return count
+
+    def taken(self, count):
+        self.index += count

@@ -1,0 +1,50 @@
+"""What the bench asks and orders through the mailbox."""
+
+import json
+
+from ams.bench import operate, snapshot
+
+
+class Bench:
+    def __init__(self, mailbox, board, meter):
+        self._mailbox = mailbox
+        self._board = board
+        self._meter = meter
+        mailbox.send(ord("K"), b'{"implementation":"rp2"}')
+
+    def poll(self):
+        """Serves one message; False when the meter is to stop."""
+        message = self._mailbox.receive()
+        if message is None:
+            return True
+        kind, payload = message
+        meter = self._meter
+        if kind == ord("V"):
+            self._reply("V", snapshot(meter))
+        elif kind == ord("A"):
+            operate(meter, json.loads(payload), self._board.clock.utc_ms())
+        elif kind == ord("O"):
+            meter.han.open(meter.utc_ms)
+            meter.wake()
+        elif kind == ord("o"):
+            meter.han.close(meter.utc_ms)
+        elif kind == ord("H"):
+            while True:  # a hung task: the watchdog has to help
+                pass
+        elif kind in (ord("F"), ord("X")):
+            meter.metrology.flush() if kind == ord("F") else meter.stop()
+            self._result()
+            return kind == ord("F")
+        return True
+
+    def _result(self):
+        from ams.registers.events import LOG_NAMES, log_of, name_of
+
+        for when, code, detail, extra in self._meter.events.entries():
+            self._reply("N", (when, code, name_of(code), detail, LOG_NAMES[log_of(code)], extra))
+        result = snapshot(self._meter)
+        result["aggregate"] = self._meter.aggregate.result()
+        self._reply("X", result)
+
+    def _reply(self, kind, value):
+        self._mailbox.send(ord(kind), json.dumps(value).encode())

