@@ -54,7 +54,7 @@ VIEWS = {
     "register.Demand": "mean power of the running clock hour, and of the last whole one",
     "register.Instant": "P+, P-, Q+, Q-, S, I, U, power factor, f by C (L1 20, L2 40, L3 60 more); "
     "E 124: distortion",
-    "register.VoltageValue": "last ten minutes, I and U of L1 to L3: least (23), mean (25), most (26)",
+    "register.VoltageValue": "ten minutes, I and U of L1 to L3: least (23), mean (25), most (26)",
     "clock.Clock": "clock, Norwegian time",
     "data.AlarmRegister": "alarms since they were cleared",
     "data.LastEvent": "detail (2) and extra (3) of the last event of log E",
@@ -69,6 +69,8 @@ VIEWS = {
     "disconnect.BreakerAlarms": "alarms of the breaker that stand",
     "limiter.LimiterWindow": "window in s, reconnections an hour",
     "calendar.TariffScripts": "1 to 4 stand for the rates",
+    "mbus.Channel": "sub-meter of channel B",
+    "mbus.Value": "value E of the sub-meter of channel B",
     "image.ImageTransfer": "image transfer, not enabled",
     "limiter.QuotaSetup": "quota: Wh, period in s, warning in permille; read also used Wh, flags",
     "calendar.ActivityCalendar": "activity calendar",
@@ -139,17 +141,17 @@ says whether they may), 0-0:15.0.2 activates an image, 0-0:15.0.4 sends interval
 0-0:25.9.0 sends the last intervals, on its schedule or by its method; 0-4:25.9.0 sends alarms as
 they are raised. A message is a DataNotification in general-glo-ciphering for the client that is
 connected, or for the reader (SAP 2) when none is; nothing is ever sent in clear, and nothing that
-the reader may not read. Transport 5 (HDLC) with any destination is the service port; 0 (TCP) with the
-destination `host:port` connects there where the board can; without a destination it takes
+the reader may not read. Transport 5 (HDLC) is the service port; 0 (TCP) with the destination
+`host:port` connects there where the board can; without a destination it takes
 a connection that stands. The index of a profile's buffer in the list of objects is how many of the
 newest rows go. When the supply falls, the alarm "power down" goes at once, after the registers are
 stored.
 
 ## HAN port
 
-0-0:128.1.0 opens and closes it (boolean), 0-0:128.1.1 switches encryption (boolean), 0-0:128.1.2 takes
-new keys: an octet-string of encryption and authentication key, each wrapped by the meter's master key
-(RFC 3394), 48 octets. All outlive a power cut and are logged. Lists are then
+0-0:128.1.0 opens and closes it (boolean), 0-0:128.1.1 switches encryption (boolean), 0-0:128.1.2
+takes new keys: an octet-string of encryption and authentication key, each wrapped by the meter's
+master key (RFC 3394), 48 octets. All outlive a power cut and are logged. Lists are then
 general-glo-ciphering under the meter's system title; the invocation counter is kept ahead of use.
 
 ## Alarms

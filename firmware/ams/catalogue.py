@@ -29,7 +29,7 @@ CLASSES = {
     64: (1, 6, 8),
     70: (0, 4, 2),
     71: (0, 11, 0),
-    72: (1, 13, 8),
+    72: (0, 12, 8),
 }
 
 RIGHTS = {
@@ -86,6 +86,11 @@ RIGHTS = {
     ),
     "tcp": Rights(KEYED, {6: OPERATOR}),
     "image": Rights(KEYED, {5: UPDATE}, {1: UPDATE, 2: UPDATE, 3: UPDATE, 4: UPDATE}),
+    "mbus": Rights(
+        KEYED,
+        {3: OPERATOR, 4: OPERATOR, 5: OPERATOR},
+        {1: OPERATOR, 2: OPERATOR, 3: OPERATOR, 4: OPERATOR},
+    ),
     "image script": Rights(KEYED, None, {1: UPDATE}),
     "image times": Rights(KEYED, {4: UPDATE}),
 }
@@ -93,6 +98,7 @@ RIGHTS = {
 _M = b"\x00\x00"  # 0-0: the meter
 _E = b"\x01\x00"  # 1-0: electricity
 _0 = b"\x00"
+_CHANNELS = (b"\x00\x01", b"\x00\x02", b"\x00\x03", b"\x00\x04")
 _LOGS = b"\x00\x01\x02\x03\x04\x05"
 
 ROWS = (
@@ -177,6 +183,15 @@ ROWS = (
     (40, b"\x00\x04", b"\x19", b"\x09", _0, "push_setup.PushSetup", st.PUSH + 8, "push"),
     (23, _M, b"\x16", _0, _0, "link_setup.HdlcSetup", None, "hdlc"),
     (41, _M, b"\x19", _0, _0, "link_setup.TcpSetup", None, "tcp"),
+    # Sub-meters: B is the channel
+    (72, _CHANNELS[0], b"\x18", b"\x01", _0, "mbus.Channel", None, "mbus"),
+    (72, _CHANNELS[1], b"\x18", b"\x01", _0, "mbus.Channel", None, "mbus"),
+    (72, _CHANNELS[2], b"\x18", b"\x01", _0, "mbus.Channel", None, "mbus"),
+    (72, _CHANNELS[3], b"\x18", b"\x01", _0, "mbus.Channel", None, "mbus"),
+    (4, _CHANNELS[0], b"\x18", b"\x02", b"\x01\x02\x03\x04", "mbus.Value", None, "read"),
+    (4, _CHANNELS[1], b"\x18", b"\x02", b"\x01\x02\x03\x04", "mbus.Value", None, "read"),
+    (4, _CHANNELS[2], b"\x18", b"\x02", b"\x01\x02\x03\x04", "mbus.Value", None, "read"),
+    (4, _CHANNELS[3], b"\x18", b"\x02", b"\x01\x02\x03\x04", "mbus.Value", None, "read"),
     # Firmware
     (18, _M, b"\x2c", _0, _0, "image.ImageTransfer", None, "image"),
 )

@@ -55,7 +55,15 @@ class Model:
         self._minute_ms = 0  # the next minute that schedules are looked at
         self._schedules = None  # those that have times
         self._more = []  # rows of the server
+        self.submeters = None  # see ams.submeters; a board without the line has none
         self._absent = catalogue.absent_phases(meter.quantities.system)
+
+    def join_submeters(self, uart, log):
+        """The board has an M-Bus line: its poll is the board's to call."""
+        from ams.submeters import SubMeterPort
+
+        meter = self.meter
+        self.submeters = SubMeterPort(uart, self.settings, lambda: meter.utc_ms, log)
 
     # --- what the server asks ----------------------------------------------------------
 
@@ -134,6 +142,8 @@ class Model:
         return count
 
     def _is_absent(self, row, ln):
+        if ln[2] == 24 and ln[0] == 0:
+            return self.submeters is None
         return ln[0] == 1 and row[0] == 3 and ln[2] in self._absent
 
     def _make(self, row, ln, session):
