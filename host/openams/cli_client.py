@@ -153,7 +153,7 @@ def events(
         more = " ".join(
             str(value)
             for key, value in event.items()
-            if key not in ("time", "log", "code", "name") and value not in (0, None)
+            if key not in ("time", "log", "code", "name", "number") and value not in (0, None)
         )
         print(
             f"{event['time']} {event['log']:<13} {event['code']:>3} {event['name']} {more}".rstrip()

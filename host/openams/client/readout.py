@@ -18,6 +18,7 @@ from openams.client.names import (
     range_selection,
 )
 from openams.meter_time import NORWAY
+from openams.profiles import status_names
 
 if TYPE_CHECKING:
     # It brings dlms-cosem with it, which takes long to load.
@@ -88,8 +89,10 @@ def _readable(mode: int, version: int) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """A value for JSON: octets as text where they are text, as a time, or in hex."""
+    """A value for JSON: octets as a logical name or text where they are, or in hex."""
     if isinstance(value, bytes):
+        if len(value) == 6 and value[5] == 0xFF:
+            return obis_text(value)
         if value and all(0x20 <= octet < 0x7F for octet in value):
             return value.decode("ascii")
         return value.hex()
@@ -102,7 +105,7 @@ def scaled(value: Any, scaler_unit: Any) -> tuple[Any, str]:
     """(value in its unit, name of the unit)"""
     scaler, unit = scaler_unit
     if isinstance(value, int) and not isinstance(value, bool):
-        value = value * 10**scaler if scaler >= 0 else round(value / 10**-scaler, -scaler)
+        value = value * 10**scaler if scaler >= 0 else round(value / 10**-scaler, -scaler) + 0.0
     return value, UNITS.get(unit, "")
 
 
@@ -169,6 +172,9 @@ PROFILES = {
 }
 EVENT_LOGS = tuple(f"0.0.99.98.{log}.255" for log in range(6))
 _SCALED = (3, 4, 5)
+_ENERGIES = ("a_plus", "a_minus", "r_plus", "r_minus", "r_q1", "r_q2", "r_q3", "r_q4")
+# What is captured with the code of an event, by the beginning of its name.
+_EVENT_COLUMNS = {"0.0.96.15.": "number", "0.0.128.2.": "detail", "0.0.128.3.": "extra"}
 
 
 @dataclass(frozen=True)
@@ -230,12 +236,26 @@ def named_rows(
         for column, value in zip(captured, row, strict=True):
             if column.is_time:
                 out["time"] = local_text(value)
+            elif column.obis.startswith("0.0.96.10."):
+                out["status"] = value
+                out["status_names"] = status_names(value)
+            elif column in units and (name := _energy_name(column, units[column])):
+                out[name] = value
             elif column in units:
                 shown, unit = scaled(value, units[column])
                 out[f"{column.name} {unit}".strip()] = shown
             else:
                 out[column.name] = plain(value)
         yield out
+
+
+def _energy_name(column: Column, scaler_unit: Any) -> str | None:
+    """As the profiles of a state image are named: energies in whole milli-units."""
+    _, _, c, d, e, _ = map(int, column.obis.split("."))
+    if d not in (8, 29) or e != 0 or not 1 <= c <= len(_ENERGIES) or scaler_unit[0] != -3:
+        return None
+    unit = {30: "mwh", 32: "mvarh"}.get(scaler_unit[1])
+    return f"{_ENERGIES[c - 1]}_{unit}" if unit else None
 
 
 def event_name(code: Any) -> str:
@@ -259,6 +279,7 @@ def events(
                 event["code"] = value
                 event["name"] = event_name(value)
             else:
-                event[column.name] = plain(value)
+                kind = column.obis.rsplit(".", 2)[0] + "."
+                event[_EVENT_COLUMNS.get(kind, column.name)] = plain(value)
         out.append(event)
     return out
