@@ -221,6 +221,9 @@ def test_the_benchs_own_keystore_needs_no_passphrase(tmp_path):
         assert client["encryption_key"] not in made.stdout
         assert client["next_counter"] == 1
     assert shown["clients"][1]["encryption_key"] in ams(tmp_path, "show").stdout
+    # Each call hands out other counters.
+    again = json.loads(ams(tmp_path, "show", METER, "--json").stdout)
+    assert [client.get("next_counter") for client in again["clients"]] == [None] + 4 * [131073]
     assert json.loads(ams(tmp_path, "list", "--json").stdout)[0]["meter_id"] == METER
     beside = tmp_path / "openams" / "keystore.passphrase"
     assert beside.stat().st_mode & 0o777 == 0o600

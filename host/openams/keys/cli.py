@@ -150,8 +150,11 @@ def show(
     passphrase_file: PassphraseOption = None,
     as_json: _Json = False,
 ) -> None:
-    """Print what a client needs: SAPs, titles, KEYS and counters. Whoever sees it can use them."""
-    keys = open_keystore(keystore, passphrase_file).get(check_meter_id(meter_id))
+    """Print what a client needs: SAPs, titles, KEYS and counters. Whoever sees it can use them.
+
+    Each call hands out other counters, so that one client after the other may begin there.
+    """
+    keys = open_keystore(keystore, passphrase_file).hand_out(check_meter_id(meter_id))
     if as_json:
         print(json.dumps(keys.shown()))
     else:

@@ -1,0 +1,259 @@
+"""Two clients that are not ours, gurux-dlms and dlms-cosem, pointed at a running `ams run`.
+
+They know of the meter what `ams keys show --json` prints, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from datetime import datetime
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import serial
+from dlms_cosem import cosem, enumerations
+from dlms_cosem.client import DlmsClient
+from dlms_cosem.cosem.selective_access import RangeDescriptor
+from dlms_cosem.io import BlockingTcpIO, HdlcTransport, SerialIO, TcpTransport
+from dlms_cosem.security import HighLevelSecurityGmacAuthentication, NoSecurityAuthentication
+from gurux_dlms import GXByteBuffer, GXReplyData
+from gurux_dlms.enums import Authentication, InterfaceType, Security
+from gurux_dlms.objects import (
+    GXDLMSAssociationLogicalName,
+    GXDLMSObject,
+    GXDLMSProfileGeneric,
+)
+from gurux_dlms.secure import GXDLMSSecureClient
+from helpers import AMS, ams
+
+METER = "7359990000000017"
+
+
+@dataclass
+class Running:
+    """A meter that runs: where clients find it, and its keys."""
+
+    process: subprocess.Popen[str]
+    tcp: tuple[str, int] | None
+    service: str | None
+
+    def keys(self, role: str) -> dict[str, Any]:
+        """As an outside client learns them; the counter is the next one of now."""
+        shown = json.loads(ams("keys", "show", METER, "--json").stdout)
+        return next(client for client in shown["clients"] if client["name"] == role)
+
+    @property
+    def urls(self) -> list[str]:
+        out = [f"tcp://{self.tcp[0]}:{self.tcp[1]}"] if self.tcp else []
+        return out + ([f"serial://{self.service}"] if self.service else [])
+
+    def stop(self) -> dict[str, Any]:
+        """A normal stop; the summary of `ams run --json`."""
+        self.process.send_signal(signal.SIGINT)
+        out, err = self.process.communicate(timeout=60)
+        assert self.process.returncode == 0, err
+        return dict(json.loads(out))
+
+
+@contextmanager
+def running_meter(folder: Path, *arguments: Any, runtime: str = "micropython") -> Iterator[Running]:
+    """`ams run` in a house, with a TCP port and a service port."""
+    service = folder / "service"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [
+            *[str(AMS), "run", "--scenario", "house", "--runtime", runtime, "--json"],
+            *["--dlms-port", str(port), "--service", str(service)],
+            *map(str, arguments),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
+            # Associating is the only sign that somebody is at home.
+            done = ams(
+                *["read", f"tcp://127.0.0.1:{port}", "0.0.42.0.0", "--client", "public"],
+                *["--timeout", "20"],
+                ok=False,
+            )
+            if done.returncode == 0:
+                break
+            time.sleep(0.2)
+        yield Running(process, ("127.0.0.1", port), str(service))
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=60)
+
+
+# --- gurux-dlms ----------------------------------------------------------------------------
+
+
+class Gurux:
+    """gurux-dlms over TCP or HDLC; the transport is ours, since it has none."""
+
+    def __init__(self, meter: Running, role: str, link: str) -> None:
+        if link == "tcp":
+            assert meter.tcp
+            self._tcp: socket.socket | None = socket.create_connection(meter.tcp, timeout=60)
+            self._serial = None
+        else:
+            self._tcp = None
+            self._serial = serial.Serial(meter.service, 115200, timeout=0.05)
+        wrapper = InterfaceType.WRAPPER if link == "tcp" else InterfaceType.HDLC
+        keys = meter.keys(role)
+        level = Authentication.HIGH_GMAC if keys["mechanism"] else Authentication.NONE
+        client = self.client = GXDLMSSecureClient(True, keys["sap"], 1, level, None, wrapper)
+        if keys["mechanism"]:
+            ciphering = client.ciphering
+            ciphering.systemTitle = bytes.fromhex(keys["system_title"])
+            ciphering.blockCipherKey = bytes.fromhex(keys["encryption_key"])
+            ciphering.authenticationKey = bytes.fromhex(keys["authentication_key"])
+            ciphering.security = Security.AUTHENTICATION_ENCRYPTION
+            ciphering.invocationCounter = keys["next_counter"]
+
+    def __enter__(self) -> Gurux:
+        client = self.client
+        snrm = client.snrmRequest()
+        if snrm:
+            client.parseUAResponse(self._ask(snrm).data)
+        with redirect_stdout(StringIO()):
+            reply = self._ask(client.aarqRequest())
+            client.parseAareResponse(reply.data)
+            if client.authentication > Authentication.LOW:
+                reply = self._ask(client.getApplicationAssociationRequest())
+                client.parseApplicationAssociationResponse(reply.data)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._ask(self.client.releaseRequest())
+            disc = self.client.disconnectRequest()
+            if disc and self._serial:
+                self._ask(disc)
+        finally:
+            for line in (self._tcp, self._serial):
+                if line:
+                    line.close()
+
+    def _ask(self, frames: Any) -> Any:
+        """Sends the frames of a request one by one; gives the reply, all blocks of it."""
+        reply = GXReplyData()
+        for frame in frames if isinstance(frames, list) else [frames]:
+            reply.clear()
+            self._exchange(frame, reply)
+            while reply.isMoreData():
+                self._exchange(self.client.receiverReady(reply), reply)
+        return reply
+
+    def _exchange(self, frame: Any, reply: Any) -> None:
+        if self._tcp:
+            self._tcp.sendall(bytes(frame))
+        else:
+            self._serial.write(bytes(frame))
+        buffer = GXByteBuffer()
+        notify = GXReplyData()
+        deadline = time.monotonic() + 60
+        while not self.client.getData(buffer, reply, notify):
+            assert time.monotonic() < deadline, "no answer"
+            if self._tcp:
+                data = self._tcp.recv(4096)
+                assert data, "the meter has closed the connection"
+            else:
+                data = self._serial.read(self._serial.in_waiting or 1)
+            buffer.set(data)
+
+    def read(self, thing: GXDLMSObject, attribute: int) -> Any:
+        reply = self._ask(self.client.read(thing, attribute))
+        return self.client.updateValue(thing, attribute, reply.value)
+
+    def write(self, thing: GXDLMSObject, attribute: int) -> None:
+        self._ask(self.client.write(thing, attribute))
+
+    def call(self, thing: GXDLMSObject, method: int, value: Any, kind: Any) -> None:
+        self._ask(self.client.method(thing, method, value, kind))
+
+    def objects(self) -> list[GXDLMSObject]:
+        association = GXDLMSAssociationLogicalName()
+        self.read(association, 2)
+        return list(association.objectList)
+
+    def _profile(self, obis: str) -> GXDLMSProfileGeneric:
+        """A new one each time: gurux adds the rows of a read to those it has."""
+        profile = GXDLMSProfileGeneric(obis)
+        self.read(profile, 3)
+        return profile
+
+    def rows_by_range(self, obis: str, begin: datetime, end: datetime) -> list[Any]:
+        profile = self._profile(obis)
+        reply = self._ask(self.client.readRowsByRange(profile, begin, end))
+        self.client.updateValue(profile, 2, reply.value)
+        return list(profile.buffer)
+
+    def rows_by_entry(self, obis: str, first: int, count: int) -> list[Any]:
+        profile = self._profile(obis)
+        reply = self._ask(self.client.readRowsByEntry(profile, first, count))
+        self.client.updateValue(profile, 2, reply.value)
+        return list(profile.buffer)
+
+
+# --- dlms-cosem ------------------------------------------------------------------------------
+
+
+@contextmanager
+def dlms_cosem(meter: Running, role: str, link: str) -> Iterator[DlmsClient]:
+    """dlms-cosem as it is, associated."""
+    keys = meter.keys(role)
+    if link == "tcp":
+        assert meter.tcp
+        transport: Any = TcpTransport(keys["sap"], 1, BlockingTcpIO(*meter.tcp, timeout=60))
+    else:
+        transport = HdlcTransport(keys["sap"], 1, SerialIO(meter.service, 115200, timeout=60))
+    if not keys["mechanism"]:
+        client = DlmsClient(transport, NoSecurityAuthentication())
+    else:
+        client = DlmsClient(
+            transport,
+            HighLevelSecurityGmacAuthentication(challenge_length=16),
+            encryption_key=bytes.fromhex(keys["encryption_key"]),
+            authentication_key=bytes.fromhex(keys["authentication_key"]),
+            client_system_title=bytes.fromhex(keys["system_title"]),
+            client_initial_invocation_counter=keys["next_counter"],
+        )
+    with client.session():
+        yield client
+
+
+def attribute(class_id: int, obis: str, number: int) -> cosem.CosemAttribute:
+    return cosem.CosemAttribute(
+        enumerations.CosemInterface(class_id), cosem.Obis.from_string(obis), number
+    )
+
+
+__all__ = [
+    "METER",
+    "Gurux",
+    "RangeDescriptor",
+    "Running",
+    "attribute",
+    "dlms_cosem",
+    "os",
+    "re",
+    "running_meter",
+]
