@@ -6,6 +6,7 @@ They know of the meter what `ams keys show --json` prints, and nothing else.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import signal
@@ -21,12 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import serial
+import structlog
 from dlms_cosem import cosem, enumerations
 from dlms_cosem.client import DlmsClient
 from dlms_cosem.cosem.selective_access import RangeDescriptor
 from dlms_cosem.io import BlockingTcpIO, HdlcTransport, SerialIO, TcpTransport
 from dlms_cosem.security import HighLevelSecurityGmacAuthentication, NoSecurityAuthentication
-from gurux_dlms import GXByteBuffer, GXReplyData
+from gurux_dlms import GXByteBuffer, GXDLMSException, GXReplyData
 from gurux_dlms.enums import Authentication, InterfaceType, Security
 from gurux_dlms.objects import (
     GXDLMSAssociationLogicalName,
@@ -37,6 +39,9 @@ from gurux_dlms.secure import GXDLMSSecureClient
 from helpers import AMS, ams
 
 METER = "7359990000000017"
+
+# dlms-cosem writes every message to stdout if nobody says otherwise.
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 @dataclass
@@ -134,11 +139,12 @@ class Gurux:
         if snrm:
             client.parseUAResponse(self._ask(snrm).data)
         with redirect_stdout(StringIO()):
-            reply = self._ask(client.aarqRequest())
-            client.parseAareResponse(reply.data)
-            if client.authentication > Authentication.LOW:
-                reply = self._ask(client.getApplicationAssociationRequest())
-                client.parseApplicationAssociationResponse(reply.data)
+            aarq = client.aarqRequest()
+        client.parseAareResponse(self._ask(aarq).data)
+        if client.authentication > Authentication.LOW:
+            with redirect_stdout(StringIO()):
+                proof = client.getApplicationAssociationRequest()
+            client.parseApplicationAssociationResponse(self._ask(proof).data)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -155,11 +161,12 @@ class Gurux:
     def _ask(self, frames: Any) -> Any:
         """Sends the frames of a request one by one; gives the reply, all blocks of it."""
         reply = GXReplyData()
-        for frame in frames if isinstance(frames, list) else [frames]:
-            reply.clear()
-            self._exchange(frame, reply)
-            while reply.isMoreData():
-                self._exchange(self.client.receiverReady(reply), reply)
+        with redirect_stdout(StringIO()):  # it says what it ciphers
+            for frame in frames if isinstance(frames, list) else [frames]:
+                reply.clear()
+                self._exchange(frame, reply)
+                while reply.isMoreData():
+                    self._exchange(self.client.receiverReady(reply), reply)
         return reply
 
     def _exchange(self, frame: Any, reply: Any) -> None:
@@ -178,6 +185,8 @@ class Gurux:
             else:
                 data = self._serial.read(self._serial.in_waiting or 1)
             buffer.set(data)
+        if reply.error:
+            raise GXDLMSException(reply.error)
 
     def read(self, thing: GXDLMSObject, attribute: int) -> Any:
         reply = self._ask(self.client.read(thing, attribute))

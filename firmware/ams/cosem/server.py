@@ -22,7 +22,7 @@ from ams.cosem.block import GATHER_SIZE
 from ams.cosem.keyring import SAP_OPERATOR
 from ams.cosem.lockout import Lockout
 from ams.cosem.notification import Outbox
-from ams.cosem.objects.base import EVERYBODY, KEYED, OPERATOR, Rights
+from ams.cosem.objects.base import EVERYBODY, KEYED, NOBODY, OPERATOR, Rights
 from ams.cosem.security import Answer, Refused, Sealed
 from ams.cosem.service import ACTION, GET, Services
 from ams.registers.events import (
@@ -41,6 +41,8 @@ _EXCEPTION = const(0xD8)
 # The only thing that may be asked before the challenge is answered:
 # action, class 15, 0.0.40.0.0.255, method 1.
 _REPLY_TO_HLS = b"\x00\x0f\x00\x00\x28\x00\x00\xff\x01"
+# Attribute 7 of an association, its secret, is nobody's to read.
+_SECRET = {7: NOBODY}
 # Of each security event so many at once and then one in so long: guessing shall
 # neither wear the flash out nor push everything else out of the log.
 _NOTES = const(5)
@@ -291,11 +293,11 @@ class Server:
     def _rows(self):
         """(class, logical name, factory, rights) of what the server itself answers for."""
         rows = [
-            (15, b"\x00\x00\x28\x00\x00\xff", self._current, Rights(EVERYBODY, calls={1: KEYED})),
+            (15, b"\x00\x00\x28\x00\x00\xff", self._current, Rights(EVERYBODY, calls={1: KEYED}, reads=_SECRET)),
             (17, b"\x00\x00\x29\x00\x00\xff", self._sap_assignment, Rights(EVERYBODY)),
         ]
         for client in self.keyring.clients:
-            rights = Rights(client.who | OPERATOR)
+            rights = Rights(client.who | OPERATOR, reads=_SECRET)
             rows.append((15, bytes((0, 0, 40, 0, client.sap, 255)), self._association, rights))
             if client.keys is None:
                 continue
