@@ -293,7 +293,12 @@ class Server:
     def _rows(self):
         """(class, logical name, factory, rights) of what the server itself answers for."""
         rows = [
-            (15, b"\x00\x00\x28\x00\x00\xff", self._current, Rights(EVERYBODY, calls={1: KEYED}, reads=_SECRET)),
+            (
+                15,
+                b"\x00\x00\x28\x00\x00\xff",
+                self._current,
+                Rights(EVERYBODY, calls={1: KEYED}, reads=_SECRET),
+            ),
             (17, b"\x00\x00\x29\x00\x00\xff", self._sap_assignment, Rights(EVERYBODY)),
         ]
         for client in self.keyring.clients:
