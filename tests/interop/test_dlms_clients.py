@@ -45,9 +45,8 @@ def meter(request, tmp_path_factory):
         running.folder = folder
         yield running
         summary = running.stop()
-        # Whatever the clients did: the lists of the HAN port went out in time.
-        assert summary["han"]["frames_sent"] and not summary["missed"]["lists"]
-        assert not summary["missed"]["samples"]
+        # Whatever the clients did, nothing went unmeasured.
+        assert not summary["missed"]["samples"] and not summary["missed"]["samples_late"]
 
 
 LINKS = ("tcp", "hdlc")
@@ -128,7 +127,7 @@ def test_a_reader_changes_nothing(meter):
 
 
 @pytest.mark.parametrize("link", LINKS)
-def test_dlms_cosem_unchanged_associates_and_reads(meter, link):
+def test_dlms_cosem_reads_every_attribute_that_it_may(meter, link):
     with dlms_cosem(meter, "reader", link) as client:
         rows = utils.parse_as_dlms_data(client.get(attribute(15, "0.0.40.0.0.255", 2)))
         assert len(rows) > 100
@@ -144,7 +143,7 @@ def test_dlms_cosem_unchanged_associates_and_reads(meter, link):
 
 
 @pytest.mark.parametrize("link", LINKS)
-def test_dlms_cosem_unchanged_reads_the_load_profile_by_range(meter, link):
+def test_dlms_cosem_reads_the_load_profile_by_range(meter, link):
     from dlms_cosem.cosem.capture_object import CaptureObject
     from dlms_cosem.cosem.selective_access import RangeDescriptor
 
@@ -164,7 +163,7 @@ def test_dlms_cosem_unchanged_reads_the_load_profile_by_range(meter, link):
     assert {b - a for a, b in zip(times, times[1:], strict=False)} == {timedelta(minutes=15)}
 
 
-def test_dlms_cosem_unchanged_sets_the_capture_period(meter):
+def test_dlms_cosem_sets_the_capture_period(meter):
     with dlms_cosem(meter, "operator", "tcp") as client:
         for period_s in (3600, 900):
             answer = client.set(attribute(7, LOAD, 4), b"\x06" + period_s.to_bytes(4, "big"))
