@@ -8,7 +8,7 @@ import os
 import struct
 import time
 
-from ams.hal import COIL_CLOSE, COIL_NONE, Flash, Inputs, Relay, Uart
+from ams.hal import COIL_CLOSE, COIL_NONE, INPUT_BUTTON, Flash, Inputs, Relay, Uart
 
 
 class BenchClock:
@@ -82,6 +82,9 @@ class BenchInputs(Inputs):
 
     def __init__(self):
         self.bits = 0
+
+    def press(self, pressed):
+        self.bits = self.bits | INPUT_BUTTON if pressed else self.bits & ~INPUT_BUTTON
 
     def read(self):
         return self.bits

@@ -292,6 +292,11 @@ class Process:
         from ams import bench
 
         order = json.loads(bytes(self.link.payload(length)).decode())
+        if "relay" in order:
+            self.board.relay.fault = order["relay"]
+        if "button" in order:
+            self.board.inputs.press(order["button"])
+            self.meter.wake()
         bench.operate(self.meter, order, order["raw_ms"])
 
     def rows(self, length):

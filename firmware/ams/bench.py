@@ -46,6 +46,7 @@ def snapshot(meter):
         "remainder_uws": energy.remainder_uws,
         "max_demand_mw": energy.max_demand_mw,
         "max_demand_utc_ms": energy.max_demand_utc_ms,
+        "breaker": breaker(meter.control),
         "han": {
             "open": meter.han.is_open,
             "sent": meter.han.sent,
@@ -66,6 +67,18 @@ def snapshot(meter):
         "samples_late": meter.samples_late,
         "heap_used": gc.mem_alloc() if hasattr(gc, "mem_alloc") else None,
         "heap_free": gc.mem_free() if hasattr(gc, "mem_free") else None,
+    }
+
+
+def breaker(control):
+    """State (0 disconnected, 1 connected, 2 ready), contact, mode and what it did."""
+    it = control.breaker
+    return {
+        "state": it.state,
+        "connected": it.output_state,
+        "mode": it.mode,
+        "movements": it.movements,
+        "alarms": it.alarms,
     }
 
 

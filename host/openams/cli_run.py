@@ -27,7 +27,16 @@ from openams.meter_time import NORWAY, from_utc_ms, parse_start
 from openams.profiles import named
 from openams.ptylink import PtyLink
 from openams.runtimes.process import RUNTIMES, Frame
-from openams.session import DEFAULT_METER_ID, METER_TYPES, Options, Session, check, parse_order
+from openams.session import (
+    DEFAULT_METER_ID,
+    METER_TYPES,
+    POLICIES,
+    Options,
+    Session,
+    check,
+    parse_order,
+    parse_policy,
+)
 
 _LINE_EVERY_S = 1.0
 _VIEW_EVERY_S = 0.25
@@ -84,6 +93,10 @@ def run(
         list[str] | None,
         typer.Option(metavar="S=ACTION", help="What happens S seconds in; see docs/storage.md."),
     ] = None,
+    breaker_policy: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Set at provisioning: " + ", ".join(POLICIES)),
+    ] = None,
     format_: Annotated[
         bool, typer.Option("--format", help="Erase the state image first, whatever it holds.")
     ] = False,
@@ -99,6 +112,7 @@ def run(
         han_variant=han_variant,
         han_open=han_open,
         quirk=quirk,
+        breaker=parse_policy(breaker_policy),
         han_keys=han_keys,
         meter_id=meter_id,
         state=state,
@@ -290,6 +304,12 @@ def _summary(session: Session, result: dict[str, Any]) -> dict[str, Any]:
             }
             for when, code, name, detail, log, extra in result["events"]
         ],
+        "breaker": {
+            **result["breaker"],
+            "state": ("disconnected", "connected", "ready-for-reconnection")[
+                result["breaker"]["state"]
+            ],
+        },
         "han": {**result["han"], "frames_sent": sum(result["han"]["sent"])},
         "missed": {
             "samples": result["samples_missing"],

@@ -64,8 +64,28 @@ _INPUTS = {
 }
 _AT_HELP = (
     "write it like 3600=capture-period:15, 60=clock:-90 (a step in s), 60=sync:0.4 (the true "
-    "time minus the meter's, in s), 5=power-fail or 5=" + ", 5=".join(_INPUTS)
+    "time minus the meter's, in s), 5=relay:welded (stuck, good), 5=button:press (release), "
+    "5=power-fail or 5=" + ", 5=".join(_INPUTS)
 )
+# Faults of the relay.
+_RELAY = {"stuck": "stuck", "welded": "welded", "good": None}
+POLICIES = ("inhibit", "critical", "two-person", "sealed-only")
+
+
+def parse_policy(text: str | None) -> dict[str, Any] | None:
+    """`--breaker-policy`: what docs/breaker.md says is set at provisioning."""
+    if text is None:
+        return None
+    names = [name for name in text.split(",") if name]
+    unknown = [name for name in names if name not in POLICIES]
+    if unknown:
+        raise BenchError(f"--breaker-policy {unknown[0]!r} is unknown: {', '.join(POLICIES)}")
+    return {
+        "inhibit": "inhibit" in names,
+        "critical": "critical" in names,
+        "two_person": "two-person" in names,
+        "interactive": "sealed-only" not in names,
+    }
 
 
 def parse_order(text: str) -> Order:
@@ -80,6 +100,10 @@ def parse_order(text: str) -> Order:
             return Order(after_s, {"event": _INPUTS[name]})
         if name == "power-fail" and not value:
             return Order(after_s, {"power_fail": True})
+        if name == "relay" and value in _RELAY:
+            return Order(after_s, {"relay": _RELAY[value]})
+        if name == "button" and value in ("press", "release"):
+            return Order(after_s, {"button": value == "press"})
         if name == "capture-period" and int(value) in (15, 60):
             return Order(after_s, {"capture_period_s": 60 * int(value)})
         if name in ("clock", "sync") and abs(float(value)) < _LONGEST_S:
@@ -110,6 +134,7 @@ class Options:
     capture_period_min: int | None = None
     format: bool = False
     at: list[Order] = field(default_factory=list)
+    breaker: dict[str, Any] | None = None  # policy; None: what the meter has
     security: dict[str, Any] | None = None  # keys of the two-way link, for a meter without any
 
 
@@ -192,6 +217,7 @@ class Session:
             "utc_ms": self.start_ms,
             "flash": str(self._state.path),
             "format": options.format,
+            "breaker": options.breaker,
             "flash_size": FLASH_SIZE,
             **({"security": options.security} if options.security else {}),
         }
