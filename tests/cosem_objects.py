@@ -5,6 +5,7 @@ Values are decoded by gurux-dlms, ranges are encoded by hand: neither is ours.
 
 from __future__ import annotations
 
+import os
 import struct
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,7 @@ from gurux_dlms.internal._GXDataInfo import _GXDataInfo
 from ams.cosem.axdr import Reader, Writer
 from ams.cosem.objects import base
 from ams.cosem.results import AccessError
+from ams.meter import Meter
 from openams.faultlab import powercut
 from openams.grid.frontend import make_front_end
 from openams.meter_time import to_utc_ms
@@ -25,10 +27,45 @@ METER_ID = "7359990000000017"
 CLASSES: dict[str, int] = {}
 
 
+class Board(powercut.LabBoard):
+    """What goes out on each channel and on the HAN port stays here."""
+
+    def __init__(self, flash: Any) -> None:
+        super().__init__(flash)
+        self.written: dict[int, bytes] = {channel: b"" for channel in range(5)}
+        self.frames: list[bytes] = []
+        self.dialled: list[tuple[int, bytes]] = []
+        self.closed: list[int] = []
+        self.han_uart = self
+
+    def init(self, *line: Any) -> None:
+        pass
+
+    def write(self, data: Any) -> None:
+        self.frames.append(bytes(data))
+
+    def link_write(self, channel: int, data: Any) -> None:
+        self.written[channel] += bytes(data)
+
+    def link_close(self, channel: int) -> None:
+        self.closed.append(channel)
+
+    def link_connect(self, channel: int, destination: bytes) -> bool:
+        self.dialled.append((channel, bytes(destination)))
+        return True
+
+    def entropy(self, count: int) -> bytes:
+        return os.urandom(count)
+
+
 class Bench:
     """`raw_ms` is the board's time; the meter is started anew by `power_up`."""
 
-    def __init__(self, start: Any = 828_187_200_000, system: str = "3P4W", sectors: int = 64):
+    def __init__(
+        self, start: Any = 828_187_200_000, system: str = "3P4W", sectors: int = 64,
+        security: dict[str, Any] | None = None,
+    ):  # fmt: skip
+        self.security = security
         self.flash = powercut.LabFlash(sectors)
         self.raw_ms = to_utc_ms(start) if isinstance(start, datetime) else start
         self.system = system
@@ -36,15 +73,16 @@ class Bench:
         self.power_up()
 
     def power_up(self) -> None:
-        self.meter = powercut.make_meter(
-            self.flash,
-            {
-                "system": self.system,
-                "calibration": self.calibration,
-                "identity": {"meter_id": METER_ID, "meter_type": "OAM-3"},
-                "han": {"format": "kaifa"},
-            },
-        )
+        config = {
+            "system": self.system,
+            "calibration": self.calibration,
+            "identity": {"meter_id": METER_ID, "meter_type": "OAM-3"},
+            "han": {"format": "kaifa"},
+        }
+        if self.security:
+            config["security"] = self.security
+        self.board = Board(self.flash)
+        self.meter = Meter(self.board, config)
         self.meter.start(self.raw_ms)
         self.model = self.meter.model
 
@@ -76,11 +114,12 @@ class Bench:
         return decode(self.raw(class_id, ln, attribute, **more))
 
     def set(
-        self, class_id: int, ln: str, attribute: int, value: bytes, who: int = base.OPERATOR
-    ) -> int:
+        self, class_id: int, ln: str, attribute: int, value: bytes, who: int = base.OPERATOR,
+        session: Any = None,
+    ) -> int:  # fmt: skip
         """The result code."""
         try:
-            self.model.set(class_id, name(ln), attribute, who, Reader(value))
+            self.model.set(class_id, name(ln), attribute, who, Reader(value), session)
         except AccessError as error:
             return error.code
         return 0

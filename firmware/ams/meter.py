@@ -125,6 +125,7 @@ class Meter:
         self.link = MeterLink(
             self._board, self.model, cells, security, self._log_security, self.identity.meter_type
         )
+        self.model.set_up_link()
 
     def entropy(self, count):
         """Random octets of the board."""

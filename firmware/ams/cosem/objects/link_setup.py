@@ -15,7 +15,7 @@ _IP_SETUP_LN = b"\x00\x00\x19\x01\x00\xff"
 _DLMS_PORT = 4059
 _CONNECTIONS = 4
 _HDLC = ">BBBHHHHH"  # speed, windows, lengths, inter-octet ms, inactivity s, address
-_HDLC_DEFAULT = (9, 1, 1, 512, 512, 100, 120, 16)
+_HDLC_DEFAULT = (9, 7, 7, 512, 512, 500, 120, 16)
 _HDLC_TAGS = (ENUM, UINT8, UINT8, UINT16, UINT16, UINT16, UINT16, UINT16)
 _HDLC_RANGES = (
     (0, 9),
