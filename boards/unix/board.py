@@ -97,7 +97,8 @@ class FileFlash(Flash):
     """NOR flash in a file, which the bench made and filled with ones."""
 
     def __init__(self, path, size):
-        self._file = open(path, "r+b")
+        # Unbuffered: what is written survives a kill of the process, at once.
+        self._file = open(path, "r+b", 0)
         self._length = self._file.seek(0, 2)
         self.size = size or self._length
 
@@ -123,7 +124,6 @@ class FileFlash(Flash):
         self._length = max(self._length, address + len(data))
         self._file.seek(address)
         self._file.write(old)
-        self._file.flush()
 
     def erase(self, address):
         self._reach(address)
@@ -132,7 +132,6 @@ class FileFlash(Flash):
         # By page: a whole sector is a large piece of a small heap.
         for _ in range(self.sector_size // self.page_size):
             self._file.write(_ERASED_PAGE)
-        self._file.flush()
 
 
 def ticks_ms():

@@ -12,6 +12,10 @@ from link import Link, LinkClosed
 
 # Most samples of one message: 200 sets of six channels.
 SAMPLES_MAX = 1200
+# A row of quantities: time, how long, 17 values; most rows of one message.
+ROW = "<qI3i3i3i3i3i"
+ROW_SIZE = 72
+ROWS_MAX = 32
 
 
 # Octets from a client of the two-way link, given to the meter at a time.
@@ -120,7 +124,8 @@ class Process:
         self.samples = array("i", bytes(4 * SAMPLES_MAX))
         self.samples_view = memoryview(self.samples)
         self.samples_head = memoryview(bytearray(18))
-        self.row_head = memoryview(bytearray(72))
+        self.row_data = memoryview(bytearray(ROW_SIZE * ROWS_MAX))
+        self.row = None
         self.link_head = memoryview(bytearray(2))
         self.link_data = memoryview(bytearray(LINK_PIECE))
         self.running = True
@@ -219,16 +224,20 @@ class Process:
             samples[at] = zeros[(at % self.channels) >> 1]
 
     def hold(self, length):
-        head = self.row_head
-        self.link.read_into(head)
-        row = struct.unpack("<qI3i3i3i3i3i", head)
-        self.meter.hold(
-            row[0], row[1], self.board.clock, lambda connected: self.fill(row, connected)
-        )
-        self.poll_link()
+        """One row of quantities or some, one after the other."""
+        if length > len(self.row_data) or length % ROW_SIZE:
+            raise ValueError("rows message of a wrong size")
+        self.link.read_into(self.row_data[:length])
+        meter = self.meter
+        clock = self.board.clock
+        for at in range(0, length, ROW_SIZE):
+            row = self.row = struct.unpack_from(ROW, self.row_data, at)
+            meter.hold(row[0], row[1], clock, self.fill)
+            self.poll_link()
 
-    def fill(self, row, connected):
+    def fill(self, connected):
         """The quantities of a row; behind an open breaker nothing flows."""
+        row = self.row
         q = self.meter.quantities
         flows = 1 if connected else 0
         for place in range(3):

@@ -44,7 +44,7 @@ _VIEW_EVERY_S = 0.25
 
 def run(
     scenario: Annotated[
-        str, typer.Option(help="A scenario file, or built in: house, fault.")
+        str, typer.Option(help="A scenario file, or built in: house, year, fault.")
     ] = "house",
     runtime: Annotated[str, typer.Option(help=f"One of {', '.join(RUNTIMES)}.")] = "micropython",
     system: Annotated[str | None, typer.Option(help="1P2W, 3P3W or 3P4W.")] = None,

@@ -305,7 +305,7 @@ class Session:
                 part = min(part, self._until_order(at))
                 if not self._step(at / 1000):
                     return
-                self.process.hold(self.start_ms + at, part, row)
+                self.process.hold(self.start_ms + at, part, row, more=speed is None)
                 at += part
                 left -= part
             self.progress.simulated_s = at / 1000

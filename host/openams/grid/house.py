@@ -31,7 +31,7 @@ _REACTIVE = {  # tan(phi) of each appliance; negative leads
 
 
 @dataclass
-class _State:
+class State:
     """What the appliances remember from second to second."""
 
     rng: random.Random
@@ -56,17 +56,17 @@ class House(Scenario):
         self._seed = seed
 
     def rows(self) -> Iterator[Row]:
-        state = _State(random.Random(self._seed))
+        state = State(random.Random(self._seed))
         second = 0
         while True:
-            loads = _appliances(state, (second + 12 * 3600) % 86400)
-            yield self._row(second, loads, state)
+            loads = appliances(state, (second + 12 * 3600) % 86400)
+            yield self.row(second, loads, state)
             second += 1
 
     def samples(self, sample_rate_hz: int, block: int) -> Iterator[Samples]:
         return play(self.rows(), self.system, sample_rate_hz, block)
 
-    def _row(self, second: int, loads: dict[str, float], state: _State) -> Row:
+    def row(self, second: int, loads: dict[str, float], state: State) -> Row:
         places = _PLACES[self.system]
         p = [0.0, 0.0, 0.0]
         q = [0.0, 0.0, 0.0]
@@ -117,7 +117,7 @@ def _milli(values: list[float]) -> Triple:
     return (round(values[0] * 1000), round(values[1] * 1000), round(values[2] * 1000))
 
 
-def _appliances(state: _State, clock_s: int) -> dict[str, float]:
+def appliances(state: State, clock_s: int) -> dict[str, float]:
     """Watts of each appliance now; PV is negative."""
     rng = state.rng
     hour = clock_s / 3600
@@ -134,7 +134,7 @@ def _appliances(state: _State, clock_s: int) -> dict[str, float]:
     }
 
 
-def _fridge(state: _State) -> float:
+def _fridge(state: State) -> float:
     state.fridge_left_s -= 1
     if state.fridge_left_s <= 0:
         state.fridge_on = not state.fridge_on
@@ -142,7 +142,7 @@ def _fridge(state: _State) -> float:
     return 95.0 if state.fridge_on else 2.0
 
 
-def _water(state: _State, hour: float) -> float:
+def _water(state: State, hour: float) -> float:
     """200 litres; a kilowatt-second warms them by 1.2 mK."""
     drawn = 0.004 if 6.5 <= hour < 7.5 or 21 <= hour < 22 else 0.00005
     state.water_c -= drawn
@@ -156,7 +156,7 @@ def _water(state: _State, hour: float) -> float:
     return 0.0
 
 
-def _cooking(state: _State, hour: float) -> float:
+def _cooking(state: State, hour: float) -> float:
     """Hobs and oven switch around supper and lunch."""
     busy = 16 <= hour < 17.5 or 11.8 <= hour < 12.3
     if state.rng.random() < 1 / 45:
@@ -164,14 +164,14 @@ def _cooking(state: _State, hour: float) -> float:
     return state.cooking_w
 
 
-def _heat_pump(state: _State, hour: float) -> float:
+def _heat_pump(state: State, hour: float) -> float:
     outdoor_c = 6 + 6 * math.sin((hour - 9) / 24 * 2 * math.pi)
     target = min(2600.0, max(250.0, 115 * (21 - outdoor_c)))
     state.pump_w += (target - state.pump_w) / 300 + state.rng.gauss(0, 4)
     return max(0.0, state.pump_w)
 
 
-def _sun(state: _State, hour: float) -> float:
+def _sun(state: State, hour: float) -> float:
     """A roof of 8 kWp under passing clouds."""
     state.cloud += state.rng.gauss(0, 0.006) + 0.001 * (0.35 - state.cloud)
     state.cloud = min(0.95, max(0.0, state.cloud))

@@ -77,6 +77,10 @@ def load(spec: str, system: str | None = None, seed: int = 1) -> Scenario:
         from openams.grid.house import House
 
         return House(system or "3P4W", seed)
+    if spec == "year":
+        from openams.grid.year import Year
+
+        return Year(system or "3P4W", seed)
     if spec == "fault":
         from openams.grid.fault import Fault
 
@@ -94,7 +98,7 @@ def _load_file(spec: str, system: str | None) -> Scenario:
     text, _, case = (spec, "", "") if Path(spec).is_file() else spec.partition("#")
     path = Path(text)
     if not path.is_file():
-        raise ScenarioError(f"no scenario {spec!r}: name a file, or one of house, fault")
+        raise ScenarioError(f"no scenario {spec!r}: name a file, or one of house, year, fault")
     if path.suffix.lower() == ".json":
         from openams.grid.cases import pick_case
 

@@ -37,6 +37,7 @@ RUNTIMES = ("micropython", "cpython")
 _HEADER = struct.Struct("<BI")
 _SAMPLES = struct.Struct("<qqH")
 _ROW = struct.Struct("<qI3i3i3i3i3i")
+_ROWS_MOST = 32  # of one message, see boards/unix/main.py
 _TIME = struct.Struct("<q")
 _REPLY_TIMEOUT_S = 600.0
 _SHORT_PIPE = 8192
@@ -106,6 +107,7 @@ class MeterProcess:
         self._on_log = on_log
         self._on_link = on_link
         self._sending = threading.Lock()
+        self._rows = bytearray()  # that were not sent yet
         self._replies: queue.Queue[tuple[int, bytes] | None] = queue.Queue()
         self._error: str | None = None
         self._stderr: list[str] = []
@@ -204,6 +206,10 @@ class MeterProcess:
     def _send(self, kind: str, *parts: bytes | memoryview) -> None:
         try:
             with self._sending:
+                if self._rows:
+                    rows, self._rows = self._rows, bytearray()
+                    self._stdin.write(_HEADER.pack(ord("Q"), len(rows)))
+                    self._stdin.write(rows)
                 self._stdin.write(_HEADER.pack(ord(kind), sum(len(part) for part in parts)))
                 for part in parts:
                     self._stdin.write(part)
@@ -230,22 +236,26 @@ class MeterProcess:
         data = np.ascontiguousarray(block, dtype="<i4")
         self._send("S", _SAMPLES.pack(utc_ms, index, len(block)), data.tobytes())
 
-    def hold(self, utc_ms: int, duration_ms: int, row: Row) -> None:
-        """Quantities that hold from `utc_ms` on."""
-        self._send(
-            "Q",
-            _ROW.pack(
-                utc_ms,
-                duration_ms,
-                *row.voltage_mv,
-                *row.current_ua,
-                *row.active_power_mw,
-                *row.reactive_power_mvar,
-                row.total_active_power_mw,
-                row.total_reactive_power_mvar,
-                row.frequency_mhz,
-            ),
+    def hold(self, utc_ms: int, duration_ms: int, row: Row, more: bool = False) -> None:
+        """Quantities that hold from `utc_ms` on; with `more` they wait for some others."""
+        packed = _ROW.pack(
+            utc_ms,
+            duration_ms,
+            *row.voltage_mv,
+            *row.current_ua,
+            *row.active_power_mw,
+            *row.reactive_power_mvar,
+            row.total_active_power_mw,
+            row.total_reactive_power_mvar,
+            row.frequency_mhz,
         )
+        if more and len(self._rows) < (_ROWS_MOST - 1) * _ROW.size:
+            with self._sending:
+                self._rows += packed
+            return
+        with self._sending:
+            rows, self._rows = self._rows, bytearray()
+        self._send("Q", rows + packed)
 
     def tick(self, utc_ms: int) -> None:
         self._send("T", _TIME.pack(utc_ms))
