@@ -255,7 +255,7 @@ class MeterProcess:
             return
         with self._sending:
             rows, self._rows = self._rows, bytearray()
-        self._send("Q", rows + packed)
+        self._send("Q", bytes(rows + packed))
 
     def tick(self, utc_ms: int) -> None:
         self._send("T", _TIME.pack(utc_ms))
