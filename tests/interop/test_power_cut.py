@@ -59,11 +59,15 @@ def kill_some_time(tmp_path, runtime, rng, speed="20000"):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
-    time.sleep(rng.uniform(0.4, 1.2))
-    children = [
-        int(pid)
-        for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    ]
+    # However fast the machine is: from before the meter starts to well into its work.
+    image = tmp_path / "state" / "flash.bin"
+    began = time.monotonic()
+    children: list[int] = []
+    while not (image.exists() and children) and time.monotonic() < began + 60:
+        time.sleep(0.01)
+        children = children_of(process.pid)
+    time.sleep((time.monotonic() - began) * rng.uniform(0.0, 1.5))
+    children = children_of(process.pid)
     for pid in [*children, process.pid]:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -72,6 +76,10 @@ def kill_some_time(tmp_path, runtime, rng, speed="20000"):
         # Not our child: wait until it has gone and its last write with it.
         while alive(pid):
             time.sleep(0.01)
+
+
+def children_of(pid):
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def alive(pid):
@@ -95,7 +103,7 @@ def play(tmp_path, runtime, count):
         before = energy
         if energy:
             assert not clean
-    assert moved >= count // 3
+    assert moved >= count // 4
     return before
 
 

@@ -104,7 +104,11 @@ class Breaker:
             if data is not None:
                 # A record that cannot be read: stay as the contact is.
                 self.state = CONNECTED if closed is not False else DISCONNECTED
-            self._store()
+            try:
+                self._store()
+            except OSError:
+                # The flash is somebody else's: what moves it is refused as not stored.
+                pass
             return
         _, self.state, self.mode, moving, self.last_event, _, self.movements = struct.unpack(
             _RECORD, data

@@ -77,7 +77,11 @@ class Guard:
         """The clock is about to be set: a time once passed stays passed."""
         if after_s < before_s and before_s > self.latest_s:
             self.latest_s = before_s
-            self._store()
+            try:
+                self._store()
+            except OSError:
+                # Known until the next start at least.
+                pass
 
     # --- orders ----------------------------------------------------------------
 

@@ -67,9 +67,13 @@ class Quota:
         self._store()
 
     def _store(self):
-        self._cells.set(
-            self._key, struct.pack(_RECORD, 1, self.flags, 0, self.begin_s, self.start_mwh)
-        )
+        """A flash that takes nothing must stop neither metering nor a trip."""
+        try:
+            self._cells.set(
+                self._key, struct.pack(_RECORD, 1, self.flags, 0, self.begin_s, self.start_mwh)
+            )
+        except OSError:
+            pass
 
     def used_mwh(self, a_plus_mwh):
         return a_plus_mwh - self.start_mwh

@@ -447,7 +447,8 @@ def run(target, seed, first, count):
         try:
             while number < end:
                 frames += bench.case(Random((seed * 1000003 + number) & 0xFFFFFFFF))
-                assert not lab.server.faults, "fault in the server: %s" % lab.complaints
+                if lab.server.faults:
+                    raise AssertionError("fault in the server: %s" % lab.complaints)
                 number += 1
                 if number % _LOOK == 0:
                     highest = max(highest, _heap())
