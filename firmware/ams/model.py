@@ -188,7 +188,11 @@ class Model:
     def tick(self, utc_ms):
         """Schedules, the calendar, alarms and messages whose time has come."""
         raw_ms = self.meter.raw_ms
-        self.alarms.keep()
+        try:
+            self.alarms.keep()
+        except AccessError:
+            # The flash takes nothing: the register is in RAM, and metering goes on.
+            pass
         if self.alarms.raised and self.push.ask(True):
             self.alarms.raised = 0
         self._run_schedules(utc_ms)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import meterbench
 import pytest
 from meterbench import MeterBench
 
 from ams.control import transitions as tr
 from ams.registers import events as ev
 from ams.registers import supply
+from openams.faultlab import powercut
 
 
 def hold(bench: MeterBench, seconds: int, power_w: int) -> None:
@@ -73,3 +75,16 @@ def test_quota_in_one_long_step():
     assert abs(moment(bench, ev.QUOTA_WARNING) - begin - 1_620_000) <= 1000
     assert abs(moment(bench, ev.QUOTA_EXCEEDED) - begin - 1_800_000) <= 1000
     assert 1_000_000 <= bench.meter.energy.mwh[0] <= 1_000_300
+
+
+def test_a_flash_of_somebody_else_stops_neither_meter_nor_link(monkeypatch):
+    """Nothing is written, so nothing that must be kept is done; what is measured is measured."""
+    flash = powercut.LabFlash(256, {number: bytes(4096) for number in range(256)})
+    monkeypatch.setattr(meterbench.Board, "flash", flash)
+    bench = MeterBench()
+    bench.run(120_000)
+    hold(bench, 3600, 1000)
+    assert bench.meter.energy.mwh[0] == 1_000_000
+    assert not flash.operations and not bench.meter.memory.writable
+    assert bench.meter.control.remote(False, 5, 0) == supply.NOT_STORED
+    assert bench.relay.contact
