@@ -12,7 +12,8 @@ from typing import Any
 
 from openams.errors import BenchError
 from openams.grid.frontend import make_front_end
-from openams.runtimes.process import find_micropython, repository_root
+from openams.places import PACKAGE, SHIMS, repository_root
+from openams.runtimes.process import find_micropython
 from openams.session import DEFAULT_METER_ID
 from openams.state import FLASH_SIZE
 
@@ -39,7 +40,7 @@ class Campaign:
 def run_part(campaign: Campaign, part: int, parts: int) -> dict[str, Any]:
     """Cuts at operations `part * every`, and then each `parts * every`."""
     root = repository_root()
-    script = root / "host" / "openams" / "faultlab" / "powercut.py"
+    script = PACKAGE / "faultlab" / "powercut.py"
     request = {
         "config": {
             "system": "3P4W",
@@ -64,7 +65,7 @@ def run_part(campaign: Campaign, part: int, parts: int) -> dict[str, Any]:
         environment["MICROPYPATH"] = ":".join(paths)
     else:
         argv = [sys.executable, str(script)]
-        paths.append(str(root / "host" / "openams" / "emulator" / "shims"))
+        paths.append(str(SHIMS))
         environment["PYTHONPATH"] = ":".join(paths)
     done = subprocess.run(
         argv, input=json.dumps(request), env=environment, capture_output=True, text=True

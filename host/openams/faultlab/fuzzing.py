@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from openams.errors import BenchError
-from openams.runtimes.process import find_micropython, repository_root
+from openams.places import PACKAGE, SHIMS, repository_root
+from openams.runtimes.process import find_micropython
 
 TARGETS = ("hdlc", "wrapper", "server", "meter")
 BLOCK = 1000
@@ -31,7 +32,7 @@ class Fuzz:
 def run_slice(fuzz: Fuzz) -> dict[str, Any]:
     """Figures of the slice; `failed` is the number of the case that failed, if any did."""
     root = repository_root()
-    lab = root / "host" / "openams" / "faultlab"
+    lab = PACKAGE / "faultlab"
     argv = [str(lab / "fuzz.py"), fuzz.target, str(fuzz.seed), str(fuzz.first), str(fuzz.count)]
     environment = dict(os.environ)
     if fuzz.runtime == "micropython":
@@ -39,8 +40,7 @@ def run_slice(fuzz: Fuzz) -> dict[str, Any]:
         environment["MICROPYPATH"] = f"{root}/firmware:{lab}"
     else:
         argv = [sys.executable, *argv]
-        shims = root / "host" / "openams" / "emulator" / "shims"
-        environment["PYTHONPATH"] = f"{root}/firmware:{root}/host:{shims}"
+        environment["PYTHONPATH"] = f"{root}/firmware:{PACKAGE.parent}:{SHIMS}"
     done = subprocess.run(argv, env=environment, capture_output=True, text=True)
     if done.returncode:
         # The VM itself fell over: that is a finding, not a fault of the bench.

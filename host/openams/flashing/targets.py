@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from openams.errors import BenchError
+from openams.places import repository_root
 
-ROOT = Path(__file__).parents[3]
+ROOT = repository_root()
 
 
 @dataclass(frozen=True)
@@ -38,5 +38,5 @@ def target(name: str) -> Target:
     if found is None:
         raise BenchError(f"no board {name}: there are {', '.join(TARGETS)}")
     if not (ROOT / "boards" / found.code).is_dir():
-        raise BenchError(f"boards/{found.code} is not there: flash from a checkout of OpenAMS")
+        raise BenchError(f"boards/{found.code} is not there: install OpenAMS again")
     return found

@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 from pathlib import Path
 from typing import Any
 
+from openams.errors import BenchError
 from openams.grid.frontend import make_front_end
+from openams.han.errors import HanError
 from openams.han.reader import FrameReader
 from openams.han.reading import Reading
+from openams.hanline import HanLine
 from openams.hil.meter import CAPABILITIES, HilMeter, LoadScenario
-from openams.runtimes.process import Frame, MeterProcess
-from openams.session import DEFAULT_METER_ID, METER_TYPES
+from openams.hil.options import MeterOptions
+from openams.keys.keystore import Keystore
+from openams.keys.model import MeterKeys
+from openams.keys.provision import provisioned
+from openams.keys.sealed import SCRYPT_N_RANDOM
+from openams.linkports import LinkPorts
+from openams.runtimes.process import HEAP_KIB, LINK_HEAP_KIB, Frame, MeterProcess
 from openams.state import FLASH_SIZE, StateImage
 
-START_MS = 840_000_000_000
+DEFAULTS = MeterOptions()
+START_MS = DEFAULTS.start_ms
 RATE = 4000
 # Sample sets per message: one cycle.
 BLOCK = 80
 
 
-def configuration(state: Path, start_ms: int) -> dict[str, Any]:
-    """A one-phase meter with the ideal front end and an open HAN port."""
+def configuration(state: Path, start_ms: int, options: MeterOptions = DEFAULTS) -> dict[str, Any]:
+    """A meter with the ideal front end, by default of one phase and with an open HAN port."""
+    system = options.system
     return {
-        "system": "1P2W",
-        "calibration": make_front_end("ideal", "1P2W", 1).calibration("1P2W"),
-        "identity": {"meter_id": DEFAULT_METER_ID, "meter_type": METER_TYPES["kaifa"]["1P2W"]},
-        "han": {"format": "kaifa"},
-        "han_open": True,
+        "system": system,
+        "calibration": make_front_end("ideal", system, 1).calibration(system),
+        "identity": options.identity,
+        "han": {
+            "format": options.han_format,
+            "variant": options.han_variant,
+            "quirk": options.quirk,
+        },
+        "han_open": options.han_open,
         "utc_ms": start_ms,
         "flash": str(state),
         "flash_size": FLASH_SIZE,
@@ -34,30 +50,80 @@ def configuration(state: Path, start_ms: int) -> dict[str, Any]:
 
 
 class ProcessMeter(HilMeter):
-    """`runtime` is one of `openams.runtimes.process.RUNTIMES`; the state is kept in `folder`."""
+    """`runtime` is one of `openams.runtimes.process.RUNTIMES`; the state is kept in `folder`.
+
+    With the option `dlms` it has a `url` for DLMS clients and `keys` of its own.
+    """
 
     capabilities = frozenset(CAPABILITIES)
-    meter_id = DEFAULT_METER_ID
 
-    def __init__(self, name: str, runtime: str, folder: Path) -> None:
+    def __init__(
+        self, name: str, runtime: str, folder: Path, options: MeterOptions = DEFAULTS
+    ) -> None:
         self.name = name
+        self.meter_id = options.meter_id
+        self._options = options
         self._runtime = runtime
         self._state = StateImage(folder)
-        self._grid = LoadScenario()
-        self._front_end = make_front_end("ideal", "1P2W", 1)
+        self._grid = LoadScenario(options.system)
+        self._front_end = make_front_end("ideal", options.system, 1)
         self._reader = FrameReader()
         self._readings: list[Reading] = []
-        self._now_ms = START_MS
+        self._line: dict[str, Any] | None = None
+        self._han: HanLine | None = None
+        self._folder = folder
+        self._now_ms = options.start_ms
         self._index = 0
         self._process: MeterProcess | None = None
-        self.restore_power()
+        self._ports: LinkPorts | None = None
+        self.keystore: Keystore | None = None
+        if options.dlms:
+            passphrase = secrets.token_bytes(32)
+            self.keystore = Keystore(folder / "keystore", passphrase, SCRYPT_N_RANDOM)
+        self._tcp_port = 0
+        try:
+            self.restore_power()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def url(self) -> str:
+        """Where DLMS clients find it."""
+        if not self._ports:
+            raise BenchError("no DLMS here: ask for it with the meter option dlms=True")
+        return self._ports.urls[0]
+
+    @property
+    def keys(self) -> MeterKeys:
+        """The keys of its clients."""
+        if not self.keystore:
+            raise BenchError("no DLMS here: ask for it with the meter option dlms=True")
+        return self.keystore.get(self.meter_id)
+
+    def han_port(self) -> Path:
+        """A serial device that carries what the HAN port sends from now on."""
+        if not self._han:
+            self._han = HanLine(self._folder / "han", None)
+            if self._line:
+                self._han.set_line(self._line)
+        return self._han.link
 
     def _running(self) -> MeterProcess:
         assert self._process, "the power is off"
         return self._process
 
     def _frame(self, frame: Frame) -> None:
-        self._readings.extend(self._reader.feed(frame.data))
+        if self._han:
+            self._han.send(frame.data)
+        # A quirk may send what no reader takes: the test's own is under test, not ours.
+        with contextlib.suppress(HanError):
+            self._readings.extend(self._reader.feed(frame.data))
+
+    def _set_line(self, line: dict[str, Any]) -> None:
+        self._line = line
+        if self._han:
+            self._han.set_line(line)
 
     def load(self, watts: float) -> float:
         self._grid.watts = watts
@@ -84,13 +150,35 @@ class ProcessMeter(HilMeter):
     def cut_power(self) -> None:
         self._running().kill()
         self._process = None
+        if self._ports:
+            self._ports.close()
+            self._ports = None
 
     def restore_power(self) -> None:
         self._index = 0
-        self._process = MeterProcess(self._runtime, self._frame)
-        self._process.configure(configuration(self._state.path, self._now_ms))
+        ports = None
+        if self.keystore:
+            self._ports = ports = LinkPorts(None, self._tcp_port)
+            # A power cut does not change where clients find it.
+            self._tcp_port = int(ports.urls[0].rpartition(":")[2])
+        self._process = MeterProcess(
+            self._runtime,
+            self._frame,
+            self._set_line,
+            heap_kib=LINK_HEAP_KIB if ports else HEAP_KIB,
+            on_link=ports.from_meter if ports else None,
+        )
+        config = configuration(self._state.path, self._now_ms, self._options)
+        if self.keystore:
+            config["security"] = provisioned(self.keystore, self.meter_id)
+        self._process.configure(config)
+        if ports:
+            self._process.answer_soon()
+            ports.attach(self._process.link)
 
     def close(self) -> None:
         if self._process:
-            self._process.kill()
+            self.cut_power()
+        if self._han:
+            self._han.close()
         self._state.close()

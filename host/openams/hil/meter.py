@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cmath
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
@@ -56,13 +58,27 @@ class HilMeter(ABC):
     def close(self) -> None: ...
 
 
+def _elements(system: str) -> list[tuple[complex, complex]]:
+    """(volts, amperes per watt) of each element, for a balanced resistive load."""
+    turn = [cmath.rect(1, -2 * math.pi * k / 3) for k in range(3)]
+    if system == "1P2W":
+        return [(NOMINAL_V, 1 / NOMINAL_V)]
+    if system == "3P4W":
+        return [(NOMINAL_V * u, u / (3 * NOMINAL_V)) for u in turn]
+    # 3P3W: 230 V between the lines, elements U12 I1 and U32 I3.
+    star = [NOMINAL_V / math.sqrt(3) * u for u in turn]
+    ampere = 1 / (math.sqrt(3) * NOMINAL_V)
+    return [(star[k] - star[1], ampere * turn[k]) for k in (0, 2)]
+
+
 class LoadScenario(Scenario):
     """230 V, 50 Hz and a resistive load that can be changed as time goes."""
 
-    def __init__(self) -> None:
+    def __init__(self, system: str = "1P2W") -> None:
         self.name = "load"
-        self.system = "1P2W"
+        self.system = system
         self.watts = 0.0
+        self._elements = _elements(system)
         self._at = 0
 
     def samples(self, sample_rate_hz: int, block: int) -> Iterator[Samples]:
@@ -74,5 +90,10 @@ class LoadScenario(Scenario):
         """The next `count` sets of volts and amperes."""
         t = np.arange(self._at, self._at + count) / sample_rate_hz
         self._at += count
-        wave = np.sqrt(2) * np.cos(2 * np.pi * 50 * t)
-        return np.stack([NOMINAL_V * wave, self.watts / NOMINAL_V * wave], axis=1)
+        wave = np.sqrt(2) * np.exp(2j * np.pi * 50 * t)
+        channels = [
+            (phasor * wave).real
+            for volts, amperes in self._elements
+            for phasor in (volts, amperes * self.watts)
+        ]
+        return np.stack(channels, axis=1)

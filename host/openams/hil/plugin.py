@@ -5,20 +5,26 @@
 
 A test says what it needs: `@pytest.mark.needs("load", "han")`; it is skipped, with the
 reason, on a rig that lacks it.
+
+For tests of readers and head-ends: `meter` is an emulated meter, `han_port` a serial device
+that speaks HAN; `@pytest.mark.meter(...)` or the fixture `meter_options` say which
+(docs/fixtures.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
 if TYPE_CHECKING:
     from openams.hil.meter import HilMeter
 
+Made = TypeVar("Made")
 METERS = "emulator, micropython or serial:DEVICE"
+RUNTIMES = {"emulator": "cpython", "micropython": "micropython"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*parts): what a rig must have, see openams.hil.meter")
+    config.addinivalue_line("markers", "meter(**options): an emulated meter of its own for a test")
 
 
 def make_meter(choice: str, rig_file: str | None, folder: Path) -> HilMeter:
@@ -44,10 +51,10 @@ def make_meter(choice: str, rig_file: str | None, folder: Path) -> HilMeter:
         return SerialMeter(choice.removeprefix("serial:"), rig)
     if rig_file:
         raise BenchError(f"--rig goes with --meter serial:DEVICE, not with {choice}")
-    if choice in ("emulator", "micropython"):
+    if choice in RUNTIMES:
         from openams.hil.emulated import ProcessMeter
 
-        return ProcessMeter(choice, "cpython" if choice == "emulator" else choice, folder)
+        return ProcessMeter(choice, RUNTIMES[choice], folder)
     raise BenchError(f"--meter {choice!r} is unknown: choose {METERS}")
 
 
@@ -71,11 +78,84 @@ def hil_meter(
 
 
 @pytest.fixture
-def meter(request: pytest.FixtureRequest, hil_meter: HilMeter) -> HilMeter:
-    """The meter, if it has what the test needs; its HAN port is heard from here on."""
-    needed = {part for mark in request.node.iter_markers("needs") for part in mark.args}
-    lacking = needed - hil_meter.capabilities
-    if lacking:
-        pytest.skip(f"{hil_meter.name} lacks {', '.join(sorted(lacking))}")
-    hil_meter.readings()
-    return hil_meter
+def meter_options() -> Mapping[str, Any]:
+    """Options of the emulated meters; override it in a conftest.py or a module."""
+    return {}
+
+
+@pytest.fixture
+def _asked(request: pytest.FixtureRequest, meter_options: Mapping[str, Any]) -> dict[str, Any]:
+    """The fixture's options, and over them those of the markers, the nearest last."""
+    asked = dict(meter_options)
+    for mark in reversed(list(request.node.iter_markers("meter"))):
+        asked.update(mark.kwargs)
+    return asked
+
+
+@pytest.fixture
+def meter(
+    request: pytest.FixtureRequest, _asked: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[HilMeter]:
+    """The meter, if it has what the test needs; its HAN port is heard from here on.
+
+    Without options it is one for the whole run, else an emulated one of the test's own.
+    """
+    if not _asked and request.node.get_closest_marker("meter") is None:
+        shared: HilMeter = request.getfixturevalue("hil_meter")
+        needed = {part for mark in request.node.iter_markers("needs") for part in mark.args}
+        lacking = needed - shared.capabilities
+        if lacking:
+            pytest.skip(f"{shared.name} lacks {', '.join(sorted(lacking))}")
+        shared.readings()
+        yield shared
+        return
+    runtime = _runtime(request)
+    from openams.hil.emulated import ProcessMeter
+    from openams.hil.options import parse_options
+
+    name = request.config.getoption("--meter")
+    own = _or_fail(
+        lambda: ProcessMeter(name, runtime, tmp_path_factory.mktemp("meter"), parse_options(_asked))
+    )
+    yield own
+    own.close()
+
+
+@pytest.fixture
+def han_port(
+    request: pytest.FixtureRequest, _asked: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Path of a serial device that speaks HAN.
+
+    With `meter` in the test it is that meter's port, and speaks as its time passes; alone it
+    speaks by itself, a house metered in real time (or at the option `speed`).
+    """
+    runtime = _runtime(request)
+    if "meter" in request.fixturenames:
+        yield str(request.getfixturevalue("meter").han_port())
+        return
+    from openams.hil.live import LivePort
+    from openams.hil.options import parse_options
+
+    port = _or_fail(
+        lambda: LivePort(tmp_path_factory.mktemp("han"), runtime, parse_options(_asked))
+    )
+    yield str(port.path)
+    port.close()
+
+
+def _runtime(request: pytest.FixtureRequest) -> str:
+    choice = request.config.getoption("--meter")
+    if choice not in RUNTIMES:
+        pytest.skip(f"emulated meters only: not with --meter {choice}")
+    return RUNTIMES[choice]
+
+
+def _or_fail(make: Callable[[], Made]) -> Made:
+    from openams.errors import BenchError
+
+    try:
+        return make()
+    except BenchError as error:
+        why = str(error)
+    pytest.fail(why, pytrace=False)

@@ -24,7 +24,7 @@ from openams.grid.frontend import make_front_end
 from openams.keys.keystore import Keystore
 from openams.keys.provision import provisioned
 from openams.meter_time import to_utc_ms
-from openams.runtimes.process import repository_root
+from openams.places import SHIMS, repository_root
 
 CHANNELS = 4
 _TICK_S = 0.5
@@ -34,8 +34,7 @@ _MOVES_MS = 60
 
 def load_firmware() -> Any:
     """The firmware's `ams.meter` in this process."""
-    root = repository_root()
-    for path in (root / "firmware", root / "host" / "openams" / "emulator" / "shims"):
+    for path in (repository_root() / "firmware", SHIMS):
         if str(path) not in sys.path:
             sys.path.append(str(path))
     return importlib.import_module("ams.meter")

