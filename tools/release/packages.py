@@ -12,7 +12,10 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-_BUILD = "import sys; from setuptools import build_meta as b; print(getattr(b, sys.argv[1])(sys.argv[2]))"
+_BUILD = (
+    "import sys; from setuptools import build_meta as back;"
+    "print(getattr(back, sys.argv[1])(sys.argv[2]))"
+)
 
 
 def commit_time() -> int:
