@@ -1,8 +1,9 @@
 """What the bench asks and orders through the mailbox."""
 
+import gc
 import json
 
-from ams.bench import operate, snapshot
+from ams import bench
 
 
 class Bench:
@@ -20,9 +21,10 @@ class Bench:
         kind, payload = message
         meter = self._meter
         if kind == ord("V"):
-            self._reply("V", snapshot(meter))
+            gc.collect()
+            self._reply("V", bench.snapshot(meter))
         elif kind == ord("A"):
-            operate(meter, json.loads(payload), self._board.clock.utc_ms())
+            bench.operate(meter, json.loads(payload), self._board.clock.utc_ms())
         elif kind == ord("O"):
             meter.han.open(meter.utc_ms)
             meter.wake()
@@ -38,12 +40,10 @@ class Bench:
         return True
 
     def _result(self):
-        from ams.registers.events import LOG_NAMES, log_of, name_of
-
-        for when, code, detail, extra in self._meter.events.entries():
-            self._reply("N", (when, code, name_of(code), detail, LOG_NAMES[log_of(code)], extra))
-        result = snapshot(self._meter)
-        result["aggregate"] = self._meter.aggregate.result()
+        gc.collect()
+        result = bench.result(self._meter)
+        for event in bench.events(self._meter):
+            self._reply("N", event)
         self._reply("X", result)
 
     def _reply(self, kind, value):

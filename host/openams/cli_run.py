@@ -28,6 +28,7 @@ from openams.profiles import named
 from openams.ptylink import PtyLink
 from openams.runtimes.process import RUNTIMES, Frame
 from openams.session import (
+    CHIP,
     DEFAULT_METER_ID,
     METER_TYPES,
     POLICIES,
@@ -38,6 +39,7 @@ from openams.session import (
     parse_policy,
 )
 
+RUN_ON = (*RUNTIMES, CHIP)
 _LINE_EVERY_S = 1.0
 _VIEW_EVERY_S = 0.25
 
@@ -46,7 +48,7 @@ def run(
     scenario: Annotated[
         str, typer.Option(help="A scenario file, or built in: house, year, fault.")
     ] = "house",
-    runtime: Annotated[str, typer.Option(help=f"One of {', '.join(RUNTIMES)}.")] = "micropython",
+    runtime: Annotated[str, typer.Option(help=f"One of {', '.join(RUN_ON)}.")] = "micropython",
     system: Annotated[str | None, typer.Option(help="1P2W, 3P3W or 3P4W.")] = None,
     front_end: Annotated[str, typer.Option(help="ideal or adc12.")] = "ideal",
     han_format: Annotated[str, typer.Option(help=f"One of {', '.join(METER_TYPES)}.")] = "kaifa",
@@ -106,7 +108,7 @@ def run(
 ) -> None:
     """Run a meter in a scenario."""
     options = Options(
-        runtime=_choice("--runtime", runtime, RUNTIMES),
+        runtime=_choice("--runtime", runtime, RUN_ON),
         front_end=front_end,
         han_format=_choice("--han-format", han_format, tuple(METER_TYPES)),
         han_variant=han_variant,
@@ -124,6 +126,8 @@ def run(
         format=format_,
         at=[parse_order(text) for text in at or []],
     )
+    if options.runtime == CHIP and dlms_port is not None:
+        raise BenchError("--dlms-port: a Pico has no network, use --service instead")
     if format_ and not state:
         raise BenchError("--format erases a state image: name it with --state")
     played = load(scenario, system, seed)

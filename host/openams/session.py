@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,12 @@ from openams.meter_time import to_utc_ms
 from openams.runtimes.process import HEAP_KIB, LINK_HEAP_KIB, Frame, MeterProcess
 from openams.state import FLASH_SIZE, StateImage
 
+if TYPE_CHECKING:
+    from openams.runtimes.rp2040.meter import ChipMeter
+    from openams.runtimes.rp2040.session import IcFrontEnd
+
+# The runtime that samples by itself.
+CHIP = "rp2040"
 # Sample sets per message: one cycle at 4 kS/s.
 BLOCK = 80
 # Sample sets made at a time: half a second.
@@ -166,11 +172,11 @@ class Session:
         self.progress = Progress()
         self._han_line = han_line
         self._on_frame = on_frame
-        self._front_end: FrontEndModel = make_front_end(
-            options.front_end, scenario.system, options.seed
-        )
+        self._front_end = _front_end(options, scenario)
         self.duration_s = _shorter(options.duration_s, scenario.duration_s)
-        self.sampled = not scenario.gives_quantities or options.speed == 1.0
+        self.sampled = (
+            not scenario.gives_quantities or options.speed == 1.0 or options.runtime == CHIP
+        )
         start = options.start or scenario.start or datetime.now(UTC)
         self.start_ms = to_utc_ms(start)
         self._orders = sorted(options.at, key=lambda order: order.after_s)
@@ -178,15 +184,7 @@ class Session:
         self._folder = None if options.state else tempfile.TemporaryDirectory(prefix="openams-")
         self._state = StateImage(options.state or Path(self._folder.name if self._folder else ""))
         self._ports = ports
-        on_link = ports.from_meter if ports else None
-        self.process = MeterProcess(
-            options.runtime,
-            self._frame,
-            self._line,
-            on_log,
-            LINK_HEAP_KIB if options.security else HEAP_KIB,
-            on_link,
-        )
+        self.process = self._make_meter(on_log)
         self._stopping = False
         try:
             self.implementation = self.process.configure(self._config())["implementation"]
@@ -201,6 +199,24 @@ class Session:
         except BaseException:
             self.close()
             raise
+
+    def _make_meter(self, on_log: Callable[[str], None] | None) -> MeterProcess | ChipMeter:
+        options = self.options
+        on_link = self._ports.from_meter if self._ports else None
+        if options.runtime == CHIP:
+            from openams.runtimes.rp2040.meter import ChipMeter
+
+            return ChipMeter(
+                self.scenario, self._front_end, self._frame, self._line, on_log, on_link
+            )
+        return MeterProcess(
+            options.runtime,
+            self._frame,
+            self._line,
+            on_log,
+            LINK_HEAP_KIB if options.security else HEAP_KIB,
+            on_link,
+        )
 
     def _config(self) -> dict[str, Any]:
         options = self.options
@@ -254,10 +270,12 @@ class Session:
         self._due = self._began + every_s
         self._every_s = every_s
         self._on_progress = on_progress
-        if self.sampled:
-            self._play_samples()
+        if not isinstance(self.process, MeterProcess):
+            self._play_chip(self.process)
+        elif self.sampled:
+            self._play_samples(self.process)
         else:
-            self._play_rows()
+            self._play_rows(self.process)
 
     def cancel(self) -> None:
         self._stopping = True
@@ -278,8 +296,20 @@ class Session:
             self._on_progress()
         return not self._stopping
 
-    def _play_samples(self) -> None:
+    def _play_chip(self, chip: ChipMeter) -> None:
+        """The chip samples by itself: it is only told how long to run."""
+        at_ms = 0
+        end_ms = math.inf if self.duration_s is None else round(self.duration_s * 1000)
+        while at_ms < end_ms:
+            at_ms = min(at_ms + _PIECE_MS, int(min(end_ms, 1e15)))
+            self._give_orders(at_ms / 1000)
+            if not self._step(at_ms / 1000):
+                return
+            chip.advance(self.start_ms + at_ms)
+
+    def _play_samples(self, meter: MeterProcess) -> None:
         front_end = self._front_end
+        assert isinstance(front_end, FrontEndModel)
         rate = front_end.sample_rate_hz
         end = None if self.duration_s is None else math.floor(self.duration_s * rate + 1e-6)
         for index, codes in coded_blocks(self.scenario, front_end, end):
@@ -287,9 +317,9 @@ class Session:
             self._give_orders(after / rate)
             if not self._step(after / rate):
                 break
-            self.process.samples(self.start_ms + after * 1000 // rate, index, codes)
+            meter.samples(self.start_ms + after * 1000 // rate, index, codes)
 
-    def _play_rows(self) -> None:
+    def _play_rows(self, meter: MeterProcess) -> None:
         speed = self.options.speed
         piece_ms = None if speed is None else max(1, round(_PIECE_MS * speed))
         end_ms = None if self.duration_s is None else round(self.duration_s * 1000)
@@ -305,7 +335,7 @@ class Session:
                 part = min(part, self._until_order(at))
                 if not self._step(at / 1000):
                     return
-                self.process.hold(self.start_ms + at, part, row, more=speed is None)
+                meter.hold(self.start_ms + at, part, row, more=speed is None)
                 at += part
                 left -= part
             self.progress.simulated_s = at / 1000
@@ -342,6 +372,14 @@ class Session:
         self._state.close()
         if self._folder:
             self._folder.cleanup()
+
+
+def _front_end(options: Options, scenario: Scenario) -> FrontEndModel | IcFrontEnd:
+    if options.runtime == CHIP:
+        from openams.runtimes.rp2040.session import make_chip_front_end
+
+        return make_chip_front_end(scenario, options.front_end, options.seed)
+    return make_front_end(options.front_end, scenario.system, options.seed)
 
 
 def coded_blocks(

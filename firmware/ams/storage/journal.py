@@ -136,7 +136,8 @@ class Journal:
 
     def _blank(self):
         """Whether the ring was never used; a torn first head still counts as that."""
-        page = bytearray(self._flash.page_size)
+        # In large pieces: a new meter has all of its flash to look through before it measures.
+        page = bytearray(4 * self._flash.page_size)
         blank = b"\xff" * len(page)
         for at in range(0, self.count * self._size, len(page)):
             self._flash.read(self._address(0) + at, page)

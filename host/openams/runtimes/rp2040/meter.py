@@ -40,10 +40,12 @@ _DATA = 0
 
 
 class ChipMeter:
+    """`front_end`: an `OnChipAdc`; with anything else a metering IC measures."""
+
     def __init__(
         self,
         scenario: Scenario,
-        analog: OnChipAdc | None,
+        front_end: object,
         on_frame: Callable[[Frame], None] | None = None,
         on_line: Callable[[dict[str, Any]], None] | None = None,
         on_log: Callable[[str], None] | None = None,
@@ -52,7 +54,7 @@ class ChipMeter:
     ) -> None:
         self.image = image or firmware_image("pico-bench")
         self._scenario = scenario
-        self._analog = analog
+        self._analog = front_end if isinstance(front_end, OnChipAdc) else None
         self._on_frame = on_frame
         self._on_line = on_line
         self._on_log = on_log
