@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from openams import __version__
-from openams.cli_client import clock, events, interval, read
+from openams.cli_client import clock, events, han_port, interval, read
 from openams.cli_control import breaker, limit, order_app
 from openams.cli_flash import console, flash
 from openams.cli_fleet import fleet
@@ -40,7 +40,19 @@ app.command("run")(run_command)
 app.command("powercut")(powercut_command)
 app.command("fuzz")(fuzz_command)
 app.command("profile")(profile_command)
-for command in (read, events, clock, interval, breaker, limit, ration, flash, console, fleet):
+for command in (
+    read,
+    events,
+    clock,
+    interval,
+    han_port,
+    breaker,
+    limit,
+    ration,
+    flash,
+    console,
+    fleet,
+):
     app.command()(command)
 
 

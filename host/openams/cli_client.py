@@ -10,15 +10,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 
 from openams.client import data as axdr
 from openams.client import readout
 from openams.client.data import parse_date_time
+from openams.client.errors import ResultError
 from openams.client.events import LOGS
 from openams.client.links import parse_url
-from openams.client.names import CLOCK, parse_obis
+from openams.client.names import (
+    CLOCK,
+    HAN_ENCRYPTED,
+    HAN_FORMAT,
+    HAN_KEYS,
+    HAN_OPEN,
+    HAN_SENT,
+    parse_obis,
+)
 from openams.errors import BenchError
 from openams.keys.cli import KeystoreOption, PassphraseOption, check_meter_id, open_keystore
+from openams.keys.keystore import Keystore
 from openams.keys.model import CLIENT_SAPS
 from openams.meter_time import NORWAY, parse_time
 
@@ -35,6 +46,7 @@ MeterIdOption = Annotated[
     str | None, typer.Option("--meter-id", help="Whose keys; found out if it is not given.")
 ]
 TimeoutOption = Annotated[float, typer.Option("--timeout", help="Seconds to wait for an answer.")]
+_TEMPORARY_FAILURE = 2
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -220,6 +232,69 @@ def interval(
         print(json.dumps({"capture_period_s": period_s}))
     else:
         print(f"the load profile has intervals of {period_s // 60} min")
+
+
+def han_port(
+    url: UrlArgument,
+    action: Annotated[str, typer.Argument(metavar="status|open|close|rekey|encrypt")] = "status",
+    switch: Annotated[str | None, typer.Argument(metavar="[on|off]", help="For encrypt.")] = None,
+    client: ClientOption = None,
+    meter_id: MeterIdOption = None,
+    keystore: KeystoreOption = None,
+    passphrase_file: PassphraseOption = None,
+    timeout: TimeoutOption = 10.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Open or close the customer's HAN port, encrypt its lists, or give them new keys."""
+    _one_of("han-port", action, ("status", "open", "close", "rekey", "encrypt"))
+    if (action == "encrypt") != (switch is not None) or switch not in (None, "on", "off"):
+        raise BenchError("write it like ams han-port URL encrypt on, or open")
+    role = client or ("reader" if action == "status" else "operator")
+    with connected(url, role, keystore, passphrase_file, meter_id, timeout) as meter:
+        if action in ("open", "close"):
+            meter.set(1, HAN_OPEN, 2, axdr.boolean(action == "open"))
+        elif action == "rekey":
+            _rekey(meter, open_keystore(keystore, passphrase_file))
+        elif action == "encrypt":
+            _encrypt(meter, switch == "on", open_keystore(keystore, passphrase_file))
+        status = {
+            name: meter.get(1, obis, 2)
+            for name, obis in (
+                ("open", HAN_OPEN),
+                ("encrypted", HAN_ENCRYPTED),
+                ("format", HAN_FORMAT),
+                ("sent", HAN_SENT),
+            )
+        }
+    if as_json:
+        print(json.dumps(status))
+        return
+    print(
+        f"HAN port {'open' if status['open'] else 'closed'}, {status['format']}, "
+        f"{'encrypted' if status['encrypted'] else 'in clear'}, {status['sent']} lists sent"
+    )
+
+
+def _rekey(meter: Client, store: Keystore) -> None:
+    """The keystore has the new keys before the meter: a list can always be read."""
+    keys = store.new_han_keys(meter.meter_id)
+    kek = bytes.fromhex(keys.kek)
+    wrapped = b"".join(
+        aes_key_wrap(kek, bytes.fromhex(keys.han[name]))
+        for name in ("encryption", "authentication")
+    )
+    meter.set(1, HAN_KEYS, 2, axdr.octets(wrapped))
+
+
+def _encrypt(meter: Client, on: bool, store: Keystore) -> None:
+    try:
+        meter.set(1, HAN_ENCRYPTED, 2, axdr.boolean(on))
+    except ResultError as error:
+        if not on or error.result != _TEMPORARY_FAILURE:
+            raise
+        # It has no keys yet.
+        _rekey(meter, store)
+        meter.set(1, HAN_ENCRYPTED, 2, axdr.boolean(on))
 
 
 def _one_of(what: str, value: str, choices: tuple[str, ...]) -> None:

@@ -33,6 +33,7 @@ class Client:
     def __init__(self, transport: Transport, sap: int) -> None:
         self._transport = transport
         self.sap = sap
+        self.meter_id = ""  # of an association with keys
         self._connection: Any = None
         self._counters: _Counters | None = None
 
@@ -215,6 +216,7 @@ def _associated(url: Url, keys: MeterKeys, sap: int, store: Keystore, timeout_s:
         pair = entry.pending if pending else entry.current
         for attempt in range(2):
             client = Client(open_link(url, sap, timeout_s), sap)
+            client.meter_id = keys.meter_id
             try:
                 client.associate(entry, pair, _Counters(store, keys.meter_id, sap, pending))
             except (RefusedError, ServiceError) as error:

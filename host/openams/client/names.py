@@ -7,6 +7,12 @@ from openams.client.errors import ClientError
 
 ASSOCIATION = "0.0.40.0.0.255"
 CLOCK = "0.0.1.0.0.255"
+# The HAN port: open, encrypted, its wrapped keys, format, lists sent (class 1, attribute 2).
+HAN_OPEN = "0.0.128.1.0.255"
+HAN_ENCRYPTED = "0.0.128.1.1.255"
+HAN_KEYS = "0.0.128.1.2.255"
+HAN_FORMAT = "0.0.128.1.3.255"
+HAN_SENT = "0.0.128.1.4.255"
 
 
 def parse_obis(text: str) -> tuple[int, ...]:

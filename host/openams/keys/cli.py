@@ -202,3 +202,21 @@ def rotate(
         print(json.dumps({"meter_id": meter_id, "rotated": names}))
     else:
         print(f"new keys for {', '.join(names)}")
+
+
+@app.command()
+def han(
+    meter_id: _MeterArgument,
+    file: Annotated[Path, typer.Argument(help="File to write, for ams han watch --keys.")],
+    keystore: KeystoreOption = None,
+    passphrase_file: PassphraseOption = None,
+    as_json: _Json = False,
+) -> None:
+    """Write the keys of a meter's encrypted lists, the last two pairs, to a file of your own."""
+    keys = open_keystore(keystore, passphrase_file).get(check_meter_id(meter_id))
+    pairs = [pair for pair in (keys.han, keys.han_before) if pair]
+    write_private(file, json.dumps({"keys": pairs}).encode() + b"\n")
+    if as_json:
+        print(json.dumps({"file": str(file), "pairs": len(pairs)}))
+    else:
+        print(f"{file}: {len(pairs)} pair(s) of keys")

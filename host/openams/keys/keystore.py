@@ -139,6 +139,15 @@ class Keystore:
             keys.next_order = number + 1
         return number
 
+    # --- the HAN port ------------------------------------------------------------------
+
+    def new_han_keys(self, meter_id: str) -> MeterKeys:
+        """New keys for encrypted lists, before the meter is told; the last ones are kept."""
+        with self._changing_meter(meter_id) as keys:
+            keys.han_before = keys.han
+            keys.han = {"encryption": new_key(), "authentication": new_key()}
+        return keys
+
     # --- rotation ------------------------------------------------------------------
 
     def prepare_rotation(self, meter_id: str) -> MeterKeys:

@@ -72,6 +72,8 @@ class MeterKeys:
     # The second person's, where two must seal an order; and the next order's number.
     breaker_second: str = field(default_factory=new_key)
     next_order: int = 1
+    # Of the HAN port before the last change: lists under them may still be on a disk.
+    han_before: dict[str, str] | None = None
     pending_kek: str | None = None  # goes with the operator's keys, all or none
     # The next counter of the meter itself, for one whose flash is thrown away after the run.
     server_counter: int = 1
