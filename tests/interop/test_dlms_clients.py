@@ -8,41 +8,62 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from datetime import UTC, datetime, timedelta
+import shutil
+from datetime import datetime, timedelta
 
 import pytest
+import serial
 from dlms_clients import METER, Gurux, attribute, dlms_cosem, running_meter
 from dlms_cosem import utils
-from dlms_cosem.client import DataResultError
+from dlms_cosem.cosem.capture_object import CaptureObject
+from dlms_cosem.cosem.selective_access import RangeDescriptor
+from dlms_cosem.protocol.xdlms import GeneralGlobalCipher
 from gurux_dlms import GXDateTime, GXDLMSException
 from gurux_dlms.enums import DataType, ObjectType
 from gurux_dlms.objects import GXDLMSClock, GXDLMSData, GXDLMSProfileGeneric, GXDLMSRegister
-from helpers import ams
+from helpers import ams, amshan_frames
 
 from openams.client.data import parse_date_time
+from openams.client.hdlc import Deframer
+from openams.client.names import HAN_OPEN
+from openams.meter_time import NORWAY
 
 RUNTIMES = ("cpython", "micropython")
 LOAD = "1.0.99.1.0.255"
 CLOCK = "0.0.1.0.0.255"
-START = datetime(2026, 1, 10, tzinfo=UTC)
-DAYS = 2
+# 90 days of quarter hours, in normal time throughout.
+START = datetime(2025, 11, 1, tzinfo=NORWAY)
+DAYS = 90
+ENTRIES = 96 * DAYS
+END = START + timedelta(days=DAYS)
+
+
+@pytest.fixture(scope="module")
+def past(tmp_path_factory):
+    """(state image of a meter with 90 days behind it, its summary): the same for every runtime."""
+    folder = tmp_path_factory.mktemp("past")
+    with (folder / "house.csv").open("w") as out:
+        out.write("time,active_import_W,active_export_W\n")
+        for k in range(ENTRIES):
+            when = START.replace(tzinfo=None) + timedelta(minutes=15 * k)
+            out.write(f"{when:%Y-%m-%d %H:%M:%S},{300 + k * 7919 % 4000},{k % 5 // 4 * 900}\n")
+    done = ams(
+        *["run", "--scenario", folder / "house.csv", "--runtime", "cpython", "--speed", "max"],
+        *["--capture-period", "15", "--state", folder / "state", "--json"],
+    )
+    return folder / "state", json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module", params=RUNTIMES)
-def meter(request, tmp_path_factory):
-    """A meter with two days of quarter hours behind it, which goes on in real time."""
+def meter(request, past, tmp_path_factory):
+    """A meter with 90 days of quarter hours behind it, which goes on in real time."""
     folder = tmp_path_factory.mktemp(request.param)
-    state = folder / "state"
-    ams(
-        *["run", "--scenario", "house", "--runtime", request.param, "--speed", "max"],
-        *["--capture-period", "15", "--duration", str(DAYS * 86400), "--state", state],
-        *["--start", START.isoformat()],
-    )
-    resume = (START + timedelta(days=DAYS, seconds=5)).isoformat()
+    shutil.copytree(past[0], folder / "state")
     with running_meter(
-        folder, "--state", state, "--start", resume, "--han-open", runtime=request.param
+        folder,
+        *["--state", folder / "state", "--start", (END + timedelta(seconds=5)).isoformat()],
+        runtime=request.param,
     ) as running:
-        running.folder = folder
         yield running
         summary = running.stop()
         # Whatever the clients did, nothing went unmeasured.
@@ -87,16 +108,19 @@ def test_gurux_reads_a_known_register_and_its_unit(meter, link):
 
 
 @pytest.mark.parametrize("link", LINKS)
-def test_gurux_reads_the_load_profile_by_range_and_by_entry(meter, link):
+def test_gurux_reads_90_days_by_range_and_by_entry(meter, past, link):
     with Gurux(meter, "reader", link) as client:
-        day = client.rows_by_range(
-            LOAD, START + timedelta(days=1), START + timedelta(days=2) - timedelta(seconds=1)
-        )
-        assert len(day) == 96
-        whole = client.rows_by_entry(LOAD, 1, 96 * DAYS)
-        assert len(whole) == 96 * DAYS
-        assert whole[95:-1] == day
-        assert client.rows_by_entry(LOAD, 5, 3) == whole[4:7]
+        by_range = client.rows_by_range(LOAD, START, END)
+        assert len(by_range) == ENTRIES
+        assert client.rows_by_entry(LOAD, 1, ENTRIES) == by_range
+        day = client.rows_by_range(LOAD, START + timedelta(days=1), START + timedelta(days=2))
+        assert day == by_range[95:192]
+        assert client.rows_by_entry(LOAD, 5, 3) == by_range[4:7]
+    # Time, status, A+ A- R+ R-: their sums are the registers, exactly.
+    registers = past[1]["registers"]
+    assert sum(row[2] for row in by_range) == registers["a_plus_mwh"]
+    assert sum(row[3] for row in by_range) == registers["a_minus_mwh"]
+    assert registers["a_plus_mwh"] > 1e9 and registers["a_minus_mwh"] > 1e7
 
 
 @pytest.mark.parametrize("link", LINKS)
@@ -143,24 +167,18 @@ def test_dlms_cosem_reads_every_attribute_that_it_may(meter, link):
 
 
 @pytest.mark.parametrize("link", LINKS)
-def test_dlms_cosem_reads_the_load_profile_by_range(meter, link):
-    from dlms_cosem.cosem.capture_object import CaptureObject
-    from dlms_cosem.cosem.selective_access import RangeDescriptor
-
+def test_dlms_cosem_reads_90_days_by_range(meter, past, link):
     with dlms_cosem(meter, "reader", link) as client:
         data = client.get(
             attribute(7, LOAD, 2),
-            RangeDescriptor(
-                CaptureObject(attribute(8, CLOCK, 2)),
-                START + timedelta(days=1),
-                START + timedelta(days=2) - timedelta(seconds=1),
-            ),
+            RangeDescriptor(CaptureObject(attribute(8, CLOCK, 2)), START, END),
         )
     rows = utils.parse_as_dlms_data(data)
-    assert len(rows) == 96
+    assert len(rows) == ENTRIES
     times = [parse_date_time(bytes(row[0])) for row in rows]
-    assert times[0] == START + timedelta(days=1)
+    assert (times[0], times[-1]) == (START + timedelta(minutes=15), END)
     assert {b - a for a, b in zip(times, times[1:], strict=False)} == {timedelta(minutes=15)}
+    assert sum(row[2] for row in rows) == past[1]["registers"]["a_plus_mwh"]
 
 
 def test_dlms_cosem_sets_the_capture_period(meter):
@@ -191,15 +209,11 @@ def test_the_command_line_reads_what_the_others_read(meter, place):
     assert len(values) > 100 and not any("error" in value for value in values)
     one = json.loads(ams("read", url, "1-0:32.7.0", "--json").stdout)
     assert 200 < one[0]["value"] < 260 and one[0]["unit"] == "V"
-    begin, end = START + timedelta(days=1), START + timedelta(days=2)
-    by_range = json.loads(
-        ams(
-            *["profile", url, "--from", begin.isoformat()],
-            *["--to", (end - timedelta(seconds=1)).isoformat(), "--json"],
-        ).stdout
-    )
-    assert len(by_range) == 96 and by_range[5]["a_plus_mwh"] >= 0
-    by_entry = json.loads(ams("profile", url, "--entries", "96:191", "--json").stdout)
+    end = START + timedelta(days=2)
+    limits = ["--from", (START + timedelta(days=1)).isoformat(), "--to", end.isoformat()]
+    by_range = json.loads(ams("profile", url, *limits, "--json").stdout)
+    assert len(by_range) == 97 and by_range[5]["a_plus_mwh"] > 0
+    by_entry = json.loads(ams("profile", url, "--entries", "96:192", "--json").stdout)
     assert by_entry == by_range
     events = json.loads(ams("events", url, "--json").stdout)
     assert {"power-up", "power-down"} <= {event["name"] for event in events}
@@ -208,8 +222,8 @@ def test_the_command_line_reads_what_the_others_read(meter, place):
 
 def test_the_command_line_sets_what_an_operator_may(meter):
     url = meter.urls[0]
-    moved = json.loads(ams("clock", url, "set", "2026-01-12T12:00:00+01:00", "--json").stdout)
-    assert moved["time"].startswith("2026-01-12T12:00:0")
+    moved = json.loads(ams("clock", url, "set", "2026-01-30T12:00:00+01:00", "--json").stdout)
+    assert moved["time"].startswith("2026-01-30T12:00:0")
     assert "15 min" in ams("interval", url, "15").stdout
     names = [event["name"] for event in json.loads(ams("events", url, "--json").stdout)]
     assert "clock-adjusted-new" in names
@@ -240,4 +254,84 @@ def test_replayed_counters_are_refused(meter):
         pass
 
 
-__all__ = ["DataResultError", "DataType"]
+# --- the HAN port -----------------------------------------------------------------------
+
+
+def test_lists_go_out_in_time_while_90_days_are_read(past, tmp_path):
+    shutil.copytree(past[0], tmp_path / "state")
+    link = tmp_path / "han"
+    with running_meter(
+        tmp_path,
+        *["--state", tmp_path / "state", "--start", (END + timedelta(seconds=50)).isoformat()],
+        *["--han", link],
+    ) as meter:
+        with Gurux(meter, "operator", "tcp") as client:
+            port = GXDLMSData(HAN_OPEN)
+            port.value = True
+            port.setDataType(2, DataType.BOOLEAN)
+            client.write(port, 2)
+        with serial.Serial(str(link), 2400, timeout=0) as line:
+            octets = b""
+            with Gurux(meter, "reader", "hdlc") as client:
+                for _ in range(2):
+                    assert len(client.rows_by_entry(LOAD, 1, ENTRIES)) == ENTRIES
+                    octets += line.read(100_000)
+        summary = meter.stop()
+    times = [frame["meter_datetime"] for frame in amshan_frames(octets)]
+    assert len(times) > 2
+    assert {(b - a).total_seconds() for a, b in zip(times, times[1:], strict=False)} == {2.0}
+    assert summary["missed"] == {"samples": 0, "samples_late": 0, "lists": 0}
+    assert summary["han"]["late_max_ms"] < 100
+    assert "han-opened" in [event["name"] for event in summary["events"]]
+
+
+def test_the_port_stays_as_the_operator_left_it_and_gets_other_keys(tmp_path):
+    link, key_file, state = tmp_path / "han", tmp_path / "keys", tmp_path / "state"
+    arguments = ["--state", state, "--han", link, "--start", "2026-01-15T12:00:00+01:00"]
+    with running_meter(tmp_path, *arguments) as meter:
+        url = meter.urls[0]
+        assert not json.loads(ams("han-port", url, "--json").stdout)["open"]
+        ams("han-port", url, "open")
+        ams("han-port", url, "encrypt", "on")
+        plain = read_lists(link)
+        assert not amshan_frames(plain)
+        ams("keys", "han", METER, key_file)
+        assert {apdu[0] for apdu in opened_lists(plain, key_file)} == {0x0F}
+        before = key_file.read_text()
+        ams("han-port", url, "rekey")
+        ams("keys", "han", METER, key_file)
+        assert json.loads(key_file.read_text())["keys"][1] == json.loads(before)["keys"][0]
+        done = ams("han", "watch", link, "--keys", key_file, "--count", "2", "--timeout", "20")
+        assert done.stdout.count("kaifa list") == 2
+        meter.stop()
+    with running_meter(tmp_path, *arguments[:4], "--start", "2026-01-15T13:00:00+01:00") as meter:
+        status = json.loads(ams("han-port", meter.urls[0], "--json").stdout)
+        assert status["open"] and status["encrypted"]
+        done = ams("han", "watch", link, "--keys", key_file, "--count", "2", "--timeout", "20")
+        assert done.stdout.count("kaifa list") == 2
+        closed = ams("han-port", meter.urls[0], "close", "--json")
+        assert not json.loads(closed.stdout)["open"]
+        events = json.loads(ams("events", meter.urls[0], "--json").stdout)
+        names = [event["name"] for event in events]
+        assert "han-opened" in names and names.count("keys-changed") == 2
+        assert names[-1] == "han-closed"
+
+
+def read_lists(link):
+    with serial.Serial(str(link), 2400, timeout=5) as line:
+        return line.read(150)
+
+
+def opened_lists(octets, key_file):
+    """The plain APDUs of the encrypted lists, as dlms-cosem opens them."""
+    pair = json.loads(key_file.read_text())["keys"][0]
+    out = []
+    for body in Deframer().feed(octets):
+        apdu = body[body.index(b"\xe6\xe7\x00") + 3 : -2]
+        ciphered = GeneralGlobalCipher.from_bytes(apdu)
+        plain = ciphered.to_plain_apdu(
+            bytes.fromhex(pair["encryption"]), bytes.fromhex(pair["authentication"])
+        )
+        out.append(plain)
+    assert out
+    return out
