@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test venv lint bench campaign lock clean firmware mpy bench-chip
+.PHONY: release run test venv lint bench campaign lock clean firmware mpy bench-chip
 
 run: $(STAMP)
 	$(BIN)/ams run --scenario tests/data/kaifa_ma304h3e_2017-09-15.csv --han-format kaifa --han-open
@@ -36,6 +36,10 @@ firmware:
 # The same as .mpy files for MicroPython as it comes: build/$(BOARD)/mpy, with package.json for mip.
 mpy: $(STAMP)
 	$(BIN)/python -m openams.flashing.package $(BOARD)
+
+# Everything of a release, in dist/: the same octets from the same commit.
+release: $(STAMP)
+	$(BIN)/python tools/release/build.py
 
 # Runs that are too long for every commit; each prints its seed.
 campaign: $(STAMP)

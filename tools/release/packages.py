@@ -30,6 +30,18 @@ def _git(*arguments: str) -> str:
     ).stdout
 
 
+def changes() -> str:
+    """What is not committed."""
+    return _git("status", "--porcelain")
+
+
+def add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    """A file without owner, at the time of the commit."""
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode, entry.mtime = len(data), 0o644, commit_time()
+    archive.addfile(entry, io.BytesIO(data))
+
+
 def _copy_sources(target: Path) -> None:
     """The files that git knows, as they are now, with modes and times that are always the same."""
     time = commit_time()
