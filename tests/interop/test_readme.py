@@ -38,6 +38,24 @@ def test_command(command):
         assert "A+" in done.stdout
 
 
+def shown_only():
+    blocks = re.findall(r"<!-- options:.*?-->\s*```sh\n(.*?)```", README, re.DOTALL)
+    return [line for block in blocks for line in block.strip().splitlines()]
+
+
+@pytest.mark.parametrize("command", shown_only())
+def test_command_that_needs_a_meter_has_its_options(command):
+    words = shlex.split(command)
+    assert words[0] == ".venv/bin/ams"
+    name = words[1:3] if words[1] == "keys" else words[1:2]
+    done = subprocess.run(
+        [str(AMS), *name, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    for option in [word for word in words if word.startswith("--")]:
+        assert re.search(rf"{option}\b", done.stdout), option
+
+
 def test_make_run_shows_a_house_and_its_han_port_is_read_by_amshan():
     """`make run` within a minute; the port is read as a newcomer's program would."""
     environment = dict(os.environ, PYTHON=sys.executable)
