@@ -318,8 +318,8 @@ def test_the_port_stays_as_the_operator_left_it_and_gets_other_keys(tmp_path):
 
 
 def read_lists(link):
-    with serial.Serial(str(link), 2400, timeout=5) as line:
-        return line.read(150)
+    with serial.Serial(str(link), 2400, timeout=9) as line:
+        return line.read(300)
 
 
 def opened_lists(octets, key_file):
