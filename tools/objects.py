@@ -167,7 +167,7 @@ def who(mask: int) -> str:
         return "all"
     if mask == base.KEYED:
         return "all with keys"
-    return ", ".join(name for bit, name in CLIENTS if mask & bit)
+    return ", ".join(name for bit, name in CLIENTS if mask & bit) or "nobody"
 
 
 def numbers(values: list[int]) -> str:
@@ -193,7 +193,7 @@ def readable(rights: Any) -> str:
     out = who(rights.read)
     if rights.reads:
         out += "; " + grouped(rights.reads, "attribute")
-    return out or "nobody"
+    return out
 
 
 def text_of(row: tuple[Any, ...]) -> str:

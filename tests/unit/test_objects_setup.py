@@ -19,6 +19,7 @@ from ams import alarms
 from ams.cosem.objects import base
 from ams.cosem.results import OTHER_REASON, READ_WRITE_DENIED, TEMPORARY_FAILURE, TYPE_UNMATCHED
 from ams.registers import events as ev
+from openams.emulator.models.mbus_slave import MBus, MBusSlave
 from openams.meter_time import to_utc_ms
 
 OSLO = ZoneInfo("Europe/Oslo")
@@ -547,3 +548,78 @@ def test_cuts_while_settings_are_stored():
         assert bench.get(*PUSH, 6) in ((2,) if done else (1, 2))
         operation += 1
     assert operation >= 2
+
+
+# --- sub-meters ----------------------------------------------------------------------------
+
+
+class BusLine:
+    """The UART of the bus, with slaves at its other end; answers come at once."""
+
+    def __init__(self, *slaves):
+        self._bus = MBus(slaves)
+        self._waiting = b""
+
+    def write(self, data):
+        self._waiting += self._bus.put(bytes(data))
+
+    def any(self):
+        return len(self._waiting)
+
+    def readinto(self, buffer):
+        piece = self._waiting[: len(buffer)]
+        self._waiting = self._waiting[len(piece) :]
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+def test_sub_meters():
+    water = MBusSlave(7, 0x12345678, [b"\x0c\x13\x78\x56\x34\x12"])
+    client, value = (72, "0.1.24.1.0"), (4, "0.1.24.2.1")
+    bench = Bench(NOON)
+    assert bench.code(*client) == 4, "no line, no objects"
+    assert name("0.1.24.1.0") not in [row[2] for row in bench.model.rows()]
+
+    def join():
+        bench.model.join_submeters(BusLine(water), lambda text: None)
+
+    def run(seconds):
+        for _ in range(seconds * 20):
+            bench.raw_ms += 50
+            bench.model.submeters.poll(bench.raw_ms)
+
+    join()
+    assert bench.get(*value) is None and bench.get(*value, 5)[:2] == b"\xff\xff"
+    assert bench.call(*client, 1, b"\x11\x07", base.READER) == READ_WRITE_DENIED
+    assert bench.call(*client, 1, b"\x11\xfe") == OTHER_REASON
+    assert bench.call(*client, 3) == OTHER_REASON
+    assert bench.call(*client, 1, b"\x11\x07") == 0
+    assert bench.set(*client, 4, b"\x06\x00\x00\x00\x78") == 0
+    assert bench.set(*client, 4, b"\x06\x00\x00\x00\x01") == OTHER_REASON
+    run(5)
+    assert bench.get(*client, 6) == 0x12345678 and bench.get(*client, 5) == 7
+    assert bench.get(*client, 9) == 7 and bench.get(*client, 12) == 0
+    assert bench.get(*value) == 12345678 and bench.get(*value, 3) == [-3, 13]
+    assert bench.get(4, "0.1.24.2.4") is None and bench.get(4, "0.2.24.2.1") is None
+    for attribute in range(1, 13):
+        bench.get(*client, attribute)
+    definition = b"\x01\x01\x02\x02" + octets(b"\x0c") + octets(b"\x13")
+    assert bench.set(*client, 3, definition) == 0
+    assert bench.set(*client, 3, b"\x01\x01\x02\x02" + octets(b"") + octets(b"\x13")) != 0
+    cut(bench)
+    join()
+    assert bench.get(*client, 5) == 7 and bench.get(*client, 4) == 120
+    assert bench.raw(*client, 3) == definition and bench.get(*client, 6) == 0x12345678
+    run(5)
+    assert bench.get(*value) == 12345678
+    water.silent = True
+    assert bench.call(*client, 3) == 0
+    run(10)
+    assert bench.get(*client, 12) == 0x80 and bench.get(*value) == 12345678
+    assert bench.call(*client, 4) == 0
+    assert bench.get(*client, 12) == 0
+    assert bench.call(*client, 2) == 0
+    assert bench.get(*value) is None
+    cut(bench)
+    join()
+    assert bench.get(*client, 5) == 0
