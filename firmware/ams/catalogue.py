@@ -85,7 +85,7 @@ RIGHTS = {
         },
     ),
     "tcp": Rights(KEYED, {6: OPERATOR}),
-    "image": Rights(KEYED, {5: UPDATE}, {1: UPDATE, 2: UPDATE, 3: UPDATE, 4: UPDATE}),
+    "image": Rights(KEYED, {2: UPDATE, 5: UPDATE}, {1: UPDATE, 2: UPDATE, 3: UPDATE, 4: UPDATE}),
     "mbus": Rights(
         KEYED,
         {3: OPERATOR, 4: OPERATOR, 5: OPERATOR},

@@ -14,6 +14,7 @@ from ams.cosem.keyring import Keyring
 from ams.cosem.mode_e import OpticalFront
 from ams.cosem.server import CHANNELS, SERVER_SAP, Server
 from ams.cosem.wrapper import WrapperLink
+from ams.storage.layout import SECURITY
 
 SERVICE = const(0)
 # Messages while nobody is connected: to the reader (2), from logical device 1, physical 16.
@@ -21,6 +22,19 @@ _PUSH_ADDRESSES = b"\x05\x02\x21"
 _FLAG_ID = "OAM"
 # A board's milliseconds wrap here (time.ticks_ms).
 _WRAP = const(0x3FFFFFFF)
+
+
+def make_link(meter, board, security, log):
+    """The link of a meter, and the update of its firmware where the board has slots."""
+    if not meter.board_keeps():
+        security = None
+    cells = meter.memory.cells(SECURITY)
+    link = MeterLink(board, meter.model, cells, security, log, meter.identity.meter_type)
+    if getattr(board, "slots", None) is not None:
+        from ams.firmware_keeper import make_updater
+
+        meter.updater = make_updater(meter, board, link, security or {})
+    return link
 
 
 class MeterLink:
@@ -45,6 +59,7 @@ class MeterLink:
             self._closes.append(self._closer(channel))
         self._dialled = [None] * len(self.tcp)  # client of each connection of our own
         self.hdlc.push_addresses = _PUSH_ADDRESSES
+        self.work = None  # what is done a piece at a time beside the links
         self._ticks = None
         self._now_ms = 0
 
@@ -132,6 +147,8 @@ class MeterLink:
         self.service.tick(now_ms)
         for link in self.tcp:
             link.tick(now_ms)
+        if self.work is not None:
+            self.work(now_ms)
 
 
 def _no_line(baud, bits, parity, stop):

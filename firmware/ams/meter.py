@@ -80,6 +80,7 @@ class Meter:
         self.han = make_port(self, board.han_uart, config["han"])
         self.han_keeper = HanKeeper(self, self.settings)
         self.link = None
+        self.updater = None  # of the firmware, where the board has slots for it
         self._model = None
         self.control = Control(
             getattr(board, "relay", None),
@@ -95,14 +96,17 @@ class Meter:
         self.samples_late = 0  # sample sets that came out of time
         self._hour_ends = 0
         self._next_index = None
-        self._fed = False  # something has been measured since power-up
+        self.fed = False  # something has been measured since power-up
         self._feed_due_ms = _SAMPLES_DUE_MS
         self._last_samples_ms = 0
         self._missing = False
         self._late = False
         self._due = 0  # by the meter's time: when `_advance` has something to do
         if "security" in config:
-            self._make_link(config["security"])
+            # The rooms of the link are loaded here: who has none does not pay for them.
+            from ams.link import make_link
+
+            self.link = make_link(self, board, config["security"], self._log_security)
 
     @property
     def model(self):
@@ -113,19 +117,6 @@ class Meter:
             self._model = Model(self, self.settings)
             self.events.on_event = self._model.event
         return self._model
-
-    def _make_link(self, security):
-        """The rooms of the link are loaded here: who has none does not pay for them."""
-        from ams.link import MeterLink
-        from ams.storage.layout import SECURITY
-
-        cells = self.memory.cells(SECURITY)
-        if not self.board_keeps():
-            security = None
-        self.link = MeterLink(
-            self._board, self.model, cells, security, self._log_security, self.identity.meter_type
-        )
-        self.model.set_up_link()
 
     def entropy(self, count):
         """Random octets of the board."""
@@ -247,7 +238,7 @@ class Meter:
                 self.metrology.flush()
                 self._miss(utc_ms, index - expected)
             self._next_index = index + count
-            self._fed = True
+            self.fed = True
             self._last_samples_ms = utc_ms
             self.raw_ms = raw_ms
             self.metrology.feed(buffer, count)
@@ -298,7 +289,7 @@ class Meter:
         since the last time, `status` the STATUS_ bits it knows of.
         """
         utc_ms = self.clock.utc_ms(raw_ms)
-        self._fed = True
+        self.fed = True
         self._feed_due_ms = max(_SAMPLES_DUE_MS, 3 * duration_ms)
         self._last_samples_ms = utc_ms
         self.energy.add(active_uws, reactive_uvars)
@@ -382,7 +373,7 @@ class Meter:
     def tick(self, raw_ms):
         """Time passes without a measurement."""
         utc_ms = self.clock.utc_ms(raw_ms)
-        if self._fed and utc_ms - self._last_samples_ms > self._feed_due_ms:
+        if self.fed and utc_ms - self._last_samples_ms > self._feed_due_ms:
             if not self._missing:
                 self.metrology.flush()
                 self._missing = True

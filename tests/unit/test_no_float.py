@@ -42,6 +42,7 @@ ROOMS = {
     "han": {"han", "registers", "hal", "crypto", "octets"},
     "cosem": {"cosem", "registers", "hal", "crypto", "octets"},
     "control": {"control", "registers", "hal"},
+    "update": {"update", "storage", "registers", "hal", "crypto"},
     "mbus": {"mbus", "registers", "hal"},
 }
 

@@ -9,6 +9,8 @@ A board object has these attributes (see boards/). What a board lacks is None:
 `han_uart`      where the HAN port writes; see `Uart`.
 `service_uart`  the service port; see `Uart`.
 `flash`         the block device of the meter's state; see `Flash`.
+`slots`         a `Flash` of its own for two firmware images, or absent: then there is no update.
+`name`          of the kind of board, as images name it; `restart()` starts it anew at once.
 `relay`         the breaker; see `Relay`.
 `inputs`        contacts of the case and the supply; see `Inputs`.
 `watchdog`      see `Watchdog`.

@@ -27,6 +27,7 @@ CLOCK_INVALID = const(6)
 NV_MEMORY_ERROR = const(14)  # detail: region of the flash, extra: records lost
 WATCHDOG_ERROR = const(15)
 MEASUREMENT_ERROR = const(16)
+FIRMWARE_READY = const(17)  # verified; detail: its security version
 FIRMWARE_ACTIVATED = const(18)
 PARAMETER_CHANGED = const(47)  # detail: which, extra: its new value
 EVENT_LOG_CLEARED = const(255)
@@ -43,6 +44,7 @@ AUTHENTICATION_FAILED = const(46)
 KEYS_CHANGED = const(48)
 DECRYPTION_FAILED = const(49)
 REPLAY_ATTACK = const(50)
+FIRMWARE_REFUSED = const(51)  # detail: why, see update.reasons
 
 # Of the breaker and limiter. Detail: who << 16 | state before << 8 | state after;
 # extra: the number of the order, 0 for none.
@@ -91,6 +93,9 @@ QUOTA_WARNING = const(227)  # extra: used in Wh
 QUOTA_EXCEEDED = const(228)
 RECONNECTIONS_USED_UP = const(229)
 
+FIRMWARE_ROLLED_BACK = const(230)
+FIRMWARE_DAMAGED = const(231)  # what should run has rotted: what was there before it runs
+
 # What PARAMETER_CHANGED is about.
 PARAMETER_CAPTURE_PERIOD = const(1)
 PARAMETER_HAN_ENCRYPTION = const(2)
@@ -114,13 +119,14 @@ _CODES = (
     (POWER_DOWN, LOG_STANDARD, "power-down power-up dst-changed clock-adjusted-old"),
     (CLOCK_ADJUSTED_NEW, LOG_STANDARD, "clock-adjusted-new clock-invalid"),
     (NV_MEMORY_ERROR, LOG_STANDARD, "nv-memory-error watchdog-error measurement-error"),
-    (FIRMWARE_ACTIVATED, LOG_STANDARD, "firmware-activated"),
+    (FIRMWARE_READY, LOG_STANDARD, "firmware-ready firmware-activated"),
+    (FIRMWARE_ROLLED_BACK, LOG_STANDARD, "firmware-rolled-back firmware-damaged"),
     (TERMINAL_COVER_REMOVED, LOG_FRAUD, "terminal-cover-removed terminal-cover-closed"),
     (MAGNETIC_FIELD, LOG_FRAUD, "magnetic-field magnetic-field-gone"),
     (METER_COVER_REMOVED, LOG_FRAUD, "meter-cover-removed meter-cover-closed"),
     (AUTHENTICATION_FAILED, LOG_SECURITY, "authentication-failed"),
     (PARAMETER_CHANGED, LOG_STANDARD, "parameter-changed"),
-    (KEYS_CHANGED, LOG_SECURITY, "keys-changed decryption-failed replay-attack"),
+    (KEYS_CHANGED, LOG_SECURITY, "keys-changed decryption-failed replay-attack firmware-refused"),
     (READY_FOR_RECONNECTION, LOG_CONTROL, _CONTROL_NAMES),
     (CONTROL_REFUSED, LOG_CONTROL, _OWN_CONTROL_NAMES),
     (UNDERVOLTAGE, LOG_QUALITY, "undervoltage-l1 undervoltage-l2 undervoltage-l3"),

@@ -13,6 +13,7 @@ NAMES = {
     14: "nv-memory-error",
     15: "watchdog-error",
     16: "measurement-error",
+    17: "firmware-ready",
     18: "firmware-activated",
     40: "terminal-cover-removed",
     41: "terminal-cover-closed",
@@ -25,6 +26,7 @@ NAMES = {
     48: "keys-changed",
     49: "decryption-failed",
     50: "replay-attack",
+    51: "firmware-refused",
     59: "ready-for-reconnection",
     60: "manual-disconnection",
     61: "manual-connection",
@@ -74,5 +76,7 @@ NAMES = {
     227: "quota-warning",
     228: "quota-exceeded",
     229: "reconnections-used-up",
+    230: "firmware-rolled-back",
+    231: "firmware-damaged",
     255: "event-log-cleared",
 }

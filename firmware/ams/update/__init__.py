@@ -1,0 +1,1 @@
+"""Secured firmware update: images, their transfer into a slot, the switch between slots."""

@@ -1,0 +1,1 @@
+"""Firmware images: built, signed with the release key, released to one meter (docs/update.md)."""
