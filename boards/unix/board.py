@@ -144,6 +144,7 @@ def ticks_ms():
 # Kinds of a message on a channel of the two-way link, from the meter.
 LINK_DATA = 0
 LINK_CLOSE = 1
+LINK_CONNECT = 3  # the octets name where to
 LINK_CLOSED = 2  # the bench's word that a channel closed has been taken
 
 
@@ -164,6 +165,11 @@ class Board:
     def link_close(self, channel):
         """Ends a TCP connection when what was written has gone out."""
         self._link_send(channel, LINK_CLOSE, b"")
+
+    def link_connect(self, channel, destination):
+        """Asks for a connection of our own to "host:port"; gives whether that was understood."""
+        self._link_send(channel, LINK_CONNECT, destination)
+        return True
 
     def link_closed(self, channel):
         self._link_send(channel, LINK_CLOSED, b"")

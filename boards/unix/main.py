@@ -23,6 +23,7 @@ LINK_PIECE = 512
 # Kinds of a message on a channel, from the bench.
 LINK_DATA = 0
 LINK_OPENED = 1
+LINK_CONNECTED = 3  # the connection that the meter asked for
 
 # Collect after so much new: a heap that is never full gets fewer holes.
 GC_THRESHOLD = 32768
@@ -291,6 +292,9 @@ class Process:
                 link.opened(channel)
             else:
                 self.board.link_close(channel)
+        elif kind == LINK_CONNECTED:
+            if link:
+                link.connected(channel)
         elif kind != LINK_DATA:
             if link:
                 link.closed(channel)

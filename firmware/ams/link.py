@@ -121,9 +121,18 @@ class MeterLink:
         """A TCP connection was taken."""
         if channel != SERVICE:
             k = channel - 1
+            self._dialled[k] = None
             self.tcp[k].open(self._writes[k], self._closes[k], self._now_ms)
-            if self._dialled[k] is not None:
-                self.tcp[k].expect(self._dialled[k], SERVER_SAP)
+
+    def connected(self, channel):
+        """A connection that `connect` asked for is there."""
+        k = channel - 1
+        sap = self._dialled[k]
+        if sap is None:
+            self._closes[k]()
+            return
+        self.tcp[k].open(self._writes[k], self._closes[k], self._now_ms)
+        self.tcp[k].expect(sap, SERVER_SAP)
 
     def feed(self, channel, data, ticks_ms):
         """Octets came; gives how many were taken. TCP takes none while an answer is on its way."""

@@ -25,8 +25,10 @@ from openams.ptylink import PtyLink
 SERVICE_CHANNEL = 0
 TCP_CHANNELS = 4
 # Kinds of the wire's `D` and `d` messages, see docs/architecture.md.
-DATA, OPENED, CLOSED = 0, 1, 2
-CLOSE, ACKNOWLEDGED = 1, 2
+DATA, OPENED, CLOSED, CONNECTED = 0, 1, 2, 3
+CLOSE, ACKNOWLEDGED, CONNECT = 1, 2, 3
+# How long a connection that the meter asks for may take.
+_CONNECT_S = 5.0
 # What goes to the meter at a time: its buffer.
 PIECE = 512
 # A client with so much unread is read no further.
@@ -70,6 +72,9 @@ class LinkPorts:
         self._displacing = False  # one of them makes room for a newcomer
         self._newcomer: socket.socket | None = None
         self._from_meter: deque[tuple[int, int, bytes]] = deque()
+        # Channels that the meter asked a connection for, and those that were made.
+        self._dialling: set[int] = set()
+        self._dialled: deque[tuple[int, socket.socket | None]] = deque()
         self._thread: threading.Thread | None = None
         self._ending = False
         self._to_meter: Callable[[int, int, bytes], None] = lambda *_: None
@@ -145,8 +150,13 @@ class LinkPorts:
                 return
 
     def _deliver(self) -> None:
+        while self._dialled:
+            self._take_dialled(*self._dialled.popleft())
         while self._from_meter:
             channel, kind, data = self._from_meter.popleft()
+            if kind == CONNECT:
+                self._dial(channel, data)
+                continue
             if kind == ACKNOWLEDGED:
                 self._leaving.discard(channel)
                 self._displacing = False
@@ -165,11 +175,36 @@ class LinkPorts:
                 port.closing = True
             self._write(port)
 
-    def _open(self, port: _Port) -> None:
+    def _open(self, port: _Port, kind: int = OPENED) -> None:
         port.heard = time.monotonic()
         self._ports[port.channel] = port
         self._selector.register(port.descriptor, selectors.EVENT_READ, port)
-        self._to_meter(port.channel, OPENED, b"")
+        self._to_meter(port.channel, kind, b"")
+
+    # --- connections of the meter's own --------------------------------------------------
+
+    def _dial(self, channel: int, destination: bytes) -> None:
+        """In a thread of its own: a destination that does not answer holds nobody up."""
+        if channel in self._ports or channel in self._leaving or channel in self._dialling:
+            return  # it was taken meanwhile; the meter asks again
+        self._dialling.add(channel)
+        threading.Thread(target=self._connect_to, args=(channel, destination), daemon=True).start()
+
+    def _connect_to(self, channel: int, destination: bytes) -> None:
+        connection = None
+        with contextlib.suppress(OSError, ValueError):
+            host, _, port = destination.decode("ascii").rpartition(":")
+            connection = socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S)
+        self._dialled.append((channel, connection))
+        self._rouse()
+
+    def _take_dialled(self, channel: int, connection: socket.socket | None) -> None:
+        self._dialling.discard(channel)
+        if connection is None:
+            self._leaving.add(channel)
+            self._to_meter(channel, CLOSED, b"")
+            return
+        self._connect(channel, connection, CONNECTED)
 
     def _accept(self) -> None:
         assert self._listener
@@ -183,14 +218,14 @@ class LinkPorts:
             return
         self._connect(channel, connection)
 
-    def _connect(self, channel: int, connection: socket.socket) -> None:
+    def _connect(self, channel: int, connection: socket.socket, kind: int = OPENED) -> None:
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._open(_Port(channel, connection.fileno(), connection))
+        self._open(_Port(channel, connection.fileno(), connection), kind)
 
     def _free_channel(self) -> int | None:
         for channel in range(1, TCP_CHANNELS + 1):
-            if channel not in self._ports and channel not in self._leaving:
+            if channel not in self._ports and channel not in self._leaving | self._dialling:
                 return channel
         if not self._displacing and (port := self._dispensable()):
             self._hang_up(port)

@@ -164,3 +164,28 @@ def test_a_port_in_use_is_one_line(bench, tmp_path):
         LinkPorts(None, port)
     with pytest.raises(BenchError, match="in use"):
         PtyLink(tmp_path / "service", "--service")
+
+
+def test_the_meter_connects_by_itself(bench):
+    """Where nobody listens the meter hears that it is closed, elsewhere that it is connected."""
+    ports, echo = bench
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        ports.from_meter(2, linkports.CONNECT, b"127.0.0.1:%d" % port)
+        connection, _ = server.accept()
+        connection.settimeout(5)
+        echo.wait_for(2, linkports.CONNECTED, b"")
+        ports.from_meter(2, DATA, b"unasked")
+        assert connection.recv(100) == b"unasked"
+        # Those that connect to the meter get other channels.
+        other = connect(ports)
+        other.sendall(b"x")
+        echo.wait_for(1, DATA, b"x")
+        connection.close()
+        echo.wait_for(2, CLOSED, b"")
+        other.close()
+    echo.heard.clear()
+    for nowhere in (b"127.0.0.1:%d" % port, b"no port", b"\xff\xfe:1"):
+        ports.from_meter(3, linkports.CONNECT, nowhere)
+        echo.wait_for(3, CLOSED, b"")
+        echo.heard.clear()

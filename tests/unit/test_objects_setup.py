@@ -378,7 +378,7 @@ def test_a_destination_over_tcp_is_dialled_and_retried():
     assert bench.board.dialled == [(1, b"head-end:4061")]
     bench.hold(5)
     assert bench.model.push.sent[0] == 0
-    bench.meter.link.opened(1)
+    bench.meter.link.connected(1)
     bench.hold(2)
     assert bench.model.push.sent[0] == 1
     poll(bench)
