@@ -71,7 +71,7 @@ VIEWS = {
     "calendar.TariffScripts": "1 to 4 stand for the rates",
     "mbus.Channel": "sub-meter of channel B",
     "mbus.Value": "value E of the sub-meter of channel B",
-    "image.ImageTransfer": "image transfer, not enabled",
+    "image.ImageTransfer": "image transfer, see update.md",
     "limiter.QuotaSetup": "quota: Wh, period in s, warning in permille; read also used Wh, flags",
     "calendar.ActivityCalendar": "activity calendar",
     "calendar.SpecialDays": "special days",

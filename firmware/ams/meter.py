@@ -107,6 +107,7 @@ class Meter:
             from ams.link import make_link
 
             self.link = make_link(self, board, config["security"], self._log_security)
+            self.model.set_up_link()
 
     @property
     def model(self):
