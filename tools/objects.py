@@ -121,6 +121,10 @@ The load profile holds the energy of each interval (D = 29), not the register: i
 difference of the registers, exactly. Its capture period is 900 or 3600 s; a change ends the
 interval that is open, and is logged.
 
+The clock's time is set by its attribute 2 or its methods; the time zone and summer time are the
+law's and are not. A time without deviation is local time. Setting it is an event, marks the
+intervals it touches and rewrites no row.
+
 ## Rates
 
 The activity calendar says which rate is in force (0-0:96.14.0). Registers are not split by it: in

@@ -5,6 +5,7 @@ import struct
 from micropython import const
 
 from ams import settings as st
+from ams.cosem.results import AccessError
 from ams.han import make_format
 from ams.han.port import HanPort
 from ams.registers import events as ev
@@ -104,8 +105,14 @@ class HanKeeper:
         self._meter.han.cipher = KeptCipher(link.keyring.title, keys, counter, self._reserve)
 
     def _reserve(self, counter):
-        """Keeps that counters below the one given back may have been used."""
+        """Keeps that counters below the one given back may have been used.
+
+        Gives `counter` itself when that cannot be kept: then the port falls silent.
+        """
         value = self._settings.get(st.HAN_KEYS)
         limit = min(counter + _RESERVE, 0xFFFFFFFF)
-        self._settings.set(st.HAN_KEYS, value[:32] + struct.pack(">I", limit))
+        try:
+            self._settings.set(st.HAN_KEYS, value[:32] + struct.pack(">I", limit))
+        except AccessError:
+            return counter
         return limit

@@ -119,6 +119,10 @@ class Meter:
             self.events.on_event = self._model.event
         return self._model
 
+    def say(self, text):
+        """A line for the person at the console."""
+        self._board.log(text)
+
     def entropy(self, count):
         """Random octets of the board."""
         return self._board.entropy(count)
@@ -203,6 +207,8 @@ class Meter:
             self.utc_ms += step_ms
             self._last_samples_ms += step_ms
             self._begin_hour(self.utc_ms)
+            if self._model is not None:
+                self._model.due_ms = 0
         self._due = 0
         # A board that has a clock chip sets it, so that the time outlasts the supply.
         keep = getattr(self._board.clock, "keep", None)

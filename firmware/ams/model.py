@@ -34,10 +34,11 @@ CALENDAR_LN = b"\x00\x00\x0d\x00\x00\xff"
 # C of the objects that set up the links.
 _LINK_SETUPS = (22, 25)
 _MISSED_MS = const(600000)
+_MINUTE_MS = const(60000)
 
 
 def next_minute(utc_ms):
-    return utc_ms - utc_ms % 60000 + 60000
+    return utc_ms - utc_ms % _MINUTE_MS + _MINUTE_MS
 
 
 _VOLTAGE_PERIOD_S = const(600)
@@ -50,6 +51,7 @@ class Model:
         self.stamp = Stamp(meter.local_clock)
         self.alarms = Alarms(self.settings, meter)
         self.preset_time = None  # of the clock: (time, from, to)
+        self.faults = 0  # errors of our own
         self.due_ms = 0  # when `tick` has something to do, by the meter's time
         self.push = Push(self, meter.entropy)
         self._minute_ms = 0  # the next minute that schedules are looked at
@@ -186,23 +188,40 @@ class Model:
         self.push.last_gasp(self.meter.raw_ms, self.meter.utc_ms)
 
     def tick(self, utc_ms):
-        """Schedules, the calendar, alarms and messages whose time has come."""
+        """Schedules, the calendar, alarms and messages whose time has come.
+
+        Whatever is wrong in here, the metering that called it goes on.
+        """
+        try:
+            self._tick(utc_ms)
+        except Exception as error:
+            self.faults += 1
+            self.meter.say("objects: %r" % error)
+            self.due_ms = next_minute(utc_ms)
+
+    def _tick(self, utc_ms):
         raw_ms = self.meter.raw_ms
         try:
             self.alarms.keep()
         except AccessError:
-            # The flash takes nothing: the register is in RAM, and metering goes on.
+            # The flash takes nothing: the register is in RAM.
             pass
         if self.alarms.raised and self.push.ask(True):
             self.alarms.raised = 0
         self._run_schedules(utc_ms)
         self.push.tick(raw_ms, utc_ms)
         due = self.push.due_ms() - raw_ms + utc_ms
+        if self._schedules is None:
+            # One of them changed what there is: they are looked for again.
+            due = 0
         self.due_ms = min(due, self._minute_ms) if self._schedules else due
 
     def _run_schedules(self, utc_ms):
         if self._schedules is None:
             self._find_schedules()
+            self._minute_ms = next_minute(utc_ms)
+        if utc_ms < self._minute_ms - _MINUTE_MS:
+            # The clock was set back.
             self._minute_ms = next_minute(utc_ms)
         if utc_ms < self._minute_ms:
             return
@@ -210,8 +229,8 @@ class Model:
         self._minute_ms = next_minute(utc_ms)
         if utc_ms - minute > _MISSED_MS:
             # The clock was set forward: what lay between is not made up for.
-            minute = self._minute_ms - 60000
-        for ln in self._schedules:
+            minute = self._minute_ms - _MINUTE_MS
+        for ln in list(self._schedules):
             if ln[2] == 13:
                 self._change_calendar(utc_ms)
                 continue
@@ -219,7 +238,7 @@ class Model:
             while at <= utc_ms:
                 if self.find(22, ln)[0].is_due(at):
                     self._run(ln)
-                at += 60000
+                at += _MINUTE_MS
 
     def _run(self, ln):
         """A script that is refused has been logged by who refused it."""
@@ -243,6 +262,7 @@ class Model:
         calendar = self.calendar()
         due = calendar.due_ms()
         if due is not None and due <= utc_ms:
+            self._schedules = None
             calendar.activate_once()
 
     def calendar(self):

@@ -17,10 +17,16 @@ from dlms_cosem.security import decrypt
 
 from ams import alarms
 from ams.cosem.objects import base
-from ams.cosem.results import OTHER_REASON, READ_WRITE_DENIED, TEMPORARY_FAILURE, TYPE_UNMATCHED
+from ams.cosem.results import (
+    HARDWARE_FAULT,
+    OTHER_REASON,
+    READ_WRITE_DENIED,
+    TEMPORARY_FAILURE,
+    TYPE_UNMATCHED,
+)
 from ams.registers import events as ev
 from openams.emulator.models.mbus_slave import MBus, MBusSlave
-from openams.meter_time import to_utc_ms
+from openams.meter_time import from_utc_ms, to_utc_ms
 
 OSLO = ZoneInfo("Europe/Oslo")
 NOON = datetime(2026, 6, 1, 12, tzinfo=OSLO)
@@ -203,11 +209,17 @@ def test_the_passive_calendar_comes_into_force_at_its_time_once():
     assert bench.set(*CALENDAR, 10, octets(stamp(2026, 6, 1, 13))) == 0
     bench.hold(3500)
     assert bench.raw(*CALENDAR, 2) != values[6]
+    # Schedules go on when the calendar has changed.
+    ran = []
+    assert bench.set(*PUSH_TIMES, 4, times((b"\x0d\x05\x00\x00", ANY_DATE))) == 0
     cut(bench, 10)
+    bench.model.push.ask = lambda which, at_once=False: ran.append(1) or True
     bench.hold(200)
     for attribute, value in values.items():
         assert bench.raw(*CALENDAR, attribute - 4) == value
     assert bench.get(*CALENDAR, 6) == b"default"
+    bench.hold(300)
+    assert ran == [1]
     cut(bench)
     bench.hold(600)
     assert bench.raw(*CALENDAR, 2) == values[6]
@@ -248,6 +260,41 @@ def test_the_hours_of_march_and_october():
     assert runs(datetime(2026, 10, 25, 0, tzinfo=OSLO), every, 5) == [30, 90, 150, 210, 270]
     assert runs(datetime(2026, 3, 29, 0, tzinfo=OSLO), at, 6) == [150]
     assert runs(datetime(2026, 3, 29, 0, tzinfo=OSLO), every, 4) == [30, 90, 150, 210]
+
+
+def test_a_clock_that_is_set_back_delays_nothing():
+    bench = Bench(NOON)
+    ran = []
+    assert bench.set(*PUSH_TIMES, 4, times((b"\xff\x1e\x00\x00", ANY_DATE))) == 0
+    bench.model.push.ask = lambda which, at_once=False: ran.append(bench.meter.utc_ms) or True
+    bench.hold(600)
+    assert bench.set(8, "0.0.1.0.0", 2, octets(stamp(2026, 6, 1, 8, 10))) == 0
+    for _ in range(7):
+        bench.hold(600)
+    assert [from_utc_ms(moment).astimezone(OSLO).strftime("%H:%M") for moment in ran] == ["08:30"]
+
+
+def test_a_fault_in_here_does_not_stop_the_metering():
+    """Nor does a flash that takes nothing any more."""
+    bench = Bench(NOON)
+    assert bench.set(*PUSH_TIMES, 4, times((ANY_TIME, ANY_DATE))) == 0
+
+    def broken(which, at_once=False):
+        raise MemoryError("memory allocation failed")
+
+    bench.model.push.ask = broken
+    bench.hold(600)
+    assert bench.model.faults > 5 and bench.meter.energy.mwh[0] == 166_666
+    bench = Bench(NOON, security=security())
+    bench.flash.program = lambda address, data: None
+    bench.flash.erase = lambda address: None
+    assert bench.set(*PUSH, 6, b"\x11\x02") == HARDWARE_FAULT
+    assert bench.get(*PUSH, 6) == 3
+    bench.meter.tamper(ev.METER_COVER_REMOVED)
+    bench.hold(600)
+    assert bench.meter.energy.mwh[0] == 166_666 and bench.model.faults == 0
+    assert bench.get(1, "0.0.97.98.0") & alarms.COVER
+    assert bench.get(1, "0.0.97.97.0") & alarms.MEMORY_ERROR
 
 
 def test_a_time_that_is_skipped_is_not_made_up_for():
