@@ -30,7 +30,7 @@ BOARDS = {
     for board in (
         Board("pico", "pico", "pico"),
         Board("pico-bench", "pico", "pico-bench"),
-        Board("pico-repl", "pico", "pico", only=("flashmap.py",)),
+        Board("pico-repl", "pico", "pico", only=("flashmap.py", "thumb.py")),
     )
 }
 

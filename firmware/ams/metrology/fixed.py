@@ -13,15 +13,24 @@ def isqrt(value):
     """Floor of the square root of a non-negative integer."""
     if value <= 0:
         return 0
-    # A first guess above the root: a power of two.
-    guess = 1
-    probe = value
-    while probe > 0xFFFF:
-        probe >>= 16
-        guess <<= 8
-    while probe:
-        probe >>= 2
-        guess <<= 1
+    # A first guess above the root: that of the leading 28 bits, in small integers.
+    shift = 0
+    top = value
+    while top > 0xFFFFFFFFFFF:
+        top >>= 16
+        shift += 8
+    while top > 0xFFFFFFF:
+        top >>= 2
+        shift += 1
+    guess = 0x4000
+    while True:
+        better = (guess + top // guess) >> 1
+        if better >= guess:
+            break
+        guess = better
+    if not shift:
+        return guess
+    guess = (guess + 1) << shift
     while True:
         better = (guess + value // guess) >> 1
         if better >= guess:

@@ -42,7 +42,8 @@ ARG_PHASE = const(4)  # reference phase, 24 bit a turn
 ARG_STEP = const(5)  # phase advance per sample set
 ARG_OFFSET = const(6)  # code of zero of the first channel
 ARG_OFFSET_CURRENT = const(7)  # and of the other
-ARG_LENGTH = const(8)
+# Behind them is room for what a loop in a chip's own instructions keeps.
+ARG_LENGTH = const(40)
 
 # The reference: 1024 cosines of amplitude 8192. The sine is read a quarter back.
 TABLE_BITS = const(10)
@@ -50,6 +51,9 @@ TABLE_AMPLITUDE = const(8192)
 CHUNK = const(32)
 
 _LIMB = const(0xFFFFFF)
+
+
+_CLEAR = array("i", bytes(4 * ACC_LENGTH))
 
 
 def new_accumulator():
@@ -238,8 +242,7 @@ def add_to_limbs(acc, which, value):
 
 
 def clear(acc):
-    for k in range(ACC_LENGTH):
-        acc[k] = 0
+    acc[:] = _CLEAR
 
 
 def accumulate_plain(args, samples, acc, table):
