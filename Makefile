@@ -41,6 +41,10 @@ mpy: $(STAMP)
 release: $(STAMP)
 	$(BIN)/python tools/release/build.py
 
+# The budgets of the design, counted in cycles of the emulated RP2040.
+bench-chip: $(STAMP)
+	$(BIN)/python tools/bench/run_chip.py
+
 # Runs that are too long for every commit; each prints its seed.
 campaign: $(STAMP)
 	OPENAMS_CAMPAIGN=1 $(BIN)/python -m pytest -m campaign

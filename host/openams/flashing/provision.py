@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from typing import Any
 
@@ -59,8 +58,9 @@ def nominal_calibration(board: str, front_end: str, system: str) -> dict[str, An
             f"no nominal calibration of {front_end} on {board} for {system}: "
             "give one in the file of --settings"
         )
-    analog = importlib.import_module("openams.runtimes.rp2040.analog")
-    calibration: dict[str, Any] = analog.OnChipAdc(False, 1).calibration(system)
+    from openams.runtimes.rp2040.analog import OnChipAdc
+
+    calibration: dict[str, Any] = OnChipAdc(False, 1).calibration(system)
     return calibration
 
 

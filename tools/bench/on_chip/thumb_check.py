@@ -4,6 +4,7 @@ import time
 from array import array
 
 import thumb
+
 from ams.metrology import kernel
 
 SETS = 71
@@ -21,7 +22,12 @@ def samples(seed, largest):
 
 table = kernel.make_table()
 checked = 0
-for seed, largest, zero, first in ((1, 0, 0, 0), (2, 1, 0, 2), (3, 0, 1234567, 4), (4, 1, -99999, 2)):
+for seed, largest, zero, first in (
+    (1, 0, 0, 0),
+    (2, 1, 0, 2),
+    (3, 0, 1234567, 4),
+    (4, 1, -99999, 2),
+):
     data = samples(seed, largest)
     args = kernel.new_arguments()
     for count in (1, 31, 32, 33, SETS):

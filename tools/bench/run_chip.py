@@ -1,0 +1,113 @@
+"""`make bench-chip`: the budgets of the design, counted in cycles of the emulated RP2040.
+
+Two images: pico-repl, where pieces are measured one by one, and pico-bench,
+the whole meter. Times are the chip's at 125 MHz and the same in every run;
+with --json they come as one object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from chip import Chip
+from full_state import full_state
+
+from openams.firmware_image import image
+from openams.grid.house import HouseScenario
+from openams.keys.keystore import SCRYPT_N_RANDOM, Keystore
+from openams.keys.provision import provisioned
+from openams.session import DEFAULT_METER_ID, Options, Session
+
+ON_CHIP = Path(__file__).with_name("on_chip")
+ROOT = Path(__file__).resolve().parents[2]
+STATE_OFFSET = 768 * 1024
+
+
+def pieces() -> dict[str, Any]:
+    chip = Chip(image("pico-repl"), full_state(), STATE_OFFSET)
+    result: dict[str, Any] = {"boot_to_prompt_ms": chip.boot_ms}
+    for name in ("thumb_check", "metrology", "crypto", "mount"):
+        print(f"  {name} ...", file=sys.stderr)
+        result[name] = json.loads(chip.run((ON_CHIP / f"{name}.py").read_text()))
+    return result
+
+
+def whole_meter() -> dict[str, Any]:
+    """One phase through the ADC, HAN open, keys provisioned: boot, heap after two seconds."""
+    print("  the whole meter ...", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as work:
+        store = Keystore(Path(work) / "keys", b"bench", SCRYPT_N_RANDOM)
+        options = Options(
+            runtime="rp2040",
+            han_open=True,
+            duration_s=2.0,
+            state=Path(work) / "state",
+            security=provisioned(store, DEFAULT_METER_ID),
+        )
+        session = Session(HouseScenario("1P2W"), options)
+        booted_ms = session.process.booted_ms  # type: ignore[union-attr]
+        result = session.run()
+        return {"boot_to_metering_ms": booted_ms, "heap_used": result["heap"]["used"]}
+
+
+def measure() -> dict[str, Any]:
+    result = {**pieces(), **whole_meter()}
+    result["size"] = json.loads((ROOT / "build" / "pico-bench" / "size.json").read_text())
+    return result
+
+
+def rows(r: dict[str, Any]) -> list[tuple[str, str, str, bool | None]]:
+    """What, measured, budget, and whether it is met."""
+    m = r["metrology"]
+    share = m["3P4W"]["share_percent"]
+    viper = m["viper"]["share_percent"]
+    kib = 1024
+    size = r["size"]
+    return [
+        ("metrology, 6 channels at 4 kS/s", f"{share:.1f} % of the core", "15 %", share < 15),
+        ("  with the loop in viper", f"{viper:.1f} %", "", None),
+        ("  3P3W, 1P2W", f"{m['3P3W']['share_percent']:.1f} %, {m['1P2W']['share_percent']:.1f} %",
+         "", None),
+        ("  sums of one pair and set", f"{r['thumb_check']['cycles_per_pair']:.0f} cycles "
+         f"(viper {m['cycles_per_pair']:.0f})", "", None),
+        ("  end of a window, worst", f"{m['3P4W']['worst_block_us'] / 1000:.1f} ms", "", None),
+        ("heap in use, whole meter", f"{r['heap_used'] / kib:.1f} KiB", "128 KiB",
+         r["heap_used"] < 128 * kib),
+        ("frozen code", f"{size['frozen'] / kib:.1f} KiB", "256 KiB",
+         size["frozen"] < size["frozen_budget"]),
+        ("image", f"{size['image'] / kib:.1f} KiB", f"{size['image_limit'] // kib} KiB",
+         size["image"] < size["image_limit"]),
+        ("boot to metering", f"{r['boot_to_metering_ms']:.0f} ms", "1000 ms",
+         r["boot_to_metering_ms"] < 1000),
+        ("mount of a full 1 MiB state", f"{r['mount']['mount_ms']:.0f} ms", "500 ms",
+         r["mount"]["mount_ms"] < 500),
+        ("GCM, 512 octets", f"{r['crypto']['gcm_512_octets_per_s'] / 1000:.0f} kB/s", "", None),
+        ("GCM, 64 octets", f"{r['crypto']['gcm_64_octets_per_s'] / 1000:.0f} kB/s", "", None),
+        ("GCM, a new key", f"{r['crypto']['gcm_key_us'] / 1000:.1f} ms", "", None),
+        ("AES-128-ECB", f"{r['crypto']['aes_ecb_octets_per_s'] / 1000:.0f} kB/s", "", None),
+        ("SHA-256", f"{r['crypto']['sha256_octets_per_s'] / 1000:.0f} kB/s", "", None),
+    ]  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    result = measure()
+    if arguments.json:
+        print(json.dumps(result))
+        return 0
+    print(f"{'what':<34} {'measured':<28} {'budget':<9} met")
+    for what, measured, budget, met in rows(result):
+        verdict = {True: "yes", False: "NO", None: ""}[met]
+        print(f"{what:<34} {measured:<28} {budget:<9} {verdict}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
