@@ -2,10 +2,9 @@
 
 import json
 import subprocess
-from dataclasses import replace
 
 import pytest
-from vmboard import VM
+from vmboard import TARGET, VM
 
 from openams.flashing import package
 from openams.flashing.targets import TARGETS
@@ -24,7 +23,7 @@ def test_everything_compiles_for_the_board(name, tmp_path):
 
 def test_the_vm_imports_every_module_of_the_meter(tmp_path):
     # The same files as for a chip, but for the code of viper functions.
-    package.write(replace(TARGETS["pico"], arch="x64"), tmp_path)
+    package.write(TARGET, tmp_path)
     names = sorted(
         path.relative_to(tmp_path).with_suffix("").as_posix().replace("/", ".")
         for path in (tmp_path / "ams").rglob("*.mpy")

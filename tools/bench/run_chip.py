@@ -18,9 +18,10 @@ from chip import Chip
 from full_state import full_state
 
 from openams.firmware_image import image
-from openams.grid.house import HouseScenario
-from openams.keys.keystore import SCRYPT_N_RANDOM, Keystore
+from openams.grid.house import House
+from openams.keys.keystore import Keystore
 from openams.keys.provision import provisioned
+from openams.keys.sealed import SCRYPT_N_RANDOM
 from openams.session import DEFAULT_METER_ID, Options, Session
 
 ON_CHIP = Path(__file__).with_name("on_chip")
@@ -49,10 +50,13 @@ def whole_meter() -> dict[str, Any]:
             state=Path(work) / "state",
             security=provisioned(store, DEFAULT_METER_ID),
         )
-        session = Session(HouseScenario("1P2W"), options)
+        session = Session(House("1P2W"), options)
         booted_ms = session.process.booted_ms  # type: ignore[union-attr]
-        result = session.run()
-        return {"boot_to_metering_ms": booted_ms, "heap_used": result["heap"]["used"]}
+        session.play(lambda: None)
+        used = session.process.view()["heap_used"]
+        session.finish()
+        session.close()
+        return {"boot_to_metering_ms": booted_ms, "heap_used": used}
 
 
 def measure() -> dict[str, Any]:

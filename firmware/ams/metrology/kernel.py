@@ -228,8 +228,12 @@ def accumulate(args, samples, acc, table):
 def limbs_value(acc, which):
     """The value of one sum: a signed integer of up to 72 bits."""
     p = 3 * which
-    value = acc[p] | acc[p + 1] << 24 | acc[p + 2] << 48
-    return value - (1 << 72) if acc[p + 2] & 0x800000 else value
+    # Few operations on large integers: they are what the end of a window costs.
+    value = acc[p + 1] << 24 | acc[p]
+    high = acc[p + 2]
+    if high & 0x800000:
+        high -= 0x1000000
+    return value + (high << 48) if high else value
 
 
 def add_to_limbs(acc, which, value):
