@@ -49,7 +49,7 @@ def scenario(tmp_path):
     return path
 
 
-def kill_some_time(tmp_path, runtime, rng, speed="20000"):
+def kill_some_time(tmp_path, runtime, rng, speed="5000"):
     """One run that is killed: meter and bench together, as a plug is pulled."""
     process = subprocess.Popen(
         [
