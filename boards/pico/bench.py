@@ -2,6 +2,7 @@
 
 import gc
 import json
+import time
 
 from ams import bench
 
@@ -31,8 +32,8 @@ class Bench:
         elif kind == ord("o"):
             meter.han.close(meter.utc_ms)
         elif kind == ord("H"):
-            while True:  # a hung task: the watchdog has to help
-                pass
+            while True:  # a task that waits for what never comes: the watchdog has to help
+                time.sleep_ms(100)
         elif kind in (ord("F"), ord("X")):
             meter.metrology.flush() if kind == ord("F") else meter.stop()
             self._result()

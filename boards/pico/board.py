@@ -155,6 +155,10 @@ class Board:
         self.frontend = Atm90e32(spi, select, calibration, IC_GAINS, time.sleep_ms)
         return self.frontend.begin()
 
+    def watchdog_bit(self):
+        """Whether it was the watchdog that reset the chip."""
+        return machine.reset_cause() == machine.WDT_RESET
+
     def link_write(self, channel, data):
         self.links.write(channel, data)
 

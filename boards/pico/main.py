@@ -7,6 +7,7 @@ from board import Board
 from micropython import const
 
 from ams.registers.energy import A_MINUS, A_PLUS
+from ams.registers.events import WATCHDOG_ERROR
 from ams.storage.snapshot import Snapshot, SnapshotError
 
 _PASS_MS = const(25)
@@ -105,6 +106,8 @@ def main():
     if not board.make_frontend(meter.calibration):
         board.log("meter: no answer from the metering IC")
     meter.start(board.clock.utc_ms())
+    if board.watchdog_bit():
+        meter.events.log(meter.utc_ms, WATCHDOG_ERROR)
     if config.get("security") and meter.board_keeps():
         # The keys have their own place in the flash by now.
         config["security"] = {}

@@ -104,7 +104,8 @@ class Machine:
         self.chip.simulator = self  # type: ignore[assignment]
         self.stopped = False
         self.off = False
-        self.resets = 0
+        self.resets = 0  # by the watchdog
+        self.reset_at_ms = 0.0
         self.torn: Operation | None = None
         self.on_reset: Callable[[], None] = lambda: None
         self.chip.watchdog.on_watchdog_trigger = self._watchdog
@@ -139,6 +140,7 @@ class Machine:
 
     def _watchdog(self) -> None:
         self.resets += 1
+        self.reset_at_ms = self.now_ms
         self.chip.enter_reset(from_watchdog=True)
         self.on_reset()
         self.chip.leave_reset()

@@ -34,7 +34,7 @@ _SLICE_MS = 10.0
 _ANSWER_MS = 1.0
 # Chip time within which a running meter answers, and one that boots is there.
 _PATIENCE_MS = 10_000.0
-_BOOT_MS = 2_000.0
+_BOOT_MS = 5_000.0
 _SERVICE_CHANNEL = 0
 _DATA = 0
 
@@ -80,8 +80,11 @@ class ChipMeter:
         provision(self._state, config)
         return self.power_up()
 
-    def power_up(self) -> dict[str, Any]:
-        """Boots the chip on the state; waits until it measures."""
+    def power_up(self, off_ms: int = 0) -> dict[str, Any]:
+        """Boots the chip on the state, `off_ms` after it lost power; waits until it measures."""
+        if self.machine is not None:
+            self._start_ms += round(self.machine.now_ms) + off_ms
+        self._replies.clear()
         machine = self.machine = Machine(self.image, self._state)
         self._box = MailboxEnd(machine.chip)
         self.wiring = Wiring(machine.chip, clock_chip(self._start_ms))
@@ -90,16 +93,25 @@ class ChipMeter:
         else:
             self._ic = SpiDevice(machine.chip, Atm90e32())
             GridTerminals(machine.chip, self._ic.model, self._scenario)
-        machine.on_reset = self._box.forget
-        FrameTap(machine.chip.uarts[0], self._frame, self._line)
+        machine.on_reset = self._forget
+        self.han_tap = FrameTap(machine.chip.uarts[0], self._frame, self._line)
         machine.chip.uarts[1].on_octet = self._service_octet
-        kind, payload = self._await(_BOOT_MS, "K")
-        self.booted_ms = machine.now_ms
+        return self.await_boot()
+
+    def await_boot(self) -> dict[str, Any]:
+        """Runs the chip until it measures, after power-up or a reset."""
+        payload = self._await(_BOOT_MS, "K")[1]
+        self.booted_ms = self._running().now_ms
         return dict(json.loads(payload))
 
+    def _forget(self) -> None:
+        assert self._box is not None
+        self._box.forget()
+        self._replies.clear()
+
     def power_cut(self) -> None:
-        assert self.machine is not None
-        self.machine.power_cut()
+        """The power goes at this cycle; a flash operation on its way is torn."""
+        self._running().power_cut()
 
     def kill(self) -> None:
         if self.machine is not None:
@@ -113,6 +125,10 @@ class ChipMeter:
         end_ns = (utc_ms - self._start_ms) * 1e6
         while machine.now_ns < end_ns and not machine.off:
             self._step(min(end_ns, machine.now_ns + _SLICE_MS * 1e6))
+
+    def utc_ms(self) -> int:
+        """True time, which the meter's own clock follows."""
+        return self._utc_ms(self._running().now_ns)
 
     def _running(self) -> Machine:
         assert self.machine is not None
