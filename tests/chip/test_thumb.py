@@ -1,22 +1,19 @@
 """The metrology's loop in the chip's own instructions, on the emulated chip."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
 from openams.firmware_image import image
+from openams.runtimes.rp2040.repl import ReplChip
 
 BENCH = Path(__file__).parents[2] / "tools" / "bench"
 
 
 @pytest.fixture(scope="module")
 def chip():
-    sys.path.append(str(BENCH))
-    from chip import Chip
-
-    return Chip(image("pico-repl"))
+    return ReplChip(image("pico-repl"))
 
 
 def test_same_sums_as_the_plain_twin_and_fewer_cycles_than_viper(chip):

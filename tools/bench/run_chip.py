@@ -14,7 +14,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from chip import Chip
 from full_state import full_state
 
 from openams.firmware_image import image
@@ -22,6 +21,7 @@ from openams.grid.house import House
 from openams.keys.keystore import Keystore
 from openams.keys.provision import provisioned
 from openams.keys.sealed import SCRYPT_N_RANDOM
+from openams.runtimes.rp2040.repl import ReplChip
 from openams.session import DEFAULT_METER_ID, Options, Session
 
 ON_CHIP = Path(__file__).with_name("on_chip")
@@ -30,8 +30,10 @@ STATE_OFFSET = 768 * 1024
 
 
 def pieces() -> dict[str, Any]:
-    chip = Chip(image("pico-repl"), full_state(), STATE_OFFSET)
-    result: dict[str, Any] = {"boot_to_prompt_ms": chip.boot_ms}
+    chip = ReplChip(image("pico-repl"))
+    result: dict[str, Any] = {"boot_to_prompt_ms": chip.now_ms()}
+    state = full_state()
+    chip.mcu.flash[STATE_OFFSET : STATE_OFFSET + len(state)] = state
     for name in ("thumb_check", "metrology", "crypto", "mount"):
         print(f"  {name} ...", file=sys.stderr)
         result[name] = json.loads(chip.run((ON_CHIP / f"{name}.py").read_text()))
