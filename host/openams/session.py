@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openams.errors import BenchError
+from openams.gateway import Gateway
 from openams.grid.frontend import FrontEndModel, make_front_end
 from openams.grid.scenario import Scenario
 from openams.hankeys import system_title, take_keys
@@ -184,6 +185,7 @@ class Session:
         self._folder = None if options.state else tempfile.TemporaryDirectory(prefix="openams-")
         self._state = StateImage(options.state or Path(self._folder.name if self._folder else ""))
         self._ports = ports
+        self._gateway: Gateway | None = None
         self.process = self._make_meter(on_log)
         self._stopping = False
         try:
@@ -195,7 +197,7 @@ class Session:
             self._first_entry = self.process.view()["profile"]["entries"]
             if ports:
                 self.process.answer_soon()
-                ports.attach(self.process.link)
+                ports.attach(self._gateway.from_client if self._gateway else self.process.link)
         except BaseException:
             self.close()
             raise
@@ -206,9 +208,18 @@ class Session:
         if options.runtime == CHIP:
             from openams.runtimes.rp2040.meter import ChipMeter
 
-            return ChipMeter(
-                self.scenario, self._front_end, self._frame, self._line, on_log, on_link
+            # It has a service port and no network.
+            chip = ChipMeter(
+                self.scenario,
+                self._front_end,
+                self._frame,
+                self._line,
+                on_log,
+                lambda *message: self._gateway.from_meter(*message) if self._gateway else None,
             )
+            if self._ports:
+                self._gateway = Gateway(chip.link, self._ports.from_meter)
+            return chip
         return MeterProcess(
             options.runtime,
             self._frame,

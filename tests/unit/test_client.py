@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import socket
 
 import pytest
-from dlms import LONG, REGISTER, Cells, Long, Model
+from dlms import LONG, REGISTER, Long
+from host_meter import METER, Meter
 
-from ams.cosem.objects.base import EVERYBODY, Object, Rights
-from ams.link import MeterLink
 from openams.client import data as axdr
 from openams.client import readout, rotation
 from openams.client.client import Client, identify, read_counter, session
@@ -17,61 +15,8 @@ from openams.client.errors import ClientError, LinkError, RefusedError, ResultEr
 from openams.client.links import parse_url
 from openams.errors import BenchError
 from openams.keys.keystore import Keystore
-from openams.keys.provision import provisioned
-from openams.linkports import ACKNOWLEDGED, CLOSE, CLOSED, DATA, OPENED, LinkPorts
+from openams.linkports import LinkPorts
 from openams.ptylink import PtyLink
-
-METER = "7359990000000017"
-
-
-class Name(Object):
-    class_id = 1
-    attributes = 2
-
-    def get(self, attribute, out, selection=None):
-        out.octets(b"OAM0000000000001")
-
-
-class Meter:
-    """The firmware's two-way link behind the bench's ports; the model is that of the tests."""
-
-    def __init__(self, store, ports, cells=None):
-        self.ports = ports
-        self.cells = Cells() if cells is None else cells
-        self.events = []
-        self.said = []
-        self.ticks = 0
-        model = Model()
-        name = (1, bytes((0, 0, 42, 0, 0, 255)), lambda ln, session: Name(ln), Rights(EVERYBODY))
-        model.table.append(name)
-        self.link = MeterLink(
-            self, model, self.cells, provisioned(store, METER), lambda *e: self.events.append(e)
-        )
-        ports.attach(self.take)
-
-    def take(self, channel, kind, data):
-        self.ticks += 1
-        if kind == OPENED:
-            self.link.opened(channel)
-        elif kind == DATA:
-            self.link.feed(channel, memoryview(bytearray(data)), self.ticks)
-        elif kind == CLOSED:
-            self.link.closed(channel)
-            self.ports.from_meter(channel, ACKNOWLEDGED, b"")
-
-    # What a board does.
-
-    def entropy(self, count):
-        return os.urandom(count)
-
-    def link_write(self, channel, data):
-        self.ports.from_meter(channel, DATA, bytes(data))
-
-    def link_close(self, channel):
-        self.ports.from_meter(channel, CLOSE, b"")
-
-    def log(self, text):
-        self.said.append(text)
 
 
 @pytest.fixture

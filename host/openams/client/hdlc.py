@@ -14,6 +14,7 @@ from openams.han.frames import crc_x25
 
 SNRM, UA, DISC, DM, FRMR = 0x93, 0x73, 0x53, 0x1F, 0x97
 _FINAL = 0x10
+_UI = 0x03
 _LLC_COMMAND = b"\xe6\xe6\x00"
 _LLC_RESPONSE = b"\xe6\xe7\x00"
 _FLAG = 0x7E
@@ -206,7 +207,8 @@ class HdlcTransport:
         while True:
             while self._found:
                 frame = decode(self._found.pop(0), self._client, self._server)
-                if frame is not None:
+                # What the meter says unasked (UI) is no answer.
+                if frame is not None and frame.control & ~_FINAL != _UI:
                     return frame
             if time.monotonic() > end:
                 return None

@@ -1,0 +1,177 @@
+"""TCP clients at a meter that has a service port and no network.
+
+The wrapper of TCP on one side, HDLC on channel 0 on the other: each client
+that speaks gets an HDLC connection of its own, one at a time, as the line has
+it. It sits between `LinkPorts` and the meter and looks like a meter to the one
+and like the ports to the other.
+"""
+
+from __future__ import annotations
+
+import queue
+import struct
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from openams.client.errors import LinkError
+from openams.client.hdlc import HdlcTransport
+from openams.errors import BenchError
+from openams.linkports import ACKNOWLEDGED, CLOSE, CLOSED, DATA, OPENED, SERVICE_CHANNEL
+
+_WRAPPER = struct.Struct(">HHHH")
+_APDU_MAX = 2048
+# The line is somebody else's when he was silent for so long.
+_SILENT_S = 10.0
+# An emulated chip may be many times slower than the wall clock.
+_TIMEOUT_S = 60.0
+_TICK_S = 0.05
+
+_To = Callable[[int, int, bytes], None]
+
+
+class _Line:
+    """The service port as a serial line, as far as HdlcTransport uses one."""
+
+    def __init__(self, to_meter: _To) -> None:
+        self._to_meter = to_meter
+        self._heard: queue.Queue[bytes] = queue.Queue()
+        self._rest = b""
+
+    def put(self, octets: bytes) -> None:
+        self._heard.put(octets)
+
+    @property
+    def in_waiting(self) -> int:
+        return len(self._rest)
+
+    def read(self, size: int) -> bytes:
+        if not self._rest:
+            with suppress(queue.Empty):
+                self._rest = self._heard.get(timeout=_TICK_S)
+        out, self._rest = self._rest[:size], self._rest[size:]
+        return out
+
+    def write(self, data: bytes) -> int:
+        self._to_meter(SERVICE_CHANNEL, DATA, data)
+        return len(data)
+
+    def close(self) -> None:
+        """Nothing to close: the line is the meter's."""
+
+
+class Gateway:
+    """`to_meter` is the meter's, `to_client` that of the ports."""
+
+    def __init__(self, to_meter: _To, to_client: _To, timeout_s: float = _TIMEOUT_S) -> None:
+        self._to_meter = to_meter
+        self._to_client = to_client
+        self._timeout_s = timeout_s
+        self._messages: queue.Queue[tuple[int, int, bytes]] = queue.Queue()
+        self._received: dict[int, bytes] = {}
+        self._line = _Line(to_meter)
+        self._transport: HdlcTransport | None = None
+        self._owner = (0, 0, 0)  # channel, client SAP, server SAP
+        self._used = 0.0
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    # --- what the ports and the meter call -----------------------------------------------
+
+    def from_client(self, channel: int, kind: int, data: bytes) -> None:
+        if channel != SERVICE_CHANNEL:
+            self._messages.put((channel, kind, data))
+        elif self._transport is None:
+            # The service port itself is free while no TCP client has the line.
+            self._to_meter(channel, kind, data)
+
+    def from_meter(self, channel: int, kind: int, data: bytes) -> None:
+        if self._transport is None:
+            self._to_client(channel, kind, data)
+        elif channel == SERVICE_CHANNEL and kind == DATA:
+            self._line.put(data)
+
+    # --- one client after the other ------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            channel, kind, data = self._messages.get()
+            try:
+                if kind == OPENED:
+                    self._received[channel] = b""
+                elif kind == CLOSED:
+                    self._closed(channel)
+                    self._to_client(channel, ACKNOWLEDGED, b"")
+                elif channel in self._received:
+                    self._received[channel] += data
+                    self._serve(channel)
+            except LinkError:
+                self._hang_up(channel)
+            except BenchError:
+                return  # the meter is gone
+
+    def _closed(self, channel: int) -> None:
+        self._received.pop(channel, None)
+        if self._transport and self._owner[0] == channel:
+            self._release()
+
+    def _hang_up(self, channel: int) -> None:
+        """Ends a TCP connection; its closing comes back to us from the ports."""
+        self._received.pop(channel, None)
+        self._to_client(channel, CLOSE, b"")
+
+    def _release(self) -> None:
+        if self._transport:
+            # The answer to the DISC is still the transport's to hear.
+            self._transport.disconnect()
+            self._transport = None
+
+    def _serve(self, channel: int) -> None:
+        while len(self._received[channel]) >= _WRAPPER.size:
+            octets = self._received[channel]
+            version, client, server, size = _WRAPPER.unpack_from(octets)
+            if version != 1 or size > _APDU_MAX:
+                self._hang_up(channel)
+                return
+            if len(octets) < _WRAPPER.size + size:
+                return
+            self._received[channel] = octets[_WRAPPER.size + size :]
+            apdu = octets[_WRAPPER.size : _WRAPPER.size + size]
+            if not self._take(channel, client, server):
+                self._hang_up(channel)
+                return
+            assert self._transport
+            try:
+                answer = self._transport.send_request(apdu)
+            except LinkError:
+                self._release()
+                raise
+            self._used = time.monotonic()
+            self._to_client(channel, DATA, _WRAPPER.pack(1, server, client, len(answer)) + answer)
+
+    def _take(self, channel: int, client: int, server: int) -> bool:
+        """Whether the line is the client's; an idle holder gives way."""
+        wanted = (channel, client, server)
+        if self._transport and self._owner == wanted:
+            return True
+        if self._transport:
+            other = self._owner[0] != channel
+            if other and time.monotonic() - self._used < _SILENT_S:
+                return False
+            loser = self._owner[0]
+            self._release()
+            if other:
+                self._hang_up(loser)
+        if not 0 < client < 0x80:
+            return False
+        transport = HdlcTransport(self._line, client, server, timeout_s=self._timeout_s)
+        self._transport = transport
+        self._owner = wanted
+        try:
+            transport.connect()
+        except LinkError:
+            self._transport = None
+            raise
+        self._used = time.monotonic()
+        return True

@@ -1,0 +1,104 @@
+"""TCP clients at a meter that has only a service port: the wrapper becomes HDLC and back."""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+import pytest
+from dlms import LONG, REGISTER, Long
+from host_meter import METER, Meter
+
+from openams import gateway as module
+from openams.client.client import session
+from openams.client.errors import LinkError
+from openams.client.links import parse_url
+from openams.gateway import Gateway
+from openams.keys.keystore import Keystore
+from openams.linkports import DATA, LinkPorts
+from openams.ptylink import PtyLink
+
+
+class SerialMeter(Meter):
+    """Has no network: only the service port's octets reach it."""
+
+    gateway = None
+
+    def take(self, channel, kind, data):
+        assert channel == 0
+        super().take(channel, kind, data)
+
+    def link_write(self, channel, data):
+        assert channel == 0
+        self.gateway.from_meter(channel, DATA, bytes(data))
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Keystore(tmp_path / "keystore", b"p", scrypt_n=2)
+
+
+@pytest.fixture
+def ports(store, tmp_path):
+    ports = LinkPorts(PtyLink(tmp_path / "service", "--service"), 0)
+    meter = SerialMeter(store, ports, attach=False)
+    meter.gateway = Gateway(meter.take, ports.from_meter, timeout_s=2)
+    ports.attach(meter.gateway.from_client)
+    yield ports
+    ports.close()
+
+
+@pytest.fixture
+def tcp(ports):
+    return parse_url(ports.urls[0])
+
+
+def test_every_role_over_tcp(tcp, store):
+    for role in ("public", "reader", "operator"):
+        with session(tcp, role, store, METER) as client:
+            assert client.get(3, REGISTER, 2) == 123456
+            if role != "public":
+                assert [row[1] for row in client.get(1, LONG, 2)] == list(range(Long.rows))
+
+
+def test_the_service_port_is_free_while_nobody_has_the_line(ports, tcp, store):
+    for url in (tcp, parse_url(ports.urls[1]), tcp):
+        with session(url, "reader", store, METER) as client:
+            assert client.get(3, REGISTER, 2) == 123456
+
+
+def test_one_at_a_time_and_an_idle_one_gives_way(tcp, store, monkeypatch):
+    with session(tcp, "reader", store, METER) as first:
+        with pytest.raises(LinkError), session(tcp, "operator", store, METER):
+            pass
+        assert first.get(3, REGISTER, 2) == 123456
+        monkeypatch.setattr(module, "_SILENT_S", 0.0)
+        with session(tcp, "operator", store, METER) as second:
+            assert second.get(3, REGISTER, 2) == 123456
+            with pytest.raises(LinkError):
+                first.get(3, REGISTER, 2)
+    with session(tcp, "reader", store, METER) as again:
+        assert again.get(3, REGISTER, 2) == 123456
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [b"GET / HTTP/1.0\r\n\r\n", struct.pack(">HHHH", 1, 200, 1, 1) + b"\0",
+     struct.pack(">HHHH", 1, 16, 1, 60000)],
+    ids=["http", "sap", "long"],
+)  # fmt: skip
+def test_what_is_no_client_is_hung_up_on(tcp, store, octets):
+    with socket.create_connection((tcp.host, tcp.port), timeout=5) as wrong:
+        wrong.sendall(octets)
+        assert wrong.recv(1) == b""
+    with session(tcp, "reader", store, METER) as client:
+        assert client.get(3, REGISTER, 2) == 123456
+
+
+def test_a_message_in_pieces(tcp):
+    aarq = bytes.fromhex("600ba109060760857405080101")
+    octets = struct.pack(">HHHH", 1, 16, 1, len(aarq)) + aarq
+    with socket.create_connection((tcp.host, tcp.port), timeout=5) as client:
+        for octet in octets:
+            client.sendall(bytes((octet,)))
+        assert client.recv(8)[:6] == struct.pack(">HHH", 1, 1, 16)
