@@ -91,18 +91,10 @@ def read(
     wanted = [_attribute(text) for text in obis or []]
     role = client or "reader"
     with connected(url, role, keystore, passphrase_file, meter_id, timeout) as meter:
-        entries = readout.object_list(meter)
-        if not wanted:
-            values = [readout.value_of(meter, entry) for entry in entries]
+        if wanted:
+            values = [_wanted(meter, name, number) for name, number in wanted]
         else:
-            values = []
-            for name, number in wanted:
-                entry = readout.find(entries, name)
-                values.append(
-                    readout.value_of(meter, entry)
-                    if number is None
-                    else readout.attribute_of(meter, entry, number)
-                )
+            values = [readout.value_of(meter, entry) for entry in readout.object_list(meter)]
     if as_json:
         print(json.dumps(values))
     else:
@@ -110,6 +102,22 @@ def read(
             print(_value_line(value))
     if wanted and any("error" in value for value in values):
         raise typer.Exit(1)
+
+
+def _wanted(meter: Client, name: str, number: int | None) -> dict[str, Any]:
+    """One object's value: of the class that is customary, or else of that which the list says."""
+    entry = readout.guess(name)
+    if entry is not None:
+        value = _value(meter, entry, number)
+        if "error" not in value:
+            return value
+    return _value(meter, readout.find(readout.object_list(meter), name), number)
+
+
+def _value(meter: Client, entry: readout.Entry, number: int | None) -> dict[str, Any]:
+    if number is None:
+        return readout.value_of(meter, entry)
+    return readout.attribute_of(meter, entry, number)
 
 
 def _attribute(text: str) -> tuple[str, int | None]:

@@ -126,8 +126,6 @@ def run(
         format=format_,
         at=[parse_order(text) for text in at or []],
     )
-    if options.runtime == CHIP and dlms_port is not None:
-        raise BenchError("--dlms-port: a Pico has no network, use --service instead")
     if format_ and not state:
         raise BenchError("--format erases a state image: name it with --state")
     played = load(scenario, system, seed)
