@@ -13,7 +13,7 @@ from rich.console import Console
 from openams import __version__
 from openams.cli_client import clock, events, han_port, interval, read
 from openams.cli_control import breaker, limit, order_app
-from openams.cli_flash import console, flash
+from openams.cli_flash import calibrate, console, flash
 from openams.cli_fleet import fleet
 from openams.cli_fuzz import fuzz as fuzz_command
 from openams.cli_han import app as han_app
@@ -51,6 +51,7 @@ for command in (
     ration,
     flash,
     console,
+    calibrate,
     fleet,
 ):
     app.command()(command)

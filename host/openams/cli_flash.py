@@ -120,6 +120,42 @@ def _print(report: dict[str, Any], as_json: bool) -> None:
         print(f"{report['port']}: this is meter {report['meter_id']} now")
 
 
+def calibrate(
+    port: Port = None,
+    element: Annotated[int, typer.Option(help="1, 2 or 3: the element that has the load.")] = 1,
+    voltage: Annotated[float, typer.Option(prompt="True voltage / V")] = 0.0,
+    current: Annotated[float, typer.Option(prompt="True current / A")] = 0.0,
+    angle: Annotated[float, typer.Option(help="Of the current behind the voltage / deg.")] = 0.0,
+    windows: Annotated[int, typer.Option(help="Windows of 200 ms that are averaged.")] = 25,
+    as_json: Json = False,
+) -> None:
+    """Teach a board its gains and phase: a known load in, the record stored on the board."""
+    from openams.flashing.calibrate import Load, correct
+    from openams.flashing.reading import read_elements
+
+    load = Load(voltage, current, angle)
+    with BoardLink(port or find_port()) as link:
+        paths = provision.code_paths(link)
+        settings = provision.read_settings(link, paths)
+        if settings is None:
+            raise BenchError(f"{link.port} is no meter yet: run  ams flash --meter-id ...")
+        elements = read_elements(link, windows)
+        if not 1 <= element <= len(elements):
+            raise BenchError(f"--element {element}: this meter has {len(elements)}")
+        place = element - 1
+        record, found = correct(settings["calibration"], place, load, elements[place])
+        provision.write_settings(link, settings | {"calibration": record}, paths)
+        after = correct(record, place, load, read_elements(link, windows)[place])[1]
+    report = {"port": link.port, "element": element, "found": vars(found), "left": vars(after)}
+    if as_json:
+        print(json.dumps(report))
+        return
+    for name, was in vars(found).items():
+        unit = name.rsplit("_", 1)[1]
+        print(f"{name.rsplit('_', 1)[0]}: was off by {was:+.0f} {unit}, "
+              f"is now by {vars(after)[name]:+.0f}")  # fmt: skip
+
+
 def console(
     port: Port = None,
     seconds: Annotated[float, typer.Option(help="Stop after so long; 0: at Ctrl-C.")] = 0,

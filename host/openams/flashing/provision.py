@@ -23,6 +23,12 @@ _o=_s.load()
 """
 
 
+def code_paths(link: BoardLink) -> tuple[str, ...]:
+    """Where a board's code is: frozen, or in the folder that its slot names."""
+    link.run("try:\n with open('/slot') as _f:_p=('/'+_f.read().strip(),)\nexcept OSError:_p=()\n")
+    return tuple(link.value("_p"))
+
+
 def read_settings(link: BoardLink, paths: tuple[str, ...] = ()) -> dict[str, Any] | None:
     """The board's settings, or None on a new board. `paths`: where its code is."""
     link.run(_OPEN.format(paths=paths), _TIMEOUT_S)

@@ -1,0 +1,61 @@
+"""Lets a board measure for some windows, with its own metrology, and gives the means."""
+
+from __future__ import annotations
+
+from openams.errors import BenchError
+from openams.flashing.calibrate import Reading
+from openams.flashing.link import BoardLink
+
+# The board's program has been stopped: this runs in its place.
+_MEASURE = """
+import time,gc
+from board import Board
+from ams.metrology.calibration import Calibration
+from ams.metrology.meter import Metrology
+from ams.registers.quantities import Quantities
+_c=Calibration(_o['system'],_o['calibration'])
+_q=Quantities(_o['system'])
+_r=[]
+_n=[0]
+def _w(p,r,d):
+ _n[0]+=1
+ if _n[0]>{skip} and not _m.flags&{acquiring}:
+  _r.append([
+   (m.voltage_mv,m.current_ua,m.active_power_mw,m.reactive_power_mvar) for m in _m._elements
+  ])
+_m=Metrology(_c,_q,_w)
+_b=Board()
+_b.make_frontend(_c)
+_f=_b.frontend
+_f.start()
+_t=time.ticks_ms()
+while len(_r)<{windows} and time.ticks_diff(time.ticks_ms(),_t)<{limit}:
+ _k=_f.read()
+ if _k:
+  _m.feed(_f.samples,_k)
+  _f.taken(_k)
+gc.collect()
+"""
+
+_ACQUIRING = 1
+# Windows that are left out: the oscillator settles.
+_SKIP = 10
+_WINDOW_S = 0.2
+
+
+def read_elements(link: BoardLink, windows: int) -> list[Reading]:
+    """One reading for each element; the board's settings have been read into `_o` before."""
+    limit_s = (windows + _SKIP + 25) * _WINDOW_S * 2
+    code = _MEASURE.format(
+        skip=_SKIP, acquiring=_ACQUIRING, windows=windows, limit=round(limit_s * 1000)
+    )
+    link.run(code, timeout_s=limit_s + 30)
+    means = []
+    for element in range(link.value("len(_m._elements)")):
+        rows = link.value(f"[w[{element}] for w in _r]")
+        if len(rows) < windows:
+            raise BenchError(
+                f"{link.port}: the meter finds no mains of 40 to 60 Hz: is the load switched on?"
+            )
+        means.append(Reading(*(sum(column) / len(rows) for column in zip(*rows, strict=True))))
+    return means

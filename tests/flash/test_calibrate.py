@@ -1,0 +1,147 @@
+"""Calibration with the real metrology: on CPython, and on a board through its port."""
+
+import json
+import math
+import subprocess
+import sys
+from array import array
+from pathlib import Path
+
+import pytest
+from vmboard import VmBoard
+
+from ams.metrology.calibration import Calibration
+from ams.metrology.meter import Metrology
+from ams.registers.quantities import Quantities
+from openams.errors import BenchError
+from openams.flashing.calibrate import Load, Reading, correct
+
+ROOT = Path(__file__).parents[2]
+AMS = Path(sys.executable).with_name("ams")
+RECORD = {
+    "sample_rate_hz": 4000, "full_scale": 8388607, "starting_power_mva": 700,
+    "channels": [{"kind": "voltage", "lsb_pv": 100000000}, {"kind": "current", "lsb_pa": 40000000}],
+}  # fmt: skip
+# The front end is off by so much: gain of both channels, and the current lags.
+GAIN_U, GAIN_I, LAG_RAD = 1.013, 0.991, 0.004
+
+
+def measured(record, load):
+    shown = []
+    meter = Metrology(Calibration("1P2W", record), Quantities("1P2W"), lambda *_: None)
+    data = array("i")
+    angle = math.radians(load.angle_deg) + LAG_RAD
+    for n in range(4000):
+        turn = 2 * math.pi * 50 * n / 4000
+        data.append(round(GAIN_U * load.voltage_v * math.sqrt(2) * math.cos(turn) / 100e-6))
+        data.append(round(GAIN_I * load.current_a * math.sqrt(2) * math.cos(turn - angle) / 40e-6))
+    for _ in range(3):
+        meter.feed(data, 4000)
+        e = meter._elements[0]
+        shown = [e.voltage_mv, e.current_ua, e.active_power_mw, e.reactive_power_mvar]
+    return Reading(*shown)
+
+
+@pytest.mark.parametrize("angle", [0.0, 60.0, -60.0, 180.0])
+def test_errors_are_found_and_gone(angle):
+    load = Load(230.0, 10.0, angle)
+    record, found = correct(RECORD, 0, load, measured(RECORD, load))
+    assert found.voltage_ppm == pytest.approx(13000, abs=30)
+    assert found.current_ppm == pytest.approx(-9000, abs=30)
+    assert found.phase_urad == pytest.approx(4000, abs=100)
+    _, left = correct(record, 0, load, measured(record, load))
+    assert max(map(abs, (left.voltage_ppm, left.current_ppm))) < 30
+    assert abs(left.phase_urad) < 100
+    # And at another load, since it was gain and phase that were learnt.
+    other = Load(207.0, 1.0, 30.0)
+    power = measured(record, other).active_power_mw / 1000
+    assert power == pytest.approx(207 * math.cos(math.radians(30)), rel=3e-4)
+    assert "gain_ppb" not in RECORD["channels"][0]
+
+
+@pytest.mark.parametrize(
+    ("reading", "says"),
+    [
+        (Reading(230000, 100, 0, 0), "sees no load"),
+        (Reading(330000, 10_000_000, 2_300_000, 0), "check load and wiring"),
+        (Reading(230000, 10_000_000, -2_300_000, 0), "is it reversed"),
+    ],
+)
+def test_wrong_wiring_is_not_calibrated_away(reading, says):
+    with pytest.raises(BenchError, match=says):
+        correct(RECORD, 0, Load(230.0, 10.0), reading)
+
+
+BOARD = f"""
+import sys
+from array import array
+sys.path.append({str(ROOT / "firmware")!r})
+from ams.metrology import kernel
+
+class FrontEnd:
+    def __init__(self):
+        table = kernel.make_table()
+        self.samples = array("i", bytes(8 * 80))
+        for n in range(80):
+            self.samples[2 * n] = table[n * 1024 // 80] * 400
+            self.samples[2 * n + 1] = table[n * 1024 // 80] * 43
+    def start(self):
+        pass
+    def read(self):
+        return 80
+    def taken(self, count):
+        pass
+
+class Board:
+    def make_frontend(self, calibration):
+        self.frontend = FrontEnd()
+"""
+FLASH = f"""
+import sys
+sys.path.append({str(ROOT / "firmware")!r})
+from ams.hal import Flash
+
+class StateFlash(Flash):
+    size = 65536
+    def read(self, address, buffer):
+        with open("state", "rb") as f:
+            f.seek(address)
+            f.readinto(buffer)
+    def program(self, address, data):
+        self._put(address, data)
+    def erase(self, address):
+        self._put(address, b"\\xff" * 4096)
+    def _put(self, address, data):
+        with open("state", "r+b") as f:
+            f.seek(address)
+            f.write(data)
+"""
+
+
+def test_a_board_learns_its_gains_and_keeps_them(tmp_path):
+    (tmp_path / "board.py").write_text(BOARD)
+    (tmp_path / "flash.py").write_text(FLASH)
+    (tmp_path / "state").write_bytes(b"\xff" * 65536)
+    with VmBoard(tmp_path) as board:
+        from openams.flashing import provision
+        from openams.flashing.link import BoardLink
+
+        with BoardLink(board.port) as link:
+            provision.write_settings(
+                link, provision.identity("7359992889800001", "1P2W", "adc", RECORD)
+            )
+        arguments = ["--voltage", "230", "--current", "10", "--windows", "5", "--json"]
+        done = subprocess.run(
+            [AMS, "calibrate", "--port", board.port, *arguments],
+            capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        report = json.loads(done.stdout)
+        # Peak 8192 * 400 codes of 100 uV: 231.7 V; 8192 * 43 of 40 uA: 9.96 A.
+        assert report["found"]["voltage_ppm"] == pytest.approx(7439, abs=50)
+        assert report["found"]["current_ppm"] == pytest.approx(-3668, abs=50)
+        assert abs(report["left"]["voltage_ppm"]) < 10 and abs(report["left"]["phase_urad"]) < 100
+        with BoardLink(board.port) as link:
+            kept = provision.read_settings(link)
+    assert kept["calibration"]["channels"][0]["gain_ppb"] == pytest.approx(-7384000, abs=50000)
+    assert kept["meter_id"] == "7359992889800001"
