@@ -5,6 +5,8 @@ chip runs from RAM with interrupts off (45 ms typical for an erase); the DMA
 of the front end goes on.
 """
 
+import sys
+
 import rp2
 from flashmap import STATE_SIZE
 from micropython import const
@@ -18,6 +20,9 @@ class StateFlash(Flash):
     size = STATE_SIZE
 
     def __init__(self):
+        if "OpenAMS" not in sys.implementation._machine:
+            # There the file system lies where the state would be written.
+            raise OSError("not on this MicroPython: put the OpenAMS image on the board")
         self._flash = rp2.Flash(start=0, len=STATE_SIZE)
         self._page = bytearray(_PAGE)
         self._ones = b"\xff" * _PAGE
