@@ -46,7 +46,6 @@ def test_a_run_and_what_it_leaves_in_the_state(image, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--duration", "1", "--dlms-port", "4059"), "no network"),
         (("--duration", "1", "--front-end", "adc12", "--system", "3P4W"), "metering IC"),
         (("--duration", "1", "--front-end", "adc24", "--system", "1P2W"), "unknown"),
     ],
