@@ -39,10 +39,12 @@ class ChipBench:
         self.frames: list[Frame] = []
         self.lines: list[dict[str, Any]] = []
         self.log: list[str] = []
+        self.service = bytearray()  # what the service port said
         scenario = case.scenario()
         self._front_end = make_chip_front_end(scenario, front_end, 1)
         self.meter = ChipMeter(
             scenario, self._front_end, self.frames.append, self.lines.append, self.log.append,
+            on_link=lambda channel, kind, data: self.service.extend(data),
             image=image,
         )  # fmt: skip
         self.config = {

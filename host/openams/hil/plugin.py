@@ -1,6 +1,6 @@
 """pytest plugin: `--meter` says which meter the tests of tests/hil run against.
 
-    --meter emulator | micropython | serial:/dev/ttyUSB0
+    --meter emulator | micropython | rp2040 | serial:/dev/ttyUSB0
     --rig rig.yaml     what is connected to a board, see docs/hil.md
 
 A test says what it needs: `@pytest.mark.needs("load", "han")`; it is skipped, with the
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from openams.hil.meter import HilMeter
 
 Made = TypeVar("Made")
-METERS = "emulator, micropython or serial:DEVICE"
+METERS = "emulator, micropython, rp2040 or serial:DEVICE"
 RUNTIMES = {"emulator": "cpython", "micropython": "micropython"}
 
 
@@ -51,6 +51,10 @@ def make_meter(choice: str, rig_file: str | None, folder: Path) -> HilMeter:
         return SerialMeter(choice.removeprefix("serial:"), rig)
     if rig_file:
         raise BenchError(f"--rig goes with --meter serial:DEVICE, not with {choice}")
+    if choice == "rp2040":
+        from openams.hil.chip import ChipUnderTest
+
+        return ChipUnderTest(folder)
     if choice in RUNTIMES:
         from openams.hil.emulated import ProcessMeter
 
