@@ -68,7 +68,9 @@ class Keystore:
     def _changing_meter(self, meter_id: str) -> Iterator[MeterKeys]:
         with self._changing() as meters:
             if meter_id not in meters:
-                raise BenchError(f"{self.path} has no keys of meter {meter_id}")
+                raise BenchError(
+                    f"{self.path} has no keys of meter {meter_id}: make them with ams keys new"
+                )
             yield meters[meter_id]
 
     def new(self, meter_id: str) -> MeterKeys:
