@@ -100,10 +100,8 @@ class Breaker:
         data = self._cells.get(self._key)
         closed = self._relay.closed()
         if data is None or len(data) != _SIZE or data[0] != 1:
-            self.state = DISCONNECTED if closed is False and data is None else CONNECTED
-            if data is not None:
-                # A record that cannot be read: stay as the contact is.
-                self.state = CONNECTED if closed is not False else DISCONNECTED
+            # A new meter, or a record that cannot be read: stay as the contact is.
+            self.state = DISCONNECTED if closed is False else CONNECTED
             try:
                 self._store()
             except OSError:
@@ -125,7 +123,7 @@ class Breaker:
                 self._moves.start(wanted, now_ms)
             else:
                 # The pulse had done its work.
-                self._finish(WHO_START)
+                self._finish()
 
     def _store(self):
         self._cells.set(
@@ -136,7 +134,7 @@ class Breaker:
             ),
         )  # fmt: skip
 
-    def set_mode(self, mode, who):
+    def set_mode(self, mode):
         """Control mode 0 to 6; gives a reason of `command`."""
         if not 0 <= mode < MODE_COUNT:
             return cm.NO_TRANSITION
@@ -190,7 +188,7 @@ class Breaker:
             self._moves.start(after == CONNECTED, now_ms)
         return cm.OK
 
-    def _finish(self, who):
+    def _finish(self):
         self.moving = False
         self._last_closed = self._wanted()
         self._try_store()
@@ -203,7 +201,7 @@ class Breaker:
         """Time passes. `current_flows`: a current is measured behind the breaker."""
         outcome = self._moves.poll(now_ms)
         if outcome is True:
-            self._finish(0)
+            self._finish()
         elif outcome is False:
             self.moving = False
             self._try_store()

@@ -6,6 +6,7 @@ from ams.control import command as cm
 from ams.control import limiter as lim
 from ams.control import quota as qt
 from ams.control.breaker import (
+    DEFAULT_MODE,
     WHO_BUTTON,
     WHO_LIMITER,
     WHO_SCHEDULE,
@@ -70,7 +71,7 @@ class Control:
             CELL_BREAKER,
             self._log,
             self.policy.never_disconnect,
-            (policy or {}).get("mode", 4) if self.has_relay else 0,
+            (policy or {}).get("mode", DEFAULT_MODE) if self.has_relay else 0,
         )
         self.guard = Guard(cells, CELL_USED, self.policy, secrets)
         self.limiter = lim.Limiter(self._quantities, lim.Settings.unpack(cells.get(CELL_LIMITER)))
@@ -250,7 +251,7 @@ class Control:
         bound = cm.digest(4, bytes((22, mode & 0xFF)))
         reason = self.guard.permit(cm.SET_BREAKER, self._now_ms, age_ms, bound)
         if reason == cm.OK:
-            reason = self.breaker.set_mode(mode, who) if self.has_relay else cm.INHIBITED
+            reason = self.breaker.set_mode(mode) if self.has_relay else cm.INHIBITED
         if reason != cm.OK:
             self._refused(who, reason, self.guard.spent_number)
         return reason

@@ -145,12 +145,6 @@ class Limiter:
             return max(currents)
         return currents[kind - CURRENT_L1]
 
-    def off(self):
-        s = self.settings
-        return s.threshold_normal == THRESHOLD_OFF and (
-            s.threshold_emergency == THRESHOLD_OFF or not s.groups
-        )
-
     def step_most_ms(self, power_mw):
         """How long a step of constant quantities may be, so that no crossing is passed over."""
         if self.threshold_active == THRESHOLD_OFF:

@@ -5,9 +5,7 @@ Times are those of the board's own clock in ms; they never go back.
 
 from micropython import const
 
-COIL_NONE = const(0)
-COIL_OPEN = const(1)
-COIL_CLOSE = const(2)
+from ams.hal import COIL_CLOSE, COIL_NONE, COIL_OPEN
 
 PULSE_MS = const(100)
 SETTLE_MS = const(50)

@@ -32,7 +32,8 @@ MONITORED = {
 }
 _ALARMS = ("failed", "welded", "no-voltage", "mismatch", "not-stored")
 _POLICIES = ("inhibit", "critical", "two-person", "sealed-only")
-OFF = {"average-import": 0xFFFFFFFF}
+# A threshold that is off: of power, and of a current.
+_OFF_POWER = 0xFFFFFFFF
 _OFF_CURRENT = 0x7FFFFFFF
 # Clocks of meter and operator may differ by so much.
 _EARLY = timedelta(seconds=60)
@@ -114,7 +115,7 @@ class Operator:
     def set_threshold(self, number: int, monitored: str, milli: int | None) -> None:
         """Attribute 4 or 5, in mW or mA; None: off."""
         if monitored == "average-import":
-            value = axdr.uint32(0xFFFFFFFF if milli is None else milli)
+            value = axdr.uint32(_OFF_POWER if milli is None else milli)
         else:
             value = b"\x05" + (_OFF_CURRENT if milli is None else milli).to_bytes(4, "big")
         self._set("set-limiter", 71, LIMITER, number, value)
@@ -172,7 +173,7 @@ def limits(meter: Client) -> dict[str, Any]:
     name = ".".join(map(str, ln))
     monitored = next(key for key, value in MONITORED.items() if value == (class_id, name))
     unit = "mw" if monitored == "average-import" else "ma"
-    off = 0xFFFFFFFF if unit == "mw" else _OFF_CURRENT
+    off = _OFF_POWER if unit == "mw" else _OFF_CURRENT
 
     def threshold(number: int) -> int | None:
         value = int(meter.get(71, LIMITER, number))

@@ -23,12 +23,6 @@ def answer(reason):
     raise AccessError(HARDWARE_FAULT if reason == supply.NOT_STORED else READ_WRITE_DENIED)
 
 
-def asker(view):
-    """(SAP of the client, age of its association in ms)"""
-    session = view.session
-    return session.sap, session.now_ms - session.made_ms
-
-
 class DisconnectControl(View):
     class_id = 70
     attributes = 4
@@ -46,14 +40,14 @@ class DisconnectControl(View):
         data.end()
         if attribute != 4 or mode >= supply.CONTROL_MODES:
             raise AccessError(OTHER_REASON)
-        answer(self.meter.control.set_mode(mode, *asker(self)))
+        answer(self.meter.control.set_mode(mode, *self.asker()))
 
     def call(self, method, data, out, who):
         if data is None or data.integer(INT8):
             raise AccessError(OTHER_REASON)
         data.end()
         control = self.meter.control
-        answer(control.remote(method == 2, *asker(self)))
+        answer(control.remote(method == 2, *self.asker()))
 
 
 class BreakerScripts(View):
@@ -89,7 +83,7 @@ class BreakerScripts(View):
                 )
             )
         else:
-            answer(control.remote(script == 2, *asker(self)))
+            answer(control.remote(script == 2, *self.asker()))
 
 
 class BreakerOrder(View):
@@ -104,7 +98,7 @@ class BreakerOrder(View):
     def set(self, attribute, data, who):
         order = data.octets()
         data.end()
-        answer(self.meter.control.arm(order, asker(self)[0]))
+        answer(self.meter.control.arm(order, self.asker()[0]))
 
 
 class BreakerPolicy(View):

@@ -4,7 +4,7 @@ from micropython import const
 
 from ams.cosem import datetime
 from ams.cosem.axdr import INT8, INT32, UINT8, UINT16, UINT32
-from ams.cosem.objects.disconnect import answer, asker
+from ams.cosem.objects.disconnect import answer
 from ams.cosem.objects.view import View
 from ams.cosem.results import OTHER_REASON, TYPE_UNMATCHED, AccessError
 from ams.registers import supply
@@ -70,7 +70,7 @@ class Limiter(View):
         value = bytes(data.data[start : data.at])
         data.end()
         control = self.meter.control
-        answer(control.set_limiter(s, attribute, value, *asker(self)))
+        answer(control.set_limiter(s, attribute, value, *self.asker()))
 
     def _take(self, attribute, data, s):
         if attribute == 2:
@@ -163,7 +163,7 @@ class LimiterWindow(View):
         if not 1 <= s.window_s <= supply.WINDOW_MAX_S:
             raise AccessError(OTHER_REASON)
         control = self.meter.control
-        answer(control.set_limiter(s, attribute, value, *asker(self)))
+        answer(control.set_limiter(s, attribute, value, *self.asker()))
 
 
 class QuotaSetup(View):
@@ -194,4 +194,4 @@ class QuotaSetup(View):
         if warning > 1000 or (period_s and not 900 <= period_s <= 31 * 86400):
             raise AccessError(TYPE_UNMATCHED if warning > 1000 else OTHER_REASON)
         control = self.meter.control
-        answer(control.set_quota(1000 * limit_wh, period_s, warning, value, *asker(self)))
+        answer(control.set_quota(1000 * limit_wh, period_s, warning, value, *self.asker()))

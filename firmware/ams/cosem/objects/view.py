@@ -28,16 +28,10 @@ class View(Object):
         self.argument = argument
         self.session = None  # the association that asks; None: the meter itself
 
-    def sap(self):
-        """Of the client that asks, 0 for the meter itself."""
-        return self.session.sap if self.session is not None else 0
-
-    def fresh_ms(self):
-        """When the association that asks was made, by the clock of the control room; or None."""
+    def asker(self):
+        """(SAP of the client that asks, age of its association in ms)"""
         session = self.session
-        if session is None:
-            return None
-        return self.meter.raw_ms - (session.now_ms - session.made_ms)
+        return session.sap, session.now_ms - session.made_ms
 
     def get(self, attribute, out, selection=None):
         if selection is not None:
