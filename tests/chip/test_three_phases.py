@@ -18,7 +18,8 @@ def test_an_atm90e32_measures_three_phases(image, tmp_path):
         bench.boot()
         bench.run(0.7)
         before = meter.view()
-        bench.run(2.0)
+        # The two energies are read one after the other: milliseconds at each end, of five seconds.
+        bench.run(5.0)
         after = meter.view()
         result = meter.stop()
     finally:
