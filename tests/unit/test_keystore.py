@@ -17,6 +17,7 @@ from openams.keys import sealed
 from openams.keys.keystore import Keystore
 from openams.keys.model import CLIENT_SAPS, COUNTER_MAX
 from openams.keys.provision import provisioned
+from openams.keys.releasekey import public_octets
 from openams.keys.sealed import SealedFile
 
 METER = "7359990000000017"
@@ -243,3 +244,25 @@ def test_a_named_keystore_needs_its_passphrase(tmp_path):
     secret.chmod(0o600)
     done = ams(tmp_path, "list", "--keystore", store, "--passphrase-file", secret)
     assert METER in done.stdout
+
+
+def test_the_release_key_is_one_for_all_meters_and_no_meter_is_given_its_secret(store):
+    with pytest.raises(BenchError, match="ams image key"):
+        store.release_key()
+    given = [provisioned(store, number)["release_key"] for number in (METER, OTHER)]
+    assert given[0] == given[1] == public_octets(store.release_key()).hex()
+    secret = store.release_key().private_numbers().private_value.to_bytes(32, "big")
+    assert secret.hex() not in json.dumps(provisioned(store, METER))
+    assert secret.hex().encode() not in store.path.read_bytes()
+    assert sorted(store.meters()) == [METER, OTHER]
+
+
+def test_a_keystore_may_have_the_public_half_alone(store, tmp_path):
+    vendor = Keystore(tmp_path / "vendor", b"p", scrypt_n=2)
+    public = vendor.release_public(make=True)
+    store.trust_release(public)
+    assert provisioned(store, METER)["release_key"] == public
+    with pytest.raises(BenchError, match="whoever signs"):
+        store.release_key()
+    with pytest.raises(BenchError, match="another release key"):
+        store.trust_release("00" * 64)

@@ -20,9 +20,10 @@ from ams.update.switch import BASE
 from ams.update.updater import Updater
 from openams.faultlab.flash import FaultyFlash, PowerCut
 from openams.image import build as make
+from openams.keys.releasekey import public_octets
 
 KEY = ec.generate_private_key(ec.SECP256R1())
-PUBLIC = make.public_octets(KEY)
+PUBLIC = public_octets(KEY)
 TITLE = b"OAM\0\0\0\0\1"
 UPDATE_KEY = bytes(range(16))
 NOW, EXPIRY = 1000, 2000

@@ -15,12 +15,6 @@ HEAD_SIZE = 120
 _WINDOW_BITS = 12
 
 
-def public_octets(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """The 64 octets that a meter is given of the release key."""
-    numbers = key.public_key().public_numbers()
-    return numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big")
-
-
 def _text(value: str) -> bytes:
     return bytes((len(value),)) + value.encode("ascii")
 

@@ -11,8 +11,10 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from openams.errors import BenchError
+from openams.keys import releasekey
 from openams.keys.model import (
     COUNTER_MAX,
     OPERATOR_SAP,
@@ -25,6 +27,8 @@ from openams.keys.sealed import SCRYPT_N_PERSON, SealedFile
 
 # Counters that an outside client may use without asking again.
 _OUTSIDE = 1 << 16
+# Beside the meters' numbers: the key that signs releases, for all of them.
+_RELEASE = "release"
 
 _Meters = dict[str, MeterKeys]
 
@@ -36,9 +40,10 @@ class Keystore:
 
     def meters(self) -> _Meters:
         """All meters by number; none while there is no file."""
-        if not self.path.exists():
-            return {}
-        return {number: MeterKeys.load(record) for number, record in self._file.read().items()}
+        return _meters(self._content())
+
+    def _content(self) -> dict[str, Any]:
+        return dict(self._file.read()) if self.path.exists() else {}
 
     def get(self, meter_id: str) -> MeterKeys:
         found = self.meters().get(meter_id)
@@ -49,7 +54,7 @@ class Keystore:
         return found
 
     @contextlib.contextmanager
-    def _changing(self) -> Iterator[_Meters]:
+    def _changing_content(self) -> Iterator[dict[str, Any]]:
         lock_path = self.path.with_name(self.path.name + ".lock")
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -58,11 +63,18 @@ class Keystore:
             raise BenchError(f"cannot make {lock_path}: {error.strerror}") from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            meters = self.meters()
-            yield meters
-            self._file.write({number: keys.dump() for number, keys in meters.items()})
+            content = self._content()
+            yield content
+            self._file.write(content)
         finally:
             os.close(lock)
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[_Meters]:
+        with self._changing_content() as content:
+            meters = _meters(content)
+            yield meters
+            content.update((number, keys.dump()) for number, keys in meters.items())
 
     @contextlib.contextmanager
     def _changing_meter(self, meter_id: str) -> Iterator[MeterKeys]:
@@ -90,6 +102,38 @@ class Keystore:
                 self.new(meter_id)
             found = self.get(meter_id)
         return found
+
+    # --- the key of releases ---------------------------------------------------------
+
+    def release_key(self) -> releasekey.PrivateKey:
+        """The key that signs images; BenchError when only its public half is here, or none."""
+        record = self._content().get(_RELEASE)
+        if record is None:
+            raise BenchError(f"{self.path} has no release key: make it with ams image key")
+        if not record["private"]:
+            raise BenchError(
+                f"{self.path} has the public half of the release key alone: "
+                "name the keystore of whoever signs with --keystore"
+            )
+        return releasekey.load(record["private"])
+
+    def release_public(self, make: bool = False) -> str | None:
+        """The 64 octets in hex that meters are given; `make`: a new key when there is none."""
+        record = self._content().get(_RELEASE)
+        if record is None and make:
+            with self._changing_content() as content:
+                record = content.setdefault(_RELEASE, releasekey.new())
+        return record["public"] if record else None
+
+    def trust_release(self, public: str) -> None:
+        """Meters of this keystore are given another's release key: only its public half is here."""
+        with self._changing_content() as content:
+            record = content.get(_RELEASE)
+            if record and record["public"] != public:
+                raise BenchError(
+                    f"{self.path} has another release key already: meters that have it keep it"
+                )
+            content.setdefault(_RELEASE, {"private": "", "public": public})
 
     # --- counters ----------------------------------------------------------------
 
@@ -170,6 +214,12 @@ class Keystore:
                 client.current, client.pending = client.pending, None
                 if sap == OPERATOR_SAP and keys.pending_kek:
                     keys.kek, keys.pending_kek = keys.pending_kek, None
+
+
+def _meters(content: dict[str, Any]) -> _Meters:
+    return {
+        number: MeterKeys.load(record) for number, record in content.items() if number != _RELEASE
+    }
 
 
 def _pair(client: ClientKeys, pending: bool) -> Pair:

@@ -29,5 +29,6 @@ def provisioned(store: Keystore, meter_id: str) -> dict[str, Any]:
         "breaker_second": keys.breaker_second,
         "update": keys.update,
         "han": keys.han,
+        "release_key": store.release_public(make=True),
         "server_counter": store.reserve_server(meter_id, _SERVER_RESERVE),
     }
