@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,9 +12,11 @@ from typing import Annotated, Any
 import typer
 
 from openams.errors import BenchError
-from openams.faultlab.campaign import TORN, Campaign, run_part
+from openams.faultlab.campaign import LAST, TORN, Campaign, Part
 from openams.runtimes.process import RUNTIMES
-from openams.state import FLASH_SIZE
+from openams.session import DEFAULT_METER_ID
+
+_SAY_EVERY_S = 10.0
 
 
 def powercut(
@@ -28,6 +32,15 @@ def powercut(
     second: Annotated[
         bool, typer.Option("--second", help="Cut the start after each cut too, everywhere.")
     ] = False,
+    operation: Annotated[
+        int | None, typer.Option(metavar="N", help="Cut at this one only: plays a failure again.")
+    ] = None,
+    from_: Annotated[
+        int, typer.Option("--from", metavar="N", help="Begin here: goes on with a run that ended.")
+    ] = 0,
+    meter_id: Annotated[
+        str, typer.Option(help="Whose image it is: its GS1 number.")
+    ] = DEFAULT_METER_ID,
     seed: Annotated[int, typer.Option(help="Seed of the work and of what tears.")] = 1,
     jobs: Annotated[int, typer.Option(help="Processes at a time.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -42,38 +55,79 @@ def powercut(
     image = None
     if state:
         image = state / "flash.bin"
-        if not image.exists() or image.stat().st_size != FLASH_SIZE:
-            raise BenchError(f"no state image of {FLASH_SIZE} bytes in {state}")
+        if not image.is_file():
+            raise BenchError(f"no state image {image}: make one with ams run --state {state}")
     campaign = Campaign(
         runtime=runtime,
         operations=operations,
         torn=[torn] if torn != "all" else list(TORN),
         second=second,
         seed=seed,
-        every=1 if every else 25,
+        every=1 if every or operation is not None else 25,
         image=image,
+        meter_id=meter_id,
+        first=from_ if operation is None else operation,
+        last=LAST if operation is None else operation,
     )
-    with ThreadPoolExecutor(jobs) as pool:
-        parts = list(pool.map(lambda part: run_part(campaign, part, jobs), range(jobs)))
+    parts = _play(campaign, jobs if operation is None else 1)
+    counts = [part.counts for part in parts]
     result: dict[str, Any] = {
         "runtime": runtime,
         "seed": seed,
-        "operations": parts[0]["operations"],
-        "minutes": parts[0]["minutes"],
-        "cuts": sum(part["tried"] for part in parts),
-        "second_cuts": sum(part["second"] for part in parts),
-        "failures": [failure for part in parts for failure in part["failed"]],
+        "operations": counts[0]["operations"],
+        "minutes": counts[0]["minutes"],
+        "cuts": sum(count["tried"] for count in counts),
+        "second_cuts": sum(count["second"] for count in counts),
+        "failures": [failure for part in parts for failure in part.failed],
     }
     if as_json:
         print(json.dumps(result))
     else:
         print(
-            f"{result['operations']} flash operations in {result['minutes']} steps of work; "
+            f"{result['operations']} flash operations in {result['minutes']} minutes of work; "
             f"{result['cuts']} cuts, {result['second_cuts']} second cuts, "
             f"{len(result['failures'])} failures"
         )
         for failure in result["failures"][:20]:
-            torn_as = failure["torn"] or "clean"
-            print(f"  operation {failure['operation']} ({torn_as}): {failure['failure']}")
+            print(f"  operation {_where(failure)}: {failure['failure']}")
     if result["failures"]:
         raise typer.Exit(1)
+
+
+def _where(failure: dict[str, Any]) -> str:
+    text = f"{failure['operation']} ({failure['torn'] or 'clean'})"
+    if "second" in failure:
+        text += f", then {failure['second']} of the start ({failure['second_torn'] or 'clean'})"
+    return text
+
+
+def _play(campaign: Campaign, jobs: int) -> list[Part]:
+    """Runs the parts side by side; says how far they are, on stderr."""
+    parts = [Part(campaign, part, jobs) for part in range(jobs)]
+    said = [time.monotonic()]
+
+    def on_message() -> None:
+        now = time.monotonic()
+        if now - said[0] < _SAY_EVERY_S:
+            return
+        said[0] = now
+        counts = [part.counts for part in parts]
+        print(
+            f"operation {min(count['done'] for count in counts)} of {counts[0]['operations']}: "
+            f"{sum(count['tried'] for count in counts)} cuts, "
+            f"{sum(count['second'] for count in counts)} second cuts, "
+            f"{sum(len(part.failed) for part in parts)} failures",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    with ThreadPoolExecutor(jobs) as pool:
+        runs = [pool.submit(part.run, on_message) for part in parts]
+        try:
+            for run in runs:
+                run.result()
+        except BaseException:
+            for part in parts:
+                part.stop()
+            raise
+    return parts

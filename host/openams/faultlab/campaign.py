@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,7 @@ _SECTORS = 37
 _SHARES = (2, 2, 2, 2, 2, 3, 3, 3, 3, 0)
 # The laboratory keeps the flash and its history on the heap, the meter is a small part of it.
 _HEAP = "128m"
+LAST = 1 << 30
 
 
 @dataclass
@@ -35,17 +39,68 @@ class Campaign:
     seed: int
     every: int
     image: Path | None = None
+    meter_id: str = DEFAULT_METER_ID
+    first: int = 0  # operations before it are not cut
+    last: int = LAST
 
 
-def run_part(campaign: Campaign, part: int, parts: int) -> dict[str, Any]:
-    """Cuts at operations `part * every`, and then each `parts * every`."""
-    root = repository_root()
-    script = PACKAGE / "faultlab" / "powercut.py"
-    request = {
+class Part:
+    """A process that cuts at operations `part * every`, and then each `parts * every`."""
+
+    def __init__(self, campaign: Campaign, part: int, parts: int) -> None:
+        self.failed: list[dict[str, Any]] = []
+        self.counts = {"operations": 0, "minutes": 0, "done": -1, "tried": 0, "second": 0}
+        self._request = _request(campaign, part * campaign.every, parts * campaign.every)
+        self._campaign = campaign
+        self._process: subprocess.Popen[str] | None = None
+
+    def run(self, on_message: Callable[[], None]) -> None:
+        argv, environment = _command(self._campaign.runtime)
+        with tempfile.TemporaryFile("w+") as errors:
+            self._process = subprocess.Popen(
+                argv,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+            assert self._process.stdin and self._process.stdout
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.write(json.dumps(self._request))
+                self._process.stdin.close()
+            last = ""
+            for line in self._process.stdout:
+                last = line
+                self._take(line)
+                on_message()
+            if self._process.wait():
+                errors.seek(0)
+                why = (errors.read() or last).strip()[-300:].replace("\n", " ")
+                raise BenchError(f"the campaign failed: {why}")
+
+    def _take(self, line: str) -> None:
+        if not line.startswith("{"):
+            return
+        message = json.loads(line)
+        if "error" in message:
+            raise BenchError(f"the meter keeps nothing on this image: {message['error']}")
+        if "failure" in message:
+            self.failed.append(message)
+        else:
+            self.counts.update(message)
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.kill()
+
+
+def _request(campaign: Campaign, part: int, of: int) -> dict[str, Any]:
+    return {
         "config": {
             "system": "3P4W",
             "calibration": make_front_end("ideal", "3P4W", 1).calibration("3P4W"),
-            "identity": {"meter_id": DEFAULT_METER_ID},
+            "identity": {"meter_id": campaign.meter_id},
             "han": {"format": "kaifa"},
         },
         "sectors": FLASH_SIZE // 4096 if campaign.image else _SECTORS,
@@ -55,28 +110,21 @@ def run_part(campaign: Campaign, part: int, parts: int) -> dict[str, Any]:
         "torn": [None if name == "clean" else name for name in campaign.torn],
         "second": campaign.second,
         "seed": campaign.seed,
-        "of": parts * campaign.every,
-        "part": part * campaign.every,
+        "of": of,
+        "part": part,
+        "first": campaign.first,
+        "last": campaign.last,
     }
+
+
+def _command(runtime: str) -> tuple[list[str], dict[str, str]]:
+    root = repository_root()
+    script = PACKAGE / "faultlab" / "powercut.py"
     environment = dict(os.environ)
     paths = [str(root / "firmware")]
-    if campaign.runtime == "micropython":
-        argv = [find_micropython(), "-X", f"heapsize={_HEAP}", str(script)]
+    if runtime == "micropython":
         environment["MICROPYPATH"] = ":".join(paths)
-    else:
-        argv = [sys.executable, str(script)]
-        paths.append(str(SHIMS))
-        environment["PYTHONPATH"] = ":".join(paths)
-    done = subprocess.run(
-        argv, input=json.dumps(request), env=environment, capture_output=True, text=True
-    )
-    if done.returncode:
-        raise BenchError(f"the campaign failed: {(done.stderr or done.stdout).strip()[-300:]}")
-    out: dict[str, Any] = {"failed": []}
-    for line in done.stdout.splitlines():
-        message = json.loads(line)
-        if "failure" in message:
-            out["failed"].append(message)
-        else:
-            out.update(message)
-    return out
+        return [find_micropython(), "-X", f"heapsize={_HEAP}", str(script)], environment
+    paths.append(str(SHIMS))
+    environment["PYTHONPATH"] = ":".join(paths)
+    return [sys.executable, str(script)], environment

@@ -174,6 +174,7 @@ class Work:
         self.random = Random(seed)
         self.meter = make_meter(flash, config)
         self.raw_ms = START_MS
+        self.minutes = 0
         self.points = []  # (operations done, what was committed by then)
         self.cells = []  # (operations done, region, key, value) of each cell that was set
         self.stored = [0] * 8
@@ -202,6 +203,7 @@ class Work:
     def minute(self):
         meter = self.meter
         r = self.random
+        self.minutes += 1
         set_power(meter, r.below(20000) - 6000)
         meter.hold(self.raw_ms, MINUTE_MS, meter._board.clock)
         self.raw_ms += MINUTE_MS
@@ -365,16 +367,20 @@ def campaign(request):
             for number in range(sectors):
                 data = file.read(SECTOR)
                 if data.replace(b"\xff", b""):
-                    base[number] = data
+                    # What a file that was cut short does not hold is erased.
+                    base[number] = data + ERASED[len(data) :]
     log = []
     work = Work(LabFlash(sectors, dict(base), log), config, request["seed"])
+    if not work.meter.board_keeps():
+        print(json.dumps({"error": "; ".join(work.meter.memory.found)}))
+        return
     truth = Truth(work, {}, [{} for _ in range(layout.EVENT_LOGS)], {})
     truth.base = None if base else {1: [0] * 4}
     totals = [0] * 4
     while work.flash.operations < request["operations"]:
         work.minute()
         collect(work.meter, truth, totals)
-    print(json.dumps({"operations": len(log), "minutes": len(work.points)}))
+    print(json.dumps({"operations": len(log), "minutes": work.minutes}))
     replay(request, config, base, log, truth, work.raw_ms)
 
 
@@ -395,60 +401,85 @@ def collect(meter, truth, totals):
 
 
 def replay(request, config, base, log, truth, raw_ms):
-    tried = second = failures = 0
     current = {number: bytearray(data) for number, data in base.items()}
-    for operation in range(len(log) + 1):
-        wanted = operation % request["of"] == request["part"]
-        for torn in request["torn"] if wanted and operation < len(log) else ():
-            image = current
-            if torn:
-                image = dict(current)
-                number, at, data = log[operation]
-                target = bytearray(current.get(number) or ERASED)
-                random = Random(request["seed"] * 1000003 + operation)
-                apply(image, target, number, at, data, torn, random)
-            tried += 1
-            try:
-                flash = LabFlash(request["sectors"], image)
-                again = start(flash, config, raw_ms)
-                check(truth, operation, again)
-                if request["second"]:
-                    second += second_cuts(request, config, image, flash, operation, truth, raw_ms)
-            except (Failure, MemoryError, ValueError, TypeError, IndexError) as error:
-                failures += 1
-                text = "%s: %s" % (type(error).__name__, error)
-                print(json.dumps({"failure": text, "operation": operation, "torn": torn}))
-        if operation < len(log):
-            number, at, data = log[operation]
-            target = current.get(number)
-            if target is None:
-                target = bytearray(ERASED)
-            apply(current, target, number, at, data)
-    print(json.dumps({"tried": tried, "second": second, "failures": failures}))
+    lab = Replay(request, config, truth, raw_ms)
+    for operation in range(len(log)):
+        if operation % request["of"] == request["part"] and lab.wants(operation):
+            lab.cut(current, operation, log[operation])
+        number, at, data = log[operation]
+        apply(current, current.get(number) or bytearray(ERASED), number, at, data)
+    print(json.dumps({"tried": lab.tried, "second": lab.second}))
+
+
+class Replay:
+    """Starts the meter on the flash as it stood when the power went."""
+
+    def __init__(self, request, config, truth, raw_ms):
+        self.request = request
+        self.config = config
+        self.truth = truth
+        self.raw_ms = raw_ms
+        self.tried = 0
+        self.second = 0
+
+    def wants(self, operation):
+        return self.request["first"] <= operation <= self.request["last"]
+
+    def cut(self, current, operation, change):
+        for kind, torn in enumerate(self.request["torn"]):
+            image = dict(current)
+            random = Random(self.request["seed"] * 1000003 + operation)
+            tear(image, change, torn, random)
+            self.tried += 1
+            log = [] if self.request["second"] else None
+            if self.hold(image, log, self.raw_ms, operation, torn) and log:
+                self.cut_again(image, log, operation, torn, kind)
+        print(json.dumps({"done": operation, "tried": self.tried, "second": self.second}))
+
+    def cut_again(self, image, log, operation, torn, kind):
+        """The start itself writes: cuts each of its operations, and starts once more.
+
+        Each kind of cut in its turn, so that all of them meet everywhere.
+        """
+        kinds = self.request["torn"]
+        for again in range(len(log)):
+            cut = dict(image)
+            torn_again = kinds[(operation + kind + again) % len(kinds)]
+            tear(cut, log[again], torn_again, Random(operation * 4099 + again))
+            self.second += 1
+            self.hold(cut, None, self.raw_ms + 1000, operation, torn, again, torn_again)
+            number, at, data = log[again]
+            image = dict(image)
+            apply(image, bytearray(image.get(number) or ERASED), number, at, data)
+
+    def hold(self, image, log, raw_ms, operation, torn, again=None, torn_again=None):
+        """Whether a start on `image` finds all that was kept."""
+        try:
+            flash = LabFlash(self.request["sectors"], image, log)
+            check(self.truth, operation, start(flash, self.config, raw_ms))
+        except Exception as error:
+            # Whatever a start stumbles over is what this looks for.
+            text = "%s: %s" % (type(error).__name__, error)
+            failure = {"failure": text, "operation": operation, "torn": torn}
+            if again is not None:
+                failure["second"] = again
+                failure["second_torn"] = torn_again
+            print(json.dumps(failure))
+            return False
+        return True
+
+
+def tear(image, change, torn, random):
+    """What a cut in an operation leaves: nothing of it (clean), or some."""
+    if torn:
+        number, at, data = change
+        apply(image, bytearray(image.get(number) or ERASED), number, at, data, torn, random)
 
 
 def start(flash, config, raw_ms):
     meter = make_meter(flash, config)
     meter.start(raw_ms)
     return meter
-
-
-def second_cuts(request, config, image, first, operation, truth, raw_ms):
-    """The start itself writes: cuts each of its operations, and starts once more."""
-    count = 0
-    for cut in range(first.operations):
-        for torn in request["torn"]:
-            flash = LabFlash(request["sectors"], image)
-            flash.cut_at, flash.torn = cut, torn
-            flash.random = Random(operation * 4099 + cut)
-            try:
-                start(flash, config, raw_ms)
-            except PowerCut:
-                pass
-            flash.cut_at = NEVER
-            check(truth, operation, start(flash, config, raw_ms + 1000))
-            count += 1
-    return count
 
 
 if __name__ == "__main__":
