@@ -118,4 +118,6 @@ class Alarms:
         bits = CLOCK_INVALID if meter.clock.status & STATUS_INVALID else 0
         if meter.memory.failed or not meter.board_keeps():
             bits |= MEMORY_ERROR
+        if meter.keeper.unmeasured:
+            bits |= MEASUREMENT_ERROR
         return bits

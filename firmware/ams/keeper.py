@@ -38,6 +38,7 @@ class Keeper:
         self._midnight = 0
         self._dst = False
         self.due_ms = 0  # the next moment at which something ends
+        self.unmeasured = False  # the front end gives nothing
         memory.on_failure = self._storage_failed
         events.store = memory.append_event
 
@@ -137,6 +138,8 @@ class Keeper:
     def _marks(self):
         """What every interval that begins now is marked with."""
         marks = STATUS_CLOCK_INVALID if self.clock.status & STATUS_INVALID else 0
+        if self.unmeasured:
+            marks |= STATUS_ENERGY_MISSING
         return marks | (STATUS_CRITICAL_ERROR if self._memory.failed else 0)
 
     def _close(self, utc_ms, status=None):

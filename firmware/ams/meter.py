@@ -20,8 +20,11 @@ from ams.registers.quantities import Quantities
 from ams.settings import Settings
 from ams.storage import layout
 
-# Without a sample for this long the front end counts as stopped.
+# Without a sample for this long the front end counts as stopped, at power-up later.
 _SAMPLES_DUE_MS = 200
+_FIRST_DUE_MS = 2000
+# And for this long as broken.
+_BROKEN_MS = 10000
 
 _FLAG_TO_STATUS = (
     (metrology.FLAG_ACQUIRING, qu.STATUS_ACQUIRING),
@@ -97,9 +100,11 @@ class Meter:
         self._hour_ends = 0
         self._next_index = None
         self.fed = False  # something has been measured since power-up
-        self._feed_due_ms = _SAMPLES_DUE_MS
+        self._feed_due_ms = _FIRST_DUE_MS
         self._last_samples_ms = 0
         self._missing = False
+        self._broken = False
+        self._has_front_end = False
         self._late = False
         self._due = 0  # by the meter's time: when `_advance` has something to do
         if "security" in config:
@@ -136,6 +141,7 @@ class Meter:
         """Power-up at `raw_ms` of the board's clock."""
         backup_s = getattr(self._board.clock, "backup_s", None)
         self.raw_ms = raw_ms
+        self._has_front_end = getattr(self._board, "frontend", None) is not None
         utc_ms = self.utc_ms = self.keeper.start(raw_ms, self._restored, backup_s)
         self._last_samples_ms = utc_ms
         self._begin_hour(utc_ms)
@@ -245,11 +251,17 @@ class Meter:
                 self.metrology.flush()
                 self._miss(utc_ms, index - expected)
             self._next_index = index + count
-            self.fed = True
-            self._last_samples_ms = utc_ms
+            self._came(utc_ms, _SAMPLES_DUE_MS)
             self.raw_ms = raw_ms
             self.metrology.feed(buffer, count)
         self._advance(utc_ms, raw_ms)
+
+    def _came(self, utc_ms, due_ms):
+        """The front end has measured up to now; it is due again in `due_ms`."""
+        self.fed = True
+        self.keeper.unmeasured = self._broken = False
+        self._feed_due_ms = due_ms
+        self._last_samples_ms = utc_ms
 
     def _miss(self, utc_ms, count):
         self.samples_missing += count
@@ -296,9 +308,7 @@ class Meter:
         since the last time, `status` the STATUS_ bits it knows of.
         """
         utc_ms = self.clock.utc_ms(raw_ms)
-        self.fed = True
-        self._feed_due_ms = max(_SAMPLES_DUE_MS, 3 * duration_ms)
-        self._last_samples_ms = utc_ms
+        self._came(utc_ms, max(_SAMPLES_DUE_MS, 3 * duration_ms))
         self.energy.add(active_uws, reactive_uvars)
         if self._missing:
             status |= qu.STATUS_SAMPLES_MISSING
@@ -380,14 +390,22 @@ class Meter:
     def tick(self, raw_ms):
         """Time passes without a measurement."""
         utc_ms = self.clock.utc_ms(raw_ms)
-        if self.fed and utc_ms - self._last_samples_ms > self._feed_due_ms:
-            if not self._missing:
-                self.metrology.flush()
-                self._missing = True
-                self.keeper.mark(profile.STATUS_ENERGY_MISSING)
-                self.events.log(utc_ms, ev.SAMPLES_MISSING)
-            self.quantities.status |= qu.STATUS_SAMPLES_MISSING
+        quiet_ms = utc_ms - self._last_samples_ms
+        if quiet_ms > self._feed_due_ms and (self.fed or self._has_front_end):
+            self._quiet(utc_ms, quiet_ms)
         self._advance(utc_ms, raw_ms)
+
+    def _quiet(self, utc_ms, quiet_ms):
+        """The front end gives nothing: until it does no interval is whole."""
+        if not self.keeper.unmeasured:
+            self.metrology.flush()
+            self._missing = self.keeper.unmeasured = True
+            self.keeper.mark(profile.STATUS_ENERGY_MISSING)
+            self.events.log(utc_ms, ev.SAMPLES_MISSING)
+        if quiet_ms > _BROKEN_MS and not self._broken:
+            self._broken = True
+            self.events.log(utc_ms, ev.MEASUREMENT_ERROR)
+        self.quantities.status |= qu.STATUS_SAMPLES_MISSING
 
     def _advance(self, utc_ms, raw_ms):
         self.utc_ms = utc_ms
