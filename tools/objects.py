@@ -238,8 +238,9 @@ def server_rows() -> list[Any]:
     from ams.cosem.server import Server
     from ams.storage.cells import PlainCells
 
-    keys = {"encryption": "00" * 16, "authentication": "11" * 16}
-    clients = [{"sap": sap, **keys} for sap in (1, 2, 5, 6)]
+    clients = []
+    for sap in (1, 2, 5, 6):
+        clients.append({"sap": sap, "encryption": f"{sap:032x}", "authentication": "11" * 16})
     model = Everybody()
     config = {"system_title": "4f414d0000000000", "clients": clients}
     Server(model, Keyring(PlainCells(), config), bytes, None, None)

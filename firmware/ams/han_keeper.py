@@ -14,6 +14,7 @@ _OPEN = const(1)
 _ENCRYPTED = const(2)
 # Invocation counters are kept ahead of use, so many at a time: none serves twice.
 _RESERVE = const(10000)
+_HALF = const(0x7FFFFFFF)
 # What the events on changed keys name in place of a client.
 HAN_KEYS_CHANGED = const(0x80)
 
@@ -80,9 +81,16 @@ class HanKeeper:
         return True
 
     def rekey(self, encryption, authentication):
-        """New keys come into force with the next list; counters begin anew."""
+        """New keys come into force with the next list.
+
+        The counter goes on: nobody can tell whether a key that comes has served before.
+        """
+        value = self._settings.get(st.HAN_KEYS)
+        counter = 1 if value is None else struct.unpack(">I", value[32:36])[0]
+        if counter > _HALF and encryption != value[:16]:
+            counter = 1
         # One cell: keys and the counter that is theirs change together.
-        self._settings.set(st.HAN_KEYS, encryption + authentication + struct.pack(">I", 1))
+        self._settings.set(st.HAN_KEYS, encryption + authentication + struct.pack(">I", counter))
         self._meter.events.log(self._meter.utc_ms, ev.KEYS_CHANGED, HAN_KEYS_CHANGED)
         if self._flags & _ENCRYPTED:
             self._encrypt()

@@ -367,6 +367,97 @@ def used_keys():
     return again
 
 
+# --- numbers of the meter's own --------------------------------------------------------------
+
+
+def number_of(apdu):
+    """The invocation counter of a ciphered answer."""
+    at = 10 if apdu[0] in (0xDB, 0xDC) else 1
+    at += 1 if apdu[at] < 0x80 else 1 + (apdu[at] & 0x7F)
+    return struct.unpack(">I", apdu[at + 1 : at + 5])[0]
+
+
+def numbers(client, requests, tag=0xC8):
+    """Those of the answers to so many reads."""
+    return [number_of(client.send(client.seal(tag, GET_REGISTER))) for _ in range(requests)]
+
+
+def key_transfer_that_keeps_the_encryption_key():
+    """Another authentication key alone: the same AES key goes on, and so must its numbers."""
+    bench = Bench()
+    client = Raw(bench).associate()
+    used = numbers(client, 3)
+    # Also where the reserve has just run out.
+    keys = bench.keyring.client(1).keys
+    for left in (5, 0):
+        keys = bench.keyring.client(1).keys
+        keys.next_out = keys.reserved - left
+        fresh = bytes(range(0x90 + left, 0xA0 + left))
+        request = client.seal(0xCB, transfer((2, wrap(KEK, fresh))))
+        answer = client.send(request)
+        used.append(number_of(answer))
+        assert client.unseal(answer) == b"\xc7\x01\xc1\x00\x00"
+        client.keys = (client.keys[0], fresh)
+        used += numbers(client, 3)
+    again = Bench(cells=bench.cells)
+    late = Raw(again, keys=client.keys, counter=client.counter).associate()
+    used += numbers(late, 3)
+    assert len(set(used)) == len(used), used
+    # What came in before does not come in again either.
+    assert late.send(late.seal(0xC8, GET_REGISTER, counter=1))[:3] == COUNTER
+    return None
+
+
+def key_transfer_of_a_key_in_force():
+    """Its own key once more, another client's, the HAN port's: one key, two that count for it."""
+    bench = Bench()
+    client = Raw(bench).associate()
+    for key in (OPERATOR_KEYS[0], READER_KEYS[0]):
+        request = transfer((0, wrap(KEK, key)), (2, wrap(KEK, bytes(range(0x90, 0xA0)))))
+        assert client.ask(request) == b"\xc7\x01\xc1\x0c\x00"
+    assert client.ask(GET_REGISTER) == REGISTER_ANSWER
+    assert KEYS_CHANGED not in bench.codes()
+    return bench
+
+
+def former_keys_come_back():
+    """A, B and A again: what the meter said under A is never said with the same number."""
+    bench = Bench()
+    client = Raw(bench).associate()
+    used = numbers(client, 3)
+    other = (bytes(range(0x80, 0x90)), bytes(range(0x90, 0xA0)))
+    client.ask(transfer((0, wrap(KEK, other[0])), (2, wrap(KEK, other[1]))))
+    client = Raw(bench, keys=other, counter=0).associate()
+    client.ask(transfer((0, wrap(KEK, OPERATOR_KEYS[0])), (2, wrap(KEK, OPERATOR_KEYS[1]))))
+    client = Raw(bench, counter=0).associate()
+    used += numbers(client, 3)
+    assert len(set(used)) == len(used), used
+    return bench
+
+
+def dedicated_keys():
+    """One that served before, one that is the client's own: no number serves twice."""
+    bench = Bench()
+    key = bytes(range(0xB0, 0xC0))
+    client = Raw(bench)
+    used = []
+    for _ in range(2):
+        client.associate(info=client.seal(0x21, client.initiate(key)))
+        inside = Raw(bench, keys=(key, OPERATOR_KEYS[1]), counter=0)
+        used += numbers(inside, 3, 0xD0)
+    assert len(set(used)) == len(used), used
+    own = client.aarq(info=client.seal(0x21, client.initiate(OPERATOR_KEYS[0])))
+    assert refused(client.send(own), 1)
+    # An association under one does not outlive a change of the keys that it came under.
+    client.associate(info=client.seal(0x21, client.initiate(key)))
+    inside = Raw(bench, keys=(key, OPERATOR_KEYS[1]), counter=0)
+    other = Raw(bench, counter=0x1000, channel=2).associate()
+    new = bytes(range(0x80, 0x90))
+    assert other.ask(transfer((0, wrap(KEK, new)))) == b"\xc7\x01\xc1\x00\x00"
+    assert inside.send(inside.seal(0xD0, GET_REGISTER)) == NOT_POSSIBLE
+    return None
+
+
 # --- guessing ----------------------------------------------------------------------------
 
 
@@ -541,6 +632,10 @@ ATTACKS = (
     keys_of_others,
     keys_are_not_readable,
     used_keys,
+    key_transfer_that_keeps_the_encryption_key,
+    key_transfer_of_a_key_in_force,
+    former_keys_come_back,
+    dedicated_keys,
     guesses,
     password_guesses,
     nested_data,

@@ -70,7 +70,7 @@ def configure():
     calibration = atm90e32.default_calibration("3P4W")
     clients = []
     for sap in (1, 2, 5, 6):
-        clients.append({"sap": sap, "encryption": KEY, "authentication": KEY})
+        clients.append({"sap": sap, "encryption": f"{sap:02x}" + KEY[2:], "authentication": KEY})
     with open(main.CONFIG, "w") as file:
         json.dump(
             {

@@ -155,6 +155,28 @@ def test_no_number_goes_out_twice_whenever_the_power_goes():
             seen.add(number)
 
 
+def test_no_number_goes_out_twice_when_the_flash_gives_an_older_copy():
+    cells = Cells()
+    ring = Keyring(cells, security())
+    client = ring.client(1)
+    old = dict(cells.values)
+    seen = {ring.take(client, client.keys) for _ in range(5000)}
+    cells.values = old
+    cells.damaged = True
+    ring = Keyring(cells)
+    client = ring.client(1)
+    assert not seen & {ring.take(client, client.keys) for _ in range(5000)}
+
+
+def test_two_clients_never_share_a_key():
+    same = security()
+    same["clients"][1]["encryption"] = same["clients"][0]["encryption"].upper()
+    cells = Cells()
+    with pytest.raises(ValueError, match="same key"):
+        Keyring(cells, same)
+    assert not cells.values
+
+
 def test_spent_numbers_end_the_answers():
     ring = Keyring(Cells(), {**security(), "server_counter": 0xFFFFFFFD})
     client = ring.client(1)

@@ -174,7 +174,9 @@ class Gate:
         initiate = self._initiate(client, plain, out)
         if initiate is None:
             return None
-        if initiate.dedicated_key is not None and len(initiate.dedicated_key) != 16:
+        dedicated = initiate.dedicated_key
+        # The counters of a dedicated key begin anew: it is none of those that last.
+        if dedicated is not None and (len(dedicated) != 16 or self._keyring.serves(dedicated)):
             return self._refuse(out, client, acse.NO_REASON, error=acse.REFUSED_BY_VDE)
         self._agree(association, client, initiate)
         association.ciphered = True
@@ -184,8 +186,8 @@ class Gate:
         association.opened_with = sealed.number
         association.client_challenge = bytes(secret)
         association.challenge = self._fresh_challenge(client, association.client_challenge)
-        if initiate.dedicated_key is not None:
-            association.dedicated = Keys(0, initiate.dedicated_key, client.keys.authentication)
+        if dedicated is not None:
+            association.dedicated = Keys(0, dedicated, client.keys.authentication)
             association.dedicated.in_force = False
         association.state = PENDING
         self._accept_keyed(association, sealed.tag, out)

@@ -8,7 +8,8 @@ its own, so a counter belongs to one client and one direction:
   association never passes again: its number is below that of the opening that
   every later one stands behind;
 - what goes out: numbers are taken from a reserve that is entered before its
-  first number is used.
+  first number is used. They go on when the keys change, since nobody can tell
+  whether a key that comes has served before.
 
 No number is used or accepted twice, whenever the power goes.
 """
@@ -19,7 +20,7 @@ import struct
 from micropython import const
 
 from ams.cosem.objects.base import BREAKER, OPERATOR, PUBLIC, READER, UPDATE
-from ams.crypto.gcm import Gcm
+from ams.crypto.gcm import Gcm, equal
 
 SAP_PUBLIC = const(16)
 SAP_OPERATOR = const(1)
@@ -40,6 +41,8 @@ CELL_FAILURES = const(3)
 LAST = const(0xFFFFFFFF)
 READS = const(64)
 _RESERVE = const(1000)
+# More than the settings that a ring of cells holds can have reserved.
+_LOST = const(1 << 20)
 
 # What a key transfer may carry.
 KEY_UNICAST = const(0)
@@ -118,6 +121,9 @@ class Keyring:
     def _provision(self, config):
         """The first start. The title goes last: a cut before it begins anew."""
         cells = self._cells
+        keys = [entry["encryption"].lower() for entry in config.get("clients", ())]
+        if len(set(keys)) != len(keys):
+            raise ValueError("security: two clients with the same key would share its numbers")
         for entry in config.get("clients", ()):
             for place, (sap, who) in enumerate(CLIENTS):
                 if sap == entry["sap"] and who != PUBLIC:
@@ -148,10 +154,21 @@ class Keyring:
             keys.next_in, keys.ceiling = value
             # Which of the last reads came is not known one by one.
             keys.expected = max(value)
-        value = self._counters(client, _CELL_OUT, ">BI")
-        if value:
-            keys.next_out = keys.reserved = value[0]
+        keys.next_out = keys.reserved = self._next_out(client, keys)
         return True
+
+    def _next_out(self, client, keys):
+        stored = self._cells.get(client.cell(_CELL_OUT))
+        if not stored:
+            return 1
+        generation, number = struct.unpack(">BI", stored)
+        if getattr(self._cells, "damaged", False):
+            # What is read may be older than what was set.
+            number = min(number + _LOST, LAST)
+        if generation != keys.generation and number > LAST >> 1:
+            # A new key may begin anew: after a hundred years of it the old ones are nowhere.
+            return 1
+        return number
 
     def _counters(self, client, cell, fmt):
         """The counters that belong to the keys in force: those of older keys are void."""
@@ -165,6 +182,13 @@ class Keyring:
             if client.sap == sap:
                 return client
         return None
+
+    def serves(self, encryption):
+        """Whether some client has this encryption key."""
+        for client in self.clients:
+            if client.keys is not None and equal(client.keys.encryption, encryption):
+                return True
+        return False
 
     def kek(self):
         return self._cells.get(_KEK)
@@ -220,9 +244,13 @@ class Keyring:
         """New keys from here on, all or none; what stays is None.
 
         The association's answer still goes out under the old ones, which it holds.
+        Counters belong to the encryption key: where that stays they go on.
         """
         old = client.keys
-        value = bytes(((old.generation + 1) & 0xFF,))
+        # The number of that answer: the new keys begin behind it.
+        old.next_out = self.take(client, old)
+        old.reserved = old.next_out + 1
+        value = bytes(((old.generation + (1 if encryption else 0)) & 0xFF,))
         value += (encryption or old.encryption) + (authentication or old.authentication)
         value += client.title or b""
         pending = bytes((client.place, 1 if kek else 0)) + (kek or b"") + value

@@ -205,7 +205,9 @@ class Server:
         answered = self._services.handle(association, apdu)
         answer = None
         if answered:
-            number = self.keyring.take(client, keys)
+            # Of a dedicated key too: nobody knows whether the client has used it before.
+            counted = client.keys if how in (security.DED, security.GENERAL_DEDICATED) else keys
+            number = self.keyring.take(client, counted)
             answer = self._answer.seal(keys, number, self.keyring.title, how)
         if association.failed:
             self.disconnected(association.channel)
@@ -262,8 +264,15 @@ class Server:
         """Keys wrapped under a wrong master key, a weaker policy."""
         self._note(AUTHENTICATION_FAILED, association.channel, association.client.sap)
 
-    def change_keys(self, client, encryption, authentication, kek):
+    def change_keys(self, association, encryption, authentication, kek):
+        client = association.client
         self.keyring.transfer(client, encryption, authentication, kek)
+        for other in self.associations:
+            if other.client is client:
+                # Dedicated keys came under the old ones, and end with them.
+                other.dedicated = None
+                if other is not association:
+                    self.disconnected(other.channel)
         self._log(KEYS_CHANGED, client.sap, 0)
 
     def mechanism(self, client):

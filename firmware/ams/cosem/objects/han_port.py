@@ -54,6 +54,9 @@ class HanKeys(Data):
         if None in keys:
             link.server.note_refusal(self.session)
             raise AccessError(OTHER_REASON)
+        if link.keyring.serves(keys[0]):
+            # One key, one title, two counters.
+            raise AccessError(OTHER_REASON)
         self.meter.han_keeper.rekey(keys[0], keys[1])
 
 

@@ -85,10 +85,16 @@ class SecuritySetup(Object):
             if key is None:
                 self._server.note_refusal(self._association)
                 raise AccessError(OTHER_REASON)
+            if which == KEY_UNICAST and self._server.keyring.serves(key):
+                # Its numbers would begin anew, or be another client's too.
+                raise AccessError(TYPE_UNMATCHED)
             new[which] = key
         data.end()
         if not new:
             raise AccessError(TYPE_UNMATCHED)
         self._server.change_keys(
-            self._client, new.get(KEY_UNICAST), new.get(KEY_AUTHENTICATION), new.get(KEY_MASTER)
+            self._association,
+            new.get(KEY_UNICAST),
+            new.get(KEY_AUTHENTICATION),
+            new.get(KEY_MASTER),
         )
