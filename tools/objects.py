@@ -72,6 +72,7 @@ VIEWS = {
     "mbus.Channel": "sub-meter of channel B",
     "mbus.Value": "value E of the sub-meter of channel B",
     "image.ImageTransfer": "image transfer, see update.md",
+    "image.FirmwareState": "slot that runs (0 the base), on trial, its starts left, security floor",
     "limiter.QuotaSetup": "quota: Wh, period in s, warning in permille; read also used Wh, flags",
     "calendar.ActivityCalendar": "activity calendar",
     "calendar.SpecialDays": "special days",

@@ -194,6 +194,7 @@ ROWS = (
     (4, _CHANNELS[3], b"\x18", b"\x02", b"\x01\x02\x03\x04", "mbus.Value", None, "read"),
     # Firmware
     (18, _M, b"\x2c", _0, _0, "image.ImageTransfer", None, "image"),
+    (1, _M, b"\x80", b"\x04", _0, "image.FirmwareState", None, "read"),
 )
 
 _PHASES = {"1P2W": (20,), "3P3W": (20, 40, 60), "3P4W": (20, 40, 60)}

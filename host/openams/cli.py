@@ -17,6 +17,7 @@ from openams.cli_flash import calibrate, console, flash
 from openams.cli_fleet import fleet
 from openams.cli_fuzz import fuzz as fuzz_command
 from openams.cli_han import app as han_app
+from openams.cli_image import app as image_app
 from openams.cli_powercut import powercut as powercut_command
 from openams.cli_profile import profile as profile_command
 from openams.cli_ration import ration
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.add_typer(han_app, name="han")
 app.add_typer(keys_app, name="keys")
 app.add_typer(order_app, name="order")
+app.add_typer(image_app, name="image")
 app.command("run")(run_command)
 app.command("powercut")(powercut_command)
 app.command("fuzz")(fuzz_command)

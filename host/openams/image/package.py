@@ -1,0 +1,143 @@
+"""The files of an image for a board: its modules, whole or those that a meter does not have yet."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+from openams.errors import BenchError
+from openams.flashing import package as mip
+from openams.flashing.targets import TARGETS
+from openams.image import build
+from openams.image.file import Image
+from openams.places import repository_root
+
+# The bench's meter runs .py on every VM; a chip takes .mpy, compiled for its core.
+BENCH = "unix"
+BOARDS = (BENCH, *TARGETS)
+# The start-up is never taken from a slot.
+_STARTUP = ("main", "boot", "flash", "flashmap", "profile_rows", "push_request")
+_VERSION_MODULE = "ams/__init__"
+# What the firmware takes (ams.update.image, slots): of one file, all files, packed, and a slot.
+FILE_MAX = 65536
+PACKED_MAX = 24576
+ALL_MAX = 524288
+FILES_MAX = 200
+SLOT_MAX = 126976
+_NUMBERS = ("__version__", "SECURITY_VERSION", "STATE_FORMAT")
+
+
+def make(
+    board: str,
+    source: Path | None = None,
+    against: Path | None = None,
+    only: list[str] | None = None,
+    minimum: str = "0.0.0",
+    version: str | None = None,
+    security: int | None = None,
+) -> Image:
+    """The image of the sources in `source`, a folder with firmware/ and boards/.
+
+    `against`: leaves out modules that are the same there, in the sources of what runs.
+    `only`: takes these modules alone. `version`, `security`: what the image says in place
+    of its sources.
+    """
+    if board not in BOARDS:
+        raise BenchError(f"no board {board}: there are {', '.join(BOARDS)}")
+    sources = {name: path.read_bytes() for name, path in _modules(board, source).items()}
+    sources[_VERSION_MODULE] = _renumbered(sources[_VERSION_MODULE], version, security)
+    numbers = _numbers(sources[_VERSION_MODULE])
+    chosen = _chosen(sources, board, against, only)
+    files = {}
+    for name in sorted(chosen):
+        if board == BENCH:
+            files[name + ".py"] = sources[name]
+        else:
+            arch = TARGETS[board].arch
+            files[name + ".mpy"] = mip.compiled(arch, name + ".py", sources[name])
+    manifest, packed = build.build(
+        files, board, numbers["__version__"], numbers["SECURITY_VERSION"],
+        _checked(minimum), numbers["STATE_FORMAT"],
+    )  # fmt: skip
+    image = Image(manifest, packed)
+    _demand_fits(image)
+    return image
+
+
+def _modules(board: str, source: Path | None) -> dict[str, Path]:
+    """Module paths without suffix, as a slot has them."""
+    root = source or repository_root()
+    if not (root / "firmware" / "ams").is_dir():
+        raise BenchError(f"{root} has no firmware/ams: name a folder with the sources of OpenAMS")
+    folder = BENCH if board == BENCH else TARGETS[board].code
+    found = mip.modules(root, folder)
+    return {
+        name: path
+        for name, path in found.items()
+        if name not in _STARTUP and not name.startswith("amsboot/")
+    }
+
+
+def _chosen(
+    sources: dict[str, bytes], board: str, against: Path | None, only: list[str] | None
+) -> set[str]:
+    chosen = set(sources)
+    if only:
+        wanted = {re.sub(r"\.py$", "", name) for name in only}
+        if unknown := wanted - chosen:
+            raise BenchError(f"no module {sorted(unknown)[0]} for {board}: write it like ams/meter")
+        chosen = wanted
+    if against:
+        old = _modules(board, against)
+        chosen = {
+            name for name in chosen if name not in old or old[name].read_bytes() != sources[name]
+        }
+    # Its version is what runs.
+    return chosen | {_VERSION_MODULE}
+
+
+def _numbers(source: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            if name in _NUMBERS and isinstance(node.value, ast.Constant):
+                found[name] = node.value.value
+    if set(found) != set(_NUMBERS):
+        raise BenchError(f"{_VERSION_MODULE}.py does not say {', '.join(_NUMBERS)}")
+    _checked(str(found["__version__"]))
+    return found
+
+
+def _renumbered(source: bytes, version: str | None, security: int | None) -> bytes:
+    text = source.decode()
+    if version is not None:
+        text = re.sub(r"(?m)^__version__ = .*$", f'__version__ = "{_checked(version)}"', text)
+    if security is not None:
+        if not 0 <= security <= 0xFFFFFFFF:
+            raise BenchError(f"a security version of {security} is none: give 0 or more")
+        text = re.sub(r"(?m)^SECURITY_VERSION = .*$", f"SECURITY_VERSION = {security}", text)
+    return text.encode()
+
+
+def _checked(version: str) -> str:
+    if not re.fullmatch(r"\d{1,6}\.\d{1,6}\.\d{1,6}", version):
+        raise BenchError(f"{version!r} is no version: write it like 0.2.0")
+    return version
+
+
+def _demand_fits(image: Image) -> None:
+    files = image.contents()["files"]
+    if len(files) > FILES_MAX:
+        raise BenchError(f"{len(files)} files are too many: {FILES_MAX} at most; use --against")
+    for file in files:
+        if file["size"] > FILE_MAX or file["packed"] > PACKED_MAX:
+            raise BenchError(f"{file['name']} is too large for a meter")
+    size = len(image.octets())
+    if size > SLOT_MAX or sum(file["size"] for file in files) > ALL_MAX:
+        raise BenchError(
+            f"the image has {size / 1024:.0f} KiB, a slot takes {SLOT_MAX / 1024:.0f}: "
+            "leave out what the meter has with --against, the sources of what it runs"
+        )

@@ -1,0 +1,126 @@
+"""A whole meter with slots in this process, behind the bench's ports; its power can go."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from ams.registers import events
+from ams.update import updater as firmware
+from openams.faultlab import powercut
+from openams.grid.frontend import make_front_end
+from openams.keys.provision import provisioned
+from openams.linkports import ACKNOWLEDGED, CLOSE, CLOSED, DATA, OPENED, LinkPorts
+from openams.meter_time import to_utc_ms
+
+METER = "7359990000000017"
+
+
+class Board(powercut.LabBoard):
+    name = "unix"
+
+    def __init__(self, meter: SlotMeter) -> None:
+        super().__init__(meter.flash)
+        self.slots = meter.slots
+        self._meter = meter
+
+    def entropy(self, count: int) -> bytes:
+        return os.urandom(count)
+
+    def link_write(self, channel: int, data: Any) -> None:
+        self._meter.out.append((channel, DATA, bytes(data)))
+
+    def link_close(self, channel: int) -> None:
+        self._meter.out.append((channel, CLOSE, b""))
+
+    def restart(self) -> None:
+        self._meter.restarts = True
+
+
+class SlotMeter:
+    """`cut_after`: blocks that come before the power goes, once; None: it stays."""
+
+    def __init__(self, store: Any, ports: LinkPorts, now: Any) -> None:
+        self.store, self.ports, self._now = store, ports, now
+        self.flash, self.slots = powercut.LabFlash(64), powercut.LabFlash(64)
+        self.cut_after: int | None = None
+        self.cuts = 0
+        self.blocks: list[int] = []  # numbers of the blocks that were stored
+        self.ill = False  # the code on trial does not measure
+        self.restarts = False
+        self.out: list[tuple[int, int, bytes]] = []
+        self._ticks = 0
+        self._lock = threading.Lock()
+        self.power_up()
+        ports.attach(self._take)
+
+    def power_up(self) -> None:
+        self.restarts = False
+        self.board = Board(self)
+        self.meter = powercut.Meter(
+            self.board,
+            {
+                "system": "1P2W",
+                "calibration": make_front_end("ideal", "1P2W", 1).calibration("1P2W"),
+                "identity": {"meter_id": METER, "meter_type": "OAM-1"},
+                "han": {"format": "kaifa"},
+                "security": provisioned(self.store, METER),
+            },
+        )
+        self.meter.start(to_utc_ms(self._now()))
+        updater = self.meter.updater
+        updater.switch.choose(updater.slots)
+        put = updater.put
+
+        def counted(number: int, data: Any) -> None:
+            put(number, data)
+            self.blocks.append(number)
+
+        updater.put = counted
+
+    def _take(self, channel: int, kind: int, data: bytes) -> None:
+        with self._lock:
+            self._ticks += 1
+            link = self.meter.link
+            if kind == OPENED:
+                link.opened(channel)
+            elif kind == CLOSED:
+                link.closed(channel)
+                self.ports.from_meter(channel, ACKNOWLEDGED, b"")
+            else:
+                link.feed(channel, memoryview(bytearray(data)), self._ticks)
+            self._pass_time()
+            if self.cut_after is not None and len(self.blocks) >= self.cut_after:
+                self.cut_after = None
+                self.cuts += 1
+                # The answer is lost with the power.
+                self.out.clear()
+                self._reset(channel)
+            elif self.restarts:
+                self._reset(channel)
+            for message in self.out:
+                self.ports.from_meter(*message)
+            self.out.clear()
+
+    def _pass_time(self) -> None:
+        """Whoever asks gives the meter time for what it does beside."""
+        for _ in range(100 if self.ill else 5):
+            self._ticks += 200
+            self.meter.link.poll(self._ticks)
+            if self.meter.updater.status == firmware.ACTIVATING and not self.ill:
+                at = self.meter.utc_ms + 200
+                self.meter.measured(at, 200, 0, 0, 0)
+
+    def _reset(self, channel: int) -> None:
+        self.power_up()
+        if channel:
+            self.out.append((channel, CLOSE, b""))
+
+    @property
+    def updater(self) -> Any:
+        return self.meter.updater
+
+    def refusals(self) -> list[int]:
+        entries = self.meter.events.entries()
+        return [entry[2] for entry in entries if entry[1] == events.FIRMWARE_REFUSED]
