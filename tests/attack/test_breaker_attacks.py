@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from breakerbench import Cells
 from gurux import Gurux
-from gurux_dlms.enums import DataType
+from gurux_dlms.enums import DataType, ObjectType
 from gurux_dlms.objects import GXDLMSData, GXDLMSDisconnectControl, GXDLMSLimiter
 from meterbench import MeterBench
 
 from ams.control import command as cm
 from ams.control.guard import Guard, Policy
 from ams.registers import events as ev
+from ams.registers.supply import LOCAL_DISCONNECT, LOCAL_RECONNECT
 from openams.control.orders import countersigned, digest
 
 ORDER = "0.0.96.3.128.255"
@@ -212,6 +213,61 @@ def test_the_limiter_is_set_by_the_breakers_client_alone():
     assert int(client.ask(client.client.write(limiter, 6)).error) == 0
     assert bench.meter.control.limiter.settings.min_over_s == 5
     assert ev.LIMITER_CHANGED in bench.codes()
+
+
+SCHEDULE = "0.0.15.0.1.255"
+EVERY_MINUTE = bytes.fromhex("01 01 02 02 09 04 FFFF0000 09 05 FFFFFFFFFF")
+
+
+def schedule(client: Gurux, times: bytes = EVERY_MINUTE, name: str = SCHEDULE) -> int:
+    """Sets the times of a schedule of the breaker; gives the result."""
+    write = client.client._GXDLMSClient__write
+    frame = write(name, times, DataType.ARRAY, ObjectType.ACTION_SCHEDULE, 4)
+    return int(client.ask(frame).error)
+
+
+@pytest.mark.parametrize("policy", ["interactive", "two_person"])
+def test_a_schedule_is_no_way_around_the_seals(policy):
+    """Times that disconnect every minute, by a client that has the keys and no order."""
+    bench = MeterBench(**{policy: policy == "two_person"})
+    client = bench.gurux("breaker")
+    assert schedule(client) == 3
+    bench.run(61_000)
+    assert bench.relay.contact and not bench.relay.pulses
+    assert bench.refusals() == [cm.NOT_ORDERED]
+    # With an order for just these times it can be set, on the schedule that it names.
+    order = bench.order("set-breaker", bound=digest(4 + 16 * 1, EVERY_MINUTE))
+    if policy == "two_person":
+        assert give(client, order) == 3
+        order = countersigned(order, bench.seal_keys[1])
+    assert give(client, order) == 0
+    assert schedule(client, name="0.0.15.0.5.255") == 3
+    again = bench.order("set-breaker", 2, bound=digest(4 + 16 * 1, EVERY_MINUTE))
+    if policy == "two_person":
+        again = countersigned(again, bench.seal_keys[1])
+    assert give(client, again) == 0 and schedule(client) == 0
+    bench.run(61_000)
+    assert not bench.relay.contact
+
+
+def test_schedules_move_no_oftener_than_requests():
+    bench = MeterBench(mode=6)
+    client = bench.gurux("breaker")
+    assert schedule(client) == 0 and schedule(client, name="0.0.15.0.5.255") == 0
+    bench.run(500)
+    control = bench.meter.control
+    for _ in range(20):
+        control.scheduled(LOCAL_DISCONNECT)
+        bench.run(300)
+        control.scheduled(LOCAL_RECONNECT)
+        bench.run(300)
+    assert 0 < len(bench.relay.pulses) <= 12
+    assert set(bench.refusals()) <= {cm.TOO_MANY, cm.NO_TRANSITION}
+    # What moves nothing uses nothing up.
+    quiet = MeterBench()
+    for _ in range(20):
+        quiet.meter.control.scheduled(LOCAL_RECONNECT)
+    assert move(quiet.gurux("breaker")) == 0
 
 
 def random_orders(count: int, seed: int) -> None:

@@ -240,10 +240,22 @@ class Control:
             self.quota.release()
         return reason
 
+    def may_schedule(self, number, times, who, age_ms):
+        """Whether a schedule of the breaker may get these `times` (octets); gives a reason."""
+        bound = cm.digest(number, times)
+        reason = self.guard.permit(cm.SET_BREAKER, self._now_ms, age_ms, bound)
+        if reason != cm.OK:
+            self._refused(who, reason, self.guard.spent_number)
+        return reason
+
     def scheduled(self, event):
         """A local event of a schedule that the breaker's client has set."""
-        reason = self.breaker.event(event, WHO_SCHEDULE, self._now_ms)
-        if reason != cm.OK:
+        reason = cm.TOO_MANY
+        if self.guard.has_moves(self._now_ms):
+            reason = self.breaker.event(event, WHO_SCHEDULE, self._now_ms)
+        if reason == cm.OK:
+            self.guard.moved(self._now_ms)
+        else:
             self._refused(WHO_SCHEDULE, reason)
         return reason
 

@@ -137,9 +137,16 @@ class Guard:
                 return cm.NOT_ORDERED
         elif not self.policy.interactive or age_ms is None or age_ms > FRESH_MS:
             return cm.NOT_ORDERED
+        if not self.has_moves(now_ms):
+            return cm.TOO_MANY
+        self.moved(now_ms)
+        return cm.OK
+
+    def has_moves(self, now_ms):
+        """Whether one more movement is within what an hour may have."""
         while self._moves and now_ms - self._moves[0] > _HOUR_MS:
             self._moves.pop(0)
-        if len(self._moves) >= self.policy.per_hour:
-            return cm.TOO_MANY
+        return len(self._moves) < self.policy.per_hour
+
+    def moved(self, now_ms):
         self._moves.append(now_ms)
-        return cm.OK

@@ -4,6 +4,7 @@ from ams.cosem.axdr import UINT16, Reader, Writer
 from ams.cosem.objects import stored
 from ams.cosem.objects.base import INTERNAL
 from ams.cosem.objects.calendar import matches_date
+from ams.cosem.objects.disconnect import answer
 from ams.cosem.objects.stored import Stored
 from ams.cosem.objects.view import View
 from ams.cosem.results import OTHER_REASON, READ_WRITE_DENIED, AccessError
@@ -14,7 +15,8 @@ _HOUR_MS = 3600000
 # Any number of times, of any dates, with wildcards.
 _TYPE = 1
 # What schedule 0-0:15.0.E runs: script table 0-0:10.0.E, selector.
-SCRIPTS = {1: (106, 1), 2: (107, 1), 4: (108, 1), 5: (106, 2)}
+_BREAKER = 106
+SCRIPTS = {1: (_BREAKER, 1), 2: (107, 1), 4: (108, 1), 5: (_BREAKER, 2)}
 
 
 class Schedule(Stored):
@@ -48,6 +50,14 @@ class Schedule(Stored):
             if stored.time(data)[2] not in (0, 0xFF):
                 raise AccessError(OTHER_REASON)
             stored.date(data)
+
+    def store(self, attribute, value):
+        if SCRIPTS[self.ln[4]][0] == _BREAKER:
+            # What moves the breaker later is asked for like what moves it now.
+            sap, age_ms = self.asker() if self.session is not None else (0, None)
+            number = attribute + 16 * self.ln[4]
+            answer(self.meter.control.may_schedule(number, value, sap, age_ms))
+        super().store(attribute, value)
 
     def is_set(self):
         """Whether it has any times."""
