@@ -1,14 +1,14 @@
 """The PC as a board: clock, front end and HAN line are the bench's.
 
-Time is what the bench last said, so that a year can pass in an hour. The
-state image is a file of raw flash; killing the process is a power cut.
+Time is what the bench last said, so that a year can pass in an hour. Killing the
+process is a power cut.
 """
 
 import os
 import struct
-import time
+import sys
 
-from ams.hal import COIL_CLOSE, COIL_NONE, INPUT_BUTTON, Flash, Inputs, Relay, Uart
+from ams.hal import COIL_CLOSE, COIL_NONE, INPUT_BUTTON, Inputs, Relay, Uart
 
 
 class BenchClock:
@@ -90,72 +90,27 @@ class BenchInputs(Inputs):
         return self.bits
 
 
-_ERASED_PAGE = b"\xff" * Flash.page_size
-
-
-class FileFlash(Flash):
-    """NOR flash in a file, which the bench made and filled with ones."""
-
-    def __init__(self, path, size):
-        # Unbuffered: what is written survives a kill of the process, at once.
-        self._file = open(path, "r+b", 0)
-        self._length = self._file.seek(0, 2)
-        self.size = size or self._length
-
-    def read(self, address, buffer):
-        """What a file that was cut short does not hold reads as erased."""
-        self._file.seek(address)
-        got = self._file.readinto(buffer)
-        for k in range(got, len(buffer)):
-            buffer[k] = 0xFF
-
-    def _reach(self, end):
-        while self._length < end:
-            self._file.seek(self._length)
-            self._length += self._file.write(_ERASED_PAGE[: end - self._length])
-
-    def program(self, address, data):
-        """Clears bits; a bit that is 0 stays 0."""
-        old = bytearray(len(data))
-        self.read(address, old)
-        for k in range(len(data)):
-            old[k] &= data[k]
-        self._reach(address)
-        self._length = max(self._length, address + len(data))
-        self._file.seek(address)
-        self._file.write(old)
-
-    def erase(self, address):
-        self._reach(address)
-        self._length = max(self._length, address + self.sector_size)
-        self._file.seek(address)
-        # By page: a whole sector is a large piece of a small heap.
-        for _ in range(self.sector_size // self.page_size):
-            self._file.write(_ERASED_PAGE)
-
-
-def ticks_ms():
-    """Milliseconds that pass for whoever is at the other end of a link, at any speed."""
-    if hasattr(time, "ticks_ms"):
-        return time.ticks_ms()
-    return time.monotonic_ns() // 1000000
-
-
 # Kinds of a message on a channel of the two-way link, from the meter.
 LINK_DATA = 0
 LINK_CLOSE = 1
 LINK_CONNECT = 3  # the octets name where to
 LINK_CLOSED = 2  # the bench's word that a channel closed has been taken
+# Exit code of a process that is to be started anew: docs/update.md.
+RESTART = 3
 
 
 class Board:
-    def __init__(self, link, flash_path=None, flash_size=0):
+    name = "unix"
+
+    def __init__(self, link, flash=None, slots=None, started=None):
         self._link = link
         self.clock = BenchClock()
         self.han_uart = BenchUart(link, self.clock)
         self.relay = BenchRelay(self.clock)
         self.inputs = BenchInputs()
-        self.flash = FileFlash(flash_path, flash_size) if flash_path else None
+        self.flash = flash
+        self.slots = slots
+        self.started = started
         self._link_head = bytearray(2)
 
     def link_write(self, channel, data):
@@ -178,6 +133,10 @@ class Board:
         self._link_head[0] = channel
         self._link_head[1] = kind
         self._link.send(ord("d"), self._link_head, data)
+
+    def restart(self):
+        """Ends the process: the bench starts it again, with the same flash."""
+        sys.exit(RESTART)
 
     def entropy(self, count):
         return os.urandom(count)

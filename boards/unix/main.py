@@ -5,9 +5,10 @@ import io
 import json
 import struct
 import sys
+import time
 from array import array
 
-from board import Board, ticks_ms
+from fileflash import FileFlash
 from link import Link, LinkClosed
 
 # Most samples of one message: 200 sets of six channels.
@@ -76,6 +77,15 @@ ROOMS = (
 )
 # Largest JSON answer; events go one by one.
 ANSWER_MAX = 4096
+# Exit code of a process that is to be started anew: docs/update.md.
+RESTART = 3
+
+
+def ticks_ms():
+    """Milliseconds that pass for whoever is at the other end of a link, at any speed."""
+    if hasattr(time, "ticks_ms"):
+        return time.ticks_ms()
+    return time.monotonic_ns() // 1000000
 
 
 class Answer(io.IOBase):
@@ -118,6 +128,8 @@ class Process:
         self.link = Link()
         self.answer = Answer()
         self.board = None
+        self.started = None  # what the start-up chose
+        self.started_ms = 0
         self.meter = None
         self.meter_link = None
         self.memory = None
@@ -150,6 +162,32 @@ class Process:
         while self.running:
             kind, length = self.link.receive()
             self.handlers[kind](length)
+            if self.started is not None and self.started.slot:
+                # To the watchdog: what was sent has been dealt with.
+                self.link.send(ord("W"))
+                if self.started.trial and self.trial_ended():
+                    self.link.send(ord("L"), b"start-up: the trial is over: not confirmed")
+                    sys.exit(RESTART)
+
+    def trial_ended(self):
+        return (ticks_ms() - self.started_ms) & 0x3FFFFFFF > self.started.trial_ms
+
+    def start_up(self, config, flash, slots):
+        """Chooses the code, before anything of `ams` is imported for good."""
+        from amsboot import choice
+
+        started = self.started = choice.choose(flash, slots, b"unix")
+        started.trial_ms = config.get("trial_ms", started.trial_ms)
+        self.started_ms = ticks_ms()
+        if started.slot:
+            self.reply("B", {"slot": started.slot, "trial": started.trial})
+            if sys.implementation.name == "micropython":
+                from amsboot import slotfiles
+            else:
+                import slotfinder as slotfiles
+            files = slotfiles.index(started.files)
+            choice.leave_base()
+            slotfiles.mount(started.files, files)
 
     def configure(self, length):
         config = json.loads(bytes(self.link.payload(length)).decode())
@@ -163,11 +201,20 @@ class Process:
         if config["system"] == "provision":
             self.provision(config)
             return
+        flash = slots = None
+        if config.get("flash"):
+            flash = FileFlash(config["flash"], config.get("flash_size", 0))
+        if config.get("slots"):
+            slots = FileFlash(config["slots"], config["slots_size"])
         if self.meter is None:
+            if slots is not None and not config.get("format"):
+                self.start_up(config, flash, slots)
             load_firmware()
+        from board import Board
+
         from ams.meter import Meter
 
-        self.board = Board(self.link, config.get("flash"), config.get("flash_size", 0))
+        self.board = Board(self.link, flash, slots, self.started)
         self.board.clock.set(config["utc_ms"])
         self.meter = Meter(self.board, config)
         self.memory = self.meter.memory
@@ -177,14 +224,14 @@ class Process:
         if config.get("han_open"):
             self.meter.han.open(config["utc_ms"])
             self.meter.wake()
-        self.reply("K", {"implementation": sys.implementation.name})
+        slot = self.started.slot if self.started is not None else 0
+        self.reply("K", {"implementation": sys.implementation.name, "slot": slot})
 
     def inspect(self, config):
         """Only reads what a state image holds."""
         from ams.memory import Memory
 
-        self.board = Board(self.link, config["flash"], config["flash_size"])
-        self.memory = Memory(self.board.flash, "")
+        self.memory = Memory(FileFlash(config["flash"], config["flash_size"]), "")
         self.memory.mount_rings()
         self.reply("K", {"implementation": sys.implementation.name})
 
@@ -192,8 +239,7 @@ class Process:
         """Writes settings into a state image: what a meter is before it is first switched on."""
         from ams.storage.snapshot import Snapshot
 
-        self.board = Board(self.link, config["flash"], config["flash_size"])
-        snapshot = Snapshot(self.board.flash)
+        snapshot = Snapshot(FileFlash(config["flash"], config["flash_size"]))
         stored = snapshot.load() or {}
         meter_id = config["settings"]["meter_id"]
         if stored.get("meter_id", meter_id) != meter_id:
@@ -384,6 +430,12 @@ def main():
     except Exception as error:
         # The one place that catches all: the bench is told why, in one line.
         text = "%s: %s" % (type(error).__name__, error)
+        on_trial = process.started is not None and process.started.trial
+        if on_trial:
+            process.link.send(
+                ord("L"), b"start-up: slot %d: " % process.started.slot, text.encode()
+            )
+            return RESTART
         process.link.send(ord("E"), text.encode())
         if hasattr(sys, "print_exception"):
             sys.print_exception(error, sys.stderr)

@@ -16,7 +16,11 @@ from ams.update.verify import Terms
 
 PRODUCT = b"openams"
 # An image on trial that is not well after so long is given up.
-TRIAL_MS = const(120000)
+TRIAL_MS = const(30000)
+# So much must have been measured since the start, and something since it was last asked.
+_WELL_MS = const(3000)
+# How often that is asked: the longest window is 200 ms, a metering IC may take a second.
+_ASK_MS = const(1500)
 # How long the answer to the activation may take to go out.
 _RESTART_MS = const(500)
 # A public client asks for an association (Green Book, AARQ without ciphering).
@@ -63,6 +67,8 @@ class FirmwareKeeper:
         self.updater = Updater(cells, slots(board.slots), terms, self._refused, self._ready)
         self._started_ms = None
         self._restart_ms = None
+        self._asked_ms = 0
+        self._measured_ms = 0
 
     def _now_s(self):
         """None while the clock is not to be trusted. A time once passed stays passed."""
@@ -107,15 +113,24 @@ class FirmwareKeeper:
     def _try(self, now_ms):
         """An image on trial stays when the meter measures, stores and answers."""
         if self._started_ms is None:
-            self._started_ms = now_ms
-        if self.is_well(now_ms):
-            self.updater.confirm()
-        elif now_ms - self._started_ms > TRIAL_MS:
+            self._started_ms = self._asked_ms = now_ms
+        if now_ms - self._started_ms > TRIAL_MS:
             self._restart()
+        elif now_ms - self._asked_ms >= _ASK_MS:
+            self._asked_ms = now_ms
+            if self.is_well(now_ms):
+                self.updater.confirm()
+                started = getattr(self._board, "started", None)
+                if started is not None:
+                    started.confirmed()
 
     def is_well(self, now_ms):
         meter = self._meter
-        if not meter.fed or not meter.memory.writable or meter.memory.failed:
+        before = self._measured_ms
+        self._measured_ms = meter.measured_ms
+        if meter.measured_ms < _WELL_MS or meter.measured_ms == before:
+            return False
+        if not meter.memory.writable or meter.memory.failed:
             return False
         return self._answers(now_ms)
 

@@ -100,12 +100,11 @@ class Meter:
         self._hour_ends = 0
         self._next_index = None
         self.fed = False  # something has been measured since power-up
+        self.measured_ms = 0  # for how long, of that time
         self._feed_due_ms = _FIRST_DUE_MS
         self._last_samples_ms = 0
-        self._missing = False
-        self._broken = False
+        self._missing = self._broken = self._late = False
         self._has_front_end = False
-        self._late = False
         self._due = 0  # by the meter's time: when `_advance` has something to do
         if "security" in config:
             # The rooms of the link are loaded here: who has none does not pay for them.
@@ -271,6 +270,7 @@ class Meter:
         self.quantities.status |= qu.STATUS_SAMPLES_MISSING
 
     def _on_window(self, active_uws, reactive_uvars, duration_us):
+        self.measured_ms += duration_us // 1000
         self.energy.add(active_uws, reactive_uvars)
         flags = self.metrology.flags
         status = self.metrology.phase_loss * qu.STATUS_PHASE_LOSS_L1
@@ -309,6 +309,7 @@ class Meter:
         """
         utc_ms = self.clock.utc_ms(raw_ms)
         self._came(utc_ms, max(_SAMPLES_DUE_MS, 3 * duration_ms))
+        self.measured_ms += duration_ms
         self.energy.add(active_uws, reactive_uvars)
         if self._missing:
             status |= qu.STATUS_SAMPLES_MISSING
@@ -366,6 +367,7 @@ class Meter:
                 fill(connected)
                 active, reactive = self._counted_power()
         self.raw_ms = raw_ms
+        self.measured_ms += duration_ms
         self._close_hour(utc_ms)
         self.keeper.advance(utc_ms)
 

@@ -27,6 +27,7 @@ TCP_CHANNELS = 4
 # Kinds of the wire's `D` and `d` messages, see docs/architecture.md.
 DATA, OPENED, CLOSED, CONNECTED = 0, 1, 2, 3
 CLOSE, ACKNOWLEDGED, CONNECT = 1, 2, 3
+_RESTARTED = 4  # not of the wire: the meter has lost all its connections
 # How long a connection that the meter asks for may take.
 _CONNECT_S = 5.0
 # What goes to the meter at a time: its buffer.
@@ -107,6 +108,10 @@ class LinkPorts:
         self._from_meter.append((channel, kind, data))
         self._rouse()
 
+    def restarted(self) -> None:
+        """The meter starts anew: TCP connections end, the cable in the service port stays."""
+        self.from_meter(SERVICE_CHANNEL, _RESTARTED, b"")
+
     def close(self) -> None:
         if self._ending:
             return
@@ -157,6 +162,9 @@ class LinkPorts:
             if kind == CONNECT:
                 self._dial(channel, data)
                 continue
+            if kind == _RESTARTED:
+                self._drop_all()
+                continue
             if kind == ACKNOWLEDGED:
                 self._leaving.discard(channel)
                 self._displacing = False
@@ -174,6 +182,19 @@ class LinkPorts:
             elif kind == CLOSE and port.connection:
                 port.closing = True
             self._write(port)
+
+    def _drop_all(self) -> None:
+        for port in list(self._ports.values()):
+            if port.connection:
+                self._selector.unregister(port.descriptor)
+                port.connection.close()
+                del self._ports[port.channel]
+        self._leaving.clear()
+        self._dialling.clear()
+        self._displacing = False
+        if self._newcomer:
+            newcomer, self._newcomer = self._newcomer, None
+            self._connect(1, newcomer)
 
     def _open(self, port: _Port, kind: int = OPENED) -> None:
         port.heard = time.monotonic()

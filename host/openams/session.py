@@ -23,7 +23,7 @@ from openams.hanline import HanLine
 from openams.linkports import LinkPorts
 from openams.meter_time import to_utc_ms
 from openams.runtimes.process import HEAP_KIB, LINK_HEAP_KIB, Frame, MeterProcess
-from openams.state import FLASH_SIZE, StateImage
+from openams.state import FLASH_SIZE, SLOTS_SIZE, StateImage
 
 if TYPE_CHECKING:
     from openams.runtimes.rp2040.meter import ChipMeter
@@ -227,6 +227,7 @@ class Session:
             on_log,
             LINK_HEAP_KIB if options.security else HEAP_KIB,
             on_link,
+            self._ports.restarted if self._ports else None,
         )
 
     def _config(self) -> dict[str, Any]:
@@ -246,6 +247,8 @@ class Session:
             "format": options.format,
             "breaker": options.breaker,
             "flash_size": FLASH_SIZE,
+            "slots": str(self._state.slots),
+            "slots_size": SLOTS_SIZE,
             **({"security": options.security} if options.security else {}),
         }
 

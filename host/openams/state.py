@@ -9,11 +9,17 @@ from pathlib import Path
 from openams.errors import BenchError
 
 FLASH_SIZE = 1024 * 1024
+# Of the two firmware images together, as on a Pico.
+SLOTS_SIZE = 256 * 1024
 _NAME = "flash.bin"
+_SLOTS = "slots.bin"
 
 
 class StateImage:
-    """The image in a folder, locked while a meter runs on it."""
+    """The image in a folder, with the flash of the firmware slots beside it (`slots`).
+
+    Locked while a meter runs on it.
+    """
 
     def __init__(self, folder: Path) -> None:
         if folder.exists() and not folder.is_dir():
@@ -23,10 +29,12 @@ class StateImage:
         except OSError as error:
             raise BenchError(f"cannot make --state {folder}: {error.strerror}") from None
         self.path = folder / _NAME
-        if not self.path.exists():
-            blank = folder / (_NAME + ".new")
-            blank.write_bytes(b"\xff" * FLASH_SIZE)
-            blank.rename(self.path)
+        self.slots = folder / _SLOTS
+        for path, size in ((self.path, FLASH_SIZE), (self.slots, SLOTS_SIZE)):
+            if not path.exists():
+                blank = path.with_name(path.name + ".new")
+                blank.write_bytes(b"\xff" * size)
+                blank.rename(path)
         # One that is too short or too long is taken as it is: the meter says what it found.
         self.length = self.path.stat().st_size
         self._lock = os.open(self.path, os.O_RDWR)

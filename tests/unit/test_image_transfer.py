@@ -110,11 +110,12 @@ def test_from_initiate_to_confirmed():
     assert bench.board.restarts == 1
     bench.power_up()
     updater = bench.meter.updater
-    assert updater.switch.choose(updater.slots) == 1
+    assert updater.switch.choose(updater.slots, b"unix") == 1
     bench.poll(3)
     assert updater.switch.trial == 1, "nothing was measured yet"
-    bench.meter.measured(START_MS + 1000, 1000, 0, 0, 0)
-    bench.poll(3)
+    for number in range(1, 6):
+        bench.meter.measured(START_MS + 1000 * number, 1000, 0, 0, 0)
+        bench.poll(8)
     assert updater.switch.confirmed == 1 and bench.read(6) == b"\x16\x06"
     assert (events.FIRMWARE_ACTIVATED, 1) in bench.codes()
 

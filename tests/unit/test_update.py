@@ -15,6 +15,7 @@ from ams.storage.cells import Cells
 from ams.storage.journal import Journal
 from ams.update import image as form
 from ams.update import reasons, verify
+from ams.update.digest import run
 from ams.update.slots import slots
 from ams.update.switch import BASE
 from ams.update.updater import Updater
@@ -53,7 +54,7 @@ def judge(data, security=1, size=None):
     held = terms()
     held.security = security
     try:
-        verify.run(verify.steps(read, size or len(data), held))
+        run(verify.steps(read, size or len(data), held))
     except form.Refused as refusal:
         return reasons.NAMES[refusal.reason]
     return "ok"
@@ -141,7 +142,7 @@ class Device:
         self.updater = Updater(
             self.cells, slots(Part(self.flash, 3)), terms(), self.refusals.append, lambda: None
         )
-        return self.updater.switch.choose(self.updater.slots)
+        return self.updater.switch.choose(self.updater.slots, b"unix")
 
 
 class Part:
@@ -244,6 +245,7 @@ VM = """
 import binascii
 from ams.crypto import p256
 from ams.update import verify
+from ams.update.digest import run
 data = binascii.unhexlify("%s")
 public = binascii.unhexlify("%s")
 def read(offset, buffer):
@@ -253,7 +255,7 @@ terms = verify.Terms(
     b"openams", b"unix", (0, 1, 0), 1, title, bytes(range(16)), public, lambda: 1000
 )
 terms.security = 1
-print(verify.run(verify.steps(read, len(data), terms)).version)
+print(run(verify.steps(read, len(data), terms)).version)
 """
 
 

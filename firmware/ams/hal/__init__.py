@@ -11,6 +11,7 @@ A board object has these attributes (see boards/). What a board lacks is None:
 `flash`         the block device of the meter's state; see `Flash`.
 `slots`         a `Flash` of its own for two firmware images, or absent: then there is no update.
 `name`          of the kind of board, as images name it; `restart()` starts it anew at once.
+`started`       what the start-up chose (amsboot.choice.Start), or absent.
 `relay`         the breaker; see `Relay`.
 `inputs`        contacts of the case and the supply; see `Inputs`.
 `watchdog`      see `Watchdog`.

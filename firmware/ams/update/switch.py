@@ -9,8 +9,8 @@ import struct
 
 from micropython import const
 
-from ams.crypto.gcm import equal
-from ams.update import verify
+from ams.update.digest import hash_steps, run
+from ams.update.image import open_image
 
 BASE = const(0)
 TRIALS = const(3)
@@ -94,11 +94,14 @@ class Switch:
 
     # --- at the start ------------------------------------------------------------------
 
-    def choose(self, slots):
-        """The code to run now: BASE, 1 or 2. `slots`: what they hold."""
+    def choose(self, slots, board):
+        """The code to run now: BASE, 1 or 2. `slots`: what they hold; `board`: the kind of it.
+
+        Raises JournalError when what changes cannot be kept: then nothing on trial may run.
+        """
         if self.trial:
             slot = self.trial
-            if self.tries and self._is_whole(slot, slots):
+            if self.tries and self.is_whole(slot, slots, board):
                 self.tries -= 1
                 self.store()
                 return slot
@@ -107,19 +110,23 @@ class Switch:
             self.images[slot] = None
             self.untold = ROLLED_BACK
             self.store()
-        if self.confirmed == BASE or self._is_whole(self.confirmed, slots):
+        if self.confirmed == BASE or self.is_whole(self.confirmed, slots, board):
             return self.confirmed
         # It has rotted: the one before it if that may still run, or the base, which always may.
         other = 3 - self.confirmed
         self.images[self.confirmed] = None
         allowed = self.images[other] is not None and self.images[other][1] >= self.floor
-        self.confirmed = other if allowed and self._is_whole(other, slots) else BASE
+        self.confirmed = other if allowed and self.is_whole(other, slots, board) else BASE
         self.untold = DAMAGED
         self.store()
         return self.confirmed
 
-    def _is_whole(self, slot, slots):
-        image = self.images[slot]
-        if image is None or image[0] > slots[slot].capacity:
+    def is_whole(self, slot, slots, board):
+        """Whether a slot still holds what was verified, and that is of this kind of board."""
+        known = self.images[slot]
+        if known is None or known[0] > slots[slot].capacity:
             return False
-        return equal(verify.run(verify.hash_steps(slots[slot].read, 0, image[0])), image[2])
+        read = slots[slot].read
+        if run(hash_steps(read, 0, known[0])) != known[2]:
+            return False
+        return open_image(read)[2].board == board

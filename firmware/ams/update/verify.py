@@ -5,18 +5,16 @@ the release of this very meter over the manifest, its title and an expiry, under
 Nothing is inflated before both are right and the package is what was signed.
 """
 
-import hashlib
-
 from micropython import const
 
 from ams.crypto import p256
 from ams.crypto.gcm import equal
 from ams.crypto.hmac import hmac_sha256
 from ams.update import image, inflate, reasons
+from ams.update.digest import hash_steps
 from ams.update.image import demand
 
-_PIECE = const(1024)
-# Pieces that are hashed, and entries that are read, before control goes back.
+# Entries that are read before control goes back.
 _AT_A_TIME = const(8)
 
 
@@ -96,29 +94,3 @@ def steps(read, size, terms):
     demand(equal(cursor.hash.digest(), digest), reasons.CHANGED)
     whole = yield from hash_steps(read, 0, size)
     return Verified(head, manifest, whole)
-
-
-def hash_steps(read, at, end):
-    """A generator that returns the SHA-256 of image octets from `at` to `end`."""
-    digest = hashlib.sha256()
-    buffer = bytearray(_PIECE)
-    view = memoryview(buffer)
-    number = 0
-    while at < end:
-        piece = view[: min(_PIECE, end - at)]
-        read(at, piece)
-        digest.update(piece)
-        at += len(piece)
-        number += 1
-        if number % _AT_A_TIME == 0:
-            yield
-    return digest.digest()
-
-
-def run(generator):
-    """A generator of this kind at one go; gives what it returns."""
-    while True:
-        try:
-            next(generator)
-        except StopIteration as end:
-            return end.value

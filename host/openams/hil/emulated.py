@@ -21,7 +21,7 @@ from openams.keys.provision import provisioned
 from openams.keys.sealed import SCRYPT_N_RANDOM
 from openams.linkports import LinkPorts
 from openams.runtimes.process import HEAP_KIB, LINK_HEAP_KIB, Frame, MeterProcess
-from openams.state import FLASH_SIZE, StateImage
+from openams.state import FLASH_SIZE, SLOTS_SIZE, StateImage
 
 DEFAULTS = MeterOptions()
 START_MS = DEFAULTS.start_ms
@@ -46,6 +46,8 @@ def configuration(state: Path, start_ms: int, options: MeterOptions = DEFAULTS) 
         "utc_ms": start_ms,
         "flash": str(state),
         "flash_size": FLASH_SIZE,
+        "slots": str(state.with_name("slots.bin")),
+        "slots_size": SLOTS_SIZE,
     }
 
 
@@ -167,6 +169,7 @@ class ProcessMeter(HilMeter):
             self._set_line,
             heap_kib=LINK_HEAP_KIB if ports else HEAP_KIB,
             on_link=ports.from_meter if ports else None,
+            on_restart=ports.restarted if ports else None,
         )
         config = configuration(self._state.path, self._now_ms, self._options)
         if self.keystore:

@@ -1,0 +1,1 @@
+# Start-up: chooses the code that runs. Always that of the base: no image replaces it.

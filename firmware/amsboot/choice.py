@@ -1,0 +1,61 @@
+"""Which code runs: the base or that of a slot. Asked before anything of `ams` runs.
+
+What the choice needs of `ams` is the base's; `leave_base` forgets it again.
+"""
+
+import sys
+
+from micropython import const
+
+# Code on trial that did not say so long after the start that it is well is ended from outside.
+# The meter itself gives it up sooner (ams.firmware_keeper): this is for one that no longer can.
+TRIAL_MS = const(45000)
+
+
+class Start:
+    """What was chosen. `trial` until the code has confirmed itself: see `confirmed`."""
+
+    def __init__(self, slot=0, trial=False, files=None):
+        self.slot = slot  # 0: the base
+        self.trial = trial
+        self.files = files  # the ams.update.slots.Slot that runs
+        self.trial_ms = TRIAL_MS
+
+    def confirmed(self):
+        self.trial = False
+
+
+def choose(flash, slots_flash, board):
+    """The Start of this time; a start on trial is counted in the flash before this returns.
+
+    `flash` holds the meter's state, `slots_flash` the two images, `board` is the kind of board.
+    """
+    from ams.storage.cells import Cells
+    from ams.storage.journal import Journal, JournalError
+    from ams.storage.layout import UPDATE, layout
+    from ams.update.slots import slots
+    from ams.update.switch import BASE, Switch
+
+    for region, first, count in layout(flash.size // flash.sector_size):
+        if region == UPDATE:
+            journal = Journal(flash, first, count, UPDATE)
+    if not journal.writable or not journal.used():
+        return Start()
+    switch = Switch(Cells(journal))
+    places = slots(slots_flash)
+    try:
+        slot = switch.choose(places, board)
+    except JournalError:
+        # The flash takes nothing more. A trial that is not counted would never end.
+        slot = switch.confirmed
+        if slot != BASE and not switch.is_whole(slot, places, board):
+            slot = BASE
+        return Start(slot, False, places.get(slot))
+    return Start(slot, switch.trial != BASE, places.get(slot))
+
+
+def leave_base():
+    """What was loaded for the choice goes: from here on the slot's modules come first."""
+    for name in list(sys.modules):
+        if name == "ams" or name.startswith("ams."):
+            del sys.modules[name]
