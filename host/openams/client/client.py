@@ -24,6 +24,8 @@ from openams.keys.model import CLIENT_SAPS, PUBLIC_SAP, ClientKeys, MeterKeys, P
 
 # Counters taken from the keystore at a time.
 _RESERVE = 1024
+# So far ahead a meter's word is taken: it comes in clear, and a lie uses numbers up for ever.
+_JUMP = 1 << 24
 _CHALLENGE = 32
 
 
@@ -39,8 +41,11 @@ class Client:
 
     # --- association -------------------------------------------------------------------
 
-    def associate(self, client: ClientKeys | None, pair: Pair | None, counters: Any) -> None:
-        """In the role of `client` with `pair`; without keys on the public association."""
+    def associate(
+        self, client: ClientKeys | None, pair: Pair | None, counters: Any, title: bytes = b""
+    ) -> None:
+        """In the role of `client` with `pair`, at the meter of this system title; without
+        keys on the public association."""
         self._counters = counters
         if client is None or pair is None:
             self._connection = Connection(
@@ -57,6 +62,7 @@ class Client:
                 client_invocation_counter=counters.first,
                 state=State(),
             )
+            self._connection.expected_title = title
         answer = self._exchange(self._connection.get_aarq())
         if getattr(answer, "result", None) is not AssociationResult.ACCEPTED:
             raise RefusedError(_why_refused(answer))
@@ -218,7 +224,8 @@ def _associated(url: Url, keys: MeterKeys, sap: int, store: Keystore, timeout_s:
             client = Client(open_link(url, sap, timeout_s), sap)
             client.meter_id = keys.meter_id
             try:
-                client.associate(entry, pair, _Counters(store, keys.meter_id, sap, pending))
+                counters = _Counters(store, keys.meter_id, sap, pending)
+                client.associate(entry, pair, counters, bytes.fromhex(keys.system_title))
             except (RefusedError, ServiceError) as error:
                 client.close()
                 refusal = refusal or error
@@ -253,6 +260,11 @@ def _caught_up(
     # The refused attempt has used the counters just below `next_counter`.
     if expected is None or pair is None or expected <= pair.next_counter - _RESERVE:
         return False
+    if expected > pair.next_counter + _JUMP:
+        raise ClientError(
+            f"the meter asks for counter {expected} where the next is {pair.next_counter}: "
+            "it says so in clear, and is not believed"
+        )
     store.raise_counter(keys.meter_id, sap, expected, pending)
     return True
 

@@ -62,10 +62,37 @@ class State(state.DlmsConnectionState):
             super().process_event(event)
 
 
+# What may come in clear where everything else is ciphered: errors say nothing that is
+# believed, the opening and the release are looked at in themselves.
+_CLEAR = (
+    acse.ApplicationAssociationResponse.TAG,
+    acse.ReleaseResponse.TAG,
+    xdlms.ExceptionResponse.TAG,
+    xdlms.ConfirmedServiceError.TAG,
+)
+
+
 class Connection(DlmsConnection):
-    """Answers leave nothing behind when they cannot be read, and AAREs may be long."""
+    """Answers leave nothing behind when they cannot be read, and AAREs may be long.
+
+    With keys, nothing is an answer that was not ciphered with them by the meter whose
+    system title is `expected_title`: the library takes what comes in clear, and skips the
+    meter's proof when its AARE names no mechanism.
+    """
 
     buffer: bytearray
+    expected_title: bytes
+
+    def update_meter_info(self, aare: Any) -> None:
+        if self.use_protection and aare.result is enumerations.AssociationResult.ACCEPTED:
+            info = aare.user_information.content if aare.user_information else None
+            if not isinstance(info, xdlms.GlobalCipherInitiateResponse):
+                raise ClientError("the meter opens the association in clear: it is not this meter")
+            if aare.system_title != self.expected_title:
+                raise ClientError("the meter has another system title: it is not this meter")
+            if aare.authentication is not self.authentication.authentication_method:
+                raise ClientError("the meter asks for no proof of the keys: it is not this meter")
+        super().update_meter_info(aare)
 
     def protect(self, event: Any) -> Any:
         out = super().protect(event)
@@ -77,6 +104,9 @@ class Connection(DlmsConnection):
 
     def next_event(self) -> Any:
         try:
+            tag = self.buffer[0]
+            if self.use_protection and tag not in _CLEAR and tag != Cipher.TAG:
+                raise ClientError("the meter's answer came in clear: it is none")
             self.buffer = bytearray(_short_lengths(bytes(self.buffer)))
             return super().next_event()
         except (exceptions.CryptographyError, exceptions.CipheringError):
