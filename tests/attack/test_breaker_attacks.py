@@ -215,6 +215,38 @@ def test_the_limiter_is_set_by_the_breakers_client_alone():
     assert ev.LIMITER_CHANGED in bench.codes()
 
 
+def test_who_may_nothing_cannot_fill_the_control_log():
+    bench = MeterBench()
+    stranger = Gurux(bench, channel=2).open()
+    bench.gurux("operator")
+    frame = GXDLMSDisconnectControl("0.0.96.3.10.255").remoteDisconnect(stranger.client)
+    for _ in range(400):
+        assert int(stranger.ask(frame).error) == 3
+    assert bench.refusals() == [cm.NOT_ALLOWED] * 5
+    # Another's attempt is entered all the same, and so is what moves.
+    assert move(bench.gurux("reader")) == 3
+    assert len(bench.refusals()) == 6
+    assert move(bench.gurux("breaker")) == 0
+    assert ev.REMOTE_DISCONNECTION in bench.codes()
+    # Later it says how often there were more.
+    bench.board.clock.ms += 3_600_000
+    bench.run(100)
+    assert int(stranger.ask(frame).error) == 3
+    entries = bench.meter.events.entries()
+    extra = [entry[3] for entry in entries if entry[1] == ev.CONTROL_REFUSED][-1]
+    assert extra == 395 << 8 | cm.NOT_ALLOWED
+
+
+def test_refusals_leave_room_for_what_happens():
+    """Somebody with the breaker's keys makes noise first and moves then: it is in the log."""
+    bench = MeterBench()
+    client = bench.gurux("breaker")
+    for _ in range(300):
+        assert give(client, b"noise") == 3
+    assert move(client) == 0
+    assert bench.codes()[-1] == ev.REMOTE_DISCONNECTION
+
+
 SCHEDULE = "0.0.15.0.1.255"
 EVERY_MINUTE = bytes.fromhex("01 01 02 02 09 04 FFFF0000 09 05 FFFFFFFFFF")
 

@@ -39,6 +39,10 @@ CELL_QUOTA_RUN = const(5)
 FLOWS_UA = const(200000)
 # Between the button and the movement: time to step back, shown by the LED.
 SAFETY_MS = const(5000)
+# Attempts of a client that may not are entered so many at once and then one in so long: anybody
+# can make them, and the log has an end.
+_ATTEMPTS = const(5)
+_ATTEMPT_EVERY_MS = const(3600000)
 
 
 class NoRelay:
@@ -78,6 +82,7 @@ class Control:
         self.quota = qt.Quota(cells, CELL_QUOTA, CELL_QUOTA_RUN, meter.local_clock.local_ms)
         self.button = Button()
         self._reconnect_ms = None  # when the safety delay ends
+        self._attempts = {}  # by client: [left, since when, not entered]
         self._utc_ms = 0
         self._now_ms = 0
 
@@ -207,8 +212,21 @@ class Control:
         self._log(ev.CONTROL_REFUSED, who << 16 | state << 8 | state, number << 8 | reason)
 
     def not_allowed(self, who):
-        """A client that may not has asked."""
-        self._refused(who, cm.NOT_ALLOWED)
+        """A client that may not has asked; entered with how often it did meanwhile."""
+        now = self._now_ms
+        entry = self._attempts.get(who)
+        if entry is None:
+            entry = self._attempts[who] = [_ATTEMPTS, now, 0]
+        gained = (now - entry[1]) // _ATTEMPT_EVERY_MS
+        if gained > 0:
+            entry[0] = min(entry[0] + gained, _ATTEMPTS)
+            entry[1] += gained * _ATTEMPT_EVERY_MS
+        if entry[0] == 0:
+            entry[2] += 1
+            return
+        entry[0] -= 1
+        self._refused(who, cm.NOT_ALLOWED, entry[2])
+        entry[2] = 0
 
     def clock_set(self, before_ms, after_ms):
         self.guard.clock_set(before_ms // 1000, after_ms // 1000)

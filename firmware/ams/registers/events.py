@@ -145,6 +145,9 @@ _RECORD = "<IIHBBiI"
 RECORD_SIZE = const(20)
 # So many an hour to each log: a fault that never ends shall not wear the flash out.
 PER_HOUR = const(240)
+# Refusals get this much less: whoever makes noise with them hides nothing that happens.
+_FOR_DEEDS = const(120)
+_REFUSALS = (CONTROL_REFUSED, FIRMWARE_REFUSED)
 _HOUR_MS = const(3600000)
 
 
@@ -191,7 +194,7 @@ class EventLog:
     def log(self, utc_ms, code, detail=0, extra=0):
         log = log_of(code)
         self.tick(utc_ms)
-        if self._left[log] <= 0:
+        if self._left[log] <= (_FOR_DEEDS if code in _REFUSALS else 0):
             self._suppressed[log] += 1
             return
         self._left[log] -= 1
