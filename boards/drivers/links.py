@@ -39,12 +39,22 @@ class Links:
         peer = self.network.accept()
         if peer is None:
             return
+        channel = self._free()
+        if channel is None:
+            peer.close()
+            return
+        self._peers[channel] = peer
+        self._link.opened(channel)
+
+    def _free(self):
+        """A channel for a new connection, or None; one that is of no use gives way."""
         for channel in range(1, _CHANNELS):
             if self._peers[channel] is None:
-                self._peers[channel] = peer
-                self._link.opened(channel)
-                return
-        peer.close()
+                return channel
+        channel = self._link.dispensable()
+        if channel is not None:
+            self._drop(channel)
+        return channel
 
     def _read(self, channel, ticks_ms):
         count = self._peers[channel].readinto(self._piece)

@@ -117,6 +117,23 @@ class MeterLink:
 
     # --- what the board says -------------------------------------------------------
 
+    def dispensable(self):
+        """The TCP channel that gives way to a new connection where none is free, or None.
+
+        Whoever has shown keys stays. Of the others those who said nothing go first, then the
+        oldest: neither silence nor talk without keys keeps those with keys out.
+        """
+        chosen = least = None
+        for k, link in enumerate(self.tcp):
+            if link.free or self._dialled[k] is not None:
+                continue
+            if self.server.associations[k + 1].ciphered:
+                continue
+            rank = (link.heard, link.opened_ms)
+            if least is None or rank < least:
+                chosen, least = k + 1, rank
+        return chosen
+
     def opened(self, channel):
         """A TCP connection was taken."""
         if channel != SERVICE:

@@ -17,6 +17,7 @@ class Echo:
     # The meter's link as far as the carrier knows it: answers twice what it gets.
     def __init__(self):
         self.log = []
+        self.gives_way = None
     def feed(self, channel, data, ticks_ms):
         data = bytes(data)
         self.log.append((channel, data))
@@ -30,6 +31,8 @@ class Echo:
         self.log.append((channel, "closed"))
     def poll(self, ticks_ms):
         pass
+    def dispensable(self):
+        return self.gives_way
 
 class Line:
     def __init__(self):
@@ -74,6 +77,13 @@ many[3].send(bytes(200))
 turn()
 print(len(many[3].recv(500)))
 print(echo.log)
+echo.gives_way = 2
+sixth = connect()
+turn(3)
+sixth.send(b"six")
+turn()
+print(sixth.recv(20), echo.log[-3:])
+many[4] = sixth
 links.write(2, b"x" * 4096)
 # One who never reads: what he would have to keep is not kept for ever.
 for _ in range(3000):
@@ -97,4 +107,5 @@ def test_service_port_and_tcp(twin):
     assert out[4] == "b''", "no fifth"
     assert out[5] == "400"
     assert "(2, 'closed')" in out[6] and "(1, 'closed')" not in out[6]
-    assert out[7] == "(3, 'closed')"
+    assert out[7] == "b'sixsix' [(2, 'closed'), (2, 'opened'), (2, b'six')]"
+    assert out[8] == "(3, 'closed')"
