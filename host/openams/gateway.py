@@ -138,6 +138,8 @@ class Gateway:
                 return
             self._received[channel] = octets[_WRAPPER.size + size :]
             apdu = octets[_WRAPPER.size : _WRAPPER.size + size]
+            if not apdu:
+                continue  # nothing that would be answered
             if not self._take(channel, client, server):
                 self._hang_up(channel)
                 return
@@ -152,6 +154,8 @@ class Gateway:
 
     def _take(self, channel: int, client: int, server: int) -> bool:
         """Whether the line is the client's; an idle holder gives way."""
+        if not 0 < client < 0x80 or not 0 < server < 0x4000:
+            return False  # no address of HDLC
         wanted = (channel, client, server)
         if self._transport and self._owner == wanted:
             return True
@@ -163,8 +167,6 @@ class Gateway:
             self._release()
             if other:
                 self._hang_up(loser)
-        if not 0 < client < 0x80:
-            return False
         transport = HdlcTransport(self._line, client, server, timeout_s=self._timeout_s)
         self._transport = transport
         self._owner = wanted

@@ -84,8 +84,9 @@ def test_one_at_a_time_and_an_idle_one_gives_way(tcp, store, monkeypatch):
 @pytest.mark.parametrize(
     "octets",
     [b"GET / HTTP/1.0\r\n\r\n", struct.pack(">HHHH", 1, 200, 1, 1) + b"\0",
-     struct.pack(">HHHH", 1, 16, 1, 60000)],
-    ids=["http", "sap", "long"],
+     struct.pack(">HHHH", 1, 16, 1, 60000), struct.pack(">HHHH", 1, 16, 0xFFFF, 1) + b"\0",
+     struct.pack(">HHHH", 1, 16, 0x4000, 1) + b"\0"],
+    ids=["http", "sap", "long", "no server", "beyond four octets"],
 )  # fmt: skip
 def test_what_is_no_client_is_hung_up_on(tcp, store, octets):
     with socket.create_connection((tcp.host, tcp.port), timeout=5) as wrong:
@@ -93,6 +94,14 @@ def test_what_is_no_client_is_hung_up_on(tcp, store, octets):
         assert wrong.recv(1) == b""
     with session(tcp, "reader", store, METER) as client:
         assert client.get(3, REGISTER, 2) == 123456
+
+
+def test_a_message_without_an_apdu_is_not_waited_for(tcp, store):
+    with socket.create_connection((tcp.host, tcp.port), timeout=5) as client:
+        client.sendall(struct.pack(">HHHH", 1, 16, 1, 0))
+        aarq = bytes.fromhex("600ba109060760857405080101")
+        client.sendall(struct.pack(">HHHH", 1, 16, 1, len(aarq)) + aarq)
+        assert client.recv(8)[:6] == struct.pack(">HHH", 1, 1, 16)
 
 
 def test_a_message_in_pieces(tcp):
