@@ -18,7 +18,7 @@ from ams.update import reasons, verify
 from ams.update.digest import run
 from ams.update.slots import slots
 from ams.update.switch import BASE
-from ams.update.updater import Updater
+from ams.update.updater import VERIFICATION_FAILED, Denied, Updater
 from openams.faultlab.flash import FaultyFlash, PowerCut
 from openams.image import build as make
 from openams.keys.releasekey import public_octets
@@ -212,6 +212,36 @@ def test_one_that_never_confirms_is_rolled_back():
     update(device)
     runs = [device.start() for _ in range(6)]
     assert runs[-1] == BASE and runs.count(1) == 2
+
+
+@pytest.mark.parametrize("fault", [OSError, MemoryError])
+def test_a_verification_that_breaks_off_has_verified_nothing(fault):
+    """At any of its readings: it ends as failed, and does not pass with its next piece."""
+    for at in range(1, 14, 4):
+        device = Device()
+        device.start()
+        updater = device.updater
+        updater.initiate(b"0.2.0", len(GOOD), 256)
+        for number, block in enumerate(BLOCKS):
+            updater.put(number, block)
+        slot = updater.slots[updater.slot]
+        real, left = slot.read, [at]
+
+        def read(offset, buffer, real=real, left=left):
+            left[0] -= 1
+            if left[0] == 0:
+                raise fault
+            real(offset, buffer)
+
+        slot.read = read
+        assert updater.verify() is False
+        while updater.busy:
+            updater.step()
+        assert left[0] <= 0, "it never read so often"
+        assert updater.status == VERIFICATION_FAILED and updater.image is None
+        assert device.refusals == [reasons.NOT_STORED]
+        with pytest.raises(Denied):
+            updater.activate()
 
 
 def test_a_slot_that_rots_does_not_run():

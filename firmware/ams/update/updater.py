@@ -199,9 +199,16 @@ class Updater:
             self._store(VERIFIED)
             self._on_ready()
         except image.Refused as refusal:
-            self._work = None
-            self._store(VERIFICATION_FAILED)
-            self._on_refused(refusal.reason)
+            self._fail(refusal.reason)
+        except Exception:
+            # A flash that does not read, or no memory: a generator that broke off ends like
+            # one that came to its end when it is asked again.
+            self._fail(reasons.NOT_STORED)
+
+    def _fail(self, reason):
+        self._work = None
+        self._store(VERIFICATION_FAILED)
+        self._on_refused(reason)
 
     # --- activation --------------------------------------------------------------------------
 
