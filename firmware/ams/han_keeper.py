@@ -67,8 +67,8 @@ class HanKeeper:
         meter.wake()
 
     def set_encrypted(self, on):
-        """False: there are no keys."""
-        if on and (self._settings.get(st.HAN_KEYS) is None or not self._meter.link):
+        """False: there are no keys, or the lists are text."""
+        if on and not self._may_encrypt():
             return False
         self._keep(self._flags & ~_ENCRYPTED | (_ENCRYPTED if on else 0))
         self._meter.events.log(
@@ -99,18 +99,24 @@ class HanKeeper:
         self._settings.set(st.HAN_PORT, bytes((flags,)))
         self._flags = flags
 
+    def _may_encrypt(self):
+        meter = self._meter
+        keys = self._settings.get(st.HAN_KEYS)
+        return keys is not None and meter.link is not None and meter.han.may_cipher
+
     def _encrypt(self):
         """A port that should be encrypted and cannot be says nothing."""
         from ams.han.cipher import KeptCipher
 
-        value = self._settings.get(st.HAN_KEYS)
-        link = self._meter.link
-        if value is None or link is None:
+        if not self._may_encrypt():
             self._flags &= ~_OPEN
             return
+        value = self._settings.get(st.HAN_KEYS)
         keys = [(value[:16], value[16:32])]
         counter = struct.unpack(">I", value[32:36])[0]
-        self._meter.han.cipher = KeptCipher(link.keyring.title, keys, counter, self._reserve)
+        self._meter.han.cipher = KeptCipher(
+            self._meter.link.keyring.title, keys, counter, self._reserve
+        )
 
     def _reserve(self, counter):
         """Keeps that counters below the one given back may have been used.

@@ -43,6 +43,8 @@ class HanPort:
         self.cipher = cipher
         self._quirk = quirks.make_quirk(quirk, self, seed)
         self.format = self._quirk.list_format(list_format)
+        if cipher is not None and not self.may_cipher:
+            raise ValueError("HAN format %s is not encrypted" % self.format.name)
         self._writer = Writer(bytearray(self.format.largest))
         self._frame = memoryview(self._writer.buffer)
         self.is_open = False
@@ -51,6 +53,11 @@ class HanPort:
         self.late_max_ms = 0
         self._next_ms = None
         self._polled_ms = 0
+
+    @property
+    def may_cipher(self):
+        """Encryption is for HDLC lists, not for text."""
+        return self.format.name != "p1"
 
     # --- open and closed -----------------------------------------------------
 
