@@ -17,7 +17,7 @@ from ams.registers.record import (
 )
 from ams.storage import layout
 from ams.storage.cells import Cells, ClosedCells, PlainCells
-from ams.storage.journal import Journal, JournalError
+from ams.storage.journal import Journal
 from ams.storage.series import Series
 from ams.storage.snapshot import Snapshot, SnapshotError
 
@@ -228,7 +228,7 @@ class Memory:
         """The cells of a ring (layout.SECURITY, CONTROL, PARAMETERS or UPDATE), after the mount.
 
         Without a flash they live in RAM; when the flash is somebody else's, `get` gives
-        None and `set` raises JournalError.
+        None and `set` raises JournalError (an OSError).
         """
         cells = self._cells.get(region)
         if cells is None:
@@ -286,7 +286,7 @@ class Memory:
             return
         try:
             action()
-        except (JournalError, SnapshotError):
+        except (OSError, SnapshotError):
             self._failed(region)
 
     def _failed(self, region):

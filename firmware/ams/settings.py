@@ -7,7 +7,6 @@ as if it had never been set.
 from micropython import const
 
 from ams.cosem.results import HARDWARE_FAULT, AccessError
-from ams.storage.journal import JournalError
 
 # Numbers of the cells.
 ALARM_FILTER = const(1)
@@ -46,5 +45,5 @@ class Settings:
         """Raises AccessError when the flash does not take it: then the old value stands."""
         try:
             self._cells.set(key, _VERSION + bytes(value))
-        except JournalError:
+        except OSError:
             raise AccessError(HARDWARE_FAULT)

@@ -40,5 +40,5 @@ class SubMeterPort:
         for channel, meter in enumerate(self.meters):
             packed = meter.pack()
             if packed != self._kept[channel]:
-                self._settings.set(st.MBUS + channel, packed)
                 self._kept[channel] = packed
+                self._settings.set(st.MBUS + channel, packed)
