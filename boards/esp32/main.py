@@ -12,6 +12,7 @@ import time
 from board import Board
 from micropython import const
 
+from ams.faults import LINK, LOOP
 from ams.registers.energy import A_MINUS, A_PLUS
 from ams.registers.pulses import PulseOutput
 from drivers.links import Links
@@ -57,7 +58,11 @@ class Loop:
         self.meter.tick(raw_ms)
         self.pulses.poll(raw_ms)
         if board.links is not None:
-            self._serve(raw_ms)
+            try:
+                self._serve(raw_ms)
+            except Exception as error:
+                # Metering goes on, whatever the network does.
+                self.meter.faults.take(LINK, error)
         board.watchdog.feed()
         if raw_ms - self._collected_ms >= _COLLECT_EVERY_MS:
             self._collected_ms = raw_ms
@@ -92,9 +97,16 @@ class Loop:
             self.board.log("network: port %d: %s" % (self._port, error))
             return None
 
+    def _go(self):
+        """A pass that fails is told of; when each does, the watchdog ends it."""
+        try:
+            self.step()
+        except Exception as error:
+            self.meter.faults.take(LOOP, error)
+
     def run(self):
         while True:
-            self.step()
+            self._go()
             time.sleep_ms(_PASS_MS)
 
 

@@ -6,6 +6,7 @@ import time
 from board import Board
 from micropython import const
 
+from ams.faults import LOOP
 from ams.registers.energy import A_MINUS, A_PLUS
 from ams.registers.events import WATCHDOG_ERROR
 from ams.storage.snapshot import Snapshot, SnapshotError
@@ -85,8 +86,16 @@ class Loop:
             gc.collect()
         return self.bench is None or self.bench.poll()
 
+    def _go(self):
+        """A pass that fails is told of. If no measurement comes through, the watchdog ends it."""
+        try:
+            return self.step()
+        except Exception as error:
+            self.meter.faults.take(LOOP, error)
+            return True
+
     def run(self):
-        while self.step():
+        while self._go():
             time.sleep_ms(_PASS_MS)
 
 

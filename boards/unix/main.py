@@ -72,6 +72,8 @@ ROOMS = (
     "ams.control.button",
     "ams.control.control",
     "ams.case",
+    "ams.faults",
+    "ams.feed",
     "ams.meter",
     "ams.bench",
 )

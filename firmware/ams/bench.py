@@ -63,8 +63,9 @@ def snapshot(meter):
             "found": meter.memory.found,
             "failed": meter.memory.failed,
         },
-        "samples_missing": meter.samples_missing,
-        "samples_late": meter.samples_late,
+        "samples_missing": meter.feed.sets_missing,
+        "samples_late": meter.feed.sets_late,
+        "faults": meter.faults.count,
         "heap_used": gc.mem_alloc() if hasattr(gc, "mem_alloc") else None,
         "heap_free": gc.mem_free() if hasattr(gc, "mem_free") else None,
     }

@@ -14,6 +14,7 @@ from ams.cosem.keyring import Keyring
 from ams.cosem.mode_e import OpticalFront
 from ams.cosem.server import CHANNELS, SERVER_SAP, Server
 from ams.cosem.wrapper import WrapperLink
+from ams.faults import LINK
 from ams.storage.layout import SECURITY
 
 SERVICE = const(0)
@@ -30,6 +31,7 @@ def make_link(meter, board, security, log):
         security = None
     cells = meter.memory.cells(SECURITY)
     link = MeterLink(board, meter.model, cells, security, log, meter.identity.meter_type)
+    link.server.complain = lambda text: meter.faults.tell(LINK, text)
     if getattr(board, "slots", None) is not None:
         from ams.firmware_keeper import make_updater
 
@@ -154,10 +156,21 @@ class MeterLink:
     def feed(self, channel, data, ticks_ms):
         """Octets came; gives how many were taken. TCP takes none while an answer is on its way."""
         now_ms = self._now(ticks_ms)
-        if channel == SERVICE:
-            self.service.feed(data, now_ms)
+        try:
+            if channel == SERVICE:
+                self.service.feed(data, now_ms)
+                return len(data)
+            return self.tcp[channel - 1].feed(data, now_ms)
+        except Exception as error:
+            # Whatever is wrong in here, the client begins anew and the meter goes on.
+            self.server.fault("channel %d: %r" % (channel, error))
+            self._drop(channel)
             return len(data)
-        return self.tcp[channel - 1].feed(data, now_ms)
+
+    def _drop(self, channel):
+        if channel != SERVICE:
+            self._closes[channel - 1]()
+        self.closed(channel)
 
     def closed(self, channel):
         """The client is gone."""
@@ -170,11 +183,21 @@ class MeterLink:
     def poll(self, ticks_ms):
         """Time-outs, and what the meter sends unasked; some times a second."""
         now_ms = self._now(ticks_ms)
-        self.service.tick(now_ms)
-        for link in self.tcp:
-            link.tick(now_ms)
+        self._tick(self.service, SERVICE, now_ms)
+        for k, link in enumerate(self.tcp):
+            self._tick(link, k + 1, now_ms)
         if self.work is not None:
-            self.work(now_ms)
+            try:
+                self.work(now_ms)
+            except Exception as error:
+                self.server.fault("update: %r" % error)
+
+    def _tick(self, link, channel, now_ms):
+        try:
+            link.tick(now_ms)
+        except Exception as error:
+            self.server.fault("channel %d: %r" % (channel, error))
+            self._drop(channel)
 
 
 def _no_line(baud, bits, parity, stop):

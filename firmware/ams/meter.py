@@ -1,7 +1,9 @@
 """Builds the meter from a board: the one place where all rooms meet."""
 
+from ams import faults as ft
 from ams.case import Case
 from ams.control.control import Control
+from ams.feed import SAMPLES_DUE_MS, Feed
 from ams.han_keeper import HanKeeper, make_port
 from ams.keeper import Keeper
 from ams.memory import Memory
@@ -9,7 +11,6 @@ from ams.metrology import meter as metrology
 from ams.metrology.aggregate import Aggregate
 from ams.metrology.calibration import Calibration
 from ams.registers import events as ev
-from ams.registers import profile
 from ams.registers import quantities as qu
 from ams.registers.clock import MS_PER_HOUR, LocalClock
 from ams.registers.energy import EnergyRegisters
@@ -19,12 +20,6 @@ from ams.registers.quality import QualityWatch
 from ams.registers.quantities import Quantities
 from ams.settings import Settings
 from ams.storage import layout
-
-# Without a sample for this long the front end counts as stopped, at power-up later.
-_SAMPLES_DUE_MS = 200
-_FIRST_DUE_MS = 2000
-# And for this long as broken.
-_BROKEN_MS = 10000
 
 _FLAG_TO_STATUS = (
     (metrology.FLAG_ACQUIRING, qu.STATUS_ACQUIRING),
@@ -56,6 +51,7 @@ class Meter:
 
     def __init__(self, board, config):
         self._board = board
+        self.faults = ft.Faults(self)
         self.quantities = Quantities(config["system"])
         self.energy = EnergyRegisters()
         self.events = EventLog()
@@ -95,16 +91,9 @@ class Meter:
         self._case = Case(getattr(board, "inputs", None), self)
         self.utc_ms = 0
         self.raw_ms = 0  # of the board's clock, when it was last asked
-        self.samples_missing = 0  # sample sets that never came
-        self.samples_late = 0  # sample sets that came out of time
         self._hour_ends = 0
-        self._next_index = None
-        self.fed = False  # something has been measured since power-up
-        self.measured_ms = 0  # for how long, of that time
-        self._feed_due_ms = _FIRST_DUE_MS
-        self._last_samples_ms = 0
-        self._missing = self._broken = self._late = False
-        self._has_front_end = False
+        self.feed = Feed(self)
+        self.measured_ms = 0  # for how long something was measured since power-up
         self._due = 0  # by the meter's time: when `_advance` has something to do
         if "security" in config:
             # The rooms of the link are loaded here: who has none does not pay for them.
@@ -140,9 +129,8 @@ class Meter:
         """Power-up at `raw_ms` of the board's clock."""
         backup_s = getattr(self._board.clock, "backup_s", None)
         self.raw_ms = raw_ms
-        self._has_front_end = getattr(self._board, "frontend", None) is not None
         utc_ms = self.utc_ms = self.keeper.start(raw_ms, self._restored, backup_s)
-        self._last_samples_ms = utc_ms
+        self.feed.start(utc_ms, getattr(self._board, "frontend", None) is not None)
         self._begin_hour(utc_ms)
         self.control.start(raw_ms, utc_ms)
         self.han_keeper.start(utc_ms)
@@ -169,7 +157,10 @@ class Meter:
         self.keeper.stop()
         self.events.log(self.utc_ms, ev.POWER_DOWN)
         if self._model is not None:
-            self._model.last_gasp()
+            try:
+                self._model.last_gasp()
+            except Exception as error:
+                self.faults.take(ft.OBJECTS, error)
 
     def _load_settings(self, config):
         """What the meter is set to: what is given counts before what is stored."""
@@ -210,7 +201,7 @@ class Meter:
         self.local_clock.status = self.clock.status
         if step_ms:
             self.utc_ms += step_ms
-            self._last_samples_ms += step_ms
+            self.feed.moved(step_ms)
             self._begin_hour(self.utc_ms)
             if self._model is not None:
                 self._model.due_ms = 0
@@ -238,36 +229,10 @@ class Meter:
         were counted before are dropped.
         """
         utc_ms = self.clock.utc_ms(raw_ms)
-        expected = self._next_index
-        if expected is not None and index < expected:
-            self.samples_late += count
-            if not self._late:
-                self.events.log(utc_ms, ev.SAMPLES_LATE, count)
-            self._late = True
-            self.quantities.status |= qu.STATUS_SAMPLES_LATE
-        else:
-            if expected is not None and index > expected:
-                self.metrology.flush()
-                self._miss(utc_ms, index - expected)
-            self._next_index = index + count
-            self._came(utc_ms, _SAMPLES_DUE_MS)
+        if self.feed.takes(utc_ms, index, count):
             self.raw_ms = raw_ms
             self.metrology.feed(buffer, count)
         self._advance(utc_ms, raw_ms)
-
-    def _came(self, utc_ms, due_ms):
-        """The front end has measured up to now; it is due again in `due_ms`."""
-        self.fed = True
-        self.keeper.unmeasured = self._broken = False
-        self._feed_due_ms = due_ms
-        self._last_samples_ms = utc_ms
-
-    def _miss(self, utc_ms, count):
-        self.samples_missing += count
-        self.events.log(utc_ms, ev.SAMPLES_MISSING, count)
-        self._missing = True
-        self.keeper.mark(profile.STATUS_ENERGY_MISSING)
-        self.quantities.status |= qu.STATUS_SAMPLES_MISSING
 
     def _on_window(self, active_uws, reactive_uvars, duration_us):
         self.measured_ms += duration_us // 1000
@@ -278,19 +243,21 @@ class Meter:
         for flag, bit in _FLAG_TO_STATUS:
             if flags & flag:
                 status |= bit
-        if self._missing:
-            status |= qu.STATUS_SAMPLES_MISSING
-        if self._late:
-            status |= qu.STATUS_SAMPLES_LATE
-        self._missing = self._late = False
-        self._set_status(status)
+        self._set_status(status | self.feed.status())
         if not flags & metrology.FLAG_ACQUIRING:
+            self._counted(duration_us, active_uws, self.raw_ms, self.utc_ms)
+
+    def _counted(self, duration_us, active_uws, raw_ms, utc_ms):
+        """The energy is in the registers: what else a measurement is for."""
+        duration_ms = duration_us // 1000
+        power_mw = active_uws // duration_ms if duration_ms else 0
+        try:
             self.aggregate.add(self.quantities, duration_us)
-            duration_ms = duration_us // 1000
             self.keeper.voltage.add(duration_ms)
-            self.quality.look(self.utc_ms - duration_ms)
-            power_mw = active_uws // duration_ms if duration_ms else 0
-            self.control.take(duration_ms, power_mw, self.raw_ms, self.utc_ms)
+            self.quality.look(utc_ms - duration_ms)
+            self.control.take(duration_ms, power_mw, raw_ms, utc_ms)
+        except Exception as error:
+            self.faults.take(ft.MEASURED, error)
 
     def _set_status(self, status):
         before = self.quantities.status
@@ -308,18 +275,11 @@ class Meter:
         since the last time, `status` the STATUS_ bits it knows of.
         """
         utc_ms = self.clock.utc_ms(raw_ms)
-        self._came(utc_ms, max(_SAMPLES_DUE_MS, 3 * duration_ms))
+        self.feed.came(utc_ms, max(SAMPLES_DUE_MS, 3 * duration_ms))
         self.measured_ms += duration_ms
         self.energy.add(active_uws, reactive_uvars)
-        if self._missing:
-            status |= qu.STATUS_SAMPLES_MISSING
-        self._missing = False
-        self._set_status(status)
-        self.aggregate.add(self.quantities, duration_ms * 1000)
-        self.keeper.voltage.add(duration_ms)
-        self.quality.look(utc_ms - duration_ms)
-        power_mw = active_uws // duration_ms if duration_ms else 0
-        self.control.take(duration_ms, power_mw, raw_ms, utc_ms)
+        self._set_status(status | self.feed.status())
+        self._counted(duration_ms * 1000, active_uws, raw_ms, utc_ms)
         self._advance(utc_ms, raw_ms)
 
     # --- quantities ------------------------------------------------------------
@@ -392,30 +352,26 @@ class Meter:
     def tick(self, raw_ms):
         """Time passes without a measurement."""
         utc_ms = self.clock.utc_ms(raw_ms)
-        quiet_ms = utc_ms - self._last_samples_ms
-        if quiet_ms > self._feed_due_ms and (self.fed or self._has_front_end):
-            self._quiet(utc_ms, quiet_ms)
+        self.feed.look(utc_ms)
         self._advance(utc_ms, raw_ms)
-
-    def _quiet(self, utc_ms, quiet_ms):
-        """The front end gives nothing: until it does no interval is whole."""
-        if not self.keeper.unmeasured:
-            self.metrology.flush()
-            self._missing = self.keeper.unmeasured = True
-            self.keeper.mark(profile.STATUS_ENERGY_MISSING)
-            self.events.log(utc_ms, ev.SAMPLES_MISSING)
-        if quiet_ms > _BROKEN_MS and not self._broken:
-            self._broken = True
-            self.events.log(utc_ms, ev.MEASUREMENT_ERROR)
-        self.quantities.status |= qu.STATUS_SAMPLES_MISSING
 
     def _advance(self, utc_ms, raw_ms):
         self.utc_ms = utc_ms
         self.raw_ms = raw_ms
-        self._case.poll(raw_ms)
-        self._close_hour(utc_ms)
-        self.keeper.advance(utc_ms)
-        self.han.poll(utc_ms)
+        # Each by itself: whatever fails in one, the others have their time.
+        try:
+            self._case.poll(raw_ms)
+        except Exception as error:
+            self.faults.take(ft.CASE, error)
+        try:
+            self._close_hour(utc_ms)
+            self.keeper.advance(utc_ms)
+        except Exception as error:
+            self.faults.take(ft.ACCOUNTS, error)
+        try:
+            self.han.poll(utc_ms)
+        except Exception as error:
+            self.faults.take(ft.HAN, error)
         self._due = min(self.han.next_due_ms(), self._hour_ends, self.keeper.due_ms)
         if self._model is not None:
             if utc_ms >= self._model.due_ms:

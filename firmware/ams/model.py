@@ -7,7 +7,7 @@ their first object is.
 
 from micropython import const
 
-from ams import catalogue
+from ams import catalogue, faults
 from ams.alarms import Alarms
 from ams.cosem.datetime import Stamp
 from ams.cosem.objects.base import BREAKER, EVERYBODY, INTERNAL, READER
@@ -196,7 +196,7 @@ class Model:
             self._tick(utc_ms)
         except Exception as error:
             self.faults += 1
-            self.meter.say("objects: %r" % error)
+            self.meter.faults.take(faults.OBJECTS, error)
             self.due_ms = next_minute(utc_ms)
 
     def _tick(self, utc_ms):

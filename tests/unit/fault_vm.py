@@ -8,6 +8,9 @@ try:
 except ImportError:
     from openams.faultlab import powercut
 
+from ams import faults as ft
+from ams import settings as st
+from ams.cosem.results import AccessError
 from ams.registers import events as ev
 from ams.registers import profile
 from ams.registers import quantities as qu
@@ -98,13 +101,89 @@ def check_a_front_end_that_never_answers_is_told():
     assert bench.marks() == [MISSING] * 2
     assert ev.MEASUREMENT_ERROR in bench.codes()
     assert bench.meter.quantities.status & qu.STATUS_SAMPLES_MISSING
-    assert not bench.meter.fed
+    assert not bench.meter.feed.has_begun
 
 
 def check_a_bench_without_a_front_end_is_none_that_is_dead():
     bench = Bench(frontend=False)
     bench.wait(3600, 60000)
     assert bench.marks() == [0] and ev.SAMPLES_MISSING not in bench.codes()
+
+
+def broken(*arguments):
+    raise ValueError("out of order")
+
+
+def check_whatever_fails_the_others_go_on():
+    """Each part in its turn: energy, intervals and lists are as if nothing had failed."""
+    for part, name, number in (
+        ("han", "push", ft.HAN),
+        ("quality", "look", ft.MEASURED),
+        ("control", "take", ft.MEASURED),
+        ("control", "poll", ft.CASE),
+        ("keeper", "advance", ft.ACCOUNTS),
+    ):
+        bench = Bench()
+        bench.meter.han.open(bench.raw_ms)
+        whole = getattr(bench.meter, part)
+        works = getattr(whole, name)
+        setattr(whole, name, broken)
+        bench.measure(60, step_ms=1000)
+        bench.measure(3600, step_ms=60000)
+        meter = bench.meter
+        assert meter.energy.mwh[0] == 1016666, part
+        assert part == "han" or len(bench.sent) > 89, part
+        assert part == "keeper" or bench.marks() == [0], part
+        # Told, but not each time.
+        told = [event[2] for event in meter.events.entries() if event[1] == ev.SOFTWARE_FAULT]
+        assert told == [number, number], (part, told)
+        assert meter.faults.count > 60 and len(bench.said) == 2, part
+        setattr(whole, name, works)
+        count = meter.faults.count
+        sent = len(bench.sent)
+        bench.measure(60, step_ms=1000)
+        assert meter.faults.count == count and len(bench.sent) > sent + 20, part
+        assert bench.marks() == [0], part
+
+
+def check_a_flash_that_reports_errors_stops_nothing():
+    """The driver of a board may raise OSError where another just takes nothing."""
+    bench = Bench()
+
+    def refuses(*arguments):
+        raise OSError(5)
+
+    bench.flash.program = bench.flash.erase = refuses
+    bench.measure(130)
+    meter = bench.meter
+    assert meter.energy.mwh[0] == 36111 and not meter.faults.count
+    assert meter.memory.failed and ev.NV_MEMORY_ERROR in bench.codes()
+    try:
+        meter.settings.set(st.ALARM_FILTER, bytes(4))
+    except AccessError:
+        return
+    raise AssertionError("a setting that was not kept counts as kept")
+
+
+def check_lists_of_text_are_never_encrypted():
+    class Link:
+        class keyring:
+            title = b"OAM00001"
+
+    bench = Bench(han={"format": "p1"})
+    meter = bench.meter
+    meter.link = Link
+    meter.settings.set(st.HAN_KEYS, bytes(32) + b"\x00\x00\x00\x01")
+    assert not meter.han_keeper.set_encrypted(True)
+    meter.han.open(bench.raw_ms)
+    bench.wait(60)
+    assert len(bench.sent) >= 5 and not meter.faults.count
+    # Nor by what an older version has stored: then the port stays shut.
+    meter.settings.set(st.HAN_PORT, b"\x03")
+    again = Bench(bench.flash, han={"format": "p1"})
+    again.meter.link = Link
+    again.wait(60)
+    assert not again.sent and not again.meter.faults.count
 
 
 def main():

@@ -62,7 +62,7 @@ class Server:
         self.pdu_max = _PDU_TOLD
         self.keyring = keyring
         self._log = log
-        self._complain = complain
+        self.complain = complain
         self._lockout = Lockout(keyring)
         self.gate = Gate(keyring, self._lockout, random, self._note, _PDU_TOLD)
         # The service port sends its answer in frames while others are served: it has its own.
@@ -110,7 +110,7 @@ class Server:
             return self._refused(refusal)
         except Exception as error:
             # The meter goes on, whatever is wrong in here.
-            self._fault("DLMS request failed: %r" % error)
+            self.fault("DLMS request failed: %r" % error)
             self._services.forget(association)
             return self._exception(NOT_ALLOWED, OTHER)
 
@@ -119,12 +119,12 @@ class Server:
         try:
             return self._outbox.take(channel)
         except Exception as error:
-            self._fault("DLMS message failed: %r" % error)
+            self.fault("DLMS message failed: %r" % error)
             return None
 
-    def _fault(self, text):
+    def fault(self, text):
         self.faults += 1
-        self._complain(text)
+        self.complain(text)
 
     # --- what the meter calls --------------------------------------------------------
 

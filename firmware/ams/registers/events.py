@@ -75,6 +75,7 @@ SAMPLES_MISSING = const(175)
 SAMPLES_LATE = const(176)
 CLOCK_VALID = const(177)
 EVENTS_SUPPRESSED = const(178)  # detail: log, extra: how many
+SOFTWARE_FAULT = const(179)  # detail: the part, see ams.faults, extra: how many so far
 PHASE_LOST = const(180)
 PHASE_BACK = const(181)
 VOLTAGE_LOST = const(182)
@@ -103,7 +104,7 @@ PARAMETER_CONTROL_MODE = const(20)
 
 _OWN_NAMES = (
     "state-restored energy-missing storage-formatted storage-unknown samples-saturated "
-    "samples-missing samples-late clock-valid events-suppressed"
+    "samples-missing samples-late clock-valid events-suppressed software-fault"
 )
 _CONTROL_NAMES = (
     "ready-for-reconnection manual-disconnection manual-connection remote-disconnection "

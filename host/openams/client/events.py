@@ -60,6 +60,7 @@ NAMES = {
     176: "samples-late",
     177: "clock-valid",
     178: "events-suppressed",
+    179: "software-fault",
     180: "phase-lost",
     181: "phase-back",
     182: "voltage-lost",
