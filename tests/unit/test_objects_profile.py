@@ -20,6 +20,7 @@ from cosem_objects import (
     parse_stamp,
     stamp,
 )
+from dlms import READER_KEYS, Raw, security
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -161,6 +162,39 @@ def test_a_range_by_another_column(bench):
     wanted = [entry for entry in stored(bench) if 400_000 <= entry[4] <= 600_000]
     same(rows, wanted)
     assert wanted
+
+
+class Client(Raw):
+    """With the reader's keys, at a whole meter."""
+
+    def __init__(self, bench):
+        super().__init__(self, 2, READER_KEYS)
+        self.server = bench.meter.link.server
+
+    def request(self, apdu, sap, channel):
+        answer = self.server.request(channel, sap, 1, memoryview(bytearray(apdu)), 1000)
+        return None if answer is None else bytes(answer)
+
+
+def test_one_request_looks_through_few_rows():
+    """What is looked for in a long profile would hold the samples up until the watchdog bites."""
+    bench = Bench(datetime(2026, 1, 1, tzinfo=UTC), security=security())
+    for number in range(200):
+        bench.meter.events.log(bench.meter.utc_ms, events.PARAMETER_CHANGED, number)
+    code = b"\x01\x02\x04" + column(1, "0.0.96.11.0")
+    code += struct.pack(">BBBBBB", 17, events.PARAMETER_CHANGED, 17, events.PARAMETER_CHANGED, 1, 0)
+    assert len(bench.get(7, "0.0.99.98.0", selection=code)) == 200
+    none = code.replace(bytes((17, events.PARAMETER_CHANGED)), b"\x11\xfe")
+    what = struct.pack(">H6sBB", 7, bytes((0, 0, 99, 98, 0, 255)), 2, 1) + none
+    client = Client(bench).associate()
+    for _ in range(2):
+        answer = client.ask(b"\xc0\x03\xc1\x02" + what + what)
+        assert answer == b"\xc4\x03\xc1\x02" + b"\x00\x01\x00" + b"\x01\x02"
+    bench.hold(301 * 3600)
+    assert bench.get(7, LOAD, 7) > 300
+    value = b"\x01\x02\x04" + column(3, "1.0.1.29.0")
+    value += struct.pack(">BIBIBB", 6, 1, 6, 2, 1, 0)
+    assert bench.code(7, LOAD, selection=value) == SCOPE_VIOLATED
 
 
 def test_ranges_that_make_no_sense(bench):

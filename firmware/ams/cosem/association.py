@@ -53,6 +53,7 @@ class Association:
         self.failed = False  # to be closed once the answer is made
         self.transfer = None
         self.now_ms = 0  # of the request that is being served
+        self.scanned = 0  # rows that it has looked through so far
 
 
 class Gate:

@@ -99,6 +99,7 @@ class Server:
         self._answer = self._services.out = self._answers[1 if channel else 0]
         association = self.associations[channel]
         association.now_ms = now_ms
+        association.scanned = 0
         client = self.keyring.client(client_sap)
         if client is None or server_sap != SERVER_SAP or not len(apdu):
             return None

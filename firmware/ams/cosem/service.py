@@ -389,9 +389,11 @@ def _descriptor(association, data):
     selection = None
     if data.octet():
         _need(association, acse.SELECTIVE)
-        selection = Reader(data.data, data.at)
+        start = data.at
         data.octet()
         data.skip()
+        # In a list others follow: it ends where it ends.
+        selection = Reader(data.data[: data.at], start)
     return class_id, ln, attribute, selection
 
 
