@@ -11,7 +11,7 @@ import json
 import sys
 import time
 
-from board import FileFlash
+from fileflash import FileFlash
 
 from ams.cosem.axdr import Reader, Writer
 from ams.cosem.objects import base
