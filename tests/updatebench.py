@@ -117,6 +117,23 @@ class SlotMeter:
         if channel:
             self.out.append((channel, CLOSE, b""))
 
+    def cut(self) -> None:
+        """The power goes now, and comes back."""
+        with self._lock:
+            self.cuts += 1
+            channels = [k + 1 for k, link in enumerate(self.meter.link.tcp) if not link.free]
+            self.power_up()
+            for channel in channels:
+                self.ports.from_meter(channel, CLOSE, b"")
+
+    def live_on(self, seconds: int) -> None:
+        """Time passes and nobody asks anything."""
+        with self._lock:
+            for _ in range(seconds):
+                self._pass_time()
+                if self.restarts:
+                    self.power_up()
+
     @property
     def updater(self) -> Any:
         return self.meter.updater
