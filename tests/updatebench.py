@@ -70,7 +70,7 @@ class SlotMeter:
         )
         self.meter.start(to_utc_ms(self._now()))
         updater = self.meter.updater
-        updater.switch.choose(updater.slots)
+        updater.switch.choose(updater.slots, b"unix")
         put = updater.put
 
         def counted(number: int, data: Any) -> None:

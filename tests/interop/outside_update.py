@@ -18,7 +18,6 @@ from openams.client import data as axdr
 
 TRANSFER = "0.0.44.0.0.255"
 VERIFYING, VERIFIED = 2, 3
-IDENTIFIER = b"outside-1"
 
 
 class ByGurux:
@@ -26,7 +25,8 @@ class ByGurux:
 
     block_size = 256
 
-    def __init__(self, meter: Running, link: str) -> None:
+    def __init__(self, meter: Running, link: str, identifier: bytes) -> None:
+        self._identifier = identifier
         self._session = Gurux(meter, "update", link)
         self._object = GXDLMSImageTransfer(TRANSFER)
 
@@ -37,6 +37,12 @@ class ByGurux:
     def __exit__(self, *error: object) -> None:
         self._session.__exit__(*error)
 
+    def drop(self) -> None:
+        """The line is gone: nobody to say good-bye to."""
+        for line in (self._client._tcp, self._client._serial):
+            if line:
+                line.close()
+
     def choose_blocks(self) -> None:
         self._object.imageBlockSize = self.block_size
         self._client.write(self._object, 2)
@@ -44,7 +50,9 @@ class ByGurux:
     def initiate(self, size: int) -> None:
         assert self._client.read(self._object, 2) == self.block_size
         gurux = self._client.client
-        self._client._ask(self._object.imageTransferInitiate(gurux, IDENTIFIER, size))
+        self._client._ask(
+            self._object.imageTransferInitiate(gurux, self._identifier.decode(), size)
+        )
 
     def put(self, number: int, block: bytes) -> None:
         data = GXByteBuffer()
@@ -84,7 +92,8 @@ class ByDlmsCosem:
 
     block_size = 64
 
-    def __init__(self, meter: Running, link: str) -> None:
+    def __init__(self, meter: Running, link: str, identifier: bytes) -> None:
+        self._identifier = identifier
         self._session = dlms_cosem(meter, "update", link)
 
     def __enter__(self) -> ByDlmsCosem:
@@ -93,6 +102,10 @@ class ByDlmsCosem:
 
     def __exit__(self, *error: Any) -> None:
         self._session.__exit__(*error)
+
+    def drop(self) -> None:
+        """The line is gone: nobody to say good-bye to."""
+        self._client.transport.io.disconnect()
 
     def choose_blocks(self) -> None:
         """64 is the meter's own choice."""
@@ -107,7 +120,7 @@ class ByDlmsCosem:
 
     def initiate(self, size: int) -> None:
         assert self._read(2) == self.block_size
-        head = b"\x02\x02\x09" + bytes((len(IDENTIFIER),)) + IDENTIFIER
+        head = b"\x02\x02\x09" + bytes((len(self._identifier),)) + self._identifier
         self._call(1, head + b"\x06" + struct.pack(">I", size))
 
     def put(self, number: int, block: bytes) -> None:
@@ -141,41 +154,46 @@ CLIENTS = {"gurux": ByGurux, "dlms-cosem": ByDlmsCosem}
 
 
 def transfer(
-    meter: Running, name: str, link: str, image: bytes, cut: Callable[[], None], part: int
+    meter: Running,
+    name: str,
+    link: str,
+    image: bytes,
+    cut: Callable[[], None],
+    part: int,
 ) -> tuple[int, list[int]]:
     """The image into the meter, whose power `cut` takes after `part` blocks.
 
     Gives how many blocks it has, and those that the second client found missing.
     """
     client = CLIENTS[name]
+    identifier = f"{name}-{len(image)}".encode()
     size = client.block_size
     blocks = [image[at : at + size] for at in range(0, len(image), size)]
     # Out of order: the odd ones first, from behind.
     order = [*range(1, len(blocks), 2)][::-1] + [*range(0, len(blocks), 2)]
-    try:
-        with client(meter, link) as first:
-            first.choose_blocks()
-            first.initiate(len(image))
-            for number in order[:part]:
-                first.put(number, blocks[number])
-            cut()
-            # Nobody is there any more to say good-bye to.
-            raise ConnectionResetError
-    except (OSError, AssertionError, RuntimeError):
-        pass
-    with client(meter, link) as second:
-        second.initiate(len(image))
-        there = second.there()
-        assert len(there) == len(blocks)
-        missing = [number for number, bit in enumerate(there) if bit == "0"]
-        assert second.first_missing() == missing[0]
-        for number in reversed(missing):
-            second.put(number, blocks[number])
-        assert second.there() == "1" * len(blocks)
-        second.verify()
-        while second.status() == VERIFYING:
-            time.sleep(0.05)
-        assert second.status() == VERIFIED
-        assert second.offered() == (len(image), IDENTIFIER)
-        second.activate()
+    first = client(meter, link, identifier)
+    first.__enter__()
+    first.choose_blocks()
+    first.initiate(len(image))
+    for number in order[:part]:
+        first.put(number, blocks[number])
+    cut()
+    first.drop()
+    second = client(meter, link, identifier)
+    second.__enter__()
+    second.initiate(len(image))
+    there = second.there()
+    assert len(there) == len(blocks)
+    missing = [number for number, bit in enumerate(there) if bit == "0"]
+    assert second.first_missing() == missing[0]
+    for number in reversed(missing):
+        second.put(number, blocks[number])
+    assert second.there() == "1" * len(blocks)
+    second.verify()
+    while second.status() == VERIFYING:
+        time.sleep(0.05)
+    assert second.status() == VERIFIED
+    assert second.offered() == (len(image), identifier)
+    second.activate()
+    second.drop()
     return len(blocks), missing
