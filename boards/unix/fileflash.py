@@ -16,6 +16,10 @@ class FileFlash:
         self._file = open(path, "r+b", 0)
         self._length = self._file.seek(0, 2)
         self.size = size or self._length
+        # For the meter to say at its start.
+        self.note = None
+        if self._length != self.size:
+            self.note = "state image has %d octets, not %d" % (self._length, self.size)
 
     def read(self, address, buffer):
         """What a file that was cut short does not hold reads as erased."""
@@ -24,10 +28,11 @@ class FileFlash:
         for k in range(got, len(buffer)):
             buffer[k] = 0xFF
 
-    def _reach(self, end):
-        while self._length < end:
+    def _reach_end(self):
+        """A file that was cut short gets its length with the first that is written."""
+        while self._length < self.size:
             self._file.seek(self._length)
-            self._length += self._file.write(_ERASED_PAGE[: end - self._length])
+            self._length += self._file.write(_ERASED_PAGE[: self.size - self._length])
 
     def program(self, address, data):
         """Clears bits; a bit that is 0 stays 0."""
@@ -35,14 +40,12 @@ class FileFlash:
         self.read(address, old)
         for k in range(len(data)):
             old[k] &= data[k]
-        self._reach(address)
-        self._length = max(self._length, address + len(data))
+        self._reach_end()
         self._file.seek(address)
         self._file.write(old)
 
     def erase(self, address):
-        self._reach(address)
-        self._length = max(self._length, address + self.sector_size)
+        self._reach_end()
         self._file.seek(address)
         # By page: a whole sector is a large piece of a small heap.
         for _ in range(_SECTOR // _PAGE):

@@ -55,6 +55,7 @@ ROOMS = (
     "ams.storage.layout",
     "ams.storage.journal",
     "ams.storage.series",
+    "ams.storage.missing",
     "ams.storage.snapshot",
     "ams.storage.cells",
     "ams.memory",

@@ -116,7 +116,8 @@ class Alarms:
         """What is wrong now."""
         meter = self._meter
         bits = CLOCK_INVALID if meter.clock.status & STATUS_INVALID else 0
-        if meter.memory.failed or not meter.board_keeps():
+        memory = meter.memory
+        if memory.failed or memory.unknown or memory.damaged:
             bits |= MEMORY_ERROR
         if meter.keeper.unmeasured:
             bits |= MEASUREMENT_ERROR

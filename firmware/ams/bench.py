@@ -59,8 +59,10 @@ def snapshot(meter):
             "clock_status": meter.clock.status,
         },
         "storage": {
-            "kept": meter.board_keeps(),
+            "kept": meter.registers_kept(),
             "found": meter.memory.found,
+            "unknown": meter.memory.unknown,
+            "damaged": meter.memory.damaged,
             "failed": meter.memory.failed,
         },
         "samples_missing": meter.feed.sets_missing,

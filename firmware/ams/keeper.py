@@ -85,6 +85,19 @@ class Keeper:
         self._resume(stored_ms, utc_ms, marks)
         return utc_ms
 
+    def report(self, utc_ms, say):
+        """What the flash held that was not as it should be: lines for `say`, and events."""
+        memory = self._memory
+        for line in memory.found:
+            say("storage: " + line)
+        for region in memory.damaged:
+            self._events.log(utc_ms, ev.NV_MEMORY_ERROR, region)
+        for region in memory.unknown:
+            self._events.log(utc_ms, ev.STORAGE_UNKNOWN, region)
+        if memory.unknown:
+            what = "there" if memory.writable else "at all"
+            say("storage: nothing is stored %s until the image is formatted" % what)
+
     def _resume(self, stored_ms, utc_ms, marks):
         """Takes up the open interval where it was left, or ends it and begins another."""
         load_profile = self.load_profile

@@ -18,10 +18,17 @@ from ams.registers.record import (
 from ams.storage import layout
 from ams.storage.cells import Cells, ClosedCells, PlainCells
 from ams.storage.journal import Journal
+from ams.storage.missing import missing
 from ams.storage.series import Series
 from ams.storage.snapshot import Snapshot, SnapshotError
 
 _ENTRY = 1  # kind of the records of every ring but that of the registers
+# Beside the regions of storage.layout.
+SETTINGS = 0
+WHOLE = 255
+_LAST = 0xFFFFFFFF
+# No more intervals than this in the first day of a meter, however often it was set.
+_FIRST_DAY = 200
 _UNTIMED = (
     layout.REGISTERS,
     layout.SECURITY,
@@ -47,6 +54,7 @@ class Memory:
         self._stored = None
         self.found = []
         self.unknown = []  # regions that hold unknown data
+        self.damaged = []  # regions of which something cannot be read
         self.journals = {}
         self._series = {}  # of the rings whose records have a number and a time
         self._cells = {}
@@ -56,6 +64,9 @@ class Memory:
         self.state = State()
         self._failed_regions = set()
         if flash is not None:
+            note = getattr(flash, "note", None)
+            if note:
+                self._damage(WHOLE, note)
             self._rings = rings or layout.layout(flash.size // flash.sector_size)
 
     # --- settings --------------------------------------------------------------
@@ -68,11 +79,13 @@ class Memory:
         try:
             stored = self._snapshot.load()
         except SnapshotError as error:
-            self.found.append(str(error))
+            self._refuse(SETTINGS, str(error))
             self._settings_known = False
             return None
+        if self._snapshot.damaged:
+            self._damage(SETTINGS, "one of the two slots of the settings is unreadable")
         if stored is not None and stored.get("meter_id") != self._meter_id:
-            self.found.append("state image is that of meter %s" % stored.get("meter_id"))
+            self._refuse(SETTINGS, "state image is that of meter %s" % stored.get("meter_id"))
             self._settings_known = False
             self.writable = False
             return None
@@ -84,10 +97,12 @@ class Memory:
             return
         if settings == self._stored:
             return
-        self._guard(0, lambda: self._snapshot.save(settings))
+        self._guard(SETTINGS, lambda: self._snapshot.save(settings))
 
     def format(self):
         """Erases the flash: only when told to."""
+        self.found = []
+        self.damaged = []
         for address in range(0, self._flash.size, self._flash.sector_size):
             self._flash.erase(address)
 
@@ -102,14 +117,30 @@ class Memory:
 
     def mount_rings(self):
         """Finds the rings; reads only."""
+        unknown = []
         for region, first, count in self._rings:
             journal = Journal(self._flash, first, count, region)
             self.journals[region] = journal
             if region not in _UNTIMED:
                 self._series[region] = Series(journal, _ENTRY)
             if not journal.writable:
-                self.unknown.append(region)
-                self.found.append("unknown data in region %d of the flash" % region)
+                unknown.append(region)
+                continue
+            count = missing(journal)
+            if count:
+                self._damage(region, "region %d of the flash: sectors lost: %d" % (region, count))
+        if unknown:
+            self.unknown += unknown
+            regions = ", ".join(str(region) for region in unknown)
+            self.found.append("unknown data in the flash, in region " + regions)
+
+    def _refuse(self, region, what):
+        self.unknown.append(region)
+        self.found.append(what)
+
+    def _damage(self, region, what):
+        self.damaged.append(region)
+        self.found.append(what)
 
     def _restore(self, energy, load_profile):
         registers = self.journals[layout.REGISTERS]
@@ -118,19 +149,28 @@ class Memory:
         if data is not None and owner != self._owner:
             self.writable = False
             what = "registers of another meter" if owner else "registers of another version"
-            self.found.append("state image holds " + what)
-        elif not self._settings_known and data is None:
-            if self._snapshot.unfinished and not self._used():
+            self._refuse(layout.REGISTERS, "state image holds " + what)
+        elif data is None and self._stored is None:
+            if self._used():
+                self.writable = False
+                if self._settings_known:
+                    self._refuse(WHOLE, "nothing says of which meter the state image is")
+            elif not self._settings_known and self._snapshot.unfinished:
                 # The power went at the very first save: a new meter.
                 self._settings_known = True
-                self.found = []
-            else:
-                # Nothing says that any of it is this meter's.
+                self.unknown.remove(SETTINGS)
+                self.found.pop()
+            elif not self._settings_known:
                 self.writable = False
-        if not self.writable or data is None:
+        if not self.writable:
+            # What is somebody else's is not given as this meter's either.
+            self.journals = {}
+            self._series = {}
             return None
+        if data is None:
+            return self._rebuild(energy, load_profile)
         self.state = record.restore(energy, load_profile, data)
-        if registers.torn_end and self.state.clean:
+        if (registers.torn_end or layout.REGISTERS in self.damaged) and self.state.clean:
             # Something newer than the record was begun, or can no longer be read.
             self.state.clean = False
             self.found.append("the newest record of the registers is unreadable")
@@ -138,7 +178,7 @@ class Memory:
         return self.state
 
     def _used(self):
-        return self.unknown or any(journal.used() for journal in self.journals.values())
+        return any(self.unknown) or any(journal.used() for journal in self.journals.values())
 
     def _recover(self, energy, load_profile):
         """Enters what the last record announced, or takes up what outlived the record."""
@@ -148,22 +188,27 @@ class Memory:
             self._roll_forward(energy, load_profile)
         elif self.state.due & DUE_INTERVAL and number < load_profile.number:
             self._append(layout.LOAD_PROFILE, load_profile.last_entry)
+        state = self.state
         for region, due, wanted in (
-            (layout.DAILY, DUE_DAY, self.state.days),
-            (layout.MONTHLY, DUE_MONTH, self.state.months),
+            (layout.DAILY, DUE_DAY, state.days),
+            (layout.MONTHLY, DUE_MONTH, state.months),
         ):
             last = self.last(region)
             number = billing.unpack(last)[0] if last is not None else 0
-            if self.state.due & due and number < wanted:
+            if state.due & due and number < wanted:
                 marks = load_profile.status
-                self._append(region, billing.pack(wanted, self.state.utc_ms, marks, energy.mwh))
+                self._append(region, billing.pack(wanted, state.utc_ms, marks, energy.mwh))
+            elif number > wanted:
+                # It outlived the record too: its registers are no higher than those that were.
+                for k, value in enumerate(billing.unpack(last)[3:]):
+                    energy.mwh[k] = max(energy.mwh[k], value)
+        state.days = max(state.days, self.newest_number(layout.DAILY))
+        state.months = max(state.months, self.newest_number(layout.MONTHLY))
 
     def _roll_forward(self, energy, load_profile):
         """Counts intervals that were entered after the newest readable record."""
-        for _, data in self.journals[layout.LOAD_PROFILE].records():
+        for data in self.entries_between(layout.LOAD_PROFILE, load_profile.number + 1, _LAST):
             entry = profile.unpack(data)
-            if entry[0] <= load_profile.number:
-                continue
             for k in range(4):
                 value = load_profile.start_mwh[k] + entry[4 + k]
                 load_profile.start_mwh[k] = value
@@ -176,6 +221,54 @@ class Memory:
             self.state.utc_ms = max(self.state.utc_ms, load_profile.start_ms)
         self.state.due = 0
         self.state.clean = False
+
+    def _rebuild(self, energy, load_profile):
+        """The registers without a record: those of the last midnight, and the intervals since.
+
+        Gives None when nothing is there.
+        """
+        state = self.state
+        last = self.last(layout.LOAD_PROFILE)
+        midnight = self.last(layout.DAILY)
+        if last is None and midnight is None:
+            return None
+        first = 0
+        since = "anew"
+        if midnight is not None:
+            day = billing.unpack(midnight)
+            state.utc_ms = day[1] * 1000
+            energy.mwh[:] = day[3:]
+            first = self._first_after(day[1])
+            since = "from the last midnight"
+        elif self.oldest_number(layout.LOAD_PROFILE) == 1:
+            if self.newest_number(layout.LOAD_PROFILE) < _FIRST_DAY:
+                first = 1
+                since = "with what the intervals sum up to"
+        for data in self.entries_between(layout.LOAD_PROFILE, first, _LAST) if first else ():
+            for k, value in enumerate(profile.unpack(data)[4:]):
+                energy.mwh[k] += value
+        if last is not None:
+            number, end_s, _, length_s = profile.unpack(last)[:4]
+            state.utc_ms = max(state.utc_ms, end_s * 1000)
+            load_profile.number = number
+            load_profile.last_entry = last
+            if length_s in profile.PERIODS_S:
+                load_profile.period_s = length_s
+        load_profile.open(state.utc_ms)
+        state.days = self.newest_number(layout.DAILY)
+        state.months = self.newest_number(layout.MONTHLY)
+        self._damage(layout.REGISTERS, "the registers are lost: they go on " + since)
+        return state
+
+    def _first_after(self, midnight_s):
+        """Number of the first interval behind the last midnight, 0 when there is none."""
+        first = 0
+        for _, number in self.numbers_between(layout.LOAD_PROFILE, midnight_s, midnight_s):
+            first = number + 1
+        if not first:
+            for number, _ in self.numbers_between(layout.LOAD_PROFILE, midnight_s + 1, _LAST):
+                first = number
+        return first
 
     def last(self, region):
         journal = self.journals.get(region)

@@ -136,16 +136,15 @@ class Meter:
         self.han_keeper.start(utc_ms)
         if self._formatted:
             self.events.log(utc_ms, ev.STORAGE_FORMATTED)
-        for line in self.memory.found:
-            self._board.log("storage: " + line)
-        for region in self.memory.unknown or ([] if self.board_keeps() else [0]):
-            self.events.log(utc_ms, ev.STORAGE_UNKNOWN, region)
-        if not self.board_keeps():
-            self._board.log("storage: nothing is stored until the image is formatted")
+        self.keeper.report(utc_ms, self._board.log)
 
     def board_keeps(self):
         """Whether the flash, if there is one, takes what the meter stores."""
         return self._board.flash is None or self.memory.writable
+
+    def registers_kept(self):
+        """Whether the registers, of all that is stored, have their place."""
+        return self.board_keeps() and layout.REGISTERS not in self.memory.unknown
 
     def stop(self):
         """A normal stop: counts what is open and keeps the state."""

@@ -8,6 +8,8 @@ import random
 import pytest
 from helpers import DAY, ams
 
+# What `ams run` says of a state image in which nothing is odd.
+SOUND = {"kept": True, "found": [], "unknown": [], "damaged": [], "failed": False}
 BAD = [
     (["run", "--scenario", "nowhere.csv"], "no scenario"),
     (["run", "--runtime", "java"], "choose one of micropython, cpython"),
@@ -178,32 +180,36 @@ def test_the_image_of_another_meter_is_kept_as_it_is(tmp_path):
     result = json.loads(done.stdout)
     assert "is that of meter 7359990000000017" in done.stderr
     assert "nothing is stored" in done.stderr
-    assert not result["storage"]["kept"]
+    assert not result["storage"]["kept"] and result["profile"] == []
     assert "storage-unknown" in [event["name"] for event in result["events"]]
     assert sum(result["registers"].values()) > 0, "it meters all the same"
     assert (tmp_path / "flash.bin").read_bytes() == before
     # Told to format, it takes the image over.
     done = run_state(tmp_path, "--meter-id", "7359990000000024", "--format")
     result = json.loads(done.stdout)
-    assert result["storage"] == {"kept": True, "found": [], "failed": False}
+    assert result["storage"] == SOUND
     assert "storage-formatted" in [event["name"] for event in result["events"]]
     again = json.loads(run_state(tmp_path, "--meter-id", "7359990000000024").stdout)
     assert again["registers"]["a_minus_mwh"] > result["registers"]["a_minus_mwh"]
 
 
-@pytest.mark.parametrize("runtime", ["micropython", "cpython"])
 @pytest.mark.parametrize(
-    ("content", "text"),
+    ("runtime", "content", "text"),
     [
-        (bytes(1 << 20), "not blank"),
-        (b"\x5a" * (1 << 20), "not blank"),
-        (random.Random(1).randbytes(1 << 20), "not blank"),
-        (random.Random(2).randbytes(70_000), "unknown data in region 1"),
-        (b"\xff" * ((1 << 20) - 8192) + b"OAMS\x09\x00" + b"\xff" * 8186, "version 9"),
+        ("micropython", bytes(1 << 20), "not blank"),
+        ("cpython", b"\x5a" * (1 << 20), "not blank"),
+        ("micropython", random.Random(1).randbytes(1 << 20), "not blank"),
+        ("cpython", random.Random(2).randbytes(70_000), "in region 1, 2"),
+        (
+            "micropython",
+            b"\xff" * ((1 << 20) - 8192) + b"OAMS\x09\x00" + b"\xff" * 8186,
+            "version 9",
+        ),
     ],
     ids=["zeros", "5a", "random", "short", "version"],
 )
-def test_unknown_images_are_said_and_kept(tmp_path, content, text, runtime):
+def test_unknown_images_are_said_and_kept(tmp_path, runtime, content, text):
+    """As a user sees it; every kind on both VMs is in tests/unit/test_images.py."""
     (tmp_path / "flash.bin").write_bytes(content)
     done = run_state(tmp_path, "--runtime", runtime)
     result = json.loads(done.stdout)
@@ -217,7 +223,10 @@ def test_a_short_image_keeps_what_is_valid(tmp_path):
     one = json.loads(run_state(tmp_path, duration="7200").stdout)
     path = tmp_path / "flash.bin"
     path.write_bytes(path.read_bytes()[: 100 * 4096])
-    two = json.loads(run_state(tmp_path, duration="60").stdout)
+    done = run_state(tmp_path, duration="60")
+    two = json.loads(done.stdout)
+    assert "state image has 409600 octets, not 1048576" in done.stderr
+    assert ("nv-memory-error", 255) in [(one["name"], one["detail"]) for one in two["events"]]
     assert two["registers"]["a_minus_mwh"] >= one["registers"]["a_minus_mwh"] > 0
     rows = json.loads(ams("profile", tmp_path, "--json").stdout)
     assert {row["number"] for row in rows} >= {row["number"] for row in one["profile"]}
@@ -226,8 +235,11 @@ def test_a_short_image_keeps_what_is_valid(tmp_path):
 def test_a_blank_or_empty_image_is_a_new_meter(tmp_path):
     for content in (b"", b"\xff" * 4096, b"\xff" * (1 << 20)):
         (tmp_path / "flash.bin").write_bytes(content)
-        result = json.loads(run_state(tmp_path).stdout)
-        assert result["storage"] == {"kept": True, "found": [], "failed": False}
+        storage = json.loads(run_state(tmp_path).stdout)["storage"]
+        assert storage["kept"] and not storage["unknown"]
+        assert len(storage["found"]) == (len(content) != 1 << 20)
+        # What was too short has been made whole.
+        assert json.loads(run_state(tmp_path).stdout)["storage"] == SOUND
 
 
 def test_state_that_is_a_file(tmp_path):

@@ -44,6 +44,11 @@ def _is_committed(commit):
     return sum(commit >> bit & 1 for bit in range(8)) <= 4
 
 
+def head_begins(region, sequence):
+    """The head of a sector but for what only its writer knows: era and check."""
+    return struct.pack("<4sBBHI", _MAGIC, region, VERSION, 0, sequence)
+
+
 class Journal:
     """`flash` is a hal.Flash; the ring is `count` sectors from sector `first` on."""
 
@@ -53,7 +58,7 @@ class Journal:
         self._flash = flash
         self._first = first
         self.count = count
-        self._region = region
+        self.region = region
         self._size = flash.sector_size
         self._limit = flash.sector_size - _SECTOR_HEAD_SIZE  # end of the records
         self._buffer = bytearray(footprint(LARGEST))
@@ -71,6 +76,9 @@ class Journal:
         self.torn = False  # of the last scan: it ended with something unreadable
         self.spoilt = False  # of the last scan: that was a whole record once
         self.bad = 0  # records passed over since the mount
+        self.found = 0  # sectors of this journal at the mount, see missing.py
+        self.odd = 0  # and those that are neither its nor blank
+        self.is_odd = False  # that which was looked at last
         self.torn_end = False  # something unreadable stood behind what `last` gave
         self.worn = 0  # records written again because they did not read back
         # False: the ring holds something of somebody else, which stays as it is.
@@ -82,22 +90,33 @@ class Journal:
     def _address(self, place):
         return (self._first + place) * self._size
 
-    def _sector_sequence(self, place):
-        """Sequence of a sector of this journal, 0 for anything else."""
+    def heads(self, place):
+        """Yields the head of a sector and its copy, both good until the next."""
         head = bytearray(_SECTOR_HEAD_SIZE)
         # At both ends: one burst of flipped bits cannot take both.
         for at in (0, self._limit):
             self._flash.read(self._address(place) + at, head)
+            yield head
+
+    def sector_sequence(self, place):
+        """Sequence of a sector of this journal, 0 for anything else."""
+        self.is_odd = False
+        for head in self.heads(place):
             magic, region, version, era, sequence, crc = struct.unpack(_SECTOR_HEAD, head)
-            if magic == _MAGIC and region == self._region and version == VERSION:
+            if magic == _MAGIC and region == self.region and version == VERSION:
                 if binascii.crc32(head[:12]) & 0xFFFFFFFF == crc:
                     self.era_found = era
+                    self.is_odd = False
                     return sequence
+            if head != _BLANK[:_SECTOR_HEAD_SIZE]:
+                self.is_odd = True
         return 0
 
     def _mount(self):
         for place in range(self.count):
-            sequence = self._sector_sequence(place)
+            sequence = self.sector_sequence(place)
+            self.found += sequence > 0
+            self.odd += self.is_odd
             if sequence > self.sequence:
                 self.sequence = sequence
                 self.head = place
@@ -116,7 +135,7 @@ class Journal:
     def place_of(self, sequence):
         """Place of the sector of that sequence, -1 when it is not there."""
         place = (self.head - (self.sequence - sequence)) % self.count
-        return place if self._sector_sequence(place) == sequence else -1
+        return place if self.sector_sequence(place) == sequence else -1
 
     def oldest(self):
         """Sequence that the oldest sector may have."""
@@ -126,7 +145,7 @@ class Journal:
         """(place, sequence) of the sectors in use, from the newest to the oldest."""
         for step in range(self.count):
             place = (self.head - step) % self.count
-            sequence = self._sector_sequence(place)
+            sequence = self.sector_sequence(place)
             if sequence and self.sequence - sequence < self.count:
                 yield place, sequence
 
@@ -222,7 +241,7 @@ class Journal:
         address = self._address(place)
         era = 0 if self.era is None else self.era()
         self._flash.erase(address)
-        head = struct.pack(_SECTOR_HEAD, _MAGIC, self._region, VERSION, era, sequence, 0)
+        head = struct.pack(_SECTOR_HEAD, _MAGIC, self.region, VERSION, era, sequence, 0)
         crc = binascii.crc32(head[:12]) & 0xFFFFFFFF
         head = head[:12] + struct.pack("<I", crc)
         self._flash.program(address, head)
@@ -230,7 +249,7 @@ class Journal:
         self.sequence = sequence
         self.head = place
         self._at = _SECTOR_HEAD_SIZE
-        return self._sector_sequence(place) == sequence
+        return self.sector_sequence(place) == sequence
 
     def fits(self, size):
         """Whether the newest sector has room for a record of `size` octets."""
@@ -329,7 +348,7 @@ class Journal:
 
     def read(self, place, at, kind):
         """The payload of the record at a place that `put` or `scan` gave, or None."""
-        sequence = self._sector_sequence(place)
+        sequence = self.sector_sequence(place)
         found = self.record_at(place, sequence, at) if sequence else None
         return None if found is None or found[1] != kind else self.payload(found[0])
 
@@ -369,7 +388,7 @@ class Journal:
         """
         for step in range(self.count):
             place = (self.head + 1 + step) % self.count
-            sequence = self._sector_sequence(place)
+            sequence = self.sector_sequence(place)
             if not sequence or self.sequence - sequence >= self.count:
                 continue
             for _, length, kind in self.scan(place, sequence):

@@ -37,6 +37,7 @@ class Snapshot:
         self._newest = 1
         # Nothing but what a first save leaves that was cut.
         self.unfinished = False
+        self.damaged = False  # a slot holds what no cut save leaves there
 
     def _crc(self, header, body):
         return binascii.crc32(body, binascii.crc32(header[4:12])) & 0xFFFFFFFF
@@ -51,6 +52,7 @@ class Snapshot:
                 # Programming only clears bits: a torn magic has all those of the whole one.
                 if magic[k] & _MAGIC[k] != _MAGIC[k]:
                     self.unfinished = False
+                    self.damaged = True
             return None
         if version != VERSION:
             self._other_version = version
@@ -74,6 +76,7 @@ class Snapshot:
         found = None
         self._other_version = None
         self.unfinished = True
+        self.damaged = False
         for slot in range(2):
             entry = self._read_slot(self._slots[slot])
             if entry is not None and (found is None or entry[0] > self._sequence):

@@ -290,6 +290,7 @@ def check(truth, operation, meter):
     """Holds a meter that was started after a cut at `operation` against the truth."""
     before, after = truth.bounds(operation)
     demand(meter.memory.writable, "the image is not understood any more")
+    demand(not meter.memory.damaged, "a cut counts as damage: %s" % meter.memory.found)
     registers = meter.energy.mwh
     if before is not None:
         for k in range(8):
