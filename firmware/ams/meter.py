@@ -202,6 +202,7 @@ class Meter:
             self.utc_ms += step_ms
             self.feed.moved(step_ms)
             self._begin_hour(self.utc_ms)
+            self.han.clock_set()
             if self._model is not None:
                 self._model.due_ms = 0
         self._due = 0
@@ -229,7 +230,7 @@ class Meter:
         """
         utc_ms = self.clock.utc_ms(raw_ms)
         if self.feed.takes(utc_ms, index, count):
-            self.raw_ms = raw_ms
+            self.raw_ms = max(raw_ms, self.raw_ms)
             self.metrology.feed(buffer, count)
         self._advance(utc_ms, raw_ms)
 
@@ -355,8 +356,10 @@ class Meter:
         self._advance(utc_ms, raw_ms)
 
     def _advance(self, utc_ms, raw_ms):
-        self.utc_ms = utc_ms
-        self.raw_ms = raw_ms
+        # The time of the samples and that of the board differ by some ms: nobody sees
+        # time go back, or what was due in between would be due twice.
+        utc_ms = self.utc_ms = max(utc_ms, self.utc_ms)
+        raw_ms = self.raw_ms = max(raw_ms, self.raw_ms)
         # Each by itself: whatever fails in one, the others have their time.
         try:
             self._case.poll(raw_ms)

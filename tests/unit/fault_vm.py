@@ -186,6 +186,37 @@ def check_lists_of_text_are_never_encrypted():
     assert not again.sent and not again.meter.faults.count
 
 
+def check_a_board_with_two_clocks_sends_each_list_once():
+    """Samples carry the time of their own counter: some ms before or after the board's."""
+    for ahead_ms in (-60, 13, 300):
+        bench = Bench()
+        meter = bench.meter
+        meter.han.open(bench.raw_ms)
+        # A pass a second is shorter: the full second falls everywhere between two of them.
+        for step in range(20 * 40):
+            bench.raw_ms += 25 - (step % 40 == 39)
+            powercut.set_power(meter, 1000)
+            meter.measured(bench.raw_ms + ahead_ms, 25, 25000000, 0, 0)
+            meter.tick(bench.raw_ms)
+        stamps = [bytes(frame) for frame in bench.sent]
+        assert 9 <= len(stamps) <= 10 and len(set(stamps)) == len(stamps), ahead_ms
+        assert not meter.han.missed
+
+
+def check_a_clock_that_is_set_takes_up_the_lists_from_there():
+    """Nothing of the time between is sent late, and none of it was missed."""
+    bench = Bench()
+    meter = bench.meter
+    meter.han.open(bench.raw_ms)
+    bench.measure(5)
+    for step_s in (1800, -1800, 45, -45, -7200):
+        meter.set_clock(bench.raw_ms, meter.utc_ms + step_s * 1000)
+        count = len(bench.sent)
+        bench.measure(4)
+        assert 2 <= len(bench.sent) - count <= 3, step_s
+    assert not meter.han.missed
+
+
 def main():
     done = 0
     for name in sorted(globals()):

@@ -81,6 +81,10 @@ class HanPort:
         if self._events is not None:
             self._events.log(utc_ms, code)
 
+    def clock_set(self):
+        """What is due is so by the new time; what lies between was never missed."""
+        self._next_ms = None
+
     # --- schedule --------------------------------------------------------------
 
     def _after(self, utc_ms):
@@ -127,7 +131,7 @@ class HanPort:
             self._polled_ms = utc_ms
             return
         if self._next_ms is None or utc_ms < self._polled_ms or utc_ms - self._next_ms > _HOUR_MS:
-            # Power-up, or the clock was set: take up the schedule from here.
+            # Power-up, or another time: take up the schedule from here.
             self._next_ms = self._after(utc_ms - 1)
         self._polled_ms = utc_ms
         while self._next_ms <= utc_ms:
