@@ -13,6 +13,11 @@ from ams.registers import events as ev
 
 # A contact that bounces counts when it has stood for so long.
 STEADY_MS = const(100)
+# So does a supply that is back.
+SUPPLY_BACK_MS = const(1000)
+# A supply that flickers is stored for so often, and then once in so long.
+_FALLS = const(60)
+_FALL_EVERY_MS = const(60000)
 # Input, event when it comes, event when it goes.
 _EVENTS = (
     (INPUT_TERMINAL_COVER, ev.TERMINAL_COVER_REMOVED, ev.TERMINAL_COVER_CLOSED),
@@ -30,7 +35,11 @@ class Case:
         self._bits = 0  # what counts
         self._seen = 0  # what was read last
         self._since_ms = 0
-        self._failed = False
+        self._falls = False
+        self._fell_ms = None  # when it last was stored that the supply falls, None: it is there
+        self._back_ms = 0  # since when the input says that it is
+        self._falls_left = _FALLS
+        self._gained_ms = 0
 
     def poll(self, raw_ms):
         """Call it with every pass of the loop; `raw_ms` is the board's time."""
@@ -38,15 +47,32 @@ class Case:
         meter = self._meter
         # The supply is not waited for: milliseconds are left.
         falls = bool(bits & INPUT_POWER_FAIL)
-        if falls and not self._failed:
-            meter.power_fail()
-        self._failed = falls
+        if falls != self._falls:
+            self._falls = falls
+            self._back_ms = raw_ms
+            if falls:
+                self._fall(raw_ms)
+        elif self._fell_ms is not None and not falls and raw_ms - self._back_ms >= SUPPLY_BACK_MS:
+            self._fell_ms = None
+            meter.supply_back()
         if bits != self._seen:
             self._seen = bits
             self._since_ms = raw_ms
         elif bits != self._bits and raw_ms - self._since_ms >= STEADY_MS:
             self._changed(bits)
         meter.control.poll(raw_ms, meter.utc_ms, bool(self._bits & INPUT_BUTTON))
+
+    def _fall(self, raw_ms):
+        if self._fell_ms is not None and raw_ms - self._fell_ms < SUPPLY_BACK_MS:
+            return
+        gained = (raw_ms - self._gained_ms) // _FALL_EVERY_MS
+        if gained > 0:
+            self._falls_left = min(self._falls_left + gained, _FALLS)
+            self._gained_ms += gained * _FALL_EVERY_MS
+        if self._falls_left:
+            self._falls_left -= 1
+            self._fell_ms = raw_ms
+            self._meter.power_fail()
 
     def _changed(self, bits):
         before = self._bits

@@ -124,6 +124,10 @@ class Keeper:
         """A normal stop, or the supply falls: keeps what is counted, at once."""
         self._store(True, 0, None)
 
+    def go_on(self):
+        """The stop was none: the newest record is not the last of all any more."""
+        self._store(False, 0, None)
+
     # --- time --------------------------------------------------------------------
 
     def mark(self, status):

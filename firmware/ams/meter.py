@@ -161,6 +161,11 @@ class Meter:
             except Exception as error:
                 self.faults.take(ft.OBJECTS, error)
 
+    def supply_back(self):
+        """It fell and is back before the meter stood still: what comes now is not stored yet."""
+        self.keeper.go_on()
+        self.events.log(self.utc_ms, ev.POWER_UP)
+
     def _load_settings(self, config):
         """What the meter is set to: what is given counts before what is stored."""
         stored = self.memory.load_settings()

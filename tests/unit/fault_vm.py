@@ -11,6 +11,7 @@ except ImportError:
 from ams import faults as ft
 from ams import settings as st
 from ams.cosem.results import AccessError
+from ams.hal import INPUT_POWER_FAIL
 from ams.registers import events as ev
 from ams.registers import profile
 from ams.registers import quantities as qu
@@ -34,7 +35,9 @@ CALIBRATION = {
 class Bench:
     """A meter with a front end of its own; time is ours."""
 
-    def __init__(self, flash=None, raw_ms=START_MS, backup_s=None, frontend=True, **config):
+    def __init__(
+        self, flash=None, raw_ms=START_MS, backup_s=None, frontend=True, inputs=None, **config
+    ):
         self.flash = powercut.LabFlash(64) if flash is None else flash
         self.raw_ms = raw_ms
         self.sent = []
@@ -46,6 +49,7 @@ class Bench:
         board.log = self.said.append
         if frontend:
             board.frontend = self
+        board.inputs = inputs
         self.board = board
         whole = {
             "system": "3P4W",
@@ -184,6 +188,64 @@ def check_lists_of_text_are_never_encrypted():
     again.meter.link = Link
     again.wait(60)
     assert not again.sent and not again.meter.faults.count
+
+
+class Contacts:
+    bits = 0
+
+    def read(self):
+        return self.bits
+
+
+def erases(flash):
+    plain = flash.erase
+    count = []
+
+    def erase(address):
+        count.append(address)
+        plain(address)
+
+    flash.erase = erase
+    return count
+
+
+def check_a_supply_that_flickers_wears_nothing_out():
+    bench = Bench(inputs=Contacts())
+    # An hour as it is without any.
+    bench.measure(3600, step_ms=1000)
+    count = erases(bench.flash)
+    bench.measure(3600, step_ms=1000)
+    usual = len(count)
+    for step in range(7200):
+        bench.board.inputs.bits = INPUT_POWER_FAIL if step & 1 else 0
+        bench.measure(1, step_ms=500)
+    assert bench.meter.energy.mwh[0] == 4000000
+    assert usual < len(count) < usual * 8
+    codes = bench.codes()
+    assert codes.count(ev.POWER_DOWN) <= 64
+
+
+def check_a_supply_that_came_back_is_no_clean_stop():
+    bench = Bench(inputs=Contacts())
+    bench.measure(10)
+    bench.board.inputs.bits = INPUT_POWER_FAIL
+    bench.measure(1)
+    stored = list(bench.meter.energy.mwh)
+    bench.board.inputs.bits = 0
+    bench.measure(20)
+    assert bench.codes()[-2:] == [ev.POWER_DOWN, ev.POWER_UP]
+    # Now the power goes without a word.
+    again = Bench(bench.flash, bench.raw_ms + 5000)
+    assert stored[0] <= again.meter.energy.mwh[0] < bench.meter.energy.mwh[0]
+    assert ev.ENERGY_MISSING in again.codes()
+    # And with one: nothing is missing, whatever came before.
+    again = Bench(bench.flash, bench.raw_ms + 5000, inputs=Contacts())
+    again.measure(5)
+    again.board.inputs.bits = INPUT_POWER_FAIL
+    again.wait(1, 25)
+    last = Bench(again.flash, again.raw_ms + 5000)
+    assert last.meter.energy.mwh == again.meter.energy.mwh
+    assert ev.ENERGY_MISSING not in last.codes()
 
 
 def check_a_board_with_two_clocks_sends_each_list_once():
