@@ -15,6 +15,7 @@ from micropython import const
 from ams.faults import LINK, LOOP
 from ams.registers.energy import A_MINUS, A_PLUS
 from ams.registers.pulses import PulseOutput
+from ams.storage.layout import SECURITY, SETTINGS
 from drivers.links import Links
 
 CONFIG = "meter.json"
@@ -139,7 +140,7 @@ def build(board, config):
     if config.get("han_open"):
         meter.han.open(meter.utc_ms)
         meter.wake()
-    if meter.board_keeps():
+    if meter.memory.takes(SECURITY) and meter.memory.takes(SETTINGS):
         forget_keys(config)
     return meter
 

@@ -9,6 +9,7 @@ from micropython import const
 from ams.faults import LOOP
 from ams.registers.energy import A_MINUS, A_PLUS
 from ams.registers.events import WATCHDOG_ERROR
+from ams.storage.layout import SECURITY
 from ams.storage.snapshot import Snapshot, SnapshotError
 
 _PASS_MS = const(25)
@@ -117,7 +118,7 @@ def main():
     meter.start(board.clock.utc_ms())
     if board.watchdog_bit():
         meter.events.log(meter.utc_ms, WATCHDOG_ERROR)
-    if config.get("security") and meter.board_keeps():
+    if config.get("security") and meter.memory.takes(SECURITY):
         # The keys have their own place in the flash by now.
         config["security"] = {}
         meter.memory.save_settings(config)

@@ -4,6 +4,7 @@ import gc
 
 from ams.registers.energy import REGISTER_NAMES
 from ams.registers.events import LOG_NAMES, log_of, name_of
+from ams.storage.layout import REGISTERS
 
 
 def operate(meter, order, raw_ms):
@@ -59,7 +60,7 @@ def snapshot(meter):
             "clock_status": meter.clock.status,
         },
         "storage": {
-            "kept": meter.registers_kept(),
+            "kept": meter.memory.takes(REGISTERS),
             "found": meter.memory.found,
             "unknown": meter.memory.unknown,
             "damaged": meter.memory.damaged,

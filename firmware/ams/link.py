@@ -15,7 +15,7 @@ from ams.cosem.mode_e import OpticalFront
 from ams.cosem.server import CHANNELS, SERVER_SAP, Server
 from ams.cosem.wrapper import WrapperLink
 from ams.faults import LINK
-from ams.storage.layout import SECURITY
+from ams.storage.layout import SECURITY, UPDATE
 
 SERVICE = const(0)
 # Messages while nobody is connected: to the reader (2), from logical device 1, physical 16.
@@ -27,12 +27,12 @@ _WRAP = const(0x3FFFFFFF)
 
 def make_link(meter, board, security, log):
     """The link of a meter, and the update of its firmware where the board has slots."""
-    if not meter.board_keeps():
+    if not meter.memory.takes(SECURITY):
         security = None
     cells = meter.memory.cells(SECURITY)
     link = MeterLink(board, meter.model, cells, security, log, meter.identity.meter_type)
     link.server.complain = lambda text: meter.faults.tell(LINK, text)
-    if getattr(board, "slots", None) is not None:
+    if getattr(board, "slots", None) is not None and meter.memory.takes(UPDATE):
         from ams.firmware_keeper import make_updater
 
         meter.updater = make_updater(meter, board, link, security or {})

@@ -23,9 +23,6 @@ from ams.storage.series import Series
 from ams.storage.snapshot import Snapshot, SnapshotError
 
 _ENTRY = 1  # kind of the records of every ring but that of the registers
-# Beside the regions of storage.layout.
-SETTINGS = 0
-WHOLE = 255
 _LAST = 0xFFFFFFFF
 # No more intervals than this in the first day of a meter, however often it was set.
 _FIRST_DAY = 200
@@ -66,7 +63,7 @@ class Memory:
         if flash is not None:
             note = getattr(flash, "note", None)
             if note:
-                self._damage(WHOLE, note)
+                self._damage(layout.WHOLE, note)
             self._rings = rings or layout.layout(flash.size // flash.sector_size)
 
     # --- settings --------------------------------------------------------------
@@ -79,13 +76,15 @@ class Memory:
         try:
             stored = self._snapshot.load()
         except SnapshotError as error:
-            self._refuse(SETTINGS, str(error))
+            self._refuse(layout.SETTINGS, str(error))
             self._settings_known = False
             return None
         if self._snapshot.damaged:
-            self._damage(SETTINGS, "one of the two slots of the settings is unreadable")
+            self._damage(layout.SETTINGS, "one of the two slots of the settings is unreadable")
         if stored is not None and stored.get("meter_id") != self._meter_id:
-            self._refuse(SETTINGS, "state image is that of meter %s" % stored.get("meter_id"))
+            self._refuse(
+                layout.SETTINGS, "state image is that of meter %s" % stored.get("meter_id")
+            )
             self._settings_known = False
             self.writable = False
             return None
@@ -97,7 +96,7 @@ class Memory:
             return
         if settings == self._stored:
             return
-        self._guard(SETTINGS, lambda: self._snapshot.save(settings))
+        self._guard(layout.SETTINGS, lambda: self._snapshot.save(settings))
 
     def format(self):
         """Erases the flash: only when told to."""
@@ -154,11 +153,11 @@ class Memory:
             if self._used():
                 self.writable = False
                 if self._settings_known:
-                    self._refuse(WHOLE, "nothing says of which meter the state image is")
+                    self._refuse(layout.WHOLE, "nothing says of which meter the state image is")
             elif not self._settings_known and self._snapshot.unfinished:
                 # The power went at the very first save: a new meter.
                 self._settings_known = True
-                self.unknown.remove(SETTINGS)
+                self.unknown.remove(layout.SETTINGS)
                 self.found.pop()
             elif not self._settings_known:
                 self.writable = False
@@ -300,6 +299,10 @@ class Memory:
         series = self._series.get(region)
         return iter(()) if series is None else series.numbers_between(from_s, to_s)
 
+    def takes(self, region):
+        """Whether what belongs to a region is kept: without a flash as long as there is power."""
+        return self._flash is None or self.writable and region not in self.unknown
+
     def newest_number(self, region):
         """Number of the newest entry of a ring, 0 when there is none."""
         series = self._series.get(region)
@@ -331,7 +334,7 @@ class Memory:
     def _make_cells(self, region):
         if self._flash is None:
             return PlainCells()
-        if not self.writable or region in self.unknown:
+        if not self.takes(region):
             return ClosedCells()
         return Cells(self.journals[region], lambda: self._failed(region))
 

@@ -138,14 +138,6 @@ class Meter:
             self.events.log(utc_ms, ev.STORAGE_FORMATTED)
         self.keeper.report(utc_ms, self._board.log)
 
-    def board_keeps(self):
-        """Whether the flash, if there is one, takes what the meter stores."""
-        return self._board.flash is None or self.memory.writable
-
-    def registers_kept(self):
-        """Whether the registers, of all that is stored, have their place."""
-        return self.board_keeps() and layout.REGISTERS not in self.memory.unknown
-
     def stop(self):
         """A normal stop: counts what is open and keeps the state."""
         self.power_fail()

@@ -18,6 +18,9 @@ PARAMETERS = const(8)  # what the operator sets
 UPDATE = const(9)  # how far an image transfer is
 EVENTS = const(16)  # the first of six
 EVENT_LOGS = const(6)
+# What is no ring: the settings' two slots, and the image as a whole.
+SETTINGS = const(0)
+WHOLE = const(255)
 
 _SETTINGS_SECTORS = const(2)
 # Sectors of: registers, daily, monthly, voltage, each event log, cells, kept free.

@@ -372,7 +372,7 @@ def campaign(request):
                     base[number] = data + ERASED[len(data) :]
     log = []
     work = Work(LabFlash(sectors, dict(base), log), config, request["seed"])
-    if not work.meter.board_keeps():
+    if not work.meter.memory.takes(layout.REGISTERS):
         print(json.dumps({"error": "; ".join(work.meter.memory.found)}))
         return
     truth = Truth(work, {}, [{} for _ in range(layout.EVENT_LOGS)], {})
