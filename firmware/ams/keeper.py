@@ -57,8 +57,12 @@ class Keeper:
         self.voltage.number = self._memory.newest_number(layout.VOLTAGE)
         if restored is None:
             self.clock.begin(raw_ms, utc_ms)
-            load_profile.open(utc_ms)
+            if backup_s == 0:
+                self.clock.status |= STATUS_INVALID
+            load_profile.open(utc_ms, self._marks())
             self._events.log(utc_ms, ev.POWER_UP)
+            if backup_s == 0:
+                self._events.log(utc_ms, ev.CLOCK_INVALID)
             self._set_due(utc_ms)
             self._store(False, 0, None)
             return utc_ms

@@ -130,6 +130,7 @@ class Meter:
         backup_s = getattr(self._board.clock, "backup_s", None)
         self.raw_ms = raw_ms
         utc_ms = self.utc_ms = self.keeper.start(raw_ms, self._restored, backup_s)
+        self.local_clock.status = self.clock.status
         self.feed.start(utc_ms, getattr(self._board, "frontend", None) is not None)
         self._begin_hour(utc_ms)
         self.control.start(raw_ms, utc_ms)

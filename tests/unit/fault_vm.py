@@ -15,6 +15,7 @@ from ams.hal import INPUT_POWER_FAIL
 from ams.registers import events as ev
 from ams.registers import profile
 from ams.registers import quantities as qu
+from ams.registers.clock import STATUS_INVALID
 
 HOUR_MS = 3600000
 START_MS = powercut.START_MS - powercut.START_MS % HOUR_MS
@@ -188,6 +189,24 @@ def check_lists_of_text_are_never_encrypted():
     again.meter.link = Link
     again.wait(60)
     assert not again.sent and not again.meter.faults.count
+
+
+def check_a_clock_that_lost_its_time_says_so_from_the_start():
+    """Of a new meter too, and in the lists."""
+    bench = Bench(raw_ms=0, backup_s=0)
+    for _ in range(2):
+        meter = bench.meter
+        assert meter.clock.status & STATUS_INVALID and ev.CLOCK_INVALID in bench.codes()
+        assert meter.keeper.load_profile.status & profile.STATUS_CLOCK_INVALID
+        meter.han.open(bench.raw_ms)
+        bench.measure(4)
+        # Kaifa's header: the time ends with its status.
+        assert bench.sent[-1][30] == STATUS_INVALID
+        bench = Bench(bench.flash, raw_ms=5000, backup_s=0)
+    bench.meter.han.open(bench.raw_ms)
+    bench.meter.set_clock(bench.raw_ms, START_MS)
+    bench.measure(4)
+    assert not bench.meter.clock.status and bench.sent[-1][30] == 0
 
 
 class Contacts:
