@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from breakerbench import Cells
+from cosem_objects import Bench as WholeMeter
+from dlms import TITLE, security
 from gurux import Gurux
 from gurux_dlms.enums import DataType, ObjectType
 from gurux_dlms.objects import GXDLMSData, GXDLMSDisconnectControl, GXDLMSLimiter
@@ -16,8 +18,10 @@ from meterbench import MeterBench
 from ams.control import command as cm
 from ams.control.guard import Guard, Policy
 from ams.registers import events as ev
+from ams.registers.clock import STATUS_INVALID
 from ams.registers.supply import LOCAL_DISCONNECT, LOCAL_RECONNECT
-from openams.control.orders import countersigned, digest
+from openams.control.orders import Order, countersigned, digest, seconds
+from openams.meter_time import from_utc_ms
 
 ORDER = "0.0.96.3.128.255"
 
@@ -171,6 +175,20 @@ def test_the_clock_set_back_revives_nothing():
     bench.meter.set_clock(bench.board.clock.ms, bench.meter.utc_ms - 6000)
     assert give(client, order) == 3
     assert bench.refusals() == [cm.EXPIRED, cm.EXPIRED]
+
+
+def test_a_clock_that_went_back_without_supply_revives_nothing():
+    """An order that was kept back until it had expired, and a clock chip that somebody has set."""
+    key = bytes(range(16))
+    meter = WholeMeter(security=security(breaker=key.hex()))
+    meter.hold(300)
+    now = seconds(from_utc_ms(meter.meter.utc_ms))
+    meter.raw_ms -= 3_600_000
+    meter.power_up()
+    control = meter.meter.control
+    order = Order(TITLE, "disconnect", 1, now - 7200, now - 600).sealed(key)
+    assert not meter.meter.clock.status & STATUS_INVALID
+    assert control.arm(order, 5) == cm.EXPIRED
 
 
 def test_a_used_order_is_used_after_a_restart_too():

@@ -91,9 +91,13 @@ class Control:
 
     # --- time ----------------------------------------------------------------------
 
-    def start(self, now_ms, utc_ms):
+    def start(self, now_ms, utc_ms, kept_ms=None):
+        """`kept_ms`: the meter's time when its state was kept last, None: never."""
         self._now_ms = now_ms
         self._utc_ms = utc_ms
+        if kept_ms is not None:
+            # The clock chip may have been set while there was no supply.
+            self.clock_set(kept_ms, utc_ms)
         self.limiter.look_at_clock(utc_ms // 1000)
         self.breaker.start(now_ms)
 
