@@ -94,7 +94,7 @@ def _identity(
         calibration = provision.nominal_calibration(board.name, front_end, system)
     security = None
     if store is not None:
-        security = provisioned(store, meter_id)
+        security = provisioned(store, meter_id, device=True)
     return provision.identity(meter_id, system, front_end, calibration, security) | more
 
 

@@ -183,6 +183,8 @@ def test_rotation_keeps_both_until_the_meter_has_shown_which(store):
 
 def test_provisioning_hands_over_all_keys_and_fresh_counters_of_the_meter(store):
     first, second = provisioned(store, METER), provisioned(store, METER)
+    flashed, again = (provisioned(store, METER, device=True)["server_counter"] for _ in range(2))
+    assert flashed > second["server_counter"] and again >= flashed + 10_000_000
     keys = store.get(METER)
     assert first["system_title"] == keys.system_title
     assert [client["sap"] for client in first["clients"]] == [2, 1, 5, 6]
