@@ -177,6 +177,15 @@ def test_a_definition_chooses_values():
     assert [v.value for v in port.table.meters[0].values] == [1000, 10000, None, None]
 
 
+def test_a_number_that_no_register_holds_is_none():
+    """Nine octets: the object of the value could not give them, and would fail each read."""
+    huge = bytes.fromhex("0D13E9FFFFFFFFFFFFFFFF7F 0D13E9000000000000000080".replace(" ", ""))
+    port = Port(MBusSlave(1, 0x11, [huge + WATER]))
+    port.port.install(0, 1)
+    port.run(2000)
+    assert [v.value for v in port.table.meters[0].values] == [12345678, 1, None, None]
+
+
 def test_alarms():
     slave = MBusSlave(1, 0x11, [WATER])
     port = Port(slave)

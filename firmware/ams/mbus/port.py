@@ -3,6 +3,8 @@
 from ams.mbus.master import Master
 from ams.registers import submeters
 
+_MOST = 0x7FFFFFFFFFFFFFFF
+
 
 class MBusPort:
     """`utc_ms()` gives the meter's time, None while it is not known.
@@ -89,7 +91,8 @@ class MBusPort:
 
     def _wants(self, record):
         """Numbers of the definition, or the first plain ones."""
-        if not isinstance(record.value, int):
+        # COSEM has numbers of 64 bits; a slave may send longer ones.
+        if not isinstance(record.value, int) or not -_MOST - 1 <= record.value <= _MOST:
             return False
         definition = self.table.meters[self._channel].capture_definition
         if definition:
