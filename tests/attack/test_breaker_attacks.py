@@ -17,6 +17,8 @@ from meterbench import MeterBench
 
 from ams.control import command as cm
 from ams.control.guard import Guard, Policy
+from ams.cosem.axdr import Reader
+from ams.cosem.objects.base import BREAKER
 from ams.registers import events as ev
 from ams.registers.clock import STATUS_INVALID
 from ams.registers.supply import LOCAL_DISCONNECT, LOCAL_RECONNECT
@@ -318,6 +320,20 @@ def test_schedules_move_no_oftener_than_requests():
     for _ in range(20):
         quiet.meter.control.scheduled(LOCAL_RECONNECT)
     assert move(quiet.gurux("breaker")) == 0
+
+
+def test_an_emergency_beyond_all_time_is_kept_at_its_end():
+    """A moment of 2136 has more seconds than its field: it must not wrap into the past."""
+    bench = MeterBench()
+    bench.gurux("breaker")
+    late = bytes.fromhex("0858 0C 1F FF 17 3B 3B 63 8000 FF".replace(" ", ""))
+    value = b"\x02\x03\x12\x00\x01\x09\x0c" + late + b"\x06\xff\xff\xff\xff"
+    association = bench.meter.link.server.associations[1]
+    ln = bytes((0, 0, 17, 0, 0, 255))
+    bench.meter.model.set(71, ln, 8, BREAKER, Reader(value), association)
+    settings = bench.meter.control.limiter.settings
+    assert settings.emergency_start_s == 0xFFFFFFFF
+    assert settings.copy().emergency_start_s == 0xFFFFFFFF
 
 
 def random_orders(count: int, seed: int) -> None:

@@ -71,7 +71,8 @@ class Bench:
 
     def call(self, method, data=b"\x0f\x00", who=base.UPDATE):
         try:
-            self.meter.model.call(18, LN, method, who, Reader(data), Writer(64))
+            parameter = None if data is None else Reader(data)
+            self.meter.model.call(18, LN, method, who, parameter, Writer(64))
         except AccessError as error:
             return error.code
         return 0
@@ -118,6 +119,11 @@ def test_from_initiate_to_confirmed():
         bench.poll(8)
     assert updater.switch.confirmed == 1 and bench.read(6) == b"\x16\x06"
     assert (events.FIRMWARE_ACTIVATED, 1) in bench.codes()
+
+
+def test_methods_without_their_parameter_are_refused():
+    bench = Bench()
+    assert [bench.call(method, None) for method in (1, 2, 3, 4)] == [12, 12, 3, 3]
 
 
 @pytest.mark.parametrize(

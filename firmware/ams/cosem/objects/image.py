@@ -10,6 +10,7 @@ from ams.cosem.results import (
     OTHER_REASON,
     READ_WRITE_DENIED,
     TEMPORARY_FAILURE,
+    TYPE_UNMATCHED,
     AccessError,
 )
 from ams.registers import transfer
@@ -76,6 +77,8 @@ class ImageTransfer(View):
 
     def call(self, method, data, out, who):
         updater = self._updater()
+        if data is None and method in (1, 2):
+            raise AccessError(TYPE_UNMATCHED)
         if method == 1:
             data.structure(2)
             identifier = bytes(data.octets())

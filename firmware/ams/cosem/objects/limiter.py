@@ -13,6 +13,7 @@ _SCRIPTS_LN = bytes((0, 0, 10, 0, 106, 255))
 # The monitored attribute by supply.AVERAGE_IMPORT to CURRENT_MAX: class, C and D of its name.
 _MONITORED = ((5, 1, 4), (3, 31, 7), (3, 51, 7), (3, 71, 7), (3, 11, 7))
 _S32 = const(0x7FFFFFFF)
+_U32 = const(0xFFFFFFFF)
 
 
 def _name(c, d):
@@ -102,7 +103,7 @@ class Limiter(View):
     def _moment_s(self, octets):
         """What is not a moment is a profile that never comes."""
         utc_ms = datetime.parse(octets, self.meter.local_clock)
-        return max(utc_ms // 1000, 0) if utc_ms is not None else 0
+        return min(max(utc_ms // 1000, 0), _U32) if utc_ms is not None else 0
 
     @staticmethod
     def _take_monitored(data, s):
