@@ -185,6 +185,18 @@ def test_spent_numbers_end_the_answers():
         ring.take(client, client.keys)
 
 
+def test_spent_numbers_do_not_keep_new_keys_out():
+    ring = Keyring(cells := Cells(), {**security(), "server_counter": 0xFFFFFFFF})
+    client = ring.client(1)
+    with pytest.raises(Spent):
+        ring.transfer(client, None, NEW[1], None)
+    ring.transfer(client, *NEW, None)
+    assert ring.take(client, client.keys) == 1
+    again = Keyring(cells)
+    assert again.client(1).keys.encryption == NEW[0]
+    assert again.take(again.client(1), again.client(1).keys) == 1001
+
+
 def test_a_cell_that_takes_nothing_lets_nothing_act():
     bench = Bench()
     client = Raw(bench).associate()

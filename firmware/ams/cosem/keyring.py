@@ -248,8 +248,9 @@ class Keyring:
         """
         old = client.keys
         # The number of that answer: the new keys begin behind it.
-        old.next_out = self.take(client, old)
-        old.reserved = old.next_out + 1
+        if old.next_out < LAST or not encryption:
+            old.next_out = self.take(client, old)
+            old.reserved = old.next_out + 1
         value = bytes(((old.generation + (1 if encryption else 0)) & 0xFF,))
         value += (encryption or old.encryption) + (authentication or old.authentication)
         value += client.title or b""
