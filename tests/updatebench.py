@@ -45,6 +45,9 @@ class SlotMeter:
         self.store, self.ports, self._now = store, ports, now
         self.flash, self.slots = powercut.LabFlash(64), powercut.LabFlash(64)
         self.cut_after: int | None = None
+        self.messages = 0
+        # The message at which the power goes, once; whether the meter still does what it asks.
+        self.cut_at: tuple[int, bool] | None = None
         self.cuts = 0
         self.blocks: list[int] = []  # numbers of the blocks that were stored
         self.ill = False  # the code on trial does not measure
@@ -89,19 +92,25 @@ class SlotMeter:
                 link.closed(channel)
                 self.ports.from_meter(channel, ACKNOWLEDGED, b"")
             else:
-                link.feed(channel, memoryview(bytearray(data)), self._ticks)
-            self._pass_time()
-            if self.cut_after is not None and len(self.blocks) >= self.cut_after:
-                self.cut_after = None
-                self.cuts += 1
-                # The answer is lost with the power.
-                self.out.clear()
-                self._reset(channel)
-            elif self.restarts:
+                self._data(channel, data)
+            if self.restarts:
                 self._reset(channel)
             for message in self.out:
                 self.ports.from_meter(*message)
             self.out.clear()
+
+    def _data(self, channel: int, data: bytes) -> None:
+        gone = self.cut_at is not None and self.messages == self.cut_at[0]
+        if not gone or self.cut_at[1]:
+            self.messages += 1
+            self.meter.link.feed(channel, memoryview(bytearray(data)), self._ticks)
+        self._pass_time()
+        if gone or (self.cut_after is not None and len(self.blocks) >= self.cut_after):
+            self.cut_at = self.cut_after = None
+            self.cuts += 1
+            # The answer is lost with the power.
+            self.out.clear()
+            self._reset(channel)
 
     def _pass_time(self) -> None:
         """Whoever asks gives the meter time for what it does beside."""

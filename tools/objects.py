@@ -80,6 +80,8 @@ VIEWS = {
     "push_setup.PushSetup": "push: B 0 intervals, 4 alarms",
     "link_setup.HdlcSetup": "service port",
     "link_setup.TcpSetup": "TCP",
+    "secrets.Secret": "breaker key (0), second (1), update key (2), HAN keys (3): check value; "
+    "written: wrapped, see keys.md",
     "han_port.HanOpen": "HAN port open",
     "han_port.HanEncryption": "HAN port encrypted",
     "han_port.HanKeys": "HAN keys, wrapped",

@@ -91,6 +91,8 @@ RIGHTS = {
         {3: OPERATOR, 4: OPERATOR, 5: OPERATOR},
         {1: OPERATOR, 2: OPERATOR, 3: OPERATOR, 4: OPERATOR},
     ),
+    "breaker key": Rights(KEYED, {2: BREAKER}),
+    "update key": Rights(KEYED, {2: UPDATE}),
     "image script": Rights(KEYED, None, {1: UPDATE}),
     "image times": Rights(KEYED, {4: UPDATE}),
 }
@@ -192,6 +194,10 @@ ROWS = (
     (4, _CHANNELS[1], b"\x18", b"\x02", b"\x01\x02\x03\x04", "mbus.Value", None, "read"),
     (4, _CHANNELS[2], b"\x18", b"\x02", b"\x01\x02\x03\x04", "mbus.Value", None, "read"),
     (4, _CHANNELS[3], b"\x18", b"\x02", b"\x01\x02\x03\x04", "mbus.Value", None, "read"),
+    # Keys that open no association
+    (1, _M, b"\x80", b"\x05", b"\x00\x01", "secrets.Secret", None, "breaker key"),
+    (1, _M, b"\x80", b"\x05", b"\x02", "secrets.Secret", None, "update key"),
+    (1, _M, b"\x80", b"\x05", b"\x03", "secrets.Secret", None, "read"),
     # Firmware
     (18, _M, b"\x2c", _0, _0, "image.ImageTransfer", None, "image"),
     (1, _M, b"\x80", b"\x04", _0, "image.FirmwareState", None, "read"),

@@ -80,6 +80,11 @@ class HanKeeper:
             self._meter.han.cipher = None
         return True
 
+    def keys(self):
+        """Encryption and authentication key, or None."""
+        value = self._settings.get(st.HAN_KEYS)
+        return None if value is None else value[:32]
+
     def rekey(self, encryption, authentication):
         """New keys come into force with the next list.
 

@@ -178,6 +178,16 @@ class Meter:
         keyring = self.link.keyring
         return keyring.title, (keyring.secret("breaker"), keyring.secret("breaker_second"))
 
+    def secret_changed(self, name):
+        """What was sealed under the key before counts no more."""
+        if name == "update":
+            if self.updater is not None:
+                self.updater.terms.update_key = self.link.keyring.secret(name)
+        elif name == "breaker":
+            self.control.guard.forget()
+        else:
+            self.control.guard.disarm()
+
     # --- what the operator does ------------------------------------------------
 
     def set_clock(self, raw_ms, utc_ms):

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 
 from openams.client import data as axdr
 from openams.client import readout
@@ -22,7 +21,6 @@ from openams.client.names import (
     CLOCK,
     HAN_ENCRYPTED,
     HAN_FORMAT,
-    HAN_KEYS,
     HAN_OPEN,
     HAN_SENT,
     parse_obis,
@@ -285,13 +283,11 @@ def han_port(
 
 def _rekey(meter: Client, store: Keystore) -> None:
     """The keystore has the new keys before the meter: a list can always be read."""
-    keys = store.new_han_keys(meter.meter_id)
-    kek = bytes.fromhex(keys.kek)
-    wrapped = b"".join(
-        aes_key_wrap(kek, bytes.fromhex(keys.han[name]))
-        for name in ("encryption", "authentication")
-    )
-    meter.set(1, HAN_KEYS, 2, axdr.octets(wrapped))
+    from openams.client.rotation import change_secret
+
+    store.prepare_secret(meter.meter_id, "han")
+    if not change_secret(meter, store, "han"):
+        raise BenchError("the meter is too old for this: update it with ams image")
 
 
 def _encrypt(meter: Client, on: bool, store: Keystore) -> None:

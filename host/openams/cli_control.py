@@ -212,6 +212,7 @@ def make(
         raise BenchError("--valid goes from 1 second to a year")
     store = open_keystore(keystore, passphrase_file)
     keys = store.get(check_meter_id(meter_id))
+    keys.demand_settled("breaker")
     start = parse_time("--from", from_) if from_ else datetime.now(UTC) - timedelta(seconds=60)
     order = Order(
         bytes.fromhex(keys.system_title),
@@ -234,6 +235,7 @@ def countersign(
 ) -> None:
     """Add the second person's seal, with the second breaker key of that person's keystore."""
     keys = open_keystore(keystore, passphrase_file).get(check_meter_id(meter_id))
+    keys.demand_settled("breaker_second")
     data = _bytes_of(file)
     order, _ = parse(data)
     if order.system_title.hex() != keys.system_title:

@@ -132,6 +132,7 @@ def release(
 ) -> None:
     """Release a signed image to one meter, in a file that any client can send."""
     store = open_keystore(keystore, passphrase_file)
+    store.get(check_meter_id(meter_id)).demand_settled("update")
     image = _released(Image.load(file), file, store, check_meter_id(meter_id), expires)
     image.save(out)
     _print_image(out, image, as_json)
@@ -213,6 +214,17 @@ def _meter_of(url: str, store: Keystore, meter_id: str | None, timeout_s: float)
     return identify(parse_url(url), store, timeout_s).meter_id
 
 
+def _settle_update_key(url: str, store: Keystore, meter_id: str, timeout_s: float) -> None:
+    """After a rotation that was cut off the meter is asked which update key it has."""
+    if "update" in store.get(meter_id).pending_secrets:
+        from openams.client.client import session
+        from openams.client.links import parse_url
+        from openams.client.rotation import settle
+
+        with session(parse_url(url), "update", store, meter_id, timeout_s) as meter:
+            settle(meter, store, "update")
+
+
 def _moment(at: str | None) -> datetime | None:
     if at is None:
         return None
@@ -261,6 +273,7 @@ def send(
     store = open_keystore(keystore, passphrase_file)
     number = _meter_of(url, store, meter_id, timeout)
     if not image.is_released:
+        _settle_update_key(url, store, number, timeout)
         image = _released(image, file, store, number, expires)
     if when and to_utc_ms(when) // 1000 + 60 >= image.expiry_s:
         raise BenchError(f"the image expires at {image.expires}: give --expires after --at")

@@ -6,9 +6,11 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from dlms_clients import Running, running_meter
@@ -75,8 +77,10 @@ def power(tmp_path):
     with ExitStack() as stack:
 
         def up(runtime):
+            # A folder of its own: the link of one that was killed may name another's terminal.
+            ports = Path(tempfile.mkdtemp(dir=tmp_path))
             more = ("--state", tmp_path / "state")
-            return stack.enter_context(running_meter(tmp_path, *more, runtime=runtime))
+            return stack.enter_context(running_meter(ports, *more, runtime=runtime))
 
         yield up
 

@@ -73,6 +73,10 @@ class Guard:
         self._armed = None
         self._store()
 
+    def disarm(self):
+        """An order that was armed is void: its number stays used."""
+        self._armed = None
+
     def clock_set(self, before_s, after_s):
         """The clock is about to be set: a time once passed stays passed."""
         if after_s < before_s and before_s > self.latest_s:

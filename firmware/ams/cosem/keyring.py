@@ -197,6 +197,10 @@ class Keyring:
         """One of SECRETS, or None; of `han` both keys, the encryption key first."""
         return self._cells.get(SECRETS[name]) or None
 
+    def change_secret(self, name, value):
+        """A cell: the old one or the new one, whenever the power goes."""
+        self._cells.set(SECRETS[name], value)
+
     def failures(self, client):
         stored = self._cells.get(client.cell(CELL_FAILURES))
         return stored[0] if stored else 0

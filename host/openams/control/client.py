@@ -11,6 +11,7 @@ from openams.client.names import parse_obis
 from openams.control.orders import Order, digest, seconds
 from openams.errors import BenchError
 from openams.keys.keystore import Keystore
+from openams.keys.model import MeterKeys
 
 if TYPE_CHECKING:
     from openams.client.client import Client
@@ -52,7 +53,7 @@ class Operator:
 
     def arm(self, action: str, bound: bytes = bytes(8)) -> None:
         """Seals an order for what comes next and gives it to the meter."""
-        keys = self._store.get(self._meter_id)
+        keys = self._settled()
         used = self._meter.get(1, ORDER, 2)
         number = self._store.reserve_order(self._meter_id, int(used) + 1)
         now = datetime.now(UTC)
@@ -65,6 +66,16 @@ class Operator:
             bound,
         )
         self.give(order.sealed(bytes.fromhex(keys.breaker)))
+
+    def _settled(self) -> MeterKeys:
+        """The keys; of a rotation that was cut off, the breaker key that the meter has."""
+        keys = self._store.get(self._meter_id)
+        if "breaker" in keys.pending_secrets:
+            from openams.client.rotation import settle
+
+            settle(self._meter, self._store, "breaker")
+            keys = self._store.get(self._meter_id)
+        return keys
 
     def give(self, sealed: bytes) -> None:
         try:

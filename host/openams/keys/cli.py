@@ -128,7 +128,7 @@ def list_(
         {
             "meter_id": number,
             "system_title": keys.system_title,
-            "rotating": any(client.pending for client in keys.clients),
+            "rotating": keys.pending_kek is not None or bool(keys.pending_secrets),
         }
         for number, keys in sorted(meters.items())
     ]
@@ -191,7 +191,7 @@ def rotate(
     timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 10.0,
     as_json: _Json = False,
 ) -> None:
-    """Give every client and the meter new keys, over the link. May be cut off and called again."""
+    """Give a meter new keys, all of them, over the link. May be cut off and called again."""
     from openams.client.links import parse_url
     from openams.client.rotation import rotate as rotate_keys
 
@@ -212,9 +212,9 @@ def han(
     passphrase_file: PassphraseOption = None,
     as_json: _Json = False,
 ) -> None:
-    """Write the keys of a meter's encrypted lists, the last two pairs, to a file of your own."""
+    """Write the keys of a meter's encrypted lists, those before too, to a file of your own."""
     keys = open_keystore(keystore, passphrase_file).get(check_meter_id(meter_id))
-    pairs = [pair for pair in (keys.han, keys.han_before) if pair]
+    pairs = [pair for pair in (keys.pending_secrets.get("han"), keys.han, keys.han_before) if pair]
     write_private(file, json.dumps({"keys": pairs}).encode() + b"\n")
     if as_json:
         print(json.dumps({"file": str(file), "pairs": len(pairs)}))

@@ -18,6 +18,7 @@ from openams.keys import releasekey
 from openams.keys.model import (
     COUNTER_MAX,
     OPERATOR_SAP,
+    SECRETS,
     ClientKeys,
     MeterKeys,
     Pair,
@@ -190,26 +191,37 @@ class Keystore:
             keys.next_order = number + 1
         return number
 
-    # --- the HAN port ------------------------------------------------------------------
-
-    def new_han_keys(self, meter_id: str) -> MeterKeys:
-        """New keys for encrypted lists, before the meter is told; the last ones are kept."""
-        with self._changing_meter(meter_id) as keys:
-            keys.han_before = keys.han
-            keys.han = {"encryption": new_key(), "authentication": new_key()}
-        return keys
-
     # --- rotation ------------------------------------------------------------------
 
     def prepare_rotation(self, meter_id: str) -> MeterKeys:
         """New keys beside the old ones. A rotation that was begun goes on with its own:
         the meter may have them already."""
         with self._changing_meter(meter_id) as keys:
-            if not any(client.pending for client in keys.clients):
+            # The master key goes last: without a new one no rotation is under way.
+            if keys.pending_kek is None:
                 keys.pending_kek = new_key()
                 for client in keys.clients:
-                    client.pending = Pair()
+                    client.pending = client.pending or Pair()
+                for name in SECRETS:
+                    _prepare(keys, name)
         return keys
+
+    def prepare_secret(self, meter_id: str, name: str) -> MeterKeys:
+        """A new one of SECRETS beside the old one, or the one that was begun with."""
+        with self._changing_meter(meter_id) as keys:
+            _prepare(keys, name)
+        return keys
+
+    def settle_secret(self, meter_id: str, name: str, changed: bool) -> None:
+        """The meter has shown that it has the new one; or it never will have it."""
+        with self._changing_meter(meter_id) as keys:
+            new = keys.pending_secrets.pop(name, None)
+            if new is None or not changed:
+                return
+            if name == "han":
+                # Lists under the last ones may still be on a disk.
+                keys.han_before = keys.han
+            setattr(keys, name, new)
 
     def commit_rotation(self, meter_id: str, sap: int) -> None:
         """The meter has shown that it has the client's new keys."""
@@ -225,6 +237,11 @@ def _meters(content: dict[str, Any]) -> _Meters:
     return {
         number: MeterKeys.load(record) for number, record in content.items() if number != _RELEASE
     }
+
+
+def _prepare(keys: MeterKeys, name: str) -> None:
+    new = {"encryption": new_key(), "authentication": new_key()} if name == "han" else new_key()
+    keys.pending_secrets.setdefault(name, new)
 
 
 def _pair(client: ClientKeys, pending: bool) -> Pair:

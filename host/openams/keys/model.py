@@ -6,6 +6,7 @@ import secrets
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from openams.errors import BenchError
 from openams.hankeys import system_title
 
 SERVER_SAP = 1
@@ -20,6 +21,8 @@ CLIENT_SAPS = {
     "update": 6,
 }
 COUNTER_MAX = 0xFFFFFFFF
+# Keys of a meter that open no association. Of `han` there are two.
+SECRETS = ("breaker", "breaker_second", "update", "han")
 
 
 def new_key() -> str:
@@ -75,6 +78,8 @@ class MeterKeys:
     # Of the HAN port before the last change: lists under them may still be on a disk.
     han_before: dict[str, str] | None = None
     pending_kek: str | None = None  # goes with the operator's keys, all or none
+    # New ones of SECRETS, from before the meter is told until it has shown that it has them.
+    pending_secrets: dict[str, Any] = field(default_factory=dict)
     # The image that was last released to it: "manifest" (SHA-256) and "expiry_s".
     released: dict[str, Any] | None = None
     # The next counter of the meter itself, for one whose flash is thrown away after the run.
@@ -98,6 +103,23 @@ class MeterKeys:
     def load(cls, record: dict[str, Any]) -> MeterKeys:
         clients = [ClientKeys.load(client) for client in record["clients"]]
         return cls(**{**record, "clients": clients})
+
+    def secret(self, name: str, pending: bool = False) -> bytes | None:
+        """The octets of one of SECRETS; of `han` both, the encryption key first."""
+        value = self.pending_secrets.get(name) if pending else getattr(self, name)
+        if value is None:
+            return None
+        if name == "han":
+            value = value["encryption"] + value["authentication"]
+        return bytes.fromhex(value)
+
+    def demand_settled(self, name: str) -> None:
+        """BenchError while a rotation has left open which key the meter has."""
+        if name in self.pending_secrets:
+            raise BenchError(
+                f"the keys of meter {self.meter_id} are being changed: "
+                f"end that first with ams keys rotate {self.meter_id} --url URL"
+            )
 
     def dump(self) -> dict[str, Any]:
         return asdict(self)
