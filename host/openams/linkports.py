@@ -34,9 +34,11 @@ _CONNECT_S = 5.0
 PIECE = 512
 # A client with so much unread is read no further.
 _UNREAD_MAX = 16384
-# When all channels are taken, one that was silent for so long gives way, as does one that
-# never got an answer: half-open connections keep nobody out.
+# When all channels are taken, those give way that the meter has not let in with keys, and one
+# that was silent for so long: neither half-open connections nor talk keeps those with keys out.
 _SILENT_S = 10.0
+# How an AARE goes on that does: its context is ciphered, its result is accepted.
+KEYED = bytes.fromhex("60857405080103 A203020100")
 
 
 @dataclass
@@ -51,6 +53,7 @@ class _Port:
     closing: bool = False  # close as soon as `waiting` is written
     heard: float = 0.0
     answered: bool = False
+    keyed: bool = False
 
 
 class LinkPorts:
@@ -177,6 +180,7 @@ class LinkPorts:
                 continue  # it closed while the meter was answering
             if kind == DATA:
                 port.answered = True
+                port.keyed = port.keyed or KEYED in data
                 port.waiting.append(data)
                 port.unread += len(data)
             elif kind == CLOSE and port.connection:
@@ -254,11 +258,14 @@ class LinkPorts:
         return None
 
     def _dispensable(self) -> _Port | None:
-        """One that the meter never answered, else one that was silent for long: the oldest."""
+        """One that the meter never answered, else one without keys, else one that was silent
+        for long: of these the one that was heard the longest ago."""
         taken = [port for port in self._ports.values() if port.connection]
-        idle = [port for port in taken if not port.answered] or [
-            port for port in taken if time.monotonic() - port.heard > _SILENT_S
-        ]
+        idle = (
+            [port for port in taken if not port.answered]
+            or [port for port in taken if not port.keyed]
+            or [port for port in taken if time.monotonic() - port.heard > _SILENT_S]
+        )
         return min(idle, key=lambda port: port.heard, default=None)
 
     def _serve(self, port: _Port, events: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 
 import pytest
 from dlms import LONG, REGISTER, Long
@@ -167,6 +168,24 @@ def test_the_meter_is_known_by_its_name(tcp, store):
     # The test's model says OAM0000000000001.
     store.new("7350000000000001")
     assert identify(tcp, store, 5).meter_id == "7350000000000001"
+
+
+def test_four_that_talk_without_keys_keep_nobody_out(tcp, store):
+    """As fast as they can: those whom the meter has let in with keys stay, the others give way."""
+    opening = bytes.fromhex("601DA109060760857405080101BE10040E01000000065F1F0400001010FFFF")
+    opening = struct.pack(">HHHH", 1, 16, 1, len(opening)) + opening
+    talkers = []
+    for _ in range(4):
+        talkers.append(socket.create_connection((tcp.host, tcp.port), timeout=5))
+        talkers[-1].sendall(opening)
+        assert talkers[-1].recv(8)
+    with session(tcp, "operator", store, METER, 3) as client:
+        for _ in range(6):
+            talkers.append(socket.create_connection((tcp.host, tcp.port), timeout=5))
+            talkers[-1].sendall(opening)
+            assert client.get(3, REGISTER, 2) == 123456
+    for talker in talkers:
+        talker.close()
 
 
 # --- rotation --------------------------------------------------------------------------

@@ -75,7 +75,9 @@ def test_four_connections_have_a_channel_each(bench):
         for k, client in enumerate(clients):
             assert echoed(client, b"client %d" % k) == b"client %d" % k
             echo.wait_for(k + 1, DATA, b"client %d" % k)
-        # No fifth while all four are busy.
+        # No fifth while all four are there with keys.
+        for client in clients:
+            echoed(client, linkports.KEYED)
         with connect(ports) as fifth:
             assert fifth.recv(1) == b""
         assert echoed(clients[3], b"still here") == b"still here"
