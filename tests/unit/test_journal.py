@@ -193,6 +193,30 @@ def test_when_every_sector_is_worn_it_says_so():
         journal.append(0, payload(0))
 
 
+@pytest.mark.parametrize("before", [0, 1, 300])
+def test_a_flash_that_took_nothing_for_a_while_goes_on_where_it_was(before):
+    """Neither what stood there nor what comes after goes lost, and no sector is tried twice."""
+    flash = FaultyFlash(SECTORS)
+    journal = Journal(flash, 0, SECTORS, REGION)
+    for number in range(before):
+        journal.append(number % 200, payload(number))
+    held = numbers(Journal(FaultyFlash(SECTORS, flash.image()), 0, SECTORS, REGION))
+    works = flash.program, flash.erase
+    tries = []
+    flash.program, flash.erase = lambda address, data: None, tries.append
+    for _ in range(3):
+        tries.clear()
+        with pytest.raises(JournalError, match="no sector"):
+            journal.append(before % 200, payload(before))
+        assert SECTORS - 1 <= len(tries) <= SECTORS
+    flash.program, flash.erase = works
+    journal.append(before % 200, payload(before))
+    found = numbers(Journal(FaultyFlash(SECTORS, flash.image()), 0, SECTORS, REGION))
+    # The oldest sector makes room, as always.
+    assert found == [*(n for n in held if n >= found[0]), before]
+    assert len(found) > len(held) - len(held) // (SECTORS - 1) - 2
+
+
 def test_journals_side_by_side_keep_apart():
     flash = FaultyFlash(6)
     one, two = Journal(flash, 0, 2, 1), Journal(flash, 2, 4, 2)

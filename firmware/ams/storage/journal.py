@@ -233,11 +233,15 @@ class Journal:
                     return
                 self.worn += 1
             place = (place + 1) % self.count
+        # The newest may have been erased: nothing goes there before it has a head.
+        self._at = self._limit
         raise JournalError("no sector of the flash takes data any more")
 
     def _open(self, place):
         """Whether a sector could be erased and given its head."""
         sequence = self.sequence + (place - self.head) % self.count
+        # Sequences begin with 1: in a new ring the last place comes after all others.
+        sequence = sequence or self.count
         address = self._address(place)
         era = 0 if self.era is None else self.era()
         self._flash.erase(address)
@@ -246,10 +250,12 @@ class Journal:
         head = head[:12] + struct.pack("<I", crc)
         self._flash.program(address, head)
         self._flash.program(address + self._limit, head)
+        if self.sector_sequence(place) != sequence:
+            return False
         self.sequence = sequence
         self.head = place
         self._at = _SECTOR_HEAD_SIZE
-        return self.sector_sequence(place) == sequence
+        return True
 
     def fits(self, size):
         """Whether the newest sector has room for a record of `size` octets."""
