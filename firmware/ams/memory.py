@@ -7,6 +7,8 @@ entered from it (a write-ahead record), so an interval counts exactly once.
 What the flash holds of somebody else is reported and stays as it is.
 """
 
+from micropython import const
+
 from ams.registers import billing, profile, record
 from ams.registers.record import (
     DUE_DAY,
@@ -26,6 +28,8 @@ _ENTRY = 1  # kind of the records of every ring but that of the registers
 _LAST = 0xFFFFFFFF
 # No more intervals than this in the first day of a meter, however often it was set.
 _FIRST_DAY = 200
+# A ring that takes nothing is tried again after so many times: the registers', half an hour.
+_LEFT_ALONE = const(60)
 _UNTIMED = (
     layout.REGISTERS,
     layout.SECURITY,
@@ -59,7 +63,7 @@ class Memory:
         self.failed = False  # something could not be stored
         self.on_failure = None  # called with the region
         self.state = State()
-        self._failed_regions = set()
+        self._failed_regions = {}  # and how often each is left alone before it is tried again
         if flash is not None:
             note = getattr(flash, "note", None)
             if note:
@@ -347,6 +351,9 @@ class Memory:
         state.owner = self._owner
         journal = self.journals[layout.REGISTERS]
         data = record.pack(energy, load_profile, state)
+        if state.clean and layout.REGISTERS in self._failed_regions:
+            # The last word is tried in any case.
+            self._failed_regions[layout.REGISTERS] = 0
         self._guard(layout.REGISTERS, lambda: journal.append(record.KIND, data))
         if state.due & DUE_INTERVAL and entry is not None:
             self._append(layout.LOAD_PROFILE, entry)
@@ -377,8 +384,15 @@ class Memory:
             self._guard(region, lambda: self._series[region].append(payload))
 
     def _guard(self, region, action):
-        """A flash that takes nothing more must not stop the metering."""
+        """A flash that takes nothing more must not stop the metering.
+
+        Nor take its time: a try may erase every sector of the ring, each for 45 ms and more.
+        """
         if region in self.unknown:
+            return
+        wait = self._failed_regions.get(region, 0)
+        if wait:
+            self._failed_regions[region] = wait - 1
             return
         try:
             action()
@@ -387,7 +401,7 @@ class Memory:
 
     def _failed(self, region):
         known = region in self._failed_regions
-        self._failed_regions.add(region)
+        self._failed_regions[region] = _LEFT_ALONE
         self.failed = True
         if not known and self.on_failure is not None:
             self.on_failure(region)

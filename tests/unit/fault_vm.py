@@ -209,6 +209,32 @@ def check_a_clock_that_lost_its_time_says_so_from_the_start():
     assert not bench.meter.clock.status and bench.sent[-1][30] == 0
 
 
+def check_a_dead_flash_takes_no_time_from_the_metering():
+    """An erase stops the core for 45 ms and more: a ring that takes nothing is left alone."""
+    bench = Bench()
+    bench.measure(70)
+    plain = bench.flash.program, bench.flash.erase
+    count = []
+    bench.flash.program = lambda address, data: None
+    bench.flash.erase = count.append
+    bench.measure(7200, step_ms=1000)
+    meter = bench.meter
+    assert meter.energy.mwh[0] == 2019444 and meter.memory.failed
+    # Seven sectors a try, of each ring that had something to store.
+    assert 7 < len(count) < 100
+    assert bench.codes().count(ev.NV_MEMORY_ERROR) == len(meter.memory._failed_regions)
+    # The last word is tried in any case, and what works again is found.
+    bench.flash.program, bench.flash.erase = plain
+    meter.power_fail()
+    assert Bench(bench.flash, bench.raw_ms).meter.energy.mwh[0] == 2019444
+    bench.flash.program = lambda address, data: None
+    bench.measure(600, step_ms=1000)
+    bench.flash.program = plain[0]
+    bench.measure(3600, step_ms=1000)
+    again = Bench(bench.flash, bench.raw_ms)
+    assert bench.meter.energy.mwh[0] - again.meter.energy.mwh[0] < 1000 * 62 // 3.6
+
+
 class Contacts:
     bits = 0
 
