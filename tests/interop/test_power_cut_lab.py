@@ -40,6 +40,11 @@ def test_every_cut_of_a_short_life():
     assert result["cuts"] == 3 * result["operations"]
 
 
+def test_every_second_cut_of_a_short_life():
+    result = powercut("--runtime", "cpython", "--operations", "30", "--every", "--second")
+    assert result["cuts"] >= 90 and result["second_cuts"] > 10 * result["cuts"]
+
+
 def test_cuts_that_begin_with_a_state_image(tmp_path):
     ams("run", "--speed", "max", "--duration", "86400", "--state", tmp_path, "--json")
     before = (tmp_path / "flash.bin").read_bytes()

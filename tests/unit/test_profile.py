@@ -304,5 +304,7 @@ def test_the_load_profile_holds_200_days_of_quarters():
     assert (rings[layout.LOAD_PROFILE] - 1) * per_sector >= 200 * 96
     used = [set(range(first, first + count)) for _, first, count in layout.layout(256)]
     assert sum(map(len, used)) == len(set().union(*used)) and max(set().union(*used)) < 254
+    # 31 days until keys, breaker, settings and updates took twelve sectors: see docs/storage.md.
     small = {region: count for region, _, count in layout.layout(64)}
     assert (small[layout.LOAD_PROFILE] - 1) * per_sector >= 26 * 96
+    assert (small[layout.LOAD_PROFILE] - 1) * per_sector >= 100 * 24

@@ -27,6 +27,7 @@ SUNDRY = (
     events.AUTHENTICATION_FAILED,
     events.UNDERVOLTAGE,
     events.HAN_OPENED,
+    events.LIMITER_EXCEEDED,
 )
 
 
