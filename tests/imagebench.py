@@ -73,15 +73,15 @@ def image_of(files: dict[str, bytes], title: bytes = TITLE, **more: Any) -> byte
     return make.whole(manifest, package, make.sign(manifest, key), title, expiry_s, mac)
 
 
-def activate(state: StateImage, image: bytes) -> None:
+def activate(state: Path, slots_file: Path, image: bytes, board: bytes = b"unix") -> None:
     """What a transfer of the image, its verification and activation leave in the flash."""
-    memory = Memory(FileFlash(state.path, FLASH_SIZE), METER_ID)
+    memory = Memory(FileFlash(state, FLASH_SIZE), METER_ID)
     memory.mount_rings()
     terms = verify.Terms(
-        b"openams", b"unix", (0, 1, 0), 1, TITLE, UPDATE_KEY, PUBLIC, lambda: START_MS // 1000
+        b"openams", board, (0, 1, 0), 1, TITLE, UPDATE_KEY, PUBLIC, lambda: START_MS // 1000
     )
     cells = memory.cells(UPDATE)
-    places = slots(FileFlash(state.slots, SLOTS_SIZE))
+    places = slots(FileFlash(slots_file, SLOTS_SIZE))
     updater = Updater(cells, places, terms, lambda reason: None, lambda: None)
     updater.initiate(b"v2", len(image), 256)
     for number, at in enumerate(range(0, len(image), 256)):
@@ -143,6 +143,9 @@ class Life:
             self.now_ms += 20
             self.process.samples(self.now_ms, self.index, self._codes)
             self.index += SETS
+
+    def activate(self, image: bytes) -> None:
+        activate(self.state.path, self.state.slots, image)
 
     def view(self) -> dict[str, Any]:
         assert self.process

@@ -63,6 +63,17 @@ def _make_sets(ring: ptr16, first: int, count: int, out: ptr32):  # noqa: F821
         to += 2
 
 
+_reserved = None
+
+
+def reserve():
+    """The ring, made at the first call: early, the heap still has a piece of that size."""
+    global _reserved
+    if _reserved is None:
+        _reserved = bytearray(2 * _RING)
+    return _reserved
+
+
 class AdcFrontEnd(FrontEnd):
     """`read` gives what has come since the last time; call it at least every 200 ms."""
 
@@ -75,7 +86,7 @@ class AdcFrontEnd(FrontEnd):
     def __init__(self, voltage_pin=26, current_pin=27):
         # Powers up the ADC and frees the pins of their digital side.
         self._adcs = (machine.ADC(voltage_pin), machine.ADC(current_pin))
-        self._ring = bytearray(2 * _RING)
+        self._ring = reserve()
         self._base = uctypes.addressof(self._ring)
         self._home = array("I", [self._base])
         self._data = rp2.DMA()

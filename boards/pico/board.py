@@ -17,7 +17,7 @@ import time
 
 import machine
 import thumb
-from flash import StateFlash
+from flash import SlotsFlash, StateFlash
 from machine import I2C, SPI, UART, Pin
 from micropython import const
 
@@ -42,6 +42,9 @@ _SPI_HZ = const(1000000)
 _HAN_BUFFER = const(2048)
 _SERVICE_BUFFER = const(512)
 _WATCHDOG_MS = const(4000)
+# A register that outlasts a reset by the watchdog, and what is written to it before a planned one.
+_SCRATCH = const(0x4005800C)
+_PLANNED = const(0x0A150A15)
 # A lithium cell keeps the clock chip for years; its crystal may err by minutes in one.
 _CLOCK_BACKUP_S = const(31536000)
 # Gain registers of the metering IC for the dividers and transformers of the wiring table.
@@ -101,7 +104,10 @@ def _contact(number):
 
 
 class Board:
-    def __init__(self):
+    name = "pico"
+
+    def __init__(self, started=None):
+        self.started = started
         self.mailbox = None
         if "bench" in sys.implementation._machine:
             from mailbox import Mailbox
@@ -111,6 +117,7 @@ class Board:
         rtc = Ds3231(I2C(1, scl=Pin(_SCL), sda=Pin(_SDA), freq=400000))
         self.clock = CountedClock(rtc, time.ticks_ms, time.ticks_diff, _CLOCK_BACKUP_S)
         self.flash = StateFlash()
+        self.slots = SlotsFlash()
         self.han_uart = Line(0, _HAN_TX, _HAN_RX, _HAN_BUFFER)
         self.service_uart = Line(1, _SERVICE_TX, _SERVICE_RX, _SERVICE_BUFFER)
         self.relay = BistableRelay(
@@ -155,9 +162,16 @@ class Board:
         self.frontend = Atm90e32(spi, select, calibration, IC_GAINS, time.sleep_ms)
         return self.frontend.begin()
 
+    def restart(self):
+        """Starts the chip anew: a reset by the watchdog, which is told from one that was due."""
+        machine.mem32[_SCRATCH] = _PLANNED
+        machine.reset()
+
     def watchdog_bit(self):
-        """Whether it was the watchdog that reset the chip."""
-        return machine.reset_cause() == machine.WDT_RESET
+        """Whether it was the watchdog that reset the chip, unasked. True once."""
+        planned = machine.mem32[_SCRATCH] == _PLANNED
+        machine.mem32[_SCRATCH] = 0
+        return machine.reset_cause() == machine.WDT_RESET and not planned
 
     def link_write(self, channel, data):
         self.links.write(channel, data)

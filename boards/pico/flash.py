@@ -1,34 +1,37 @@
-"""The meter's state in the flash that the firmware runs from.
+"""The meter's state and the slots of its firmware, in the flash that the firmware runs from.
 
-The part above the firmware, see flashmap.py. While it erases or programs, the
+The parts above the firmware, see flashmap.py. While it erases or programs, the
 chip runs from RAM with interrupts off (45 ms typical for an erase); the DMA
-of the front end goes on.
+of the front end goes on. Knows nothing of `ams`: it is there before the code is chosen.
 """
 
 import sys
 
 import rp2
-from flashmap import STATE_SIZE
+from flashmap import SLOTS_OFFSET, SLOTS_SIZE, STATE_OFFSET, STATE_SIZE
 from micropython import const
 
-from ams.hal import Flash
-
 _PAGE = const(256)
+_SECTOR = const(4096)
 
 
-class StateFlash(Flash):
-    size = STATE_SIZE
+class PartFlash:
+    """Has the interface of ams.hal.Flash."""
 
-    def __init__(self):
+    sector_size = _SECTOR
+    page_size = _PAGE
+
+    def __init__(self, start, size):
         if "OpenAMS" not in sys.implementation._machine:
             # There the file system lies where the state would be written.
             raise OSError("not on this MicroPython: put the OpenAMS image on the board")
-        self._flash = rp2.Flash(start=0, len=STATE_SIZE)
+        self.size = size
+        self._flash = rp2.Flash(start=start, len=size)
         self._page = bytearray(_PAGE)
         self._ones = b"\xff" * _PAGE
 
     def read(self, address, buffer):
-        self._flash.readblocks(address // 4096, buffer, address % 4096)
+        self._flash.readblocks(address // _SECTOR, buffer, address % _SECTOR)
 
     def program(self, address, data):
         """Inside one page. The rest of the page is programmed with ones, which change nothing."""
@@ -37,7 +40,15 @@ class StateFlash(Flash):
         at = address % _PAGE
         page[at : at + len(data)] = data
         first = address - at
-        self._flash.writeblocks(first // 4096, page, first % 4096)
+        self._flash.writeblocks(first // _SECTOR, page, first % _SECTOR)
 
     def erase(self, address):
-        self._flash.ioctl(6, address // 4096)
+        self._flash.ioctl(6, address // _SECTOR)
+
+
+def StateFlash():
+    return PartFlash(0, STATE_SIZE)
+
+
+def SlotsFlash():
+    return PartFlash(SLOTS_OFFSET - STATE_OFFSET, SLOTS_SIZE)

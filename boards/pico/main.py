@@ -1,132 +1,60 @@
-"""The meter's main loop on a Pico. What the meter is stands in the settings of its flash."""
+"""main.py of the image: chooses the code that runs. No update replaces this.
+
+Code of a slot runs under the watchdog from before its first line, and on trial also under a timer,
+both set here: whatever is wrong with it, the chip comes back to this place.
+"""
 
 import gc
-import time
+import sys
 
-from board import Board
+import machine
+from amsboot import choice
+from flash import SlotsFlash, StateFlash
 from micropython import const
 
-from ams.faults import LOOP
-from ams.registers.energy import A_MINUS, A_PLUS
-from ams.registers.events import WATCHDOG_ERROR
-from ams.storage.layout import SECURITY
-from ams.storage.snapshot import Snapshot, SnapshotError
-
-_PASS_MS = const(25)
-_COLLECT_EVERY = const(40)
+NAME = b"pico"
+# The longest there is: until the meter measures and feeds it.
+_WATCHDOG_MS = const(8300)
 
 
-class Loop:
-    def __init__(self, board, meter):
-        from ams.registers.pulses import PulseOutput
+def start_up():
+    """The Start of this time; the slot's modules, if it runs from one, come first from here on."""
+    started = choice.choose(StateFlash(), SlotsFlash(), NAME)
+    if started.slot:
+        machine.WDT(timeout=_WATCHDOG_MS)
+        if started.trial:
+            machine.Timer(
+                period=started.trial_ms,
+                mode=machine.Timer.ONE_SHOT,
+                callback=lambda timer: end_trial(started),
+            )
+        from amsboot import slotfiles
 
-        self.board = board
-        self.meter = meter
-        self.pulses = PulseOutput(board.pulse_led)
-        self.bench = None
-        if board.mailbox is not None:
-            from bench import Bench
+        files = slotfiles.index(started.files)
+        choice.leave_base()
+        slotfiles.mount(started.files, files)
+        gc.collect()
+    return started
 
-            self.bench = Bench(board.mailbox, board, meter)
-        if meter.link is not None:
-            from drivers.links import Links
 
-            board.links = Links(meter.link, board.service_uart)
-        self._passes = 0
-        self._first_ms = self._read_ms = board.clock.utc_ms()
-        if hasattr(board.frontend, "poll"):
-            self._measure = self._read_ic
-        else:
-            self._measure = self._take_samples
-            board.frontend.start()
-
-    def _take_samples(self, raw_ms):
-        """Takes what the sampler has; True when something came."""
-        frontend = self.board.frontend
-        came = False
-        count = frontend.SETS_MAX
-        # What comes while this runs can wait for the next pass.
-        while count == frontend.SETS_MAX:
-            count = frontend.read()
-            if count:
-                index = frontend.index
-                # The crystal of the ADC is that of the clock: samples are its time.
-                after_ms = self._first_ms + (index + count) // 4
-                self.meter.samples(after_ms, index, frontend.samples, count)
-                frontend.taken(count)
-                came = True
-        return came
-
-    def _read_ic(self, raw_ms):
-        meter = self.meter
-        ic = self.board.frontend
-        duration_ms = raw_ms - self._read_ms
-        # What it does not answer it goes on counting: the next answer has it all.
-        if duration_ms < ic.period_ms or not ic.poll(meter.quantities):
-            return False
-        self._read_ms = raw_ms
-        meter.measured(raw_ms, duration_ms, ic.active_uws, ic.reactive_uvars, ic.status)
-        return True
-
-    def step(self):
-        """One pass; False when the bench has ended the run."""
-        board = self.board
-        meter = self.meter
-        raw_ms = board.clock.utc_ms()
-        if self._measure(raw_ms):
-            # Only a meter that measures is alive.
-            board.watchdog.feed()
-            mwh = meter.energy.mwh
-            self.pulses.take(raw_ms, mwh[A_PLUS] + mwh[A_MINUS])
-        meter.tick(raw_ms)
-        self.pulses.poll(raw_ms)
-        if board.links is not None:
-            board.links.poll(time.ticks_ms())
-        self._passes += 1
-        if self._passes % _COLLECT_EVERY == 0:
-            gc.collect()
-        return self.bench is None or self.bench.poll()
-
-    def _go(self):
-        """A pass that fails is told of. If no measurement comes through, the watchdog ends it."""
-        try:
-            return self.step()
-        except Exception as error:
-            self.meter.faults.take(LOOP, error)
-            return True
-
-    def run(self):
-        while self._go():
-            time.sleep_ms(_PASS_MS)
+def end_trial(started):
+    if started.trial:
+        machine.reset()
 
 
 def main():
-    board = Board()
+    started = start_up()
     try:
-        config = Snapshot(board.flash).load()
-    except SnapshotError as error:
-        board.log("meter: %s" % error)
-        return
-    if config is None or "system" not in config:
-        board.log("meter: not provisioned")
-        return
-    from ams.meter import Meter
+        import loop
 
-    meter = Meter(board, config)
-    if not board.make_frontend(meter.calibration):
-        board.log("meter: no answer from the metering IC")
-    meter.start(board.clock.utc_ms())
-    if board.watchdog_bit():
-        meter.events.log(meter.utc_ms, WATCHDOG_ERROR)
-    if config.get("security") and meter.memory.takes(SECURITY):
-        # The keys have their own place in the flash by now.
-        config["security"] = {}
-        meter.memory.save_settings(config)
-    if config.get("han_open"):
-        meter.han.open(meter.utc_ms)
-        meter.wake()
-    gc.collect()
-    Loop(board, meter).run()
+        loop.main(started)
+    except Exception as error:
+        # The one place that catches all: what is on trial is not to end at a prompt.
+        if not started.slot:
+            raise
+        sys.print_exception(error)
+        machine.reset()
+    end_trial(started)
 
 
 main()

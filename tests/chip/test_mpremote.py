@@ -47,12 +47,10 @@ def ams(*arguments):
     )
 
 
-def test_ls_run_and_mount(port, tmp_path):
+def test_run_and_mount(port, tmp_path):
     script = tmp_path / "hello.py"
     script.write_text("import sys\nprint('ran on', sys.platform)\n")
     assert "ran on rp2" in mpremote(port, "run", script)
-    mpremote(port, "fs", "cp", script, ":hello.py")
-    assert "hello.py" in mpremote(port, "ls")
     (tmp_path / "thing.py").write_text("X = 41\n")
     assert "42" in mpremote(port, "mount", tmp_path, "exec", "import thing; print(thing.X + 1)")
 

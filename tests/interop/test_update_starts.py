@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from imagebench import BROKEN, GOOD, Life, activate, image_of
+from imagebench import BROKEN, GOOD, Life, image_of
 
 from openams.runtimes.process import RUNTIMES
 
@@ -48,7 +48,7 @@ def test_new_firmware_runs_and_stays(life, runtime):
     life = life(runtime)
     life.process.stop()
     before = life.frames
-    activate(life.state, image_of(GOOD))
+    life.activate(image_of(GOOD))
     life.power_up()
     assert life.process.slot == 1
     run_until(life, lambda: "firmware-activated" in life.events())
@@ -77,7 +77,7 @@ def test_broken_ones_are_rolled_back(tmp_path, runtime):
             life.power_up()
             life.run(1)
             counted = life.process.stop()["registers"]
-            activate(life.state, image_of(BROKEN[kind]))
+            life.activate(image_of(BROKEN[kind]))
         with ThreadPoolExecutor(len(lives)) as pool:
             done = {kind: pool.submit(roll_back, life, counted) for kind, life in lives.items()}
         for kind, future in done.items():

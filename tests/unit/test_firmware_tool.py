@@ -44,8 +44,8 @@ def test_uf2_is_what_the_emulator_loads():
 def test_parts_of_the_flash_cover_it_without_overlap(board):
     flash = images.flashmap(board)
     assert flash["STATE_OFFSET"] == flash["FIRMWARE_SIZE"]
-    assert flash["FILES_OFFSET"] == flash["STATE_OFFSET"] + flash["STATE_SIZE"]
-    assert flash["FLASH_SIZE"] == flash["FILES_OFFSET"] + flash["FILES_SIZE"]
+    assert flash["SLOTS_OFFSET"] == flash["STATE_OFFSET"] + flash["STATE_SIZE"]
+    assert flash["FLASH_SIZE"] == flash["SLOTS_OFFSET"] + flash["SLOTS_SIZE"]
     assert all(size % 4096 == 0 for size in flash.values())
 
 

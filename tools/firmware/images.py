@@ -47,8 +47,8 @@ def flashmap(board: Board) -> dict[str, int]:
 
 
 def header(flash: dict[str, int]) -> str:
-    """rp2.Flash reaches the meter's state and the files, never the firmware."""
-    size = flash["STATE_SIZE"] + flash["FILES_SIZE"]
+    """rp2.Flash reaches the meter's state and the slots, never the firmware."""
+    size = flash["STATE_SIZE"] + flash["SLOTS_SIZE"]
     return (
         f"#define MICROPY_HW_FLASH_STORAGE_BASE ({flash['STATE_OFFSET']:#x})\n"
         f"#define MICROPY_HW_FLASH_STORAGE_BYTES ({size:#x})\n"
@@ -68,6 +68,7 @@ def manifest(board: Board) -> str:
         'module("rp2.py", base_path="$(PORT_DIR)/modules", opt=3)',
         f'freeze("{HERE}/boards/{board.boot}/frozen", opt=3)',
         f'package("ams", base_path="{ROOT}/firmware", opt=3)',
+        f'package("amsboot", base_path="{ROOT}/firmware", opt=3)',
     ]
     if (ROOT / "boards" / "drivers").is_dir():
         lines.append(f'package("drivers", base_path="{ROOT}/boards", opt=3)')
@@ -83,6 +84,7 @@ def inputs(board: Board) -> list[Path]:
     files = [*HERE.glob("*.py"), HERE / "pins.json"]
     for folder in (
         ROOT / "firmware" / "ams",
+        ROOT / "firmware" / "amsboot",
         ROOT / "boards" / "drivers",
         ROOT / "boards" / board.code,
         board.definition,

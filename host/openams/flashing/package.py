@@ -21,7 +21,11 @@ from openams.flashing.targets import ROOT, TARGETS, Target, target
 def modules(root: Path, code: str) -> dict[str, Path]:
     """Place on the board, without suffix, and the source of each module below `root`."""
     found = {}
-    for base, folder in ((root / "firmware", "ams"), (root / "boards", "drivers")):
+    for base, folder in (
+        (root / "firmware", "ams"),
+        (root / "firmware", "amsboot"),
+        (root / "boards", "drivers"),
+    ):
         for path in sorted((base / folder).rglob("*.py")):
             found[path.relative_to(base).with_suffix("").as_posix()] = path
     for path in sorted((root / "boards" / code).glob("*.py")):

@@ -1,8 +1,8 @@
 """The flash chip of the emulated board: takes the time that one takes, and can be cut.
 
-The state region is shared with `flash.bin`: read before the boot, written
-with every operation, so that what is on disk is what the chip would hold if
-the power went now.
+The regions of the state and of the firmware's slots are shared with `flash.bin` and
+`slots.bin`: read before the boot, written with every operation, so that what is on disk
+is what the chip would hold if the power went now.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from openams.errors import BenchError
 
 STATE_START = 768 * 1024
 STATE_SIZE = 1024 * 1024
+SLOTS_START = STATE_START + STATE_SIZE
+SLOTS_SIZE = 256 * 1024
 _CMD_READ_UNIQUE_ID = 0x4B
 _BUSY = 0x01
 # Typical times of a W25Q16JV (its datasheet, 9.6): 0.4 ms, 45 ms, 150 ms.
@@ -46,12 +48,12 @@ class Operation:
 
 
 class NorFlash(RPSSI):
-    """`operations` counts programs and erases of the state region, as the faultlab does."""
+    """`operations` counts programs and erases of state and slots, as the faultlab does."""
 
     def __init__(self, rp2040: RP2040, name: str) -> None:
         super().__init__(rp2040, name)
         self._clock = rp2040.clock
-        self._file: int | None = None
+        self._files: list[tuple[int, int, int]] = []  # begin, end, descriptor
         self._pending: Operation | None = None
         self.operations = 0
         self.cut_at: int | None = None
@@ -61,28 +63,31 @@ class NorFlash(RPSSI):
 
     # --- the file ------------------------------------------------------------
 
-    def share(self, path: Path) -> None:
-        """Takes the state from `path` and keeps it there from now on."""
+    def share(self, path: Path, start: int = STATE_START, size: int = STATE_SIZE) -> None:
+        """Takes a region from `path` and keeps it there from now on."""
         data = path.read_bytes()
-        if len(data) > STATE_SIZE:
-            raise BenchError(f"{path} is larger than the chip's state region: name another --state")
+        if len(data) > size:
+            raise BenchError(
+                f"{path} is larger than its region of the chip: name another --state"
+            )
         # What a file that was cut short does not hold reads as erased.
-        self.rp2040.flash[STATE_START : STATE_START + STATE_SIZE] = data.ljust(STATE_SIZE, b"\xff")
-        self._file = os.open(path, os.O_RDWR)
-        if len(data) < STATE_SIZE:
-            os.truncate(self._file, STATE_SIZE)
-            os.pwrite(self._file, b"\xff" * (STATE_SIZE - len(data)), len(data))
+        self.rp2040.flash[start : start + size] = data.ljust(size, b"\xff")
+        file = os.open(path, os.O_RDWR)
+        self._files.append((start, start + size, file))
+        if len(data) < size:
+            os.truncate(file, size)
+            os.pwrite(file, b"\xff" * (size - len(data)), len(data))
 
     def close(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        for _, _, file in self._files:
+            os.close(file)
+        self._files = []
 
     def _write(self, address: int, data: bytes) -> None:
         self.rp2040.flash[address : address + len(data)] = data
-        at = address - STATE_START
-        if self._file is not None and 0 <= at < STATE_SIZE:
-            os.pwrite(self._file, data, at)
+        for start, end, file in self._files:
+            if start <= address < end:
+                os.pwrite(file, data, address - start)
 
     # --- operations ------------------------------------------------------------
 
@@ -120,7 +125,7 @@ class NorFlash(RPSSI):
         self._write_enabled = False
         now = self._clock.nanos
         self._pending = Operation(kind, address, target, now, now + takes_ns)
-        if STATE_START <= address < STATE_START + STATE_SIZE:
+        if STATE_START <= address < SLOTS_START + SLOTS_SIZE:
             self.operations += 1
             if self.cut_at is not None and self.operations == self.cut_at:
                 self._cut_alarm = self._clock.create_alarm(self.on_power_gone)

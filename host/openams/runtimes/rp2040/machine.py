@@ -18,7 +18,7 @@ from rp2040py.utils.logging import ConsoleLogger, LogLevel
 
 from openams.errors import BenchError
 from openams.runtimes.rp2040.adc import SampledAdc
-from openams.runtimes.rp2040.flash import NorFlash, Operation
+from openams.runtimes.rp2040.flash import SLOTS_SIZE, SLOTS_START, NorFlash, Operation
 from openams.runtimes.rp2040.quick import QuickSio, SleepingPio
 from openams.runtimes.rp2040.uart import PacedUart
 
@@ -89,7 +89,7 @@ class Machine:
     the power coming back is.
     """
 
-    def __init__(self, image: Path, state: Path | None = None) -> None:
+    def __init__(self, image: Path, state: Path | None = None, slots: Path | None = None) -> None:
         self.chip = Chip()
         self.chip.load_bootrom(BOOTROM_B1)
         try:
@@ -98,13 +98,15 @@ class Machine:
             raise BenchError(f"{image} is no firmware image: {error}") from None
         if state is not None:
             self.chip.nor.share(state)
+        if slots is not None:
+            self.chip.nor.share(slots, SLOTS_START, SLOTS_SIZE)
         # What execute_batch needs of a simulator.
         self.rp2040 = self.chip
         self.clock = self.chip.clock
         self.chip.simulator = self  # type: ignore[assignment]
         self.stopped = False
         self.off = False
-        self.resets = 0  # by the watchdog
+        self.resets = 0  # by the watchdog, which is also how the chip restarts itself
         self.reset_at_ms = 0.0
         self.torn: Operation | None = None
         self.on_reset: Callable[[], None] = lambda: None

@@ -65,6 +65,8 @@ class ChipMeter:
         self._log = ""
         self._start_ms = 0
         self._state: Path | None = None
+        self._slots: Path | None = None
+        self._booting = False
         self.machine: Machine | None = None
         self._box: MailboxEnd | None = None
         self.booted_ms = 0.0  # chip time at which the meter began to measure
@@ -75,6 +77,7 @@ class ChipMeter:
         """Provisions the state image with what makes this meter, and powers the chip up."""
         self._start_ms = config["utc_ms"]
         self._state = Path(config["flash"])
+        self._slots = Path(config["slots"]) if config.get("slots") else None
         if config.get("format"):
             self._state.write_bytes(b"\xff" * FLASH_SIZE)
         provision(self._state, config)
@@ -85,7 +88,7 @@ class ChipMeter:
         if self.machine is not None:
             self._start_ms += round(self.machine.now_ms) + off_ms
         self._replies.clear()
-        machine = self.machine = Machine(self.image, self._state)
+        machine = self.machine = Machine(self.image, self._state, self._slots)
         self._box = MailboxEnd(machine.chip)
         self.wiring = Wiring(machine.chip, clock_chip(self._start_ms))
         if self._analog is not None:
@@ -100,8 +103,11 @@ class ChipMeter:
 
     def await_boot(self) -> dict[str, Any]:
         """Runs the chip until it measures, after power-up or a reset."""
-        payload = self._await(_BOOT_MS, "K")[1]
-        self.booted_ms = self._running().now_ms
+        self._booting = True
+        try:
+            payload = self._await(_BOOT_MS, "K")[1]
+        finally:
+            self._booting = False
         return dict(json.loads(payload))
 
     def _forget(self) -> None:
@@ -146,6 +152,11 @@ class ChipMeter:
         for kind, payload in self._box.messages():
             if kind == "L":
                 self._print(payload.decode(errors="replace"))
+            elif kind == "K":
+                self.booted_ms = machine.now_ms
+                # One that restarts by itself is not waited for.
+                if self._booting:
+                    self._replies.append((kind, payload))
             else:
                 self._replies.append((kind, payload))
 
