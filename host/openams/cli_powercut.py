@@ -32,6 +32,9 @@ def powercut(
     second: Annotated[
         bool, typer.Option("--second", help="Cut the start after each cut too, everywhere.")
     ] = False,
+    update: Annotated[
+        bool, typer.Option("--update", help="The work is a firmware update, to its end.")
+    ] = False,
     operation: Annotated[
         int | None, typer.Option(metavar="N", help="Cut at this one only: plays a failure again.")
     ] = None,
@@ -68,6 +71,7 @@ def powercut(
         meter_id=meter_id,
         first=from_ if operation is None else operation,
         last=LAST if operation is None else operation,
+        update=update,
     )
     parts = _play(campaign, jobs if operation is None else 1)
     counts = [part.counts for part in parts]

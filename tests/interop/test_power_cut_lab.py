@@ -53,6 +53,20 @@ def test_cuts_that_begin_with_a_state_image(tmp_path):
     assert (tmp_path / "flash.bin").read_bytes() == before
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_firmware_update(runtime):
+    """Old or new, whole, metering; then the start afterwards is cut too."""
+    result = powercut("--runtime", runtime, "--update", "--second")
+    assert result["operations"] > 200 and result["cuts"] >= 27 and result["second_cuts"] > 300
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_every_cut_of_a_firmware_update(runtime):
+    result = powercut("--runtime", runtime, "--update", "--every", "--second")
+    assert result["cuts"] == 3 * result["operations"] and result["second_cuts"] > 5000
+
+
 @pytest.mark.campaign
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_every_cut(runtime):

@@ -1,10 +1,12 @@
-"""Runs powercut.py on a runtime: a slice of the operations in a process of its own."""
+"""Runs powercut.py or updatelab.py on a runtime: a slice of the operations in a process."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -13,8 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from openams.errors import BenchError
 from openams.grid.frontend import make_front_end
+from openams.image import build
+from openams.keys.releasekey import public_octets
 from openams.places import PACKAGE, SHIMS, repository_root
 from openams.runtimes.process import find_micropython
 from openams.session import DEFAULT_METER_ID
@@ -28,6 +34,10 @@ _SHARES = (2, 2, 2, 2, 2, 3, 3, 3, 3, 0)
 # The laboratory keeps the flash and its history on the heap, the meter is a small part of it.
 _HEAP = "128m"
 LAST = 1 << 30
+# Files of the update's image: of two sectors, and no more, so that each start is quick.
+_VERSION = b'__version__ = "0.2.0"\nSECURITY_VERSION = 1\nSTATE_FORMAT = 1\n'
+_EXTRA = b"".join(hashlib.sha256(bytes([number])).digest() for number in range(128))
+_EXPIRY_S = 0xFFFFFFFF
 
 
 @dataclass
@@ -42,6 +52,7 @@ class Campaign:
     meter_id: str = DEFAULT_METER_ID
     first: int = 0  # operations before it are not cut
     last: int = LAST
+    update: bool = False  # the work is a firmware update
 
 
 class Part:
@@ -55,7 +66,7 @@ class Part:
         self._process: subprocess.Popen[str] | None = None
 
     def run(self, on_message: Callable[[], None]) -> None:
-        argv, environment = _command(self._campaign.runtime)
+        argv, environment = _command(self._campaign)
         with tempfile.TemporaryFile("w+") as errors:
             self._process = subprocess.Popen(
                 argv,
@@ -96,6 +107,35 @@ class Part:
 
 
 def _request(campaign: Campaign, part: int, of: int) -> dict[str, Any]:
+    request = _plain_request(campaign, part, of)
+    if campaign.update:
+        security, image = _released()
+        request["config"]["security"] = security
+        request["update"] = image.hex()
+    return request
+
+
+def _released() -> tuple[dict[str, Any], bytes]:
+    """Keys of a meter and an image for it: of nobody else, and thrown away."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    title, update_key = b"OAM\0\0\0\0\1", secrets.token_bytes(16)
+    files = {"ams/__init__.py": _VERSION, "ams/extra.py": _EXTRA}
+    manifest, package = build.build(files, "unix", "0.2.0", 1)
+    mac = build.release(manifest, title, _EXPIRY_S, update_key)
+    image = build.whole(manifest, package, build.sign(manifest, key), title, _EXPIRY_S, mac)
+    security = {
+        "system_title": title.hex(),
+        "kek": secrets.token_hex(16),
+        "clients": [
+            {"sap": 6, "encryption": secrets.token_hex(16), "authentication": secrets.token_hex(16)}
+        ],
+        "update": update_key.hex(),
+        "release_key": public_octets(key).hex(),
+    }
+    return security, image
+
+
+def _plain_request(campaign: Campaign, part: int, of: int) -> dict[str, Any]:
     return {
         "config": {
             "system": "3P4W",
@@ -117,12 +157,12 @@ def _request(campaign: Campaign, part: int, of: int) -> dict[str, Any]:
     }
 
 
-def _command(runtime: str) -> tuple[list[str], dict[str, str]]:
+def _command(campaign: Campaign) -> tuple[list[str], dict[str, str]]:
     root = repository_root()
-    script = PACKAGE / "faultlab" / "powercut.py"
+    script = PACKAGE / "faultlab" / ("updatelab.py" if campaign.update else "powercut.py")
     environment = dict(os.environ)
     paths = [str(root / "firmware")]
-    if runtime == "micropython":
+    if campaign.runtime == "micropython":
         environment["MICROPYPATH"] = ":".join(paths)
         return [find_micropython(), "-X", f"heapsize={_HEAP}", str(script)], environment
     paths.append(str(SHIMS))

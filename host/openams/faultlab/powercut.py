@@ -403,8 +403,12 @@ def collect(meter, truth, totals):
 
 
 def replay(request, config, base, log, truth, raw_ms):
+    play(request, base, log, Replay(request, config, truth, raw_ms))
+
+
+def play(request, base, log, lab):
+    """Gives `lab` the flash before each operation that is to be cut, and the operation."""
     current = {number: bytearray(data) for number, data in base.items()}
-    lab = Replay(request, config, truth, raw_ms)
     for operation in range(len(log)):
         if operation % request["of"] == request["part"] and lab.wants(operation):
             lab.cut(current, operation, log[operation])
@@ -461,14 +465,17 @@ class Replay:
             check(self.truth, operation, start(flash, self.config, raw_ms))
         except Exception as error:
             # Whatever a start stumbles over is what this looks for.
-            text = "%s: %s" % (type(error).__name__, error)
-            failure = {"failure": text, "operation": operation, "torn": torn}
-            if again is not None:
-                failure["second"] = again
-                failure["second_torn"] = torn_again
-            print(json.dumps(failure))
+            self.tell(error, operation, torn, again, torn_again)
             return False
         return True
+
+    def tell(self, error, operation, torn, again, torn_again):
+        text = "%s: %s" % (type(error).__name__, error)
+        failure = {"failure": text, "operation": operation, "torn": torn}
+        if again is not None:
+            failure["second"] = again
+            failure["second_torn"] = torn_again
+        print(json.dumps(failure))
 
 
 def tear(image, change, torn, random):

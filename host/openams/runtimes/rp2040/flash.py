@@ -67,9 +67,7 @@ class NorFlash(RPSSI):
         """Takes a region from `path` and keeps it there from now on."""
         data = path.read_bytes()
         if len(data) > size:
-            raise BenchError(
-                f"{path} is larger than its region of the chip: name another --state"
-            )
+            raise BenchError(f"{path} is larger than its region of the chip: name another --state")
         # What a file that was cut short does not hold reads as erased.
         self.rp2040.flash[start : start + size] = data.ljust(size, b"\xff")
         file = os.open(path, os.O_RDWR)
