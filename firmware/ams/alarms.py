@@ -90,9 +90,11 @@ class Alarms:
         self.raised = 0
         self._kept = self.register
 
-    def event(self, code):
-        """An event was logged; gives whether it is an alarm."""
+    def event(self, code, kept=True):
+        """Something happened; gives whether it is an alarm. What no log kept is one once."""
         bit = bit_of(code) & self.filter
+        if not kept:
+            bit &= ~self.register
         if bit:
             self.register |= bit
             self.raised |= bit

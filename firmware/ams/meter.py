@@ -128,7 +128,7 @@ class Meter:
     def start(self, raw_ms):
         """Power-up at `raw_ms` of the board's clock."""
         backup_s = getattr(self._board.clock, "backup_s", None)
-        self.raw_ms = raw_ms
+        self.raw_ms = self.events.raw_ms = raw_ms
         kept_ms = self._restored.utc_ms if self._restored is not None else None
         utc_ms = self.utc_ms = self.keeper.start(raw_ms, self._restored, backup_s)
         self.local_clock.status = self.clock.status
@@ -368,7 +368,7 @@ class Meter:
         # The time of the samples and that of the board differ by some ms: nobody sees
         # time go back, or what was due in between would be due twice.
         utc_ms = self.utc_ms = max(utc_ms, self.utc_ms)
-        raw_ms = self.raw_ms = max(raw_ms, self.raw_ms)
+        raw_ms = self.raw_ms = self.events.raw_ms = max(raw_ms, self.raw_ms)
         # Each by itself: whatever fails in one, the others have their time.
         try:
             self._case.poll(raw_ms)

@@ -162,9 +162,9 @@ class Model:
         self.due_ms = 0
         self.meter.wake()
 
-    def event(self, code):
-        """An event was logged."""
-        if self.alarms.event(code):
+    def event(self, code, kept):
+        """An event was logged, or its log had no more room for it this hour."""
+        if self.alarms.event(code, kept):
             self.wake()
 
     def changed(self, ln, attribute):

@@ -8,6 +8,7 @@ try:
 except ImportError:
     from openams.faultlab import powercut
 
+from ams import alarms
 from ams import faults as ft
 from ams import settings as st
 from ams.cosem.results import AccessError
@@ -233,6 +234,38 @@ def check_a_dead_flash_takes_no_time_from_the_metering():
     bench.measure(3600, step_ms=1000)
     again = Bench(bench.flash, bench.raw_ms)
     assert bench.meter.energy.mwh[0] - again.meter.energy.mwh[0] < 1000 * 62 // 3.6
+
+
+def check_a_storm_in_a_log_hides_no_alarm():
+    bench = Bench()
+    meter = bench.meter
+    model = meter.model
+    pushed = []
+    model.push.ask = lambda which, at_once=False: not pushed.append(model.alarms.raised)
+    for _ in range(300):
+        meter.tamper(ev.TERMINAL_COVER_REMOVED)
+    bench.measure(1)
+    assert pushed == [alarms.COVER]
+    meter.tamper(ev.MAGNETIC_FIELD)
+    bench.measure(1)
+    # It is in no log, but it is told; the storm itself is not told again.
+    assert ev.MAGNETIC_FIELD not in bench.codes()
+    assert model.alarms.register == alarms.COVER | alarms.MAGNETIC_FIELD
+    for _ in range(50):
+        meter.tamper(ev.TERMINAL_COVER_REMOVED)
+    bench.measure(1)
+    assert pushed == [alarms.COVER, alarms.MAGNETIC_FIELD]
+
+
+def check_a_clock_that_is_set_gives_no_log_a_new_share():
+    bench = Bench()
+    meter = bench.meter
+    for step in range(600):
+        meter.tamper(ev.MAGNETIC_FIELD)
+        meter.set_clock(bench.raw_ms, meter.utc_ms + (-HOUR_MS if step & 1 else HOUR_MS))
+        bench.measure(1, step_ms=1000)
+    assert meter.events.numbers[ev.LOG_FRAUD] == ev.PER_HOUR
+    assert meter.events.numbers[ev.LOG_STANDARD] == ev.PER_HOUR
 
 
 class Contacts:

@@ -186,7 +186,8 @@ class EventLog:
         self._next = 0
         self.count = 0  # events ever logged
         self.store = None
-        self.on_event = None  # called with the code of each
+        self.on_event = None  # called with the code of each, and whether it was kept
+        self.raw_ms = 0  # the board's time: a clock that is set gives no log a new share
         self.numbers = [0] * len(LOG_NAMES)
         self._left = [PER_HOUR] * len(LOG_NAMES)
         self._suppressed = [0] * len(LOG_NAMES)
@@ -197,13 +198,15 @@ class EventLog:
         self.tick(utc_ms)
         if self._left[log] <= (_FOR_DEEDS if code in _REFUSALS else 0):
             self._suppressed[log] += 1
+            if self.on_event is not None:
+                self.on_event(code, False)
             return
         self._left[log] -= 1
         self._keep(utc_ms, log, code, detail, extra)
 
     def tick(self, utc_ms):
         """A new hour gives each log its share again, and says what the last one lost."""
-        hour = utc_ms // _HOUR_MS
+        hour = self.raw_ms // _HOUR_MS
         if hour == self._hour:
             return
         self._hour = hour
@@ -220,7 +223,7 @@ class EventLog:
         self.count += 1
         self.numbers[log] += 1
         if self.on_event is not None:
-            self.on_event(code)
+            self.on_event(code, True)
         if self.store is not None:
             detail = max(-0x80000000, min(0x7FFFFFFF, detail))
             extra = max(0, min(0xFFFFFFFF, extra))
