@@ -184,7 +184,7 @@ class Meter:
             if self.updater is not None:
                 self.updater.terms.update_key = self.link.keyring.secret(name)
         elif name == "breaker":
-            self.control.guard.forget()
+            self.control.guard.rekeyed(self.utc_ms // 1000)
         else:
             self.control.guard.disarm()
 

@@ -19,6 +19,7 @@ from ams.control import command as cm
 from ams.control.guard import Guard, Policy
 from ams.cosem.axdr import Reader
 from ams.cosem.objects.base import BREAKER
+from ams.crypto.keywrap import wrap
 from ams.registers import events as ev
 from ams.registers.clock import STATUS_INVALID
 from ams.registers.supply import LOCAL_DISCONNECT, LOCAL_RECONNECT
@@ -36,8 +37,8 @@ def move(client: Gurux, reconnect: bool = False) -> int:
     return int(client.ask(frame).error)
 
 
-def give(client: Gurux, order: bytes) -> int:
-    thing = GXDLMSData(ORDER)
+def give(client: Gurux, order: bytes, name: str = ORDER) -> int:
+    thing = GXDLMSData(name)
     thing.value = order
     thing.setDataType(2, DataType.OCTET_STRING)
     return int(client.ask(client.client.write(thing, 2)).error)
@@ -320,6 +321,56 @@ def test_schedules_move_no_oftener_than_requests():
     for _ in range(20):
         quiet.meter.control.scheduled(LOCAL_RECONNECT)
     assert move(quiet.gurux("breaker")) == 0
+
+
+def rekey(bench: MeterBench, client: Gurux, key: bytes, place: int = 0) -> int:
+    """A new breaker key, wrapped as whoever records a rotation under known keys has it."""
+    return give(client, wrap(bench.meter.link.keyring.kek(), key), f"0.0.128.5.{place}.255")
+
+
+def test_no_change_of_keys_revives_an_order():
+    """The same key once more, another and the first again: what was used stays used."""
+    bench = MeterBench(interactive=False)
+    client = bench.gurux("breaker")
+    used = bench.order()
+    assert give(client, used) == 0 and move(client) == 0
+    bench.run(500)
+    for keys in ((bench.seal_keys[0],), (bytes(range(16)), bench.seal_keys[0])):
+        for key in keys:
+            assert rekey(bench, client, key) == 0
+        assert give(client, used) == 3
+    assert bench.refusals() == [cm.USED, cm.USED]
+    assert give(client, bench.order("reconnect", 2)) == 0 and move(client, True) == 0
+
+
+def test_a_new_breaker_key_mends_a_clock_that_was_set_far_ahead():
+    bench = MeterBench(interactive=False)
+    client = bench.gurux("breaker")
+    meter, year_ms = bench.meter, 366 * 86_400_000
+    meter.set_clock(bench.board.clock.ms, meter.utc_ms + 10 * year_ms)
+    meter.set_clock(bench.board.clock.ms, meter.utc_ms - 10 * year_ms)
+    assert give(client, bench.order()) == 3
+    new = bytes(range(16))
+    assert rekey(bench, client, new) == 0
+    assert give(client, bench.order(key=new, end=bench.now_s - 30)) == 3
+    assert bench.refusals() == [cm.EXPIRED, cm.EXPIRED]
+    assert give(client, bench.order(key=new)) == 0 and move(client) == 0
+
+
+@pytest.mark.parametrize("place", [0, 2])
+def test_no_key_of_something_else_becomes_the_one_that_seals(place):
+    """Wrapped keys do not say what they are for: who has seen one go to a client could send it
+    here, and seal with what he knows."""
+    bench = MeterBench(interactive=False)
+    client = bench.gurux("breaker" if place == 0 else "update")
+    keyring = bench.meter.link.keyring
+    secrets = ("breaker", "breaker_second", "update")
+    before = [keyring.secret(name) for name in secrets]
+    others = [*bench.keys["breaker"], *bench.keys["reader"], keyring.kek(), bench.seal_keys[1]]
+    for key in others:
+        assert rekey(bench, client, key, place) == 12
+    assert [keyring.secret(name) for name in secrets] == before
+    assert rekey(bench, client, bytes(range(16)), place) == 0
 
 
 def test_an_emergency_beyond_all_time_is_kept_at_its_end():

@@ -66,12 +66,16 @@ class Guard:
     def _store(self):
         self._cells.set(self._key, struct.pack(_USED, 1, self.last_number, self.latest_s, 0))
 
-    def forget(self):
-        """New breaker keys: their orders are numbered from one, and by the clock of now."""
-        self.last_number = 0
-        self.latest_s = 0
+    def rekeyed(self, utc_s):
+        """A new breaker key: what was armed is void.
+
+        Numbers go on, for a key that comes may be a former one. A time that the clock has not
+        passed by now counts no more: it was set wrong.
+        """
         self._armed = None
-        self._store()
+        if self.latest_s > utc_s:
+            self.latest_s = utc_s
+            self._store()
 
     def disarm(self):
         """An order that was armed is void: its number stays used."""

@@ -183,10 +183,21 @@ class Keyring:
                 return client
         return None
 
-    def serves(self, encryption):
-        """Whether some client has this encryption key."""
+    def serves(self, key, name=None):
+        """Whether something has this key already, other than the secret `name`.
+
+        Wrapped keys do not say what they are for, and no two things may share one.
+        """
+        held = [self.kek()]
         for client in self.clients:
-            if client.keys is not None and equal(client.keys.encryption, encryption):
+            if client.keys is not None:
+                held += (client.keys.encryption, client.keys.authentication)
+        for other in SECRETS:
+            value = self.secret(other) if other != name else None
+            if value:
+                held += (value[:16], value[16:])
+        for other in held:
+            if other and equal(other, key):
                 return True
         return False
 

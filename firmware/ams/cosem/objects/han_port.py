@@ -54,8 +54,8 @@ class HanKeys(Data):
         if None in keys:
             link.server.note_refusal(self.session)
             raise AccessError(OTHER_REASON)
-        if link.keyring.serves(keys[0]):
-            # One key, one title, two counters.
+        if link.keyring.serves(keys[0], "han") or link.keyring.serves(keys[1], "han"):
+            # One key, one title, two counters; and the customer gets these.
             raise AccessError(OTHER_REASON)
         self.meter.han_keeper.rekey(keys[0], keys[1])
 

@@ -11,8 +11,10 @@ from ams.cosem.results import (
     OTHER_REASON,
     READ_WRITE_DENIED,
     TEMPORARY_FAILURE,
+    TYPE_UNMATCHED,
     AccessError,
 )
+from ams.crypto.gcm import equal
 from ams.crypto.hmac import hmac_sha256
 from ams.crypto.keywrap import unwrap
 from ams.registers import events as ev
@@ -53,6 +55,13 @@ class Secret(Data):
         if key is None:
             link.server.note_refusal(self.session)
             raise AccessError(OTHER_REASON)
+        old = self._key()
+        if old is not None and equal(key, old):
+            return
+        han = self.meter.han_keeper.keys() or b""
+        if link.keyring.serves(key, name) or key in (han[:16], han[16:]):
+            # Whoever knows what it was for would know what seals.
+            raise AccessError(TYPE_UNMATCHED)
         try:
             link.keyring.change_secret(name, key)
             self.meter.secret_changed(name)
