@@ -12,7 +12,7 @@ import typer
 
 from openams.cli_client import JsonOption
 from openams.errors import BenchError
-from openams.keys.cli import KeystoreOption, PassphraseOption, open_keystore
+from openams.keys.cli import KeystoreOption, PassphraseOption, default_path, open_keystore
 
 
 def ration(
@@ -33,8 +33,11 @@ def ration(
     max_failures: Annotated[int, typer.Option(help="Stop at so many.")] = 10,
     timeout: Annotated[float, typer.Option(metavar="S", help="To wait for an answer.")] = 10.0,
     verify: Annotated[
-        bool, typer.Option("--verify", help="PLAN.csv is an audit file: check its signature.")
+        bool, typer.Option("--verify", help="PLAN.csv is an audit file: check who signed it.")
     ] = False,
+    audit_key: Annotated[
+        str | None, typer.Option(metavar="HEX", help="For --verify: the signer's, if not yours.")
+    ] = None,
     keystore: KeystoreOption = None,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -44,7 +47,11 @@ def ration(
     from openams.control.ration import ACTIONS, Pace, Results, Run, audit_record, load_plan
 
     if verify:
-        record = audits.verify(plan_file)
+        # Anybody can sign: it must be with a key that is known otherwise.
+        trusted = audit_key or audits.own_key(keystore or default_path())
+        if trusted is None:
+            raise BenchError("no audit key beside the keystore: name the signer's with --audit-key")
+        record = audits.verify(plan_file, trusted.lower())
         print(json.dumps(record) if as_json else f"signed by {record['public_key']}, unchanged")
         return
     if action not in ACTIONS:

@@ -21,7 +21,7 @@ from openams.keys.sealed import write_private
 
 def signing_key(keystore: Path) -> Ed25519PrivateKey:
     """The key beside the keystore, made when it is first needed; only its owner reads it."""
-    path = keystore.with_name(keystore.name + ".audit")
+    path = _beside(keystore)
     if not path.exists():
         fresh = Ed25519PrivateKey.generate()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -31,6 +31,15 @@ def signing_key(keystore: Path) -> Ed25519PrivateKey:
         return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text().strip()))
     except (OSError, ValueError):
         raise BenchError(f"{path} is no audit key: move it away to get a new one") from None
+
+
+def own_key(keystore: Path) -> str | None:
+    """The public half of the key beside the keystore, None where none was made yet."""
+    return _public(signing_key(keystore)) if _beside(keystore).exists() else None
+
+
+def _beside(keystore: Path) -> Path:
+    return keystore.with_name(keystore.name + ".audit")
 
 
 def _public(key: Ed25519PrivateKey) -> str:
