@@ -113,6 +113,7 @@ class Atm90e32(MeteringIc):
         self.reactive_uvars = 0
         self.status = 0
         self.resets = 0  # times the IC had lost its settings
+        self._has_lost = False  # and with them what it had counted
         self.disturbed = 0  # energy readings that had to be settled
         cs(1)
 
@@ -237,6 +238,7 @@ class Atm90e32(MeteringIc):
             return False
         if enabled == 0:
             # It has lost its supply: what it counted is gone, it starts anew.
+            self._has_lost = True
             return self.begin()
         self._configure()
         return self._is_configured()
@@ -322,6 +324,9 @@ class Atm90e32(MeteringIc):
             for place in self._places:
                 if q.active_power_mw[place] < -self._starting_mva:
                     status |= qu.STATUS_REVERSED_L1 << place
+        if self._has_lost:
+            self._has_lost = False
+            status |= qu.STATUS_SAMPLES_MISSING
         self.status = status
 
     def _third(self, q, reversed_sequence):

@@ -58,7 +58,7 @@ class Feed:
         if expected is not None and index > expected:
             meter.metrology.flush()
             self.sets_missing += index - expected
-            self._miss(utc_ms, index - expected)
+            self.miss(utc_ms, index - expected)
         self._next_index = index + count
         self.came(utc_ms, SAMPLES_DUE_MS)
         return True
@@ -70,7 +70,8 @@ class Feed:
         self._due_ms = due_ms
         self._last_ms = utc_ms
 
-    def _miss(self, utc_ms, count):
+    def miss(self, utc_ms, count):
+        """So many sets never came; 0: what was lost has no number."""
         meter = self._meter
         meter.events.log(utc_ms, ev.SAMPLES_MISSING, count)
         self._missing = True
@@ -86,7 +87,7 @@ class Feed:
         if not meter.keeper.unmeasured:
             meter.metrology.flush()
             meter.keeper.unmeasured = True
-            self._miss(utc_ms, 0)
+            self.miss(utc_ms, 0)
         if quiet_ms > _BROKEN_MS and not self._broken:
             self._broken = True
             meter.events.log(utc_ms, ev.MEASUREMENT_ERROR)

@@ -286,6 +286,9 @@ class Meter:
         utc_ms = self.clock.utc_ms(raw_ms)
         self.feed.came(utc_ms, max(SAMPLES_DUE_MS, 3 * duration_ms))
         self.measured_ms += duration_ms
+        if status & qu.STATUS_SAMPLES_MISSING:
+            # The IC was without supply: what it had counted is gone.
+            self.feed.miss(utc_ms, 0)
         self.energy.add(active_uws, reactive_uvars)
         self._set_status(status | self.feed.status())
         self._counted(duration_ms * 1000, active_uws, raw_ms, utc_ms)

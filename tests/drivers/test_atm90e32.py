@@ -224,6 +224,10 @@ def test_a_chip_that_lost_its_supply_is_set_up_again():
     model.advance(1_000_000)
     assert driver.poll(q)
     assert driver.resets == 2 and driver.active_uws == 0
+    # What it had counted is gone: that is told, once.
+    assert driver.status & qu.STATUS_SAMPLES_MISSING
+    driver.poll(q)
+    assert not driver.status & qu.STATUS_SAMPLES_MISSING
     model.advance(1_000_000)
     assert driver.poll(q)
     assert driver.active_uws == pytest.approx(6900e6, abs=COUNT_UWS)

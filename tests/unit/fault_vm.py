@@ -268,6 +268,18 @@ def check_a_clock_that_is_set_gives_no_log_a_new_share():
     assert meter.events.numbers[ev.LOG_STANDARD] == ev.PER_HOUR
 
 
+def check_what_a_metering_ic_lost_is_marked():
+    bench = Bench()
+    bench.measure(10)
+    bench.raw_ms += 200
+    bench.meter.measured(bench.raw_ms, 200, 0, 0, qu.STATUS_SAMPLES_MISSING)
+    assert bench.codes()[-1] == ev.SAMPLES_MISSING
+    assert bench.meter.quantities.status & qu.STATUS_SAMPLES_MISSING
+    bench.measure(3600, step_ms=1000)
+    assert bench.marks() == [MISSING] and bench.codes()[-1] == ev.SAMPLES_MISSING
+    assert not bench.meter.quantities.status & qu.STATUS_SAMPLES_MISSING
+
+
 class Contacts:
     bits = 0
 

@@ -79,6 +79,8 @@ class MeteringIc:
 
         What it counted since the last poll stands in `active_uws` and
         `reactive_uvars` (micro-watt-seconds, signed, net), each counted once.
+        `status` has the STATUS_ bits it knows of: STATUS_SAMPLES_MISSING says, once,
+        that it lost what it had counted.
         """
         raise NotImplementedError
 
