@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -54,6 +55,49 @@ def test_the_sbom_names_what_is_pinned(first):
     assert all(component["hashes"] for component in components.values())
 
 
+def test_the_sbom_tells_what_runs_from_what_only_tests(first):
+    components = json.loads(first["sbom.cdx.json"])["components"]
+    scopes = {component["name"]: component["scope"] for component in components}
+    for name in ("numpy", "cryptography", "dlms-cosem", "cffi", "attrs", "micropython", "mbedtls"):
+        assert scopes[name] == "required", name
+    for name in ("gurux-dlms", "pytest", "mypy", "ruff", "amshan", "hypothesis", "dsmr-parser"):
+        assert scopes[name] == "excluded", name
+    licences = {component["name"]: component["licenses"][0] for component in components}
+    # Nothing that runs is under a licence that asks for more than to be named, but one.
+    runs = {name for name, scope in scopes.items() if scope == "required"}
+    copyleft = {name for name in runs if "GPL" in json.dumps(licences[name])}
+    assert copyleft == {"mbedtls"}  # or Apache-2.0
+    assert [name for name in runs if "BUSL" in json.dumps(licences[name])] == ["dlms-cosem"]
+
+
+def test_the_sbom_has_the_licences_that_packages_say_they_have():
+    licences = json.loads((ROOT / "tools" / "release" / "licences.json").read_text())
+    lock = (ROOT / "requirements.lock").read_text()
+    names = {line.split("==")[0] for line in lock.splitlines() if "==" in line and line[0] != " "}
+    assert names <= set(licences)
+    said = 0
+    for name in names:
+        try:
+            expression = metadata.metadata(name)["License-Expression"]
+        except metadata.PackageNotFoundError:
+            continue
+        if expression:
+            assert licences[name] == expression, name
+            said += 1
+    assert said > 20
+    assert metadata.distribution("dlms-cosem").read_text("LICENSE").startswith("Business Source")
+
+
+def test_the_dependencies_of_the_sbom_are_among_its_components(first):
+    bom = json.loads(first["sbom.cdx.json"])
+    known = {component["bom-ref"] for component in bom["components"]}
+    root, *others = bom["dependencies"]
+    assert root["ref"] == bom["metadata"]["component"]["bom-ref"] and len(root["dependsOn"]) > 10
+    for row in bom["dependencies"]:
+        assert set(row["dependsOn"]) <= known
+    assert {row["ref"] for row in others} <= known
+
+
 @pytest.mark.campaign
 def test_all_of_it_twice_with_the_images_built_anew(tmp_path):
     import shutil
@@ -61,7 +105,7 @@ def test_all_of_it_twice_with_the_images_built_anew(tmp_path):
     made = []
     for name in ("first", "second"):
         for board in ("pico", "pico-bench"):
-            shutil.rmtree(ROOT / "build" / board, ignore_errors=True)
+            shutil.rmtree(ROOT / "build" / "release" / board, ignore_errors=True)
         made.append(build(tmp_path / name))
     assert made[0] == made[1]
     assert "openams-pico.uf2" in made[0]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests.conftest import ROOT
 sys.path.append(str(ROOT / "tools" / "release"))
 
 import packages
+import sbom
 
 EXAMPLE = ROOT / "examples" / "han-reader"
 
@@ -26,15 +28,31 @@ def wheel(tmp_path_factory):
     return packages.wheel(tmp_path_factory.mktemp("wheel"))
 
 
+def requirements(wheel):
+    """What the wheel asks for without extras."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        lines = archive.read(name).decode().splitlines()
+    asked = [line.split(": ", 1)[1] for line in lines if line.startswith("Requires-Dist:")]
+    return [line for line in asked if "extra ==" not in line]
+
+
 @pytest.fixture(scope="module")
 def fresh(wheel, tmp_path_factory):
-    """A new environment with openams from the wheel; everything else is that of the tests."""
+    """A new environment with openams from the wheel and, of the packages of the tests, those
+    that the wheel asks for and pytest: what it forgets to ask for is not there."""
     venv = tmp_path_factory.mktemp("fresh") / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
     (site,) = venv.glob("lib/python*/site-packages")
-    # An editable install hangs on .pth files, which are not read of a folder named in one:
-    # nothing of the checkout gets in.
-    (site / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    here = Path(sysconfig.get_path("purelib"))
+    for name in sbom.needed([*requirements(wheel), "pytest"]):
+        try:
+            files = metadata.files(name) or []
+        except metadata.PackageNotFoundError:
+            continue  # of another system
+        for top in {file.parts[0] for file in files} - {"..", "__pycache__"}:
+            if not (site / top).exists():
+                (site / top).symlink_to(here / top)
     subprocess.run(
         [sys.executable, "-m", "pip", "--python", venv / "bin" / "python", "install", "-q",
          "--no-index", "--no-deps", "--force-reinstall", "--disable-pip-version-check",
@@ -67,12 +85,7 @@ def test_the_wheel_holds_the_firmware_and_boards_as_they_are(wheel):
                 assert inside in names
                 assert archive.read(inside) == path.read_bytes()
         assert not [name for name in names if name.endswith((".pyc", ".mpy")) or "/tests/" in name]
-        (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
-        needed = [
-            line
-            for line in archive.read(metadata).decode().splitlines()
-            if line.startswith("Requires-Dist:") and "extra ==" not in line
-        ]
+    needed = requirements(wheel)
     assert needed
     # GPL, or only for our own tests.
     for name in ("gurux", "amshan", "dsmr", "hypothesis", "pytest", "mypy", "mkdocs"):
@@ -112,6 +125,25 @@ def test_the_example_project(fresh, tmp_path):
     out = run(fresh / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=project)
     assert "6 passed" in out
     assert "skipped" not in out
+
+
+def test_what_only_our_tests_use_is_not_there(fresh, tmp_path):
+    script = "import importlib.util as u; print(u.find_spec('hypothesis'), u.find_spec('mypy'))"
+    assert run(fresh / "python", "-c", script, cwd=tmp_path).split() == ["None", "None"]
+
+
+@pytest.mark.campaign
+def test_pip_installs_it_with_all_it_needs(wheel, tmp_path):
+    """From the package index, into an empty environment; then the example project's tests."""
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "-q", wheel, "pytest"], check=True)
+    assert "No broken" in run(python, "-m", "pip", "check", cwd=tmp_path)
+    project = tmp_path / "han-reader"
+    subprocess.run(["cp", "-r", EXAMPLE, project], check=True)
+    assert "6 passed" in run(python, "-m", "pytest", "-q", cwd=project)
+    for command in ("image", "keys", "breaker", "run", "flash"):
+        run(python.with_name("ams"), command, "--help", cwd=tmp_path)
 
 
 def test_the_plugin_costs_a_project_nothing_that_it_does_not_use(fresh, tmp_path):

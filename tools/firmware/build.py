@@ -73,10 +73,16 @@ def build(board: images.Board, micropython: Path | None, out: Path, quiet: bool)
 def _digest(board: images.Board, micropython: Path | None) -> str:
     """Of all that the image depends on, and where from."""
     digest = hashlib.sha256(str(micropython and micropython.resolve()).encode())
+    digest.update(_epoch().encode())
     for path in images.inputs(board):
         digest.update(str(path.relative_to(images.ROOT)).encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def _epoch() -> str:
+    """The time that the image says it was made at, where one is given."""
+    return os.environ.get("SOURCE_DATE_EPOCH", "")
 
 
 def _tree(micropython: Path | None, folder: Path) -> Path:
@@ -130,7 +136,7 @@ def _compile(board: images.Board, tree: Path, folder: Path) -> None:
     # The C sources depend on these only; the frozen code is made anew by make.
     config = hashlib.sha256(
         b"".join(p.read_bytes() for p in sorted(definition.iterdir()) if p.is_file())
-        + f"{tree}|{folder}".encode()
+        + f"{tree}|{folder}|{_epoch()}".encode()
         + repr(sources.CORRECTIONS).encode()
     ).hexdigest()
     known = work / "config.sha256"

@@ -67,7 +67,8 @@ def _mip(path: Path, files: dict[str, bytes]) -> None:
 def _image(board: str) -> Path:
     tool = packages.ROOT / "tools" / "firmware" / "build.py"
     done = subprocess.run(
-        [sys.executable, tool, board, "--quiet"],
+        # Apart from what is built day by day: the time of the commit is in it.
+        [sys.executable, tool, board, "--quiet", "--out", packages.ROOT / "build" / "release"],
         capture_output=True, text=True,
         env={**os.environ, "SOURCE_DATE_EPOCH": str(packages.commit_time())},
     )  # fmt: skip
