@@ -18,7 +18,7 @@ from contextlib import suppress
 from openams.client.errors import LinkError
 from openams.client.hdlc import HdlcTransport
 from openams.errors import BenchError
-from openams.linkports import ACKNOWLEDGED, CLOSE, CLOSED, DATA, OPENED, SERVICE_CHANNEL
+from openams.linkports import ACKNOWLEDGED, CLOSE, CLOSED, DATA, KEYED, OPENED, SERVICE_CHANNEL
 
 _WRAPPER = struct.Struct(">HHHH")
 _APDU_MAX = 2048
@@ -74,6 +74,7 @@ class Gateway:
         self._transport: HdlcTransport | None = None
         self._owner = (0, 0, 0)  # channel, client SAP, server SAP
         self._used = 0.0
+        self._keyed = False  # the meter has let him in with keys
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -150,10 +151,11 @@ class Gateway:
                 self._release()
                 raise
             self._used = time.monotonic()
+            self._keyed = self._keyed or KEYED in answer
             self._to_client(channel, DATA, _WRAPPER.pack(1, server, client, len(answer)) + answer)
 
     def _take(self, channel: int, client: int, server: int) -> bool:
-        """Whether the line is the client's; an idle holder gives way."""
+        """Whether the line is the client's; a holder that is idle or without keys gives way."""
         if not 0 < client < 0x80 or not 0 < server < 0x4000:
             return False  # no address of HDLC
         wanted = (channel, client, server)
@@ -161,7 +163,7 @@ class Gateway:
             return True
         if self._transport:
             other = self._owner[0] != channel
-            if other and time.monotonic() - self._used < _SILENT_S:
+            if other and self._keyed and time.monotonic() - self._used < _SILENT_S:
                 return False
             loser = self._owner[0]
             self._release()
@@ -170,6 +172,7 @@ class Gateway:
         transport = HdlcTransport(self._line, client, server, timeout_s=self._timeout_s)
         self._transport = transport
         self._owner = wanted
+        self._keyed = False
         try:
             transport.connect()
         except LinkError:

@@ -81,6 +81,20 @@ def test_one_at_a_time_and_an_idle_one_gives_way(tcp, store, monkeypatch):
         assert again.get(3, REGISTER, 2) == 123456
 
 
+def test_talk_without_keys_keeps_nobody_out(tcp, store):
+    opening = bytes.fromhex("601DA109060760857405080101BE10040E01000000065F1F0400001010FFFF")
+    opening = struct.pack(">HHHH", 1, 16, 1, len(opening)) + opening
+    with socket.create_connection((tcp.host, tcp.port), timeout=5) as talker:
+        talker.sendall(opening)
+        assert talker.recv(8)
+        with session(tcp, "operator", store, METER) as client:
+            assert client.get(3, REGISTER, 2) == 123456
+            with socket.create_connection((tcp.host, tcp.port), timeout=5) as again:
+                again.sendall(opening)
+                assert again.recv(1) == b""
+            assert client.get(3, REGISTER, 2) == 123456
+
+
 @pytest.mark.parametrize(
     "octets",
     [b"GET / HTTP/1.0\r\n\r\n", struct.pack(">HHHH", 1, 200, 1, 1) + b"\0",
