@@ -67,8 +67,9 @@ def image_of(files: dict[str, bytes], title: bytes = TITLE, **more: Any) -> byte
     key = more.pop("key", KEY)
     update_key = more.pop("update_key", UPDATE_KEY)
     expiry_s = more.pop("expiry_s", EXPIRY_S)
+    version = more.pop("init", {"ams/__init__.py": INIT})
     options = {"board": "unix", "version": "0.2.0", "security": 1, **more}
-    manifest, package = make.build({"ams/__init__.py": INIT, **files}, **options)
+    manifest, package = make.build({**version, **files}, **options)
     mac = make.release(manifest, title, expiry_s, update_key)
     return make.whole(manifest, package, make.sign(manifest, key), title, expiry_s, mac)
 

@@ -14,13 +14,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from full_state import full_state
 
 from openams.firmware_image import image
 from openams.grid.house import House
+from openams.image import package
 from openams.keys.keystore import Keystore
 from openams.keys.provision import provisioned
+from openams.keys.releasekey import public_octets
 from openams.keys.sealed import SCRYPT_N_RANDOM
+from openams.runtimes.rp2040.flash import SLOTS_START
 from openams.runtimes.rp2040.repl import ReplChip
 from openams.session import DEFAULT_METER_ID, Options, Session
 
@@ -37,7 +41,22 @@ def pieces() -> dict[str, Any]:
     for name in ("thumb_check", "metrology", "crypto", "mount"):
         print(f"  {name} ...", file=sys.stderr)
         result[name] = json.loads(chip.run((ON_CHIP / f"{name}.py").read_text()))
+    print("  update ...", file=sys.stderr)
+    result["update"] = update(chip)
     return result
+
+
+def update(chip: ReplChip) -> dict[str, Any]:
+    """Verification of an image of some modules, from the first slot of the flash."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    update_key, title = bytes(16), b"OAM\0\0\0\0\1"
+    made = package.make("pico", only=["ams/keeper", "ams/case", "ams/control/control"])
+    octets = made.signed(key).released(title, 2000, update_key).octets()
+    # The first sector of a slot is its map.
+    at = SLOTS_START + 4096
+    chip.mcu.flash[at : at + len(octets)] = octets
+    given = f"BENCH = {len(octets)}, {update_key!r}, {public_octets(key)!r}\n"
+    return dict(json.loads(chip.run(given + (ON_CHIP / "update.py").read_text())))
 
 
 def whole_meter() -> dict[str, Any]:
@@ -92,6 +111,9 @@ def rows(r: dict[str, Any]) -> list[tuple[str, str, str, bool | None]]:
          r["boot_to_metering_ms"] < 1000),
         ("mount of a full 1 MiB state", f"{r['mount']['mount_ms']:.0f} ms", "500 ms",
          r["mount"]["mount_ms"] < 500),
+        (f"verification, image of {r['update']['image'] / kib:.1f} KiB",
+         f"{r['update']['verify_ms']:.0f} ms", "", None),
+        ("  its longest piece", f"{r['update']['longest_piece_ms']:.0f} ms", "", None),
         ("GCM, 512 octets", f"{r['crypto']['gcm_512_octets_per_s'] / 1000:.0f} kB/s", "", None),
         ("GCM, 64 octets", f"{r['crypto']['gcm_64_octets_per_s'] / 1000:.0f} kB/s", "", None),
         ("GCM, a new key", f"{r['crypto']['gcm_key_us'] / 1000:.1f} ms", "", None),

@@ -1,0 +1,177 @@
+"""Firmware from a slot on the chip: sent over the service port, switched to, confirmed; or not."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from chipbench import ChipBench, steady
+from imagebench import BROKEN, INIT, KEY, METER_ID, SLOTS_SIZE, image_of, source
+from imagebench import activate as plant
+
+from ams.registers import profile
+from ams.storage.layout import UPDATE
+from ams.update.switch import Switch
+from openams.client import client as clients
+from openams.client.hdlc import HdlcTransport
+from openams.client.links import parse_url
+from openams.flashing.package import compiled
+from openams.image import transfer
+from openams.image.file import Image
+from openams.keys.keystore import Keystore
+from openams.keys.provision import provisioned
+from openams.keys.releasekey import public_octets
+from openams.keys.sealed import SCRYPT_N_RANDOM
+from openams.runtimes.rp2040.meter import inspect
+
+# The hour ends so long after the boot.
+BEFORE_THE_HOUR_MS = 24_000
+START_MS = 840_000_000_000 // 3_600_000 * 3_600_000 - BEFORE_THE_HOUR_MS
+
+
+def for_the_chip(files):
+    return {
+        name.replace(".py", ".mpy"): compiled("armv6m", name, data) for name, data in files.items()
+    }
+
+
+VERSION = for_the_chip({"ams/__init__.py": INIT})
+
+
+class Line:
+    """The service port as a serial line; waiting for it is what makes the chip's time pass."""
+
+    def __init__(self, bench):
+        self.bench = bench
+
+    @property
+    def in_waiting(self):
+        return len(self.bench.service)
+
+    def read(self, size):
+        if not self.bench.service:
+            self.bench.run(0.01)
+        out = bytes(self.bench.service[:size])
+        del self.bench.service[:size]
+        return out
+
+    def write(self, data):
+        self.bench.meter.link(0, 0, bytes(data))
+        return len(data)
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def bench(image, tmp_path):
+    bench = ChipBench(image, tmp_path, steady("1P2W", 230.0, 10.0, 0.0))
+    slots = tmp_path / "slots.bin"
+    slots.write_bytes(b"\xff" * SLOTS_SIZE)
+    bench.config |= {"slots": str(slots), "utc_ms": START_MS}
+    yield bench
+    bench.meter.kill()
+
+
+def give_keys(bench, folder: Path):
+    store = Keystore(folder / "keystore", os.urandom(32), SCRYPT_N_RANDOM)
+    security = provisioned(store, METER_ID)
+    security["release_key"] = public_octets(KEY).hex()
+    bench.config["security"] = security
+    return store
+
+
+def image_for(store, files):
+    keys = store.get(METER_ID)
+    return image_of(
+        for_the_chip(files), bytes.fromhex(keys.system_title), board="pico", init=VERSION,
+        update_key=bytes.fromhex(keys.update), expiry_s=START_MS // 1000 + 86400,
+    )  # fmt: skip
+
+
+@pytest.mark.campaign
+def test_a_whole_update(bench, tmp_path, monkeypatch, capsys):
+    """Metering and HAN go on meanwhile; the gap at the switch is short, and marked."""
+    store = give_keys(bench, tmp_path)
+    image = image_for(store, {"ams/case.py": source("ams/case.py")})
+    meter = bench.meter
+
+    def open_link(url, sap, timeout_s):
+        transport = HdlcTransport(Line(bench), sap, 1, None, timeout_s=3600.0)
+        transport.connect()
+        return transport
+
+    monkeypatch.setattr(clients, "open_link", open_link)
+    monkeypatch.setattr(transfer.time, "sleep", lambda seconds: bench.run(seconds))
+    url = parse_url("serial:///dev/null")
+    figures = {"image": len(image)}
+    bench.boot()
+    bench.run(0.5)
+    with clients.session(url, "update", store, METER_ID) as client:
+        sender = transfer.Sender(lambda: None)
+        began_ms = meter.machine.now_ms
+        sender._transfer(client, Image.parse(image), image, 256, lambda done, blocks: None)
+        figures["transfer_ms"] = meter.machine.now_ms - began_ms
+        figures["blocks"] = sender.sent
+        began_ms = meter.machine.now_ms
+        transfer._verify(client)
+        figures["verify_ms"] = meter.machine.now_ms - began_ms
+        before = meter.view()
+        transfer.activate(client)
+    while not meter.machine.resets:
+        bench.run(0.05)
+    restarted_ms = meter.machine.now_ms
+    while meter.booted_ms < restarted_ms:
+        bench.run(0.05)
+    assert meter.machine.resets == 1
+    events = inspect(bench.state, "events")
+    down_ms = [row[1] for row in events if row[4] == "power-down"][-1]
+    figures["gap_ms"] = START_MS + meter.booted_ms - down_ms
+    while "firmware-activated" not in [row[4] for row in inspect(bench.state, "events")]:
+        bench.run(0.5)
+        assert meter.machine.now_ms < restarted_ms + 12_000
+    after = meter.view()
+    figures["heap_used"] = after["heap_used"]
+    with capsys.disabled():
+        print(json.dumps(figures))
+    assert before["samples_missing"] == 0 and before["han"]["missed"] == 0
+    for name, value in before["registers"].items():
+        assert after["registers"][name] >= value
+    assert figures["gap_ms"] < 2000
+    while meter.machine.now_ms < BEFORE_THE_HOUR_MS + 1000:
+        bench.run(1.0)
+    (row,) = inspect(bench.state, "load")
+    assert row[2] & profile.STATUS_POWER_DOWN
+    times = [frame.utc_ms for frame in bench.frames]
+    assert max(b - a for a, b in zip(times, times[1:], strict=False)) < 2500 + figures["gap_ms"]
+    assert "watchdog-error" not in [row[4] for row in inspect(bench.state, "events")]
+
+
+def last_try(bench):
+    """As after two starts that failed."""
+    from fileflash import FileFlash
+
+    from ams.memory import Memory
+
+    memory = Memory(FileFlash(bench.state, 1 << 20), METER_ID)
+    memory.mount_rings()
+    switch = Switch(memory.cells(UPDATE))
+    switch.tries = 1
+    switch.store()
+
+
+def test_a_broken_one_is_rolled_back(bench, tmp_path):
+    """It raises when it is imported: the chip comes back with the base, and says so."""
+    give_keys(bench, tmp_path)
+    bench.provision()
+    plant(bench.state, tmp_path / "slots.bin", image_of(
+        for_the_chip(BROKEN["raises"]), board="pico", init=VERSION), b"pico")  # fmt: skip
+    last_try(bench)
+    bench.boot()
+    assert bench.meter.machine.resets == 1
+    bench.run(0.3)
+    result = bench.meter.stop()
+    assert "firmware-rolled-back" in [event[2] for event in result["events"]]
+    assert result["registers"]["a_plus_mwh"] > 0
