@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from dlms import TITLE, security
 from fileflash import FileFlash
 
+from ams.cosem.keyring import Keyring
 from ams.memory import Memory
-from ams.storage.layout import UPDATE
+from ams.storage.layout import SECURITY, UPDATE
 from ams.update import verify
 from ams.update.slots import slots
 from ams.update.updater import Updater
@@ -26,7 +27,8 @@ ROOT = Path(__file__).resolve().parents[1]
 KEY = ec.generate_private_key(ec.SECP256R1())
 PUBLIC = public_octets(KEY)
 UPDATE_KEY = bytes(range(16))
-START_MS = 840_000_000_000
+# An hour ends half a second later.
+START_MS = 840_000_000_000 // 3_600_000 * 3_600_000 - 500
 EXPIRY_S = START_MS // 1000 + 86400
 METER_ID = "7359990000000017"
 SETS = 80  # of one message: one cycle at 4 kS/s
@@ -155,6 +157,14 @@ class Life:
     def events(self) -> list[str]:
         assert self.process
         return [row[4] for row in self.process.rows("events")]
+
+    def settings_and_keys(self) -> tuple[Any, ...]:
+        memory = Memory(FileFlash(self.state.path, FLASH_SIZE), METER_ID)
+        settings = memory.load_settings()
+        memory.mount_rings()
+        ring = Keyring(memory.cells(SECURITY))
+        pairs = [(c.sap, c.keys.encryption, c.keys.authentication) for c in ring.clients if c.keys]
+        return settings, ring.title, ring.kek(), ring.secret("update"), pairs
 
     def power_cut(self) -> None:
         assert self.process

@@ -39,33 +39,42 @@ def run_until(life, condition, wall_s=60.0):
         time.sleep(0.02)
 
 
-def registers(life):
-    return life.view()["registers"]
-
-
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_new_firmware_runs_and_stays(life, runtime):
     life = life(runtime)
+    kept = what_is_kept(life)
     life.process.stop()
-    before = life.frames
     life.activate(image_of(GOOD))
     life.power_up()
     assert life.process.slot == 1
     run_until(life, lambda: "firmware-activated" in life.events())
     life.process.stop()
     life.power_up()
-    assert life.process.slot == 1 and life.frames is before
+    assert life.process.slot == 1
+    demand_kept(life, kept)
 
 
-def roll_back(life, counted):
+def what_is_kept(life):
+    """Registers and intervals, and the flash's settings and keys."""
+    return life.view()["registers"], life.process.rows("load"), life.settings_and_keys()
+
+
+def demand_kept(life, kept):
+    registers, intervals, secrets = kept
+    after = life.view()["registers"]
+    assert all(after[name] >= registers[name] for name in registers)
+    assert after["a_plus_mwh"] > registers["a_plus_mwh"]
+    assert intervals and life.process.rows("load")[: len(intervals)] == intervals
+    assert life.settings_and_keys() == secrets
+
+
+def roll_back(life, kept):
     life.power_up()
     run_until(life, lambda: life.process.slot == 0)
     assert life.process.restarts == 3
     life.run(1)
-    after = registers(life)
     assert life.events().count("firmware-rolled-back") == 1
-    assert all(after[name] >= counted[name] for name in counted)
-    assert after["a_plus_mwh"] > counted["a_plus_mwh"]
+    demand_kept(life, kept)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
@@ -76,10 +85,11 @@ def test_broken_ones_are_rolled_back(tmp_path, runtime):
         for kind, life in lives.items():
             life.power_up()
             life.run(1)
-            counted = life.process.stop()["registers"]
+            kept = what_is_kept(life)
+            life.process.stop()
             life.activate(image_of(BROKEN[kind]))
         with ThreadPoolExecutor(len(lives)) as pool:
-            done = {kind: pool.submit(roll_back, life, counted) for kind, life in lives.items()}
+            done = {kind: pool.submit(roll_back, life, kept) for kind, life in lives.items()}
         for kind, future in done.items():
             assert future.exception() is None, (kind, future.exception(), lives[kind].log)
     finally:

@@ -86,14 +86,6 @@ def test_what_is_refused(data, why):
     assert judge(data) == why
 
 
-def test_one_flipped_bit_anywhere():
-    rng = random.Random(1)
-    for at in range(len(GOOD)):
-        bad = bytearray(GOOD)
-        bad[at] ^= 1 << rng.randrange(8)
-        assert judge(bytes(bad)) != "ok", at
-
-
 def test_a_bomb_stops_at_the_size_it_was_said_to_have():
     """Even when whoever signs lies about the size."""
     files = {"a.py": bytes(60000)}
@@ -101,14 +93,6 @@ def test_a_bomb_stops_at_the_size_it_was_said_to_have():
     lie = manifest.replace((60000).to_bytes(4, "big"), (100).to_bytes(4, "big"))
     mac = make.release(lie, TITLE, EXPIRY, UPDATE_KEY)
     assert judge(make.whole(lie, package, make.sign(lie, KEY), TITLE, EXPIRY, mac)) == "too-large"
-
-
-def test_the_manifest_of_one_with_the_package_of_another():
-    other = image_of({**FILES, "main.py": b"quit\n"})
-    end = len(GOOD) - 30
-    assert len(other) == len(GOOD)
-    assert judge(GOOD[:end] + other[end:]) in ("bad-package", "ok")
-    assert judge(GOOD[:-5] + other[-5:]) == "bad-package"
 
 
 def test_ecdsa_is_that_of_others():
