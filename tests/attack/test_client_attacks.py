@@ -145,6 +145,29 @@ def test_an_old_answer_is_none(between, store):
                 client.get(3, REGISTER, 2)
 
 
+def test_a_value_without_end_is_given_up(rogue, store):
+    """On the public association anybody may answer, block after block."""
+    blocks = 0
+
+    def answer(apdu):
+        nonlocal blocks
+        if apdu[0] == 0x60:
+            out = Writer(200)
+            acse.write_aare(out, 1, 0, 0, bytes(8), 0, None, INITIATE_RESPONSE)
+            return bytes(out.view())
+        blocks += 1
+        assert blocks < 1000
+        head = b"\xc4\x02\xc1\x00" + blocks.to_bytes(4, "big") + b"\x00\x82\xff\x00"
+        return head + bytes(0xFF00)
+
+    rogue(answer)
+    with (
+        pytest.raises(ClientError, match="no end"),
+        session(NOWHERE, "public", None, None) as client,
+    ):
+        client.get(1, "0.0.42.0.0.255", 2)
+
+
 def test_a_counter_that_comes_in_clear_is_not_believed_beyond_measure(rogue, store):
     """Whoever says "your counter is old" must not use up the numbers of a key."""
     for expected in (0xFFFFFFFE, 0x80000000):

@@ -322,6 +322,26 @@ def test_long_requests_and_answers_go_in_segments():
     assert meter.heard[-1].control == hdlc.DISC
 
 
+@pytest.mark.parametrize(("told", "sent"), [("0000", 128), ("FFFF", 512)])
+def test_a_meter_that_names_no_size_is_sent_frames_all_the_same(told, sent):
+    """None would be sent for ever, one too long for the field of its length."""
+    odd = hdlc.Frame(hdlc.UA, bytes.fromhex(f"8180080502{told}0602{told}"))
+    meter = Meter([odd, hdlc.Frame(0x31), hdlc.Frame(hdlc.DM)])
+    transport = meter.transport()
+    transport.connect()
+    with pytest.raises(LinkError, match="has ended"):
+        transport.send_request(bytes(700))
+    assert len(meter.heard[1].information) == sent
+
+
+def test_an_answer_without_end_is_none():
+    answers = [UA] + [hdlc.Frame(0x30 | n % 8 << 1, bytes(2000), True) for n in range(40)]
+    transport = Meter(answers).transport()
+    transport.connect()
+    with pytest.raises(LinkError, match="no end"):
+        transport.send_request(b"hello")
+
+
 def test_a_lost_answer_is_asked_for_again():
     meter = Meter([None, UA, None, hdlc.Frame(0x30, b"\xe6\xe7\x00ok")])
     transport = meter.transport()

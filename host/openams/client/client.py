@@ -27,6 +27,8 @@ _RESERVE = 1024
 # So far ahead a meter's word is taken: it comes in clear, and a lie uses numbers up for ever.
 _JUMP = 1 << 24
 _CHALLENGE = 32
+# Octets of the longest value: many times all that a meter keeps.
+_VALUE_MAX = 1 << 24
 
 
 class Client:
@@ -127,6 +129,8 @@ class Client:
             out += answer.data
             if not isinstance(answer, xdlms.GetResponseWithBlock):
                 return bytes(out)
+            if len(out) > _VALUE_MAX:
+                raise ClientError(f"{what} has no end")
             answer = self._exchange(
                 xdlms.GetRequestNext(
                     invoke_id_and_priority=answer.invoke_id_and_priority,

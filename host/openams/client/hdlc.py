@@ -19,6 +19,7 @@ _LLC_COMMAND = b"\xe6\xe6\x00"
 _LLC_RESPONSE = b"\xe6\xe7\x00"
 _FLAG = 0x7E
 _TRIES = 3
+_APDU_MAX = 65535
 
 
 class Line(Protocol):
@@ -136,7 +137,8 @@ class HdlcTransport:
         if answer.control != UA:
             raise LinkError(f"the meter does not take the connection (0x{answer.control:02x})")
         # What we may send is bound by what the meter receives.
-        self._information_max = _negotiated(answer.information).get(6, 128)
+        told = _negotiated(answer.information).get(6, 0)
+        self._information_max = min(told, self._proposed) or 128
         self._sent = self._received = 0
         self._connected = True
 
@@ -170,6 +172,8 @@ class HdlcTransport:
                 raise self._broken(answer)
             self._received = self._received + 1 & 7
             out += answer.information
+            if len(out) > _APDU_MAX:
+                raise LinkError("the meter's answer has no end")
             if not answer.segmented:
                 break
             answer = self._exchange(Frame(self._received << 5 | _FINAL | 0x01))
