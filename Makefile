@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: release run test venv lint bench campaign lock clean firmware mpy bench-chip
+.PHONY: release run test venv lint bench campaign docs lock clean firmware mpy bench-chip
 
 run: $(STAMP)
 	$(BIN)/ams run --scenario tests/data/kaifa_ma304h3e_2017-09-15.csv --han-format kaifa --han-open
@@ -41,6 +41,10 @@ mpy: $(STAMP)
 release: $(STAMP)
 	$(BIN)/python tools/release/build.py
 
+# The documentation as pages, in build/docs: index.html needs no server and no network.
+docs: $(STAMP)
+	$(BIN)/python -m mkdocs build --strict
+
 # The budgets of the design, counted in cycles of the emulated RP2040.
 bench-chip: $(STAMP)
 	$(BIN)/python tools/bench/run_chip.py
@@ -53,7 +57,7 @@ campaign: $(STAMP)
 # asks for an old dlms-cosem that it needs for encrypted telegrams only.
 lock:
 	$(BIN)/pip install -q uv
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev \
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev --extra docs \
 		--override tools/overrides.txt \
 		--no-emit-index-url --no-annotate --no-header -q -o requirements.lock pyproject.toml
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from datetime import UTC, datetime
 
@@ -223,3 +224,5 @@ def _killed_rotation(store, url, monkeypatch, write, at, after):
     monkeypatch.setattr(store._file, "write", dying)
     with contextlib.suppress(Killed):
         rotation.rotate(url, store, METER, 5)
+    # The system closes the sockets of a program that was killed.
+    gc.collect()

@@ -1,0 +1,51 @@
+"""Hook of mkdocs: pages that stand elsewhere in the repository, with their links put right."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parents[1]
+# Page of the site: file of the repository.
+PAGES = {
+    "index.md": "README.md",
+    "example.md": "examples/han-reader/README.md",
+    "changes.md": "CHANGELOG.md",
+    "test-data.md": "tests/data/README.md",
+}
+_LINK = re.compile(r"(\]\()([^)#:\s]+)((?:#[^)]*)?\))")
+
+
+def on_files(files: Files, config: Any) -> Files:
+    for page, source in PAGES.items():
+        path = ROOT / source
+        files.append(File.generated(config, page, content=_with_links(path.read_text(), path)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    if page.file.generated_by:
+        return markdown
+    return _with_links(markdown, Path(page.file.abs_src_path))
+
+
+def _with_links(text: str, source: Path) -> str:
+    """A link to a file of the repository leads to its page."""
+    places = {ROOT / name: page for page, name in PAGES.items()}
+    here = source.parent
+
+    def page_of(match: re.Match[str]) -> str:
+        target = (here / match[2]).resolve()
+        if target in places:
+            link = places[target]
+        elif source in places and target.is_relative_to(ROOT / "docs"):
+            link = target.relative_to(ROOT / "docs").as_posix()
+        else:
+            return match[0]
+        up = "../" * len(here.relative_to(ROOT / "docs").parts) if source not in places else ""
+        return f"{match[1]}{up}{link}{match[3]}"
+
+    return _LINK.sub(page_of, text)
