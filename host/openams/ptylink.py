@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import tempfile
 import tty
 from pathlib import Path
@@ -14,7 +15,14 @@ from openams.errors import BenchError
 def default_link(name: str) -> Path:
     """A name of this user's own, free right now: /tmp/openams-UID/<name>."""
     folder = Path(tempfile.gettempdir()) / f"openams-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise BenchError(f"cannot make {folder}: {error.strerror}; name one with --{name}") from None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        # In a folder of somebody else's the name could lead to his line.
+        raise BenchError(f"{folder} is not this user's alone: name one with --{name}")
     for number in range(1, 100):
         link = folder / (name if number == 1 else f"{name}{number}")
         if not _in_use(link):

@@ -13,6 +13,7 @@ FLASH_SIZE = 1024 * 1024
 SLOTS_SIZE = 256 * 1024
 _NAME = "flash.bin"
 _SLOTS = "slots.bin"
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 
 class StateImage:
@@ -33,7 +34,9 @@ class StateImage:
         for path, size in ((self.path, FLASH_SIZE), (self.slots, SLOTS_SIZE)):
             if not path.exists():
                 blank = path.with_name(path.name + ".new")
-                blank.write_bytes(b"\xff" * size)
+                # The meter's keys will lie in it in clear.
+                with os.fdopen(os.open(blank, _NEW, 0o600), "wb") as file:
+                    file.write(b"\xff" * size)
                 blank.rename(path)
         # One that is too short or too long is taken as it is: the meter says what it found.
         self.length = self.path.stat().st_size
