@@ -19,7 +19,8 @@ def default_link(name: str) -> Path:
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()
     except OSError as error:
-        raise BenchError(f"cannot make {folder}: {error.strerror}; name one with --{name}") from None
+        text = f"cannot make {folder}: {error.strerror}; name one with --{name}"
+        raise BenchError(text) from None
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
         # In a folder of somebody else's the name could lead to his line.
         raise BenchError(f"{folder} is not this user's alone: name one with --{name}")
