@@ -13,7 +13,7 @@ import os
 import time
 
 import machine
-from esp32 import Partition
+from flash import SLOTS_LABEL, STATE_LABEL, PartitionFlash
 from machine import I2C, SPI, UART, Pin
 from micropython import const
 
@@ -33,7 +33,6 @@ _SPI_HZ = const(1000000)
 _TERMINAL_COVER, _METER_COVER, _MAGNETIC_FIELD = const(35), const(36), const(39)
 _BUTTON, _SUPPLY = const(4), const(13)
 
-_STATE_LABEL = "ams_state"
 # Holds the largest telegram.
 _HAN_BUFFER = const(2048)
 _SERVICE_BUFFER = const(512)
@@ -42,27 +41,6 @@ _WATCHDOG_MS = const(8000)
 _CLOCK_BACKUP_S = const(31536000)
 # Gain registers of the metering IC for the dividers and transformers of the wiring table.
 IC_GAINS = (0x8000, 0x8000)
-
-
-class PartitionFlash(hal.Flash):
-    """The meter's state in a partition of its own. Raises OSError when there is none."""
-
-    def __init__(self, label):
-        found = Partition.find(Partition.TYPE_DATA, label=label)
-        if not found:
-            raise OSError("no partition %s: write boards/esp32/partitions.csv" % label)
-        self._partition = found[0]
-        self.size = self._partition.ioctl(4, 0) * self._partition.ioctl(5, 0)
-
-    def read(self, address, buffer):
-        self._partition.readblocks(address // self.sector_size, buffer, address % self.sector_size)
-
-    def program(self, address, data):
-        # With an offset nothing is erased before it is written.
-        self._partition.writeblocks(address // self.sector_size, data, address % self.sector_size)
-
-    def erase(self, address):
-        self._partition.ioctl(6, address // self.sector_size)
 
 
 class Line(hal.Uart):
@@ -113,11 +91,23 @@ class Watchdog(hal.Watchdog):
         self._dog.feed()
 
 
+def _slots():
+    try:
+        return PartitionFlash(SLOTS_LABEL)
+    except OSError:
+        # A partition table without them: no update over the link.
+        return None
+
+
 class Board:
-    def __init__(self):
+    name = "esp32"
+
+    def __init__(self, started=None):
+        self.started = started
         rtc = Ds3231(I2C(0, scl=Pin(_SCL), sda=Pin(_SDA), freq=400000))
         self.clock = CountedClock(rtc, time.ticks_ms, time.ticks_diff, _CLOCK_BACKUP_S)
-        self.flash = PartitionFlash(_STATE_LABEL)
+        self.flash = PartitionFlash(STATE_LABEL)
+        self.slots = _slots()
         self.han_uart = Line(_HAN_UART, _HAN_TX, _HAN_RX, _HAN_BUFFER)
         self.service_uart = Line(_SERVICE_UART, _SERVICE_TX, _SERVICE_RX, _SERVICE_BUFFER)
         self.relay = BistableRelay(
@@ -159,6 +149,9 @@ class Board:
         select = Pin(_SPI_CS, Pin.OUT, value=1)
         self.frontend = Atm90e32(spi, select, calibration, IC_GAINS, time.sleep_ms)
         return self.frontend.begin()
+
+    def restart(self):
+        machine.reset()
 
     def link_write(self, channel, data):
         self.links.write(channel, data)

@@ -1,164 +1,32 @@
-"""The meter's main loop on an ESP32.
+"""Chooses the code that runs: what was flashed, or a slot. No update replaces this."""
 
-`meter.json` in the file system says what the meter is: `system`, `identity`,
-`han`, `security`, `wifi` (`ssid`, `password`), `dlms_port` and, once, `calibration`.
-Keys that were taken into the meter's flash are removed from the file.
-"""
-
-import gc
-import json
-import time
-
-from board import Board
+import machine
+from amsboot import startup
+from amsboot.choice import Start
+from flash import SLOTS_LABEL, STATE_LABEL, PartitionFlash
 from micropython import const
 
-from ams.faults import LINK, LOOP
-from ams.registers.energy import A_MINUS, A_PLUS
-from ams.registers.pulses import PulseOutput
-from ams.storage.layout import SECURITY, SETTINGS
-from drivers.links import Links
-
-CONFIG = "meter.json"
-DLMS_PORT = const(4059)
-_PASS_MS = const(5)
-_COLLECT_EVERY_MS = const(500)
-_RETRY_MS = const(10000)
+# Until the meter measures and feeds it.
+_WATCHDOG_MS = const(20000)
 
 
-class Loop:
-    def __init__(self, board, meter, config):
-        self.board = board
-        self.meter = meter
-        self.pulses = PulseOutput(board.pulse_led)
-        self._wlan = None
-        self._port = config.get("dlms_port", DLMS_PORT)
-        now = board.clock.utc_ms()
-        self._measured_ms = now
-        self._tried_ms = now
-        self._collected_ms = now
-        self._listen_ms = now
-        if meter.link is not None:
-            board.links = Links(meter.link, board.service_uart)
-            if config.get("wifi"):
-                self._join(config["wifi"])
-
-    def _join(self, wifi):
-        import network
-
-        self._wlan = network.WLAN(network.STA_IF)
-        self._wlan.active(True)
-        self._wlan.connect(wifi["ssid"], wifi["password"])
-
-    def step(self):
-        """One pass: takes what was measured, and gives every room its time."""
-        board = self.board
-        raw_ms = board.clock.utc_ms()
-        if raw_ms - self._tried_ms >= board.frontend.period_ms:
-            self._tried_ms = raw_ms
-            self._measure(raw_ms)
-        self.meter.tick(raw_ms)
-        self.pulses.poll(raw_ms)
-        if board.links is not None:
-            try:
-                self._serve(raw_ms)
-            except Exception as error:
-                # Metering goes on, whatever the network does.
-                self.meter.faults.take(LINK, error)
-        board.watchdog.feed()
-        if raw_ms - self._collected_ms >= _COLLECT_EVERY_MS:
-            self._collected_ms = raw_ms
-            gc.collect()
-
-    def _measure(self, raw_ms):
-        meter = self.meter
-        ic = self.board.frontend
-        # What it does not answer it goes on counting: the next answer has it all.
-        if not ic.poll(meter.quantities):
-            return
-        duration_ms = raw_ms - self._measured_ms
-        self._measured_ms = raw_ms
-        meter.measured(raw_ms, duration_ms, ic.active_uws, ic.reactive_uvars, ic.status)
-        self.pulses.take(raw_ms, meter.energy.mwh[A_PLUS] + meter.energy.mwh[A_MINUS])
-
-    def _serve(self, raw_ms):
-        links = self.board.links
-        if links.network is None and self._wlan is not None and raw_ms >= self._listen_ms:
-            self._listen_ms = raw_ms + _RETRY_MS
-            if self._wlan.isconnected():
-                links.network = self._listener()
-        links.poll(time.ticks_ms())
-
-    def _listener(self):
-        from drivers.tcp import Listener
-
-        try:
-            return Listener(self._port)
-        except OSError as error:
-            # Metering goes on, whatever the network says.
-            self.board.log("network: port %d: %s" % (self._port, error))
-            return None
-
-    def _go(self):
-        """A pass that fails is told of; when each does, the watchdog ends it."""
-        try:
-            self.step()
-        except Exception as error:
-            self.meter.faults.take(LOOP, error)
-
-    def run(self):
-        while True:
-            self._go()
-            time.sleep_ms(_PASS_MS)
+def guard(started):
+    machine.WDT(timeout=_WATCHDOG_MS)
+    if started.trial:
+        machine.Timer(0).init(
+            period=started.trial_ms,
+            mode=machine.Timer.ONE_SHOT,
+            callback=lambda timer: machine.reset() if started.trial else None,
+        )
 
 
-def load_config():
+def choose():
     try:
-        with open(CONFIG) as file:
-            return json.load(file)
-    except (OSError, ValueError):
-        return None
+        flash, slots = PartitionFlash(STATE_LABEL), PartitionFlash(SLOTS_LABEL)
+    except OSError:
+        # A partition table without slots, or without a place for the state: the loop says so.
+        return Start()
+    return startup.choose(flash, slots, b"esp32", guard)
 
 
-def forget_keys(config):
-    """What is in the meter's flash now has no business in a file."""
-    if config.get("security") or "calibration" in config:
-        if "security" in config:
-            config["security"] = {}
-        config.pop("calibration", None)
-        with open(CONFIG, "w") as file:
-            json.dump(config, file)
-
-
-def build(board, config):
-    """The meter that `config` describes, started. Raises ValueError or OSError in one line."""
-    from ams.meter import Meter
-
-    meter = Meter(board, config)
-    if not board.make_frontend(meter.calibration):
-        board.log("meter: no answer from the metering IC")
-    meter.start(board.clock.utc_ms())
-    if config.get("han_open"):
-        meter.han.open(meter.utc_ms)
-        meter.wake()
-    if meter.memory.takes(SECURITY) and meter.memory.takes(SETTINGS):
-        forget_keys(config)
-    return meter
-
-
-def main():
-    try:
-        board = Board()
-        config = load_config()
-        if config is None:
-            board.log("meter: not provisioned, no %s" % CONFIG)
-            return
-        meter = build(board, config)
-    except (OSError, ValueError) as error:
-        print("meter: %s" % error)
-        return
-    board.status_led.set(True)
-    Loop(board, meter, config).run()
-
-
-if __name__ == "__main__":
-    main()
+startup.run(choose(), machine.reset)

@@ -13,7 +13,7 @@ from wiring import board as wiring
 
 boardtime.install()
 
-import main  # noqa: E402
+import loop as main  # noqa: E402
 from board import Board  # noqa: E402
 
 from ams.registers.energy import A_MINUS, A_PLUS  # noqa: E402

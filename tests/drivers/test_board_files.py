@@ -66,13 +66,15 @@ def test_pictures_and_tables_are_up_to_date():
 def test_partition_table():
     octets = tool("esp32_partitions").table((ROOT / "boards/esp32/partitions.csv").read_text())
     assert len(octets) == 0xC00
-    entries = [struct.unpack_from("<HBBLL16sL", octets, 32 * k) for k in range(5)]
+    entries = [struct.unpack_from("<HBBLL16sL", octets, 32 * k) for k in range(6)]
     assert {entry[0] for entry in entries} == {0x50AA}
     state = next(entry for entry in entries if entry[5].rstrip(b"\0") == b"ams_state")
     assert state[1:5] == (1, 0x40, 0x200000, 0x100000)
-    assert octets[160:162] == b"\xeb\xeb"
-    assert octets[176:192] == hashlib.md5(octets[:160]).digest()
-    assert octets[192:] == b"\xff" * (0xC00 - 192)
+    slots = next(entry for entry in entries if entry[5].rstrip(b"\0") == b"ams_slots")
+    assert slots[1:5] == (1, 0x41, 0x300000, 0x40000)
+    assert octets[192:194] == b"\xeb\xeb"
+    assert octets[208:224] == hashlib.md5(octets[:192]).digest()
+    assert octets[224:] == b"\xff" * (0xC00 - 224)
     assert entries[-1][3] + entries[-1][4] <= 4 << 20
 
 

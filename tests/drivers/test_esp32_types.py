@@ -13,7 +13,8 @@ _SPEC.loader.exec_module(check_esp32)
 
 def test_the_board_is_right_and_a_spoilt_one_is_not(tmp_path):
     spoilt = tmp_path / "spoilt.py"
-    source = (ROOT / "boards" / "esp32" / "board.py").read_text()
+    folder = ROOT / "boards" / "esp32"
+    source = (folder / "flash.py").read_text() + (folder / "board.py").read_text()
     for right, wrong in (
         ("Partition.find(", "Partition.search("),
         ("machine.WDT(timeout=", "machine.WDT(time_out="),

@@ -177,6 +177,19 @@ class WDT:
         board.fed_us = board.now_us
 
 
+class Timer:
+    """Is set, and never comes: the bench's time is its own."""
+
+    ONE_SHOT = 0
+
+    def __init__(self, id=-1, **settings):
+        if settings:
+            self.init(**settings)
+
+    def init(self, **settings):
+        board.timers.append(settings)
+
+
 class ADC:
     ATTN_11DB = 3
 

@@ -32,6 +32,7 @@ class Wiring:
         self.watchdog_ms = None
         self.now_us = 0
         self.resets = 0
+        self.timers = []
         self.unique_id = b"\x24\x0a\xc4\x00\x00\x01"
         self.alarms = []  # functions(now_us) that run as time passes
 
