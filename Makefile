@@ -10,8 +10,9 @@ STAMP := $(VENV)/.installed
 run: $(STAMP)
 	$(BIN)/ams run --scenario tests/data/kaifa_ma304h3e_2017-09-15.csv --han-format kaifa --han-open
 
+# A file of tests stays with one process: what they start and share they start once.
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 venv: $(STAMP)
 

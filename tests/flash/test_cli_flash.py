@@ -5,7 +5,7 @@ import pty
 import subprocess
 import sys
 import threading
-import time
+import tty
 from pathlib import Path
 
 import pytest
@@ -44,18 +44,23 @@ def test_flash_refuses_what_is_no_pico(tmp_path):
 
 def test_console_shows_the_boards_lines_and_says_when_it_is_gone():
     near, far = pty.openpty()
-    name = os.ttyname(far)
+    tty.setraw(far)
+    command = [AMS, "console", "--port", os.ttyname(far), "--json"]
+    console = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    heard = threading.Event()
 
     def board():
-        time.sleep(1.5)
-        os.write(near, b"meter: started\r\nmeter: HAN open\r\n")
-        time.sleep(0.5)
+        # What is sent before the port is open is nobody's: again until it was heard.
+        while not heard.wait(0.1):
+            os.write(near, b"meter: started\r\n")
         os.close(far)
         os.close(near)
 
     thread = threading.Thread(target=board)
     thread.start()
-    done = ams("console", "--port", name, "--json")
+    line = console.stdout.readline()
+    heard.set()
     thread.join()
-    assert '"line": "meter: started"' in done.stdout and "HAN open" in done.stdout
-    assert done.returncode != 0 and "the board is gone" in done.stderr
+    _, error = console.communicate(timeout=60)
+    assert '"line": "meter: started"' in line
+    assert console.returncode != 0 and "the board is gone" in error
