@@ -36,6 +36,9 @@ class Keeper:
         self.utc_ms = 0
         self._store_due = 0
         self._midnight = 0
+        # What ended and is not stored yet: an interval; (midnight, whether a month's) of a day.
+        self._entry = None
+        self._day = None
         self._dst = False
         self.due_ms = 0  # the next moment at which something ends
         self.unmeasured = False  # the front end gives nothing
@@ -64,7 +67,7 @@ class Keeper:
             if backup_s == 0:
                 self._events.log(utc_ms, ev.CLOCK_INVALID)
             self._set_due(utc_ms)
-            self._store(False, 0, None)
+            self._store(False)
             return utc_ms
         self.clock.restore(restored.drift_ppb)
         self.clock.status = restored.clock_status
@@ -106,31 +109,25 @@ class Keeper:
         """Takes up the open interval where it was left, or ends it and begins another."""
         load_profile = self.load_profile
         load_profile.status |= marks
-        entry = None
-        midnight = billing.midnight_after(stored_ms, self._local_clock)
+        self._midnight = billing.midnight_after(stored_ms, self._local_clock)
         if utc_ms >= load_profile.due_ms():
-            entry = self._close(load_profile.due_ms(), marks)
+            self._close(load_profile.due_ms(), marks)
             load_profile.open(load_profile.boundary_before(utc_ms), marks)
         elif utc_ms < load_profile.start_ms:
-            entry = self._close(max(stored_ms, load_profile.start_ms), marks)
+            self._close(max(stored_ms, load_profile.start_ms), marks)
             load_profile.open(utc_ms, marks)
-        due = DUE_INTERVAL if entry is not None else 0
+        # The registers stood still: the last midnight's are those of now.
+        self._pass_midnight(utc_ms)
         self._set_due(utc_ms)
-        if utc_ms >= midnight:
-            # The registers stood still: the last midnight's are those of now.
-            passed = billing.midnight_before(utc_ms, self._local_clock)
-            first = billing.month_start_before(utc_ms, self._local_clock)
-            self._store(False, due, entry, passed, first > stored_ms)
-        else:
-            self._store(False, due, entry)
+        self._store(False)
 
     def stop(self):
         """A normal stop, or the supply falls: keeps what is counted, at once."""
-        self._store(True, 0, None)
+        self._store(True)
 
     def go_on(self):
         """The stop was none: the newest record is not the last of all any more."""
-        self._store(False, 0, None)
+        self._store(False)
 
     # --- time --------------------------------------------------------------------
 
@@ -166,7 +163,15 @@ class Keeper:
     def _close(self, utc_ms, status=None):
         load_profile = self.load_profile
         dst = self._is_dst(max(load_profile.start_ms, 0))
-        return load_profile.close(utc_ms, dst, self._marks() if status is None else status)
+        entry = load_profile.close(utc_ms, dst, self._marks() if status is None else status)
+        if entry is not None:
+            self._entry = entry
+
+    def _pass_midnight(self, utc_ms):
+        if utc_ms >= self._midnight:
+            month = billing.month_start_before(utc_ms, self._local_clock) >= self._midnight
+            self._day = billing.midnight_before(utc_ms, self._local_clock), month
+            self._midnight = billing.midnight_after(utc_ms, self._local_clock)
 
     def advance(self, utc_ms):
         """Time passes: ends what ends at or before `utc_ms`."""
@@ -181,22 +186,15 @@ class Keeper:
             if utc_ms >= self.voltage.due_ms:
                 self.voltage.begin(utc_ms)
         load_profile = self.load_profile
-        entry = None
-        due = 0
         if utc_ms >= load_profile.due_ms():
-            entry = self._close(load_profile.due_ms())
-            due = DUE_INTERVAL if entry is not None else 0
+            self._close(load_profile.due_ms())
             if utc_ms >= load_profile.due_ms():
                 # Time that nobody measured.
                 marks = STATUS_ENERGY_MISSING | self._marks()
                 load_profile.open(load_profile.boundary_before(utc_ms), marks)
-        if utc_ms >= self._midnight:
-            passed = billing.midnight_before(utc_ms, self._local_clock)
-            month = billing.month_start_before(utc_ms, self._local_clock) >= self._midnight
-            self._midnight = billing.midnight_after(utc_ms, self._local_clock)
-            self._store(False, due, entry, passed, month)
-        elif due or utc_ms >= self._store_due:
-            self._store(False, due, entry)
+        self._pass_midnight(utc_ms)
+        if utc_ms >= self._store_due or self._entry is not None or self._day is not None:
+            self._store(False)
         dst = self._is_dst(utc_ms)
         if dst != self._dst:
             self._dst = dst
@@ -204,22 +202,30 @@ class Keeper:
         self._events.tick(utc_ms)
         self._next()
 
-    def _store(self, clean, due, entry, midnight_ms=None, month=False):
-        """One record. `midnight_ms`: a day ended then, and with `month` a month."""
+    def _store(self, clean):
+        """One record, and with it what has ended: that is due until it is stored."""
         state = self._memory.state
-        state.utc_ms = self.utc_ms if midnight_ms is None else midnight_ms
+        state.utc_ms = self.utc_ms
         state.clean = clean
-        state.due = due
+        state.due = DUE_INTERVAL if self._entry is not None else 0
         state.clock_status = self.clock.status
         state.drift_ppb = self.clock.drift_ppb
         state.period_s = self.load_profile.period_s
-        if midnight_ms is not None:
+        before = state.days, state.months
+        if self._day is not None:
+            state.utc_ms, month = self._day
             state.due |= DUE_DAY
             state.days += 1
             if month:
                 state.due |= DUE_MONTH
                 state.months += 1
-        self._memory.store(self._energy, self.load_profile, state, entry)
+        try:
+            self._memory.store(self._energy, self.load_profile, state, self._entry)
+        except Exception:
+            # The same again with the next pass.
+            state.days, state.months = before
+            raise
+        self._entry = self._day = None
         self._store_due = self.utc_ms + STORE_EVERY_MS
         self._next()
 
@@ -234,9 +240,9 @@ class Keeper:
             return
         self._events.log(self.utc_ms, ev.PARAMETER_CHANGED, ev.PARAMETER_CAPTURE_PERIOD, period_s)
         load_profile.status |= STATUS_PERIOD_CHANGED
-        entry = self._close(self.utc_ms, self._marks() | STATUS_PERIOD_CHANGED)
+        self._close(self.utc_ms, self._marks() | STATUS_PERIOD_CHANGED)
         load_profile.period_s = period_s
-        self._store(False, DUE_INTERVAL if entry is not None else 0, entry)
+        self._store(False)
 
     def set_clock(self, raw_ms, utc_ms, synced=False):
         """Sets the clock; intervals that are touched are marked. Gives the step in ms."""
@@ -251,25 +257,18 @@ class Keeper:
         self._log_step(before, utc_ms)
         load_profile = self.load_profile
         load_profile.status |= STATUS_CLOCK_ADJUSTED
-        entry = None
         if not load_profile.start_ms <= utc_ms < load_profile.due_ms():
-            entry = self._close(before)
+            self._close(before)
             load_profile.open(utc_ms, STATUS_CLOCK_ADJUSTED | self._marks())
         elif was_invalid:
             load_profile.status |= STATUS_CLOCK_INVALID
         voltage = self.voltage.close(before, STATUS_CLOCK_ADJUSTED)
         if voltage is not None:
             self._memory.append_voltage(voltage)
-        passed_day = utc_ms >= self._midnight
-        month = billing.month_start_before(utc_ms, self._local_clock) >= self._midnight
+        self._pass_midnight(utc_ms)
         self._set_due(utc_ms)
         self.voltage.status |= STATUS_CLOCK_ADJUSTED
-        due = DUE_INTERVAL if entry is not None else 0
-        if passed_day:
-            passed = billing.midnight_before(utc_ms, self._local_clock)
-            self._store(False, due, entry, passed, month)
-        else:
-            self._store(False, due, entry)
+        self._store(False)
         return step
 
     def sync_clock(self, raw_ms, true_ms):

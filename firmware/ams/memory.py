@@ -356,14 +356,15 @@ class Memory:
             self._failed_regions[layout.REGISTERS] = 0
         self._guard(layout.REGISTERS, lambda: journal.append(record.KIND, data))
         if state.due & DUE_INTERVAL and entry is not None:
-            self._append(layout.LOAD_PROFILE, entry)
+            self._append_once(layout.LOAD_PROFILE, load_profile.number, entry)
         for region, due, number in (
             (layout.DAILY, DUE_DAY, state.days),
             (layout.MONTHLY, DUE_MONTH, state.months),
         ):
             if state.due & due:
                 marks = load_profile.status
-                self._append(region, billing.pack(number, state.utc_ms, marks, energy.mwh))
+                entry = billing.pack(number, state.utc_ms, marks, energy.mwh)
+                self._append_once(region, number, entry)
         # So that there is no erase between a falling supply and the registers.
         self._guard(layout.REGISTERS, lambda: journal.make_room(record.SIZE))
 
@@ -382,6 +383,11 @@ class Memory:
     def _append(self, region, payload):
         if self.writable:
             self._guard(region, lambda: self._series[region].append(payload))
+
+    def _append_once(self, region, number, payload):
+        """What an error has interrupted is stored again from its begin: not what is there."""
+        if self.newest_number(region) != number:
+            self._append(region, payload)
 
     def _guard(self, region, action):
         """A flash that takes nothing more must not stop the metering.

@@ -146,7 +146,10 @@ class Meter:
 
     def power_fail(self):
         """The supply falls: some milliseconds are left. The registers go first."""
-        self.metrology.flush()
+        try:
+            self.metrology.flush()
+        except Exception as error:
+            self.faults.take(ft.MEASURED, error)
         self.keeper.stop()
         self.events.log(self.utc_ms, ev.POWER_DOWN)
         if self._model is not None:
@@ -240,7 +243,13 @@ class Meter:
         utc_ms = self.clock.utc_ms(raw_ms)
         if self.feed.takes(utc_ms, index, count):
             self.raw_ms = max(raw_ms, self.raw_ms)
-            self.metrology.feed(buffer, count)
+            try:
+                self.metrology.feed(buffer, count)
+            except Exception:
+                # Of the open window nothing is known any more.
+                self.metrology.drop()
+                self.feed.miss(utc_ms, 0)
+                raise
         self._advance(utc_ms, raw_ms)
 
     def _on_window(self, active_uws, reactive_uvars, duration_us):

@@ -8,15 +8,18 @@ try:
 except ImportError:
     from openams.faultlab import powercut
 
+from array import array
+
 from ams import alarms
 from ams import faults as ft
 from ams import settings as st
 from ams.cosem.results import AccessError
 from ams.hal import INPUT_POWER_FAIL
+from ams.registers import billing, profile
 from ams.registers import events as ev
-from ams.registers import profile
 from ams.registers import quantities as qu
-from ams.registers.clock import STATUS_INVALID
+from ams.registers.clock import STATUS_INVALID, utc_ms_of
+from ams.storage import layout
 
 HOUR_MS = 3600000
 START_MS = powercut.START_MS - powercut.START_MS % HOUR_MS
@@ -278,6 +281,93 @@ def check_what_a_metering_ic_lost_is_marked():
     bench.measure(3600, step_ms=1000)
     assert bench.marks() == [MISSING] and bench.codes()[-1] == ev.SAMPLES_MISSING
     assert not bench.meter.quantities.status & qu.STATUS_SAMPLES_MISSING
+
+
+def fails_once(thing, name, counter):
+    """At its call number `counter[0]`, counted from now."""
+    works = getattr(thing, name)
+
+    def call(*arguments):
+        counter[0] -= 1
+        if counter[0] == 0:
+            raise MemoryError("memory allocation failed")
+        return works(*arguments)
+
+    setattr(thing, name, call)
+
+
+def check_an_error_where_an_interval_ends_loses_and_doubles_nothing():
+    """At a month's end, in each of what is stored then: found again at the next pass."""
+    # The local midnight that begins April: 22:00 UTC.
+    midnight_ms = utc_ms_of(2026, 4, 1) - 2 * HOUR_MS
+    for number in range(1, 7):
+        bench = Bench(raw_ms=midnight_ms - HOUR_MS)
+        bench.measure(3600 - 2, step_ms=1000)
+        counter = [number]
+        memory = bench.meter.memory
+        fails_once(memory, "_guard", counter)
+        bench.measure(4, step_ms=1000)
+        assert bench.meter.faults.count == 1 and counter[0] < 0, number
+        bench.measure(3600, step_ms=1000)
+        entries = powercut.entries(bench.meter)
+        assert [entry[:4] for entry in entries] == [
+            (1, midnight_ms // 1000, entries[0][2], 3600),
+            (2, midnight_ms // 1000 + 3600, entries[1][2], 3600),
+        ], number
+        for region in (layout.DAILY, layout.MONTHLY):
+            rows = [billing.unpack(data) for data in memory.entries(region)]
+            assert [row[:2] for row in rows] == [(1, midnight_ms // 1000)], number
+        # A day that is stored a pass later has the energy of that.
+        assert 0 <= rows[0][3] - entries[0][4] <= 278, number
+        again = Bench(bench.flash, bench.raw_ms)
+        assert powercut.entries(again.meter) == entries, number
+
+
+def check_registers_are_stored_whatever_fails_before_the_supply_is_gone():
+    bench = Bench()
+    bench.measure(10)
+    bench.meter.metrology.flush = broken
+    bench.meter.power_fail()
+    assert Bench(bench.flash, bench.raw_ms).meter.energy.mwh == bench.meter.energy.mwh
+
+
+def check_a_window_that_cannot_be_evaluated_is_marked_and_dropped():
+    bench = Bench(
+        system="1P2W", calibration=dict(CALIBRATION, channels=CALIBRATION["channels"][:2])
+    )
+    meter = bench.meter
+    # A square wave of 50 Hz: 230 V and 10 A.
+    samples = array("i", [0] * 400)
+    for k in range(200):
+        samples[2 * k] = 2300000 if k % 80 < 40 else -2300000
+        samples[2 * k + 1] = 250000 if k % 80 < 40 else -250000
+
+    def blocks(count, at):
+        for number in range(at, at + count):
+            shift = number * 200 % 80 * 2
+            block = samples[shift : shift + 320]
+            bench.raw_ms += 40
+            meter.samples(bench.raw_ms, number * 160, block, 160)
+
+    samples = array("i", list(samples) + list(samples))
+    blocks(50, 0)
+    before = meter.energy.mwh[0]
+    counter = [1]
+    fails_once(meter.metrology, "_finish", counter)
+    raised = 0
+    for number in range(50, 60):
+        try:
+            blocks(1, number)
+        except MemoryError:
+            raised += 1
+    assert raised == 1 and bench.codes()[-1] == ev.SAMPLES_MISSING
+    assert meter.keeper.load_profile.status & profile.STATUS_ENERGY_MISSING
+    blocks(250, 60)
+    # All but a window or two, and nothing twice.
+    meter.metrology.flush()
+    counted = meter.energy.mwh[0] - before
+    whole = 2300 * 260 * 40 // 3600
+    assert whole - 2300 * 500 // 3600 < counted <= whole + 2300 * 200 // 3600
 
 
 class Contacts:

@@ -131,6 +131,17 @@ class Metrology:
             self._count(weight, reactive)
             if not self.windows:
                 self._publish(weight)
+        self._begin()
+
+    def drop(self):
+        """Forgets the open window, in whatever state an error has left it."""
+        for sums in self._sums:
+            sums.drop()
+        for cross in self._cross or ():
+            cross.drop()
+        self._begin()
+
+    def _begin(self):
         self._samples = 0
         self._carry = 0
         self.oscillator.progress = 0

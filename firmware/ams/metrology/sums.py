@@ -65,6 +65,11 @@ class ElementSums:
         self.peak_i = max(self._acc[kernel.PEAK_I], edge[kernel.PEAK_I])
         kernel.clear(self._acc)
 
+    def drop(self):
+        kernel.clear(self._acc)
+        for k in range(kernel.SUM_COUNT):
+            self._carry[k] = 0
+
 
 class CrossSum:
     """Sum of products of two channels that are no element's pair."""
@@ -96,3 +101,7 @@ class CrossSum:
             self.total += part * straddling
             self._carry = (PARTS - part) * straddling
         kernel.clear(self._acc)
+
+    def drop(self):
+        kernel.clear(self._acc)
+        self._carry = 0
