@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 from helpers import AMS, amshan_frames
+from typer.testing import CliRunner
+
+from openams import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -47,13 +50,47 @@ def shown_only():
 def test_command_that_needs_a_meter_has_its_options(command):
     words = shlex.split(command)
     assert words[0] == ".venv/bin/ams"
-    name = words[1:3] if words[1] == "keys" else words[1:2]
-    done = subprocess.run(
-        [str(AMS), *name, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
+    name = words[1:3] if words[1] in ("han", "image", "keys", "order") else words[1:2]
+    done = CliRunner().invoke(cli.app, [*name, "--help"])
+    assert done.exit_code == 0, done.output
     for option in [word for word in words if word.startswith("--")]:
         assert re.search(rf"{option}\b", done.stdout), option
+
+
+def test_every_command_is_run_or_its_options_are_looked_up():
+    """Of each block for a shell; those of make have tests of their own."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    lines = [line for block in blocks for line in block.strip().splitlines()]
+    known = {*commands(), *shown_only()}
+    assert [line for line in lines if line not in known and not line.startswith("make ")] == []
+    assert len(known) > 15
+
+
+def test_the_rig_takes_the_options_that_are_named():
+    """Its whole run is tests/interop/test_hil_rig.py."""
+    (command,) = re.findall(r"`\.venv/bin/python -m (pytest [^`]*)`", README)
+    words = shlex.split(command)
+    assert (ROOT / words[1]).is_dir()
+    shown = subprocess.run(
+        [sys.executable, "-m", "pytest", "--help"], cwd=ROOT, capture_output=True, text=True
+    ).stdout
+    for option in [word for word in words if word.startswith("--")]:
+        assert re.search(rf"{option}\b", shown), option
+
+
+def test_the_fixtures_do_what_the_readme_shows(tmp_path):
+    """With the reader of the example project."""
+    (snippet,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "test_it.py").write_text(
+        "import serial\nfrom han_reader import Reader\n\n\n"
+        "def my_reader(octets):\n    return list(Reader().feed(octets))[-1]\n\n\n" + snippet
+    )
+    environment = dict(os.environ, PYTHONPATH=str(ROOT / "examples" / "han-reader"))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert "1 passed" in done.stdout, done.stdout
 
 
 def test_make_run_shows_a_house_and_its_han_port_is_read_by_amshan():
