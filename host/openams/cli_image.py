@@ -75,12 +75,15 @@ def build(
         Path | None, typer.Option(help="Folder with firmware/ and boards/; else this version's.")
     ] = None,
     against: Annotated[
-        Path | None, typer.Option(help="The same of what runs: only what differs goes in.")
+        Path | None,
+        typer.Option(help="The same of the base it was flashed with: what differs goes in."),
     ] = None,
     only: Annotated[
         list[str] | None, typer.Option(metavar="MODULE", help="Like ams/meter; may be repeated.")
     ] = None,
-    minimum: Annotated[str, typer.Option(help="Oldest version that it may follow.")] = "0.0.0",
+    minimum: Annotated[
+        str | None, typer.Option(help="Oldest base that it may stand before; that of --against.")
+    ] = None,
     version: Annotated[
         str | None, typer.Option("--as-version", help="In place of that of the sources.")
     ] = None,

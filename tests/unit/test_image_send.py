@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from updatebench import METER, SlotMeter
 
+import openams
 from ams import settings
 from ams.cosem.objects.schedule import Schedule
 from ams.update import image as form
@@ -113,6 +114,7 @@ def test_a_package_has_the_modules_that_differ(tmp_path, board, suffix):
         f"ams/ring{suffix}",
     ]
     assert (said["board"], said["version"], said["security"]) == (board, "0.2.0", 3)
+    assert said["minimum"] == openams.__version__, "it stands in front of that base"
     assert package.make(board, source=new, against=root, version="0.2.0", security=3) == made
     assert Image.parse(made.octets()) == made
 

@@ -34,19 +34,23 @@ def make(
     source: Path | None = None,
     against: Path | None = None,
     only: list[str] | None = None,
-    minimum: str = "0.0.0",
+    minimum: str | None = None,
     version: str | None = None,
     security: int | None = None,
 ) -> Image:
     """The image of the sources in `source`, a folder with firmware/ and boards/.
 
-    `against`: leaves out modules that are the same there, in the sources of what runs.
+    `against`: leaves out modules that are the same there, in the sources of the base that
+    the meter was flashed with; the image then asks for that version of it, unless `minimum`
+    is given.
     `only`: takes these modules alone. `version`, `security`: what the image says in place
     of its sources.
     """
     if board not in BOARDS:
         raise BenchError(f"no board {board}: there are {', '.join(BOARDS)}")
     sources = {name: path.read_bytes() for name, path in _modules(board, source).items()}
+    if minimum is None:
+        minimum = _version_of(board, against) if against else "0.0.0"
     sources[_VERSION_MODULE] = _renumbered(sources[_VERSION_MODULE], version, security)
     numbers = _numbers(sources[_VERSION_MODULE])
     chosen = _chosen(sources, board, against, only)
@@ -98,6 +102,10 @@ def _chosen(
     return chosen | {_VERSION_MODULE}
 
 
+def _version_of(board: str, source: Path) -> str:
+    return str(_numbers(_modules(board, source)[_VERSION_MODULE].read_bytes())["__version__"])
+
+
 def _numbers(source: bytes) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for node in ast.parse(source).body:
@@ -139,5 +147,5 @@ def _demand_fits(image: Image) -> None:
     if size > SLOT_MAX or sum(file["size"] for file in files) > ALL_MAX:
         raise BenchError(
             f"the image has {size / 1024:.0f} KiB, a slot takes {SLOT_MAX / 1024:.0f}: "
-            "leave out what the meter has with --against, the sources of what it runs"
+            "leave out what the meter has with --against, the sources of its base"
         )
