@@ -134,6 +134,19 @@ def sample(name, list_no, system="3P4W"):
     return handle(request(name, variant, system, list_no, SAMPLE, energies, 840_000_010))
 
 
+def test_beyond_the_fields_currents_stop_and_registers_roll_over():
+    large = dict(SAMPLE, current_ua=(400_000_000, 327_670_000, 1_000_000))
+    frame = handle(request("aidon", "landis", "3P4W", 2, large, (0,) * 4, 840_000_010))
+    values = decode_frame(frame).values
+    assert [float(values[f"current_l{k}_a"]) for k in (1, 2, 3)] == [327.67, 327.67, 1.0]
+    for name, step_wh in (("kaifa", 1), ("aidon", 10), ("kamstrup", 10)):
+        energies = [(2**32 + k) * step_wh * 1000 + 999 for k in range(-1, 3)]
+        frame = handle(request(name, "no", "3P4W", 3, SAMPLE, energies, 840_000_010))
+        values = decode_frame(frame).values
+        names = ("a_plus_wh", "a_minus_wh", "r_plus_varh", "r_minus_varh")
+        assert [values[field] // step_wh for field in names] == [2**32 - 1, 0, 1, 2], name
+
+
 @pytest.mark.parametrize(("name", "list_no"), [(n, k) for n in LISTS for k in LISTS[n]])
 def test_every_flipped_bit_is_rejected(name, list_no):
     frame = sample(name, list_no)

@@ -63,12 +63,13 @@ class Writer:
         self.number(value, 4)
 
     def uint16(self, value):
+        """What is larger is written as the largest: no short circuit looks like no load."""
         self.octet(TAG_UINT16)
-        self.number(value, 2)
+        self.number(min(value, 0xFFFF), 2)
 
     def int16(self, value):
         self.octet(TAG_INT16)
-        self.number(value, 2)
+        self.number(min(value, 0x7FFF), 2)
 
     def scaler_unit(self, scaler, unit):
         """The structure of a scaler (10**scaler) and a unit (IEC 62056-6-2, table 3)."""
