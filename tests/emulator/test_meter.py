@@ -228,6 +228,15 @@ def test_calibration_is_stored(tmp_path, runtime):
         ({"channels": []}, "needs 2 channels"),
         ({"sample_rate_hz": 0}, "sample_rate_hz"),
         ({"starting_power_mva": "much"}, "starting_power_mva"),
+        (
+            {
+                "channels": [
+                    {"kind": "voltage", "lsb_pv": 100000000},
+                    {"kind": "current", "lsb_pa": 400000000},
+                ]
+            },
+            "above 2.1 kA",
+        ),
     ],
 )
 def test_a_bad_calibration_is_refused_in_words(change, text):

@@ -14,6 +14,7 @@ exceeds code * lsb by, `phase_urad` the angle at 50 Hz by which the channel
 lags the truth.
 """
 
+_LARGEST = 0x7FFFFFFF
 ELEMENTS = {"1P2W": 1, "3P3W": 2, "3P4W": 3}
 
 _LIMITS = {
@@ -71,6 +72,20 @@ class Calibration:
             raise ValueError("calibration: %s needs %d channels" % (system, count))
         self.voltages = [Channel(record, "voltage") for record in channels[0::2]]
         self.currents = [Channel(record, "current") for record in channels[1::2]]
+        for k in range(count // 2):
+            self._check_range(self.voltages[k], self.currents[k])
+
+    def _check_range(self, voltage, current):
+        """Quantities are 32 bits: what the codes can reach must fit, or it would wrap."""
+        most_mv = self._reach(voltage) // 10**9
+        most_ua = self._reach(current) // 10**6
+        if most_mv > _LARGEST or most_ua > _LARGEST or most_mv * most_ua // 10**6 > _LARGEST:
+            raise ValueError("calibration: full scale is above 2.1 kA, 2.1 MV or 2.1 MW")
+
+    def _reach(self, channel):
+        """Largest magnitude of a channel, in picovolt or picoampere."""
+        most = max(self.full_scale - channel.offset, channel.offset - self.lowest_code)
+        return most * channel.scale
 
     def headroom(self, channel):
         """Largest magnitude, counted from the channel's zero, that is not at a rail."""
