@@ -215,6 +215,7 @@ class Meter:
             self.feed.moved(step_ms)
             self._begin_hour(self.utc_ms)
             self.han.clock_set()
+            self.quality.clock_set(step_ms)
             if self._model is not None:
                 self._model.due_ms = 0
         self._due = 0

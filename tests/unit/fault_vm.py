@@ -283,6 +283,25 @@ def check_what_a_metering_ic_lost_is_marked():
     assert not bench.meter.quantities.status & qu.STATUS_SAMPLES_MISSING
 
 
+def dip(bench, seconds):
+    for _ in range(seconds * 5):
+        bench.raw_ms += 200
+        bench.meter.quantities.voltage_mv[0] = 150000
+        bench.meter.measured(bench.raw_ms, 200, 0, 0, 0)
+
+
+def check_a_disturbance_lasts_as_long_as_it_did_when_the_clock_is_set():
+    for step_ms in (HOUR_MS, -HOUR_MS):
+        bench = Bench()
+        bench.measure(10)
+        dip(bench, 10)
+        bench.meter.set_clock(bench.raw_ms, bench.meter.utc_ms + step_ms)
+        dip(bench, 20)
+        bench.measure(1)
+        _, code, detail, extra = bench.meter.events.entries()[-1]
+        assert (code, detail, extra) == (ev.NORMAL_VOLTAGE, 150000, 30000), extra
+
+
 def fails_once(thing, name, counter):
     """At its call number `counter[0]`, counted from now."""
     works = getattr(thing, name)

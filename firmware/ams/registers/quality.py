@@ -34,6 +34,11 @@ class QualityWatch:
         self._since = [0] * 3
         self._extreme = [0] * 3
 
+    def clock_set(self, step_ms):
+        """What goes on lasts as long as it did before."""
+        for k in self._places:
+            self._since[k] += step_ms
+
     def look(self, from_ms):
         """Call with the quantities of a window that began at `from_ms`."""
         for k in self._places:
