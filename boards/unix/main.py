@@ -223,12 +223,15 @@ class Process:
         self.memory = self.meter.memory
         self.meter_link = getattr(self.meter, "link", None)
         self.channels = 2 * len(self.meter.calibration.voltages)
+        # The start itself may end an interval that was open when the power went.
+        entries = self.meter.keeper.load_profile.number
         self.meter.start(config["utc_ms"])
         if config.get("han_open"):
             self.meter.han.open(config["utc_ms"])
             self.meter.wake()
         slot = self.started.slot if self.started is not None else 0
-        self.reply("K", {"implementation": sys.implementation.name, "slot": slot})
+        answer = {"implementation": sys.implementation.name, "slot": slot, "entries": entries}
+        self.reply("K", answer)
 
     def inspect(self, config):
         """Only reads what a state image holds."""

@@ -263,7 +263,8 @@ class Meter:
             if flags & flag:
                 status |= bit
         self._set_status(status | self.feed.status())
-        if not flags & metrology.FLAG_ACQUIRING:
+        # A voltage that is gone needs no frequency to be measured.
+        if not flags & metrology.FLAG_ACQUIRING or flags & metrology.FLAG_NO_VOLTAGE:
             self._counted(duration_us, active_uws, self.raw_ms, self.utc_ms)
 
     def _counted(self, duration_us, active_uws, raw_ms, utc_ms):
@@ -271,10 +272,11 @@ class Meter:
         duration_ms = duration_us // 1000
         power_mw = active_uws // duration_ms if duration_ms else 0
         try:
-            self.aggregate.add(self.quantities, duration_us)
             self.keeper.voltage.add(duration_ms)
             self.quality.look(utc_ms - duration_ms)
-            self.control.take(duration_ms, power_mw, raw_ms, utc_ms)
+            if not self.quantities.status & qu.STATUS_ACQUIRING:
+                self.aggregate.add(self.quantities, duration_us)
+                self.control.take(duration_ms, power_mw, raw_ms, utc_ms)
         except Exception as error:
             self.faults.take(ft.MEASURED, error)
 

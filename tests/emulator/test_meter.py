@@ -156,6 +156,7 @@ def test_interruption_and_return(runtime):
         result = process.stop()
     names = [event[2] for event in result["events"]]
     assert names.index("voltage-lost") < names.index("voltage-back")
+    assert names.index("missing-voltage-l1") < names.index("normal-voltage-l1")
     assert view["quantities"]["frequency_mhz"] == 50000
     counted = result["registers"]["a_plus_mwh"] * 3_600_000 + result["remainder_uws"][0]
     assert counted == pytest.approx(4 * 2300e6, rel=5e-3)

@@ -129,6 +129,15 @@ def test_a_sampled_stretch_misses_nothing():
     assert result["han"]["missed"] == 0
     assert result["han"]["late_max_ms"] <= 20
     assert len(frames) == 24
+    names = [event[2] for event in result["events"] if event[4] == "quality"]
+    # The disturbances of grid/fault.py; an interruption of all phases is one of each.
+    for what, counts in (
+        ("undervoltage", (3, 3, 2)),
+        ("overvoltage", (1, 1, 1)),
+        ("missing-voltage", (1, 2, 1)),
+        ("normal-voltage", (4, 4, 3)),
+    ):
+        assert tuple(names.count(f"{what}-l{k}") for k in (1, 2, 3)) == counts, what
 
 
 @pytest.mark.parametrize("system", ["1P2W", "3P3W", "3P4W"])
