@@ -25,7 +25,7 @@ def choose():
         flash, slots = PartitionFlash(STATE_LABEL), PartitionFlash(SLOTS_LABEL)
     except OSError:
         # A partition table without slots, or without a place for the state: the loop says so.
-        return Start()
+        return Start(None)
     return startup.choose(flash, slots, b"esp32", guard)
 
 

@@ -56,12 +56,13 @@ class BenchRelay(Relay):
 
     MOVES_MS = 60
 
-    def __init__(self, clock):
+    def __init__(self, clock, closed=True, moved=None):
         self._clock = clock
+        self._moved = moved  # called with whether it is closed now
         self._coil = COIL_NONE
         self._since_ms = 0
-        self._feedback = True
-        self.contact = True  # what carries the current
+        self._feedback = closed
+        self.contact = closed  # what carries the current
         self.fault = None
 
     def set_coil(self, coil):
@@ -70,6 +71,8 @@ class BenchRelay(Relay):
             self._feedback = self._coil == COIL_CLOSE
             if self._feedback or self.fault != "welded":
                 self.contact = self._feedback
+            if self._moved is not None:
+                self._moved(self.contact)
         self._coil = coil
         self._since_ms = now_ms
 
@@ -102,11 +105,11 @@ RESTART = 3
 class Board:
     name = "unix"
 
-    def __init__(self, link, flash=None, slots=None, started=None):
+    def __init__(self, link, flash=None, slots=None, started=None, closed=True):
         self._link = link
         self.clock = BenchClock()
         self.han_uart = BenchUart(link, self.clock)
-        self.relay = BenchRelay(self.clock)
+        self.relay = BenchRelay(self.clock, closed, self._relay_moved)
         self.inputs = BenchInputs()
         self.flash = flash
         self.slots = slots
@@ -133,6 +136,10 @@ class Board:
         self._link_head[0] = channel
         self._link_head[1] = kind
         self._link.send(ord("d"), self._link_head, data)
+
+    def _relay_moved(self, closed):
+        """The bench remembers it: a bistable relay stays where it is when the meter restarts."""
+        self._link.send(ord("c"), b"\x01" if closed else b"\x00")
 
     def restart(self):
         """Ends the process: the bench starts it again, with the same flash."""

@@ -217,7 +217,8 @@ class Process:
 
         from ams.meter import Meter
 
-        self.board = Board(self.link, flash, slots, self.started)
+        closed = config.get("relay_closed", True)
+        self.board = Board(self.link, flash, slots, self.started, closed)
         self.board.clock.set(config["utc_ms"])
         self.meter = Meter(self.board, config)
         self.memory = self.meter.memory

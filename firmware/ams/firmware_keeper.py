@@ -53,10 +53,13 @@ class FirmwareKeeper:
         cells = meter.memory.cells(layout.UPDATE)
         given = security.get("release_key")
         keyring = link.keyring
+        self._started = getattr(board, "started", None)
+        base = self._started.base if self._started is not None else None
         terms = Terms(
             PRODUCT,
             board.name.encode(),
-            version_numbers(ams.__version__),
+            # An image holds what is new to the base, whatever runs from a slot now.
+            version_numbers(base or ams.__version__),
             ams.STATE_FORMAT,
             keyring.title,
             keyring.secret("update"),
@@ -120,9 +123,8 @@ class FirmwareKeeper:
             self._asked_ms = now_ms
             if self.is_well(now_ms):
                 self.updater.confirm()
-                started = getattr(self._board, "started", None)
-                if started is not None:
-                    started.confirmed()
+                if self._started is not None:
+                    self._started.confirmed()
 
     def is_well(self, now_ms):
         meter = self._meter

@@ -15,7 +15,8 @@ TRIAL_MS = const(45000)
 class Start:
     """What was chosen. `trial` until the code has confirmed itself: see `confirmed`."""
 
-    def __init__(self, slot=0, trial=False, files=None):
+    def __init__(self, base, slot=0, trial=False, files=None):
+        self.base = base  # version of the base, which modules of a slot stand in front of
         self.slot = slot  # 0: the base
         self.trial = trial
         self.files = files  # the ams.update.slots.Slot that runs
@@ -30,6 +31,7 @@ def choose(flash, slots_flash, board):
 
     `flash` holds the meter's state, `slots_flash` the two images, `board` is the kind of board.
     """
+    from ams import __version__ as base
     from ams.storage.cells import Cells
     from ams.storage.journal import Journal, JournalError
     from ams.storage.layout import UPDATE, layout
@@ -40,7 +42,7 @@ def choose(flash, slots_flash, board):
         if region == UPDATE:
             journal = Journal(flash, first, count, UPDATE)
     if not journal.writable or not journal.used():
-        return Start()
+        return Start(base)
     switch = Switch(Cells(journal))
     places = slots(slots_flash)
     try:
@@ -50,8 +52,8 @@ def choose(flash, slots_flash, board):
         slot = switch.confirmed
         if slot != BASE and not switch.is_whole(slot, places, board):
             slot = BASE
-        return Start(slot, False, places.get(slot))
-    return Start(slot, switch.trial != BASE, places.get(slot))
+        return Start(base, slot, False, places.get(slot))
+    return Start(base, slot, switch.trial != BASE, places.get(slot))
 
 
 def leave_base():

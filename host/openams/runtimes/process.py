@@ -199,6 +199,9 @@ class MeterProcess:
                 self._on_link(payload[0], payload[1], payload[2:])
         elif kind == "E":
             self._error = payload.decode(errors="replace")
+        elif kind == "c":
+            if self._config is not None:
+                self._config["relay_closed"] = payload[0] == 1
         elif kind == "B":
             self._guard(json.loads(payload))
         elif kind == "W":
