@@ -19,6 +19,8 @@ START_MS = 828_187_500_000 - 828_187_500_000 % 86400000 + 79_000_000
 SECTOR = 4096
 MINUTE_MS = 60000
 NEVER = 1 << 60
+# So many intervals of an image are held against what it held.
+_BEFORE = 200
 ERASED = b"\xff" * SECTOR
 # An event of each log.
 SUNDRY = (
@@ -240,8 +242,14 @@ class Work:
         self.cells.append((self.flash.operations, region, key, value))
 
 
-def entries(meter):
-    return [profile.unpack(data) for data in meter.memory.entries(layout.LOAD_PROFILE)]
+def entries(meter, first=None):
+    """All that the ring holds, as it stands there, or those from a number on."""
+    memory = meter.memory
+    if first is None:
+        found = memory.entries(layout.LOAD_PROFILE)
+    else:
+        found = memory.entries_between(layout.LOAD_PROFILE, first, NEVER)
+    return [profile.unpack(data) for data in found]
 
 
 def logged(meter):
@@ -273,6 +281,9 @@ class Truth:
         self.entries = entered
         self.events = events_logged
         self.days = days_entered
+        self.base = None  # registers before each interval
+        self.first = None  # of an image that was there before: intervals are read from here on
+        self.oldest = 0  # that the ring still held at the end
 
     def bounds(self, operation):
         """The last point that was committed before an operation, and the next."""
@@ -297,7 +308,10 @@ def check(truth, operation, meter):
         for k in range(8):
             demand(registers[k] >= before[1][k], "register %d went back" % k)
             demand(registers[k] <= after[1][k], "register %d has energy from nowhere" % k)
-    found = entries(meter)
+    if truth.first is not None:
+        oldest = meter.memory.oldest_number(layout.LOAD_PROFILE)
+        demand(oldest <= truth.oldest, "intervals of the image are lost")
+    found = entries(meter, truth.first)
     numbers = [entry[0] for entry in found]
     demand(numbers == sorted(set(numbers)), "intervals out of order")
     if numbers:
@@ -309,7 +323,7 @@ def check(truth, operation, meter):
             demand(entry == truth.entries[entry[0]], "interval %d differs" % entry[0])
     # Intervals and registers agree: what the ring no longer holds is in the base.
     start = meter.keeper.load_profile.start_mwh
-    base = truth.base.get(numbers[0] if numbers else 1) if truth.base else None
+    base = truth.base.get(numbers[0] if numbers else 1)
     if base is not None:
         for k in range(4):
             total = base[k]
@@ -377,24 +391,35 @@ def campaign(request):
         print(json.dumps({"error": "; ".join(work.meter.memory.found)}))
         return
     truth = Truth(work, {}, [{} for _ in range(layout.EVENT_LOGS)], {})
-    truth.base = None if base else {1: [0] * 4}
-    totals = [0] * 4
+    if base:
+        number = work.meter.memory.newest_number(layout.LOAD_PROFILE)
+        truth.first = max(1, number - _BEFORE)
+        totals = list(work.meter.keeper.load_profile.start_mwh)
+        for entry in entries(work.meter, truth.first):
+            for k in range(4):
+                totals[k] -= entry[4 + k]
+    else:
+        totals = [0] * 4
+    truth.base = {truth.first or 1: list(totals)}
     while work.flash.operations < request["operations"]:
         work.minute()
         collect(work.meter, truth, totals)
+    truth.oldest = work.meter.memory.oldest_number(layout.LOAD_PROFILE)
     print(json.dumps({"operations": len(log), "minutes": work.minutes}))
     replay(request, config, base, log, truth, work.raw_ms)
 
 
 def collect(meter, truth, totals):
     """Keeps what was entered since, before the rings forget it."""
-    for entry in entries(meter):
+    first = truth.first
+    if first is not None and truth.entries:
+        first = max(truth.entries) + 1
+    for entry in entries(meter, first):
         if entry[0] not in truth.entries:
             truth.entries[entry[0]] = entry
-            if truth.base is not None:
-                for k in range(4):
-                    totals[k] += entry[4 + k]
-                truth.base[entry[0] + 1] = list(totals)
+            for k in range(4):
+                totals[k] += entry[4 + k]
+            truth.base[entry[0] + 1] = list(totals)
     for log, found in enumerate(logged(meter)):
         for event in found:
             truth.events[log][event[0]] = event
