@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from openams.cli_meter import Access, ClientOption, JsonOption, UrlArgument, takes_access
 from openams.client import data as axdr
 from openams.client import readout
 from openams.client.data import parse_date_time
 from openams.client.errors import ResultError
 from openams.client.events import LOGS
-from openams.client.links import parse_url
 from openams.client.names import (
     CLOCK,
     HAN_ENCRYPTED,
@@ -26,69 +23,30 @@ from openams.client.names import (
     parse_obis,
 )
 from openams.errors import BenchError
-from openams.keys.cli import KeystoreOption, PassphraseOption, check_meter_id, open_keystore
 from openams.keys.keystore import Keystore
-from openams.keys.model import CLIENT_SAPS
 from openams.meter_time import NORWAY, parse_time
 
 if TYPE_CHECKING:
     from openams.client.client import Client
 
-UrlArgument = Annotated[
-    str, typer.Argument(metavar="URL", help="tcp://host:4059 or serial:///dev/ttyUSB0?baud=9600")
-]
-ClientOption = Annotated[
-    str | None, typer.Option("--client", help=f"Role: one of {', '.join(CLIENT_SAPS)}.")
-]
-MeterIdOption = Annotated[
-    str | None, typer.Option("--meter-id", help="Whose keys; found out if it is not given.")
-]
-TimeoutOption = Annotated[float, typer.Option("--timeout", help="Seconds to wait for an answer.")]
 _TEMPORARY_FAILURE = 2
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-@contextmanager
-def connected(
-    url: str,
-    role: str,
-    keystore: Path | None,
-    passphrase_file: Path | None,
-    meter_id: str | None,
-    timeout_s: float,
-) -> Iterator[Client]:
-    """An association with the meter at `url` in a role."""
-    from openams.client.client import session  # dlms-cosem takes long to load
-
-    parsed = parse_url(url)
-    if role not in CLIENT_SAPS:
-        raise BenchError(f"--client {role!r} is unknown: choose one of {', '.join(CLIENT_SAPS)}")
-    if not 0 < timeout_s <= 3600:
-        raise BenchError("--timeout must be more than 0 seconds, and at most 3600")
-    if meter_id:
-        check_meter_id(meter_id)
-    store = None if role == "public" else open_keystore(keystore, passphrase_file)
-    with session(parsed, role, store, meter_id, timeout_s) as client:
-        yield client
-
-
+@takes_access
 def read(
     url: UrlArgument,
+    access: Access,
     obis: Annotated[
         list[str] | None,
         typer.Argument(metavar="OBIS", help="1.0.1.8.0.255, or 1.0.1.8.0.255@3 for attribute 3."),
     ] = None,
     client: ClientOption = None,
-    meter_id: MeterIdOption = None,
-    keystore: KeystoreOption = None,
-    passphrase_file: PassphraseOption = None,
-    timeout: TimeoutOption = 10.0,
     as_json: JsonOption = False,
 ) -> None:
     """Read objects of a meter; without OBIS all that the client may read."""
     wanted = [_attribute(text) for text in obis or []]
     role = client or "reader"
-    with connected(url, role, keystore, passphrase_file, meter_id, timeout) as meter:
+    with access.connected(url, role) as meter:
         if wanted:
             values = [_wanted(meter, name, number) for name, number in wanted]
         else:
@@ -139,16 +97,14 @@ def _value_line(value: dict[str, Any]) -> str:
     return f"{name:<20} {value['class_name']:<22} {shown} {value.get('unit', '')}".rstrip()
 
 
+@takes_access
 def events(
     url: UrlArgument,
+    access: Access,
     log: Annotated[str | None, typer.Option("--log", help=f"One of {', '.join(LOGS)}.")] = None,
     from_: Annotated[str | None, typer.Option("--from", metavar="ISO-TIME")] = None,
     to: Annotated[str | None, typer.Option("--to", metavar="ISO-TIME")] = None,
     client: ClientOption = None,
-    meter_id: MeterIdOption = None,
-    keystore: KeystoreOption = None,
-    passphrase_file: PassphraseOption = None,
-    timeout: TimeoutOption = 10.0,
     as_json: JsonOption = False,
 ) -> None:
     """Read the event logs of a meter, oldest first."""
@@ -158,7 +114,7 @@ def events(
     end = parse_time("--to", to) if to else None
     found: list[dict[str, Any]] = []
     role = client or "reader"
-    with connected(url, role, keystore, passphrase_file, meter_id, timeout) as meter:
+    with access.connected(url, role) as meter:
         for name, obis in zip(LOGS, readout.EVENT_LOGS, strict=True):
             if log in (None, name):
                 found += readout.events(meter, name, obis, begin, end)
@@ -180,15 +136,13 @@ def events(
         print("no events")
 
 
+@takes_access
 def clock(
     url: UrlArgument,
+    access: Access,
     action: Annotated[str, typer.Argument(metavar="show|sync|set")] = "show",
     time: Annotated[str | None, typer.Argument(metavar="[ISO-TIME]", help="For set.")] = None,
     client: ClientOption = None,
-    meter_id: MeterIdOption = None,
-    keystore: KeystoreOption = None,
-    passphrase_file: PassphraseOption = None,
-    timeout: TimeoutOption = 10.0,
     as_json: JsonOption = False,
 ) -> None:
     """Show the meter's clock, set it by this computer's, or to a time."""
@@ -197,7 +151,7 @@ def clock(
         raise BenchError("write it like ams clock URL set 2026-01-31T12:00:00, or sync")
     wanted = parse_time("the time", time) if time else None
     role = client or ("reader" if action == "show" else "operator")
-    with connected(url, role, keystore, passphrase_file, meter_id, timeout) as meter:
+    with access.connected(url, role) as meter:
         before = _clock_of(meter)
         if action != "show":
             value = axdr.octets(axdr.date_time(wanted or datetime.now(UTC)))
@@ -216,14 +170,12 @@ def _clock_of(meter: Client) -> datetime | None:
     return parse_date_time(meter.get(8, CLOCK, 2))
 
 
+@takes_access
 def interval(
     url: UrlArgument,
     minutes: Annotated[int, typer.Argument(metavar="15|60")],
+    access: Access,
     client: ClientOption = None,
-    meter_id: MeterIdOption = None,
-    keystore: KeystoreOption = None,
-    passphrase_file: PassphraseOption = None,
-    timeout: TimeoutOption = 10.0,
     as_json: JsonOption = False,
 ) -> None:
     """Set the interval of the load profile."""
@@ -231,7 +183,7 @@ def interval(
         raise BenchError(f"an interval of {minutes} min is none: choose 15 or 60")
     obis = readout.PROFILES["load"]
     role = client or "operator"
-    with connected(url, role, keystore, passphrase_file, meter_id, timeout) as meter:
+    with access.connected(url, role) as meter:
         meter.set(7, obis, 4, axdr.uint32(60 * minutes))
         period_s = meter.get(7, obis, 4)
     if as_json:
@@ -240,15 +192,13 @@ def interval(
         print(f"the load profile has intervals of {period_s // 60} min")
 
 
+@takes_access
 def han_port(
     url: UrlArgument,
+    access: Access,
     action: Annotated[str, typer.Argument(metavar="status|open|close|rekey|encrypt")] = "status",
     switch: Annotated[str | None, typer.Argument(metavar="[on|off]", help="For encrypt.")] = None,
     client: ClientOption = None,
-    meter_id: MeterIdOption = None,
-    keystore: KeystoreOption = None,
-    passphrase_file: PassphraseOption = None,
-    timeout: TimeoutOption = 10.0,
     as_json: JsonOption = False,
 ) -> None:
     """Open or close the customer's HAN port, encrypt its lists, or give them new keys."""
@@ -256,13 +206,13 @@ def han_port(
     if (action == "encrypt") != (switch is not None) or switch not in (None, "on", "off"):
         raise BenchError("write it like ams han-port URL encrypt on, or open")
     role = client or ("reader" if action == "status" else "operator")
-    with connected(url, role, keystore, passphrase_file, meter_id, timeout) as meter:
+    with access.connected(url, role) as meter:
         if action in ("open", "close"):
             meter.set(1, HAN_OPEN, 2, axdr.boolean(action == "open"))
         elif action == "rekey":
-            _rekey(meter, open_keystore(keystore, passphrase_file))
+            _rekey(meter, access.store)
         elif action == "encrypt":
-            _encrypt(meter, switch == "on", open_keystore(keystore, passphrase_file))
+            _encrypt(meter, switch == "on", access.store)
         status = {
             name: meter.get(1, obis, 2)
             for name, obis in (

@@ -11,13 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from openams.cli_client import (
-    JsonOption,
-    MeterIdOption,
-    TimeoutOption,
-    UrlArgument,
-    connected,
-)
+from openams.cli_meter import Access, JsonOption, UrlArgument, takes_access
 from openams.control.orders import Order, countersigned, parse, seconds
 from openams.errors import BenchError
 from openams.keys.cli import KeystoreOption, PassphraseOption, check_meter_id, open_keystore
@@ -28,21 +22,12 @@ order_app = typer.Typer(help="Sealed orders to a breaker, in files.", no_args_is
 
 
 @contextmanager
-def _operator(
-    url: str,
-    keystore: Path | None,
-    passphrase_file: Path | None,
-    meter_id: str | None,
-    timeout_s: float,
-) -> Iterator[Any]:
-    from openams.client.client import identify
-    from openams.client.links import parse_url
+def _operator(access: Access, url: str) -> Iterator[Any]:
     from openams.control.client import Operator
 
-    store = open_keystore(keystore, passphrase_file)
-    number = meter_id or identify(parse_url(url), store, timeout_s).meter_id
-    with connected(url, "breaker", keystore, passphrase_file, number, timeout_s) as meter:
-        yield Operator(meter, store, number)
+    number = access.identify(url)
+    with access.connected(url, "breaker") as meter:
+        yield Operator(meter, access.store, number)
 
 
 def _print(value: dict[str, Any], as_json: bool) -> None:
@@ -54,17 +39,15 @@ def _print(value: dict[str, Any], as_json: bool) -> None:
         print(f"{name:<26} {'off' if shown is None else shown}")
 
 
+@takes_access
 def breaker(
     url: UrlArgument,
+    access: Access,
     action: Annotated[str, typer.Argument(metavar="state|disconnect|reconnect|mode")] = "state",
     mode: Annotated[int | None, typer.Argument(metavar="[0-6]", help="For mode.")] = None,
     order: Annotated[
         Path | None, typer.Option("--order", help="A sealed order made with ams order.")
     ] = None,
-    meter_id: MeterIdOption = None,
-    keystore: KeystoreOption = None,
-    passphrase_file: PassphraseOption = None,
-    timeout: TimeoutOption = 10.0,
     as_json: JsonOption = False,
 ) -> None:
     """Show or move the breaker of a meter; needs the keys of the breaker's client."""
@@ -73,7 +56,7 @@ def breaker(
     if (action == "mode") != (mode is not None) or (mode is not None and not 0 <= mode <= 6):
         raise BenchError("write it like ams breaker URL mode 4; modes go from 0 to 6")
     sealed = _read_order(order, action) if order else None
-    with _operator(url, keystore, passphrase_file, meter_id, timeout) as operator:
+    with _operator(access, url) as operator:
         if action == "state":
             state = operator.state()
         elif action == "mode":
@@ -98,8 +81,10 @@ def _bytes_of(path: Path) -> bytes:
         raise BenchError(f"cannot read an order from {path}: {error}") from None
 
 
+@takes_access
 def limit(
     url: UrlArgument,
+    access: Access,
     action: Annotated[str, typer.Argument(metavar="show|set")] = "show",
     monitored: Annotated[str | None, typer.Option(help=", ".join(_MONITORED))] = None,
     threshold: Annotated[
@@ -121,10 +106,6 @@ def limit(
     quota_wh: Annotated[int | None, typer.Option(help="Energy of a period, 0: none.")] = None,
     quota_period: Annotated[int, typer.Option(metavar="S")] = 86400,
     quota_warning: Annotated[int, typer.Option(metavar="PERMILLE")] = 900,
-    meter_id: MeterIdOption = None,
-    keystore: KeystoreOption = None,
-    passphrase_file: PassphraseOption = None,
-    timeout: TimeoutOption = 10.0,
     as_json: JsonOption = False,
 ) -> None:
     """Show or set the limiter and the quota of a meter."""
@@ -136,7 +117,7 @@ def limit(
     emergency_milli = _threshold("--emergency-threshold", emergency_threshold)
     profile = _emergency(emergency) if emergency else None
     ids = _ids(groups) if groups is not None else None
-    with _operator(url, keystore, passphrase_file, meter_id, timeout) as operator:
+    with _operator(access, url) as operator:
         if action == "set":
             if monitored:
                 operator.set_monitored(monitored)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from openams.cli_client import ClientOption, MeterIdOption, TimeoutOption, UrlArgument, connected
+from openams.cli_meter import Access, ClientOption, JsonOption, UrlArgument, takes_access
 from openams.errors import BenchError
 from openams.image.file import Image
 from openams.keys.cli import KeystoreOption, PassphraseOption, check_meter_id, open_keystore
@@ -21,13 +21,11 @@ from openams.keys.releasekey import public_key
 from openams.meter_time import from_utc_ms, parse_time, to_utc_ms
 
 if TYPE_CHECKING:
-    from openams.client.client import Client
     from openams.image.transfer import Progress, Sender
 
 app = typer.Typer(help="Firmware images: build, sign, send.", no_args_is_help=True)
 
 _File = Annotated[Path, typer.Argument(metavar="FILE", help="An image.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _Expires = Annotated[
     str | None,
     typer.Option(
@@ -52,7 +50,7 @@ def key(
     ] = None,
     keystore: KeystoreOption = None,
     passphrase_file: PassphraseOption = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Make the key that signs releases, or show its public half. The secret one stays inside."""
     store = open_keystore(keystore, passphrase_file)
@@ -90,7 +88,7 @@ def build(
     security: Annotated[
         int | None, typer.Option("--as-security", help="Security version, likewise.")
     ] = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Make an image of a board's modules: .py for the bench, .mpy for a chip."""
     from openams.image.package import make
@@ -105,7 +103,7 @@ def sign(
     file: _File,
     keystore: KeystoreOption = None,
     passphrase_file: PassphraseOption = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Sign an image, in its file, with the release key."""
     image = Image.load(file).signed(open_keystore(keystore, passphrase_file).release_key())
@@ -114,7 +112,7 @@ def sign(
 
 
 @app.command()
-def show(file: _File, as_json: _Json = False) -> None:
+def show(file: _File, as_json: JsonOption = False) -> None:
     """Show what an image says of itself."""
     image = Image.load(file)
     _print_image(file, image, as_json)
@@ -131,7 +129,7 @@ def release(
     expires: _Expires = None,
     keystore: KeystoreOption = None,
     passphrase_file: PassphraseOption = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Release a signed image to one meter, in a file that any client can send."""
     store = open_keystore(keystore, passphrase_file)
@@ -193,39 +191,19 @@ def _print_image(path: Path, image: Image, as_json: bool) -> None:
 # --- a meter -------------------------------------------------------------------------------
 
 
-def _sender(url: str, store: Keystore, meter_id: str, timeout_s: float, retries: int = 5) -> Sender:
-    from openams.client.client import session
-    from openams.client.links import parse_url
+def _sender(access: Access, url: str, retries: int = 5) -> Sender:
     from openams.image.transfer import Sender
 
-    if not 0 < timeout_s <= 3600:
-        raise BenchError("--timeout must be more than 0 seconds, and at most 3600")
-    parsed = parse_url(url)
-
-    def connect() -> AbstractContextManager[Client]:
-        return session(parsed, "update", store, meter_id, timeout_s)
-
-    return Sender(connect, retries)
+    return Sender(access.connector(url, "update"), retries)
 
 
-def _meter_of(url: str, store: Keystore, meter_id: str | None, timeout_s: float) -> str:
-    from openams.client.client import identify
-    from openams.client.links import parse_url
-
-    if meter_id:
-        return check_meter_id(meter_id)
-    return identify(parse_url(url), store, timeout_s).meter_id
-
-
-def _settle_update_key(url: str, store: Keystore, meter_id: str, timeout_s: float) -> None:
+def _settle_update_key(access: Access, url: str, meter_id: str) -> None:
     """After a rotation that was cut off the meter is asked which update key it has."""
-    if "update" in store.get(meter_id).pending_secrets:
-        from openams.client.client import session
-        from openams.client.links import parse_url
+    if "update" in access.store.get(meter_id).pending_secrets:
         from openams.client.rotation import settle
 
-        with session(parse_url(url), "update", store, meter_id, timeout_s) as meter:
-            settle(meter, store, "update")
+        with access.connected(url, "update") as meter:
+            settle(meter, access.store, "update")
 
 
 def _moment(at: str | None) -> datetime | None:
@@ -246,20 +224,18 @@ _At = Annotated[
 
 
 @app.command()
+@takes_access
 def send(
     url: UrlArgument,
     file: _File,
+    access: Access,
     now: Annotated[bool, typer.Option("--activate", help="Activate it at once.")] = False,
     at: _At = None,
     expires: _Expires = None,
     block_size: Annotated[int, typer.Option(help="64, 128 or 256 octets.")] = 256,
     retries: Annotated[int, typer.Option(help="Breaks of the link in a row.")] = 5,
     wait: _Wait = 180.0,
-    meter_id: MeterIdOption = None,
-    keystore: KeystoreOption = None,
-    passphrase_file: PassphraseOption = None,
-    timeout: TimeoutOption = 10.0,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Release a signed image to a meter, send it, and have it verified; then activate it.
 
@@ -273,14 +249,13 @@ def send(
         raise BenchError("--activate and --at exclude each other")
     when = _moment(at)
     image = Image.load(file)
-    store = open_keystore(keystore, passphrase_file)
-    number = _meter_of(url, store, meter_id, timeout)
+    number = access.identify(url)
     if not image.is_released:
-        _settle_update_key(url, store, number, timeout)
-        image = _released(image, file, store, number, expires)
+        _settle_update_key(access, url, number)
+        image = _released(image, file, access.store, number, expires)
     if when and to_utc_ms(when) // 1000 + 60 >= image.expiry_s:
         raise BenchError(f"the image expires at {image.expires}: give --expires after --at")
-    sender = _sender(url, store, number, timeout, retries)
+    sender = _sender(access, url, retries)
     with _progress(as_json) as progress:
         sender.send(image, block_size, progress)
     done: dict[str, Any] = {
@@ -294,33 +269,28 @@ def send(
 
 
 @app.command()
+@takes_access
 def activate(
     url: UrlArgument,
+    access: Access,
     at: _At = None,
     cancel: Annotated[bool, typer.Option("--cancel", help="Forget the time that was set.")] = False,
     wait: _Wait = 180.0,
-    meter_id: MeterIdOption = None,
-    keystore: KeystoreOption = None,
-    passphrase_file: PassphraseOption = None,
-    timeout: TimeoutOption = 10.0,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Activate what was sent and verified, now or at a time, and wait until it is confirmed."""
     if cancel and at:
         raise BenchError("--cancel and --at exclude each other")
     when = _moment(at)
-    store = open_keystore(keystore, passphrase_file)
-    number = _meter_of(url, store, meter_id, timeout)
-    sender = _sender(url, store, number, timeout)
-    done: dict[str, Any] = {"meter_id": number}
+    done: dict[str, Any] = {"meter_id": access.identify(url)}
     if cancel:
         from openams.image.transfer import unschedule
 
-        with connected(url, "update", keystore, passphrase_file, number, timeout) as meter:
+        with access.connected(url, "update") as meter:
             unschedule(meter)
         _print(done | {"activates_at": None}, as_json)
         return
-    _activated(sender, done, when is None, when, wait, as_json)
+    _activated(_sender(access, url), done, when is None, when, wait, as_json)
 
 
 def _activated(
@@ -344,20 +314,18 @@ def _activated(
 
 
 @app.command()
+@takes_access
 def status(
     url: UrlArgument,
+    access: Access,
     client: ClientOption = None,
-    meter_id: MeterIdOption = None,
-    keystore: KeystoreOption = None,
-    passphrase_file: PassphraseOption = None,
-    timeout: TimeoutOption = 10.0,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show how far a transfer is, what the meter runs, and why it refused the last image."""
     from openams.image.transfer import status as status_of
 
     role = client or "reader"
-    with connected(url, role, keystore, passphrase_file, meter_id, timeout) as meter:
+    with access.connected(url, role) as meter:
         found = status_of(meter)
     _print(found, as_json)
 

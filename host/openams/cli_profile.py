@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from openams.cli_client import ClientOption, MeterIdOption, TimeoutOption, connected
+from openams.cli_meter import Access, ClientOption, takes_access
 from openams.client.readout import PROFILES, columns, named_rows
 from openams.client.readout import rows as rows_of
 from openams.errors import BenchError
-from openams.keys.cli import KeystoreOption, PassphraseOption
 from openams.meter_time import from_utc_ms, parse_time, to_utc_ms
 from openams.profiles import NAMES, day_limits, plot, read, write_csv
 from openams.runtimes.process import RUNTIMES
@@ -23,10 +22,12 @@ if TYPE_CHECKING:
     from openams.client.client import Client
 
 
+@takes_access
 def profile(
     source: Annotated[
         str, typer.Argument(metavar="DIR|URL", help="Folder of --state, or URL of a meter.")
     ],
+    access: Access,
     name: Annotated[str, typer.Option("--name", help=f"One of {', '.join(NAMES)}.")] = "load",
     from_: Annotated[str | None, typer.Option("--from", metavar="ISO-TIME")] = None,
     to: Annotated[str | None, typer.Option("--to", metavar="ISO-TIME")] = None,
@@ -36,10 +37,6 @@ def profile(
     ] = None,
     runtime: Annotated[str, typer.Option(help=f"One of {', '.join(RUNTIMES)}.")] = "micropython",
     client: ClientOption = None,
-    meter_id: MeterIdOption = None,
-    keystore: KeystoreOption = None,
-    passphrase_file: PassphraseOption = None,
-    timeout: TimeoutOption = 10.0,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     as_plot: Annotated[bool, typer.Option("--plot", help="Print bars of the mean power.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
@@ -68,9 +65,7 @@ def profile(
                 "or read its logs with ams events"
             )
         chosen = _entries(entries)
-        with connected(
-            source, client or "reader", keystore, passphrase_file, meter_id, timeout
-        ) as meter:
+        with access.connected(source, client or "reader") as meter:
             rows = _meter_rows(meter, PROFILES[name], limits, chosen)
     else:
         if entries:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from openams.cli_client import JsonOption
+from openams.cli_meter import JsonOption
 from openams.errors import BenchError
 from openams.keys.cli import KeystoreOption, PassphraseOption, default_path, open_keystore
 
