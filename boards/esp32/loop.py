@@ -12,7 +12,7 @@ import time
 from board import Board
 from micropython import const
 
-from ams.faults import LINK, LOOP
+from ams.faults import LINK, LOOP, MEASURED
 from ams.registers.energy import A_MINUS, A_PLUS
 from ams.registers.pulses import PulseOutput
 from ams.storage.layout import SECURITY, SETTINGS
@@ -55,7 +55,11 @@ class Loop:
         raw_ms = board.clock.utc_ms()
         if raw_ms - self._tried_ms >= board.frontend.period_ms:
             self._tried_ms = raw_ms
-            self._measure(raw_ms)
+            try:
+                self._measure(raw_ms)
+            except Exception as error:
+                # The case, the breaker and the lists have their time all the same.
+                self.meter.faults.take(MEASURED, error)
         self.meter.tick(raw_ms)
         self.pulses.poll(raw_ms)
         if board.links is not None:

@@ -6,7 +6,7 @@ import time
 from board import Board
 from micropython import const
 
-from ams.faults import LOOP
+from ams.faults import LOOP, MEASURED
 from ams.registers.energy import A_MINUS, A_PLUS
 from ams.registers.events import WATCHDOG_ERROR
 from ams.storage.layout import SECURITY
@@ -32,6 +32,7 @@ class Loop:
             from drivers.links import Links
 
             board.links = Links(meter.link, board.service_uart)
+        self._was_reset = board.watchdog_bit()
         self._passes = 0
         self._first_ms = self._read_ms = board.clock.utc_ms()
         if hasattr(board.frontend, "poll"):
@@ -52,8 +53,10 @@ class Loop:
                 index = frontend.index
                 # The crystal of the ADC is that of the clock: samples are its time.
                 after_ms = self._first_ms + (index + count) // 4
-                self.meter.samples(after_ms, index, frontend.samples, count)
-                frontend.taken(count)
+                try:
+                    self.meter.samples(after_ms, index, frontend.samples, count)
+                finally:
+                    frontend.taken(count)
                 came = True
         return came
 
@@ -73,9 +76,16 @@ class Loop:
         board = self.board
         meter = self.meter
         raw_ms = board.clock.utc_ms()
-        if self._measure(raw_ms):
-            # Only a meter that measures is alive.
+        try:
+            measured = self._measure(raw_ms)
+        except Exception as error:
+            # The case, the breaker and the lists have their time all the same.
+            meter.faults.take(MEASURED, error)
+            measured = False
+        if measured or (self._was_reset and not meter.measured_ms):
+            # Only a meter that measures is alive; but what a reset did not mend, no other will.
             board.watchdog.feed()
+        if measured:
             mwh = meter.energy.mwh
             self.pulses.take(raw_ms, mwh[A_PLUS] + mwh[A_MINUS])
         meter.tick(raw_ms)

@@ -1,0 +1,120 @@
+"""The boards' main loops when part of a pass fails: the rest of it runs, resets mend or end."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from ams import faults
+from ams.registers import events
+from openams.faultlab import powercut
+from openams.grid.frontend import make_front_end
+
+ROOT = Path(__file__).resolve().parents[2]
+START_MS = powercut.START_MS
+
+
+class Ic:
+    """A metering IC that answers, is silent or fails."""
+
+    period_ms = 200
+    active_uws = 200_000_000
+    reactive_uvars = 0
+    status = 0
+
+    def __init__(self):
+        self.does = "answer"
+
+    def poll(self, quantities):
+        if self.does == "fail":
+            raise OSError(5)
+        return self.does == "answer"
+
+
+class Bench:
+    """A board of nothing but stubs around a whole meter, and its own loop."""
+
+    def __init__(self, kind, monkeypatch, was_reset=False):
+        self.ms = START_MS
+        self.feeds = 0
+        board = powercut.LabBoard(powercut.LabFlash(64))
+        board.clock = SimpleNamespace(utc_ms=lambda: self.ms)
+        board.frontend = self.ic = Ic()
+        board.links = board.mailbox = board.service_uart = None
+        board.pulse_led = SimpleNamespace(set=lambda on: None)
+        board.watchdog = SimpleNamespace(feed=self.feed)
+        board.watchdog_bit = lambda: was_reset
+        module = ModuleType("board")
+        module.Board = None
+        monkeypatch.setitem(sys.modules, "board", module)
+        spec = importlib.util.spec_from_file_location(
+            f"loop_of_{kind}", ROOT / "boards" / kind / "loop.py"
+        )
+        loop = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(loop)
+        self.meter = powercut.Meter(
+            board,
+            {
+                "system": "3P4W",
+                "calibration": make_front_end("ideal", "3P4W", 1).calibration("3P4W"),
+                "identity": {"meter_id": "7359990000000017"},
+                "han": {"format": "kaifa"},
+            },
+        )
+        self.meter.start(self.ms)
+        self.meter.han.open(self.ms)
+        more = ({},) if kind == "esp32" else ()
+        self.loop = loop.Loop(board, self.meter, *more)
+
+    def feed(self):
+        self.feeds += 1
+
+    def run(self, seconds):
+        """Gives how often the watchdog was fed."""
+        self.feeds = 0
+        for _ in range(seconds * 40):
+            self.ms += 25
+            self.loop._go()
+        return self.feeds
+
+
+@pytest.mark.parametrize("kind", ["pico", "esp32"])
+def test_a_front_end_that_fails_leaves_the_rest_its_time(kind, monkeypatch):
+    bench = Bench(kind, monkeypatch)
+    assert bench.run(5) > 20
+    counted = bench.meter.energy.mwh[0]
+    assert counted == 5000 // 200 * 200_000_000 // 3_600_000
+    bench.ic.does = "fail"
+    sent = sum(bench.meter.han.sent)
+    fed = bench.run(20)
+    assert sum(bench.meter.han.sent) >= sent + 9
+    # It is the watchdog's turn on a Pico; an ESP32's IC is set up anew without a reset.
+    assert (fed == 0) == (kind == "pico")
+    logged = [(event[1], event[2]) for event in bench.meter.events.entries()]
+    assert (events.SOFTWARE_FAULT, faults.MEASURED) in logged
+    assert (events.MEASUREMENT_ERROR, 0) in logged
+    bench.ic.does = "answer"
+    bench.run(5)
+    assert bench.meter.energy.mwh[0] > counted
+
+
+@pytest.mark.parametrize("does", ["silent", "fail"])
+def test_what_one_reset_did_not_mend_is_reset_no_more(does, monkeypatch):
+    """A front end that is dead: one reset is tried, then the meter is alive without it."""
+    first = Bench("pico", monkeypatch)
+    first.ic.does = does
+    assert first.run(10) == 0
+    second = Bench("pico", monkeypatch, was_reset=True)
+    second.ic.does = does
+    assert second.run(20) == 800
+    assert events.MEASUREMENT_ERROR in [event[1] for event in second.meter.events.entries()]
+    assert sum(second.meter.han.sent) >= 9
+    # It comes to life: from then on it has to stay alive.
+    second.ic.does = "answer"
+    assert 20 <= second.run(5) <= 60
+    second.ic.does = does
+    assert second.run(5) == 0
