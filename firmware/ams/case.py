@@ -1,4 +1,4 @@
-"""What happens at the case: covers, magnet, button, falling supply, and the breaker's time."""
+"""What happens at the case: covers, magnet, button, falling supply."""
 
 from micropython import const
 
@@ -60,7 +60,11 @@ class Case:
             self._since_ms = raw_ms
         elif bits != self._bits and raw_ms - self._since_ms >= STEADY_MS:
             self._changed(bits)
-        meter.control.poll(raw_ms, meter.utc_ms, bool(self._bits & INPUT_BUTTON))
+
+    @property
+    def pressed(self):
+        """Whether the button is."""
+        return bool(self._bits & INPUT_BUTTON)
 
     def _fall(self, raw_ms):
         if self._fell_ms is not None and raw_ms - self._fell_ms < SUPPLY_BACK_MS:

@@ -15,7 +15,8 @@ HAN = const(4)
 OBJECTS = const(5)
 LINK = const(6)
 LOOP = const(7)
-_NAMES = ("", "case", "accounts", "measured", "han", "objects", "link", "loop")
+CONTROL = const(8)
+_NAMES = ("", "case", "accounts", "measured", "han", "objects", "link", "loop", "control")
 
 
 class Faults:

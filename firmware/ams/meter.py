@@ -345,7 +345,7 @@ class Meter:
                 self._advance(utc_ms, raw_ms)
             elif most is not None:
                 clock.set(utc_ms)
-                self._case.poll(raw_ms)
+                self._look(raw_ms)
             if fill is not None and control.connected != connected:
                 connected = control.connected
                 fill(connected)
@@ -385,10 +385,7 @@ class Meter:
         utc_ms = self.utc_ms = max(utc_ms, self.utc_ms)
         raw_ms = self.raw_ms = self.events.raw_ms = max(raw_ms, self.raw_ms)
         # Each by itself: whatever fails in one, the others have their time.
-        try:
-            self._case.poll(raw_ms)
-        except Exception as error:
-            self.faults.take(ft.CASE, error)
+        self._look(raw_ms)
         try:
             self._close_hour(utc_ms)
             self.keeper.advance(utc_ms)
@@ -403,6 +400,17 @@ class Meter:
             if utc_ms >= self._model.due_ms:
                 self._model.tick(utc_ms)
             self._due = min(self._due, self._model.due_ms)
+
+    def _look(self, raw_ms):
+        """The case, and the breaker: a coil is switched off whatever else fails."""
+        try:
+            self._case.poll(raw_ms)
+        except Exception as error:
+            self.faults.take(ft.CASE, error)
+        try:
+            self.control.poll(raw_ms, self.utc_ms, self._case.pressed)
+        except Exception as error:
+            self.faults.take(ft.CONTROL, error)
 
     def wake(self):
         """What is due when may have changed: look again at the next step."""

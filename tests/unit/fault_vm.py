@@ -13,8 +13,9 @@ from array import array
 from ams import alarms
 from ams import faults as ft
 from ams import settings as st
+from ams.control.transitions import REMOTE_DISCONNECT
 from ams.cosem.results import AccessError
-from ams.hal import INPUT_POWER_FAIL
+from ams.hal import COIL_CLOSE, INPUT_POWER_FAIL
 from ams.registers import billing, profile
 from ams.registers import events as ev
 from ams.registers import quantities as qu
@@ -41,7 +42,14 @@ class Bench:
     """A meter with a front end of its own; time is ours."""
 
     def __init__(
-        self, flash=None, raw_ms=START_MS, backup_s=None, frontend=True, inputs=None, **config
+        self,
+        flash=None,
+        raw_ms=START_MS,
+        backup_s=None,
+        frontend=True,
+        inputs=None,
+        relay=None,
+        **config,
     ):
         self.flash = powercut.LabFlash(64) if flash is None else flash
         self.raw_ms = raw_ms
@@ -55,6 +63,7 @@ class Bench:
         if frontend:
             board.frontend = self
         board.inputs = inputs
+        board.relay = relay
         self.board = board
         whole = {
             "system": "3P4W",
@@ -129,7 +138,7 @@ def check_whatever_fails_the_others_go_on():
         ("han", "push", ft.HAN),
         ("quality", "look", ft.MEASURED),
         ("control", "take", ft.MEASURED),
-        ("control", "poll", ft.CASE),
+        ("control", "poll", ft.CONTROL),
         ("keeper", "advance", ft.ACCOUNTS),
     ):
         bench = Bench()
@@ -281,6 +290,56 @@ def check_what_a_metering_ic_lost_is_marked():
     bench.measure(3600, step_ms=1000)
     assert bench.marks() == [MISSING] and bench.codes()[-1] == ev.SAMPLES_MISSING
     assert not bench.meter.quantities.status & qu.STATUS_SAMPLES_MISSING
+
+
+class Coils:
+    """A relay that follows its coils; how long each pulse was."""
+
+    def __init__(self, bench):
+        self.bench = bench
+        self.is_closed = True
+        self.coil = 0
+        self.since_ms = 0
+        self.pulses_ms = []
+
+    def set_coil(self, coil):
+        now_ms = self.bench[0].raw_ms if self.bench else 0
+        if self.coil:
+            self.pulses_ms.append(now_ms - self.since_ms)
+            self.is_closed = self.coil == COIL_CLOSE
+        self.coil = coil
+        self.since_ms = now_ms
+
+    def closed(self):
+        return self.is_closed
+
+    def load_voltage(self):
+        return None
+
+
+def check_no_coil_stays_on_whatever_fails():
+    """A movement is under way, and everything else that looks at the case fails."""
+    for name in ("limiter", "button", "inputs", "quality"):
+        benches = []
+        relay = Coils(benches)
+        bench = Bench(inputs=Contacts(), relay=relay)
+        benches.append(bench)
+        bench.measure(2)
+        control = bench.meter.control
+        if name == "limiter":
+            control.limiter.look_at_clock = broken
+        elif name == "button":
+            control.button.look = broken
+        elif name == "inputs":
+            bench.board.inputs.read = broken
+        else:
+            bench.meter.quality.look = broken
+        assert control.breaker.event(REMOTE_DISCONNECT, 5, bench.raw_ms) == 0
+        assert relay.coil
+        bench.measure(2, step_ms=20)
+        assert not relay.coil and relay.pulses_ms == [120], (name, relay.pulses_ms)
+        assert not relay.is_closed and not control.breaker.moving
+        assert bench.meter.faults.count, name
 
 
 def dip(bench, seconds):

@@ -176,12 +176,13 @@ class Control:
         """Time passes; `pressed`: the button now."""
         self._now_ms = now_ms
         self._utc_ms = utc_ms
+        # First of all: a coil that is left on burns.
+        self.breaker.poll(now_ms, max(self._quantities.current_ua) > FLOWS_UA)
         if self.limiter.look_at_clock(utc_ms // 1000):
             s = self.limiter.settings
             active = self.limiter.emergency_active
             self._log(ev.EMERGENCY_BEGIN if active else ev.EMERGENCY_END, s.emergency_id)
         self._look_at_button(now_ms, pressed)
-        self.breaker.poll(now_ms, max(self._quantities.current_ua) > FLOWS_UA)
 
     def _look_at_button(self, now_ms, pressed):
         press = self.button.look(now_ms, pressed)
