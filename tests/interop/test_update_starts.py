@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import serial
+from dlms_clients import running_meter
+from helpers import ams, amshan_frames
 from imagebench import BROKEN, GOOD, Life, image_of
 
 from openams.runtimes.process import RUNTIMES
@@ -95,3 +99,27 @@ def test_broken_ones_are_rolled_back(tmp_path, runtime):
     finally:
         for life in lives.values():
             life.close()
+
+
+def test_one_session_of_ams_run_outlasts_an_update(tmp_path):
+    """Whoever reads the HAN port sees a gap and no more; the client finds the meter again."""
+    han, file = tmp_path / "han", tmp_path / "image"
+    run = ("--han", han, "--han-open", "--state", tmp_path / "state")
+    with running_meter(tmp_path, *run) as meter:
+        url = meter.urls[0]
+        line = serial.Serial(str(han), timeout=0)
+        heard = bytearray(line.read(65536))
+        ams("image", "build", "unix", file, "--only", "ams/case", "--as-version", "0.1.1")
+        ams("image", "sign", file)
+        sent = ams("image", "send", url, file, "--activate", "--json", timeout=120)
+        assert json.loads(sent.stdout)["state"] == "activated"
+        before = len(amshan_frames(bytes(heard + line.read(1 << 20))))
+        time.sleep(6)
+        after = amshan_frames(line.read(1 << 20))
+        assert before and len(after) >= 2
+        version = json.loads(ams("image", "status", url, "--json").stdout)
+        assert version["slot"] == 1 and version["trial"] is None
+        result = meter.stop()
+    names = [event["name"] for event in result["events"]]
+    assert names.index("power-up") < names.index("firmware-activated")
+    assert "samples-missing" not in names and result["missed"]["lists"] == 0
