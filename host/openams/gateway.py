@@ -22,6 +22,8 @@ from openams.linkports import ACKNOWLEDGED, CLOSE, CLOSED, DATA, KEYED, OPENED, 
 
 _WRAPPER = struct.Struct(">HHHH")
 _APDU_MAX = 2048
+# What a client may have sent that was not served yet.
+_WAITING_MAX = 1 << 16
 # The line is somebody else's when he was silent for so long.
 _SILENT_S = 10.0
 # An emulated chip may be many times slower than the wall clock.
@@ -70,6 +72,8 @@ class Gateway:
         self._timeout_s = timeout_s
         self._messages: queue.Queue[tuple[int, int, bytes]] = queue.Queue()
         self._received: dict[int, bytes] = {}
+        self._waiting: dict[int, int] = {}  # octets in `_messages`, by channel
+        self._lock = threading.Lock()
         self._line = _Line(to_meter)
         self._transport: HdlcTransport | None = None
         self._owner = (0, 0, 0)  # channel, client SAP, server SAP
@@ -82,10 +86,20 @@ class Gateway:
 
     def from_client(self, channel: int, kind: int, data: bytes) -> None:
         if channel != SERVICE_CHANNEL:
+            if self._wait(channel, len(data)) > _WAITING_MAX:
+                self._wait(channel, -len(data))
+                self._to_client(channel, CLOSE, b"")
+                return
             self._messages.put((channel, kind, data))
         elif self._transport is None:
             # The service port itself is free while no TCP client has the line.
             self._to_meter(channel, kind, data)
+
+    def _wait(self, channel: int, count: int) -> int:
+        """Octets of a channel that wait, with `count` more."""
+        with self._lock:
+            waiting = self._waiting[channel] = self._waiting.get(channel, 0) + count
+        return waiting
 
     def from_meter(self, channel: int, kind: int, data: bytes) -> None:
         if self._transport is None:
@@ -98,6 +112,7 @@ class Gateway:
     def _run(self) -> None:
         while True:
             channel, kind, data = self._messages.get()
+            self._wait(channel, -len(data))
             try:
                 if kind == OPENED:
                     self._received[channel] = b""

@@ -110,6 +110,17 @@ def test_what_is_no_client_is_hung_up_on(tcp, store, octets):
         assert client.get(3, REGISTER, 2) == 123456
 
 
+def test_who_sends_more_than_is_served_is_hung_up_on(tcp, store):
+    """The line is slow: what waits for it is held in memory, and has an end."""
+    one = struct.pack(">HHHH", 1, 16, 1, 13) + bytes(13)
+    flood = socket.create_connection((tcp.host, tcp.port), timeout=5)
+    with flood, pytest.raises(OSError):
+        for _ in range(200):
+            flood.sendall(one * 1000)
+    with session(tcp, "reader", store, METER) as client:
+        assert client.get(3, REGISTER, 2) == 123456
+
+
 def test_a_message_without_an_apdu_is_not_waited_for(tcp, store):
     with socket.create_connection((tcp.host, tcp.port), timeout=5) as client:
         client.sendall(struct.pack(">HHHH", 1, 16, 1, 0))
