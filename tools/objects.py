@@ -220,7 +220,7 @@ def name_of(row: tuple[Any, ...]) -> str:
 
 
 def line(ln: str, class_id: int, text: str, rights: Any) -> str:
-    version, attributes, methods = catalogue.CLASSES[class_id]
+    version, attributes, methods = catalogue.class_of(class_id)
     return (
         f"| {ln} | {CLASS_NAMES[class_id]} ({class_id}), v{version} | {attributes}, {methods} "
         f"| {text.rstrip('.')} | {readable(rights)} "
@@ -269,7 +269,7 @@ def server_lines() -> list[str]:
         row = line(name, class_id, text, rights)
         if len({each.read for _, each in found}) > 1:
             # Each of its own client, and of the operator.
-            version, attributes, methods = catalogue.CLASSES[class_id]
+            version, attributes, methods = catalogue.class_of(class_id)
             calls = "method 1, 2: that client" if rights.calls else ""
             row = (
                 f"| {name} | {CLASS_NAMES[class_id]} ({class_id}), v{version} "
@@ -303,7 +303,7 @@ def make() -> str:
     head = "| logical name | class | attributes, methods | what | read | write | call |"
     out = [HEAD, head, "| --- | --- | --- | --- | --- | --- | --- |"]
     for row in catalogue.ROWS:
-        out.append(line(name_of(row), row[0], text_of(row), catalogue.RIGHTS[row[7]]))
+        out.append(line(name_of(row), row[0], text_of(row), catalogue.rights(row[7])))
     out += server_lines()
     alarms = ", ".join(f"{bit:#010x} {name}" for bit, name in NAMES)
     tail = TAIL.format(profiles="\n".join(profile_lines()) + "\n", alarms=alarms)

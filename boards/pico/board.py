@@ -38,8 +38,9 @@ _COIL_OPEN, _COIL_CLOSE, _CONTACT = const(6), const(7), const(8)
 _TEST_LED, _STATUS_LED = const(14), const(25)
 _SPI_MISO, _SPI_CS, _SPI_SCK, _SPI_MOSI = const(16), const(17), const(18), const(19)
 _SPI_HZ = const(1000000)
-# Holds the largest telegram.
+# Holds the largest telegram; the HAN port never listens.
 _HAN_BUFFER = const(2048)
+_HAN_RECEIVED = const(32)
 _SERVICE_BUFFER = const(512)
 _WATCHDOG_MS = const(4000)
 # A register that outlasts a reset by the watchdog, and what is written to it before a planned one.
@@ -52,11 +53,14 @@ IC_GAINS = (0x8000, 0x8000)
 
 
 class Line(hal.Uart):
-    def __init__(self, number, tx, rx, buffer):
+    """`buffer` is the room for what is sent, `received` that for what comes."""
+
+    def __init__(self, number, tx, rx, buffer, received):
         self._number = number
         self._tx = tx
         self._rx = rx
         self._buffer = buffer
+        self._received = received
         self._uart = None
 
     def init(self, baudrate, bits, parity, stop):
@@ -68,7 +72,7 @@ class Line(hal.Uart):
             "tx": Pin(self._tx),
             "rx": Pin(self._rx),
             "txbuf": self._buffer,
-            "rxbuf": self._buffer,
+            "rxbuf": self._received,
         }
         if self._uart is None:
             self._uart = UART(self._number, **settings)
@@ -118,8 +122,8 @@ class Board:
         self.clock = CountedClock(rtc, time.ticks_ms, time.ticks_diff, _CLOCK_BACKUP_S)
         self.flash = StateFlash()
         self.slots = SlotsFlash()
-        self.han_uart = Line(0, _HAN_TX, _HAN_RX, _HAN_BUFFER)
-        self.service_uart = Line(1, _SERVICE_TX, _SERVICE_RX, _SERVICE_BUFFER)
+        self.han_uart = Line(0, _HAN_TX, _HAN_RX, _HAN_BUFFER, _HAN_RECEIVED)
+        self.service_uart = Line(1, _SERVICE_TX, _SERVICE_RX, _SERVICE_BUFFER, _SERVICE_BUFFER)
         self.relay = BistableRelay(
             Pin(_COIL_OPEN, Pin.OUT, value=0),
             Pin(_COIL_CLOSE, Pin.OUT, value=0),

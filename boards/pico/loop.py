@@ -112,14 +112,22 @@ class Loop:
 
 def main(started=None):
     board = Board(started)
+    meter = build(board)
+    if meter is not None:
+        gc.collect()
+        Loop(board, meter).run()
+
+
+def build(board):
+    """The meter that the settings describe, started; or None. Their dict is not kept."""
     try:
         config = Snapshot(board.flash).load()
     except SnapshotError as error:
         board.log("meter: %s" % error)
-        return
+        return None
     if config is None or "system" not in config:
         board.log("meter: not provisioned")
-        return
+        return None
     if config["system"] == "1P2W":
         import adc
 
@@ -139,5 +147,4 @@ def main(started=None):
     if config.get("han_open"):
         meter.han.open(meter.utc_ms)
         meter.wake()
-    gc.collect()
-    Loop(board, meter).run()
+    return meter

@@ -44,7 +44,7 @@ ROOMS = (
     "ams.han.axdr",
     "ams.han.hdlc",
     "ams.han.view",
-    "ams.han.quirks",
+    "ams.han.quirk",
     "ams.han.port",
     "ams.registers.profile",
     "ams.registers.billing",

@@ -3,105 +3,71 @@
 A row names one object or a group: (class, A and B, every C, every D, every E,
 view, argument, rights). The view is "module.Class" of ams.cosem.objects, the
 rights a key of RIGHTS. docs/objects.md is made from this by tools/objects.py.
+
+All of it is constant to the compiler, so that on a chip it stays in flash.
 """
 
-from ams import settings as st
+from micropython import const
+
 from ams.cosem.objects.base import BREAKER, EVERYBODY, KEYED, NOBODY, OPERATOR, UPDATE, Rights
 
-# Class: version, attributes, methods. Of every class there is, the server's too.
-CLASSES = {
-    1: (0, 2, 0),
-    3: (0, 3, 1),
-    4: (0, 5, 1),
-    5: (0, 9, 2),
-    7: (1, 8, 2),
-    8: (0, 9, 6),
-    9: (0, 2, 1),
-    11: (0, 2, 2),
-    15: (1, 9, 4),
-    17: (0, 2, 1),
-    18: (0, 7, 4),
-    20: (0, 10, 1),
-    22: (0, 4, 0),
-    23: (1, 9, 0),
-    40: (0, 7, 1),
-    41: (0, 6, 0),
-    64: (1, 6, 8),
-    70: (0, 4, 2),
-    71: (0, 11, 0),
-    72: (0, 12, 8),
-}
+# Class, version, attributes, methods. Of every class there is, the server's too.
+CLASSES = (
+    (1, 0, 2, 0),
+    (3, 0, 3, 1),
+    (4, 0, 5, 1),
+    (5, 0, 9, 2),
+    (7, 1, 8, 2),
+    (8, 0, 9, 6),
+    (9, 0, 2, 1),
+    (11, 0, 2, 2),
+    (15, 1, 9, 4),
+    (17, 0, 2, 1),
+    (18, 0, 7, 4),
+    (20, 0, 10, 1),
+    (22, 0, 4, 0),
+    (23, 1, 9, 0),
+    (40, 0, 7, 1),
+    (41, 0, 6, 0),
+    (64, 1, 6, 8),
+    (70, 0, 4, 2),
+    (71, 0, 11, 0),
+    (72, 0, 12, 8),
+)
 
-RIGHTS = {
-    "all": Rights(EVERYBODY),
-    "read": Rights(KEYED),
-    "load": Rights(KEYED, {4: OPERATOR}),
-    "clock": Rights(
-        EVERYBODY,
-        {2: OPERATOR},
-        {1: OPERATOR, 2: OPERATOR, 3: OPERATOR, 4: OPERATOR, 5: OPERATOR, 6: OPERATOR},
-    ),
-    "value": Rights(KEYED, {2: OPERATOR}),
-    "breaker": Rights(EVERYBODY, {4: BREAKER}, {1: BREAKER, 2: BREAKER}),
-    "limiter": Rights(
-        KEYED,
-        {
-            2: BREAKER,
-            4: BREAKER,
-            5: BREAKER,
-            6: BREAKER,
-            7: BREAKER,
-            8: BREAKER,
-            9: BREAKER,
-            11: BREAKER,
-        },
-    ),
-    "order": Rights(KEYED, {2: BREAKER}),
-    "scripts": Rights(KEYED, None, {1: BREAKER}),
-    "secret": Rights(NOBODY, {2: OPERATOR}),
-    "calendar": Rights(
-        KEYED, {6: OPERATOR, 7: OPERATOR, 8: OPERATOR, 9: OPERATOR, 10: OPERATOR}, {1: OPERATOR}
-    ),
-    "days": Rights(KEYED, {2: OPERATOR}, {1: OPERATOR, 2: OPERATOR}),
-    "push": Rights(
-        KEYED,
-        {2: OPERATOR, 3: OPERATOR, 4: OPERATOR, 5: OPERATOR, 6: OPERATOR, 7: OPERATOR},
-        {1: OPERATOR},
-    ),
-    "push script": Rights(KEYED, None, {1: OPERATOR}),
-    "push times": Rights(KEYED, {4: OPERATOR}),
-    "breaker times": Rights(KEYED, {4: BREAKER}),
-    "hdlc": Rights(
-        KEYED,
-        {
-            2: OPERATOR,
-            3: OPERATOR,
-            4: OPERATOR,
-            5: OPERATOR,
-            6: OPERATOR,
-            7: OPERATOR,
-            8: OPERATOR,
-            9: OPERATOR,
-        },
-    ),
-    "tcp": Rights(KEYED, {6: OPERATOR}),
-    "image": Rights(KEYED, {2: UPDATE, 5: UPDATE}, {1: UPDATE, 2: UPDATE, 3: UPDATE, 4: UPDATE}),
-    "mbus": Rights(
-        KEYED,
-        {3: OPERATOR, 4: OPERATOR, 5: OPERATOR},
-        {1: OPERATOR, 2: OPERATOR, 3: OPERATOR, 4: OPERATOR},
-    ),
-    "breaker key": Rights(KEYED, {2: BREAKER}),
-    "update key": Rights(KEYED, {2: UPDATE}),
-    "image script": Rights(KEYED, None, {1: UPDATE}),
-    "image times": Rights(KEYED, {4: UPDATE}),
-}
+# Key, who reads, what is written, what is called. A letter says who (see _WHO), the hex digits
+# behind it which attributes or methods.
+RIGHTS = (
+    ("all", "e", "", ""),
+    ("read", "k", "", ""),
+    ("load", "k", "o4", ""),
+    ("clock", "e", "o2", "o123456"),
+    ("value", "k", "o2", ""),
+    ("breaker", "e", "b4", "b12"),
+    ("limiter", "k", "b2456789b", ""),
+    ("order", "k", "b2", ""),
+    ("scripts", "k", "", "b1"),
+    ("secret", "n", "o2", ""),
+    ("calendar", "k", "o6789a", "o1"),
+    ("days", "k", "o2", "o12"),
+    ("push", "k", "o234567", "o1"),
+    ("push script", "k", "", "o1"),
+    ("push times", "k", "o4", ""),
+    ("breaker times", "k", "b4", ""),
+    ("hdlc", "k", "o23456789", ""),
+    ("tcp", "k", "o6", ""),
+    ("image", "k", "u25", "u1234"),
+    ("mbus", "k", "o345", "o1234"),
+    ("breaker key", "k", "b2", ""),
+    ("update key", "k", "u2", ""),
+    ("image script", "k", "", "u1"),
+    ("image times", "k", "u4", ""),
+)
 
-_M = b"\x00\x00"  # 0-0: the meter
-_E = b"\x01\x00"  # 1-0: electricity
-_0 = b"\x00"
-_CHANNELS = (b"\x00\x01", b"\x00\x02", b"\x00\x03", b"\x00\x04")
-_LOGS = b"\x00\x01\x02\x03\x04\x05"
+_M = const(b"\x00\x00")  # 0-0: the meter
+_E = const(b"\x01\x00")  # 1-0: electricity
+_0 = const(b"\x00")
+_LOGS = const(b"\x00\x01\x02\x03\x04\x05")
 
 ROWS = (
     # Who it is
@@ -169,31 +135,32 @@ ROWS = (
     (7, _E, b"\x63", b"\x0e", _0, "profile.Profile", "voltage", "read"),
     (7, _M, b"\x62", b"\x01", _0, "profile.Profile", "monthly", "read"),
     (7, _M, b"\x63", b"\x62", _LOGS, "profile.Profile", "events", "read"),
-    # Calendar and schedules
-    (20, _M, b"\x0d", _0, _0, "calendar.ActivityCalendar", st.CALENDAR, "calendar"),
-    (11, _M, b"\x0b", _0, _0, "calendar.SpecialDays", st.SPECIAL_DAYS, "days"),
+    # Calendar and schedules. Arguments that are numbers are cells (ams.settings): a constant of
+    # another module is none to the compiler.
+    (20, _M, b"\x0d", _0, _0, "calendar.ActivityCalendar", 16, "calendar"),
+    (11, _M, b"\x0b", _0, _0, "calendar.SpecialDays", 9, "days"),
     (9, _M, b"\x0a", _0, b"\x64", "calendar.TariffScripts", None, "read"),
     (1, _M, b"\x60", b"\x0e", _0, "data.Text", "tariff", "read"),
-    (22, _M, b"\x0f", _0, b"\x01", "schedule.Schedule", st.SCHEDULE + 1, "breaker times"),
-    (22, _M, b"\x0f", _0, b"\x02", "schedule.Schedule", st.SCHEDULE + 2, "image times"),
-    (22, _M, b"\x0f", _0, b"\x04", "schedule.Schedule", st.SCHEDULE + 4, "push times"),
-    (22, _M, b"\x0f", _0, b"\x05", "schedule.Schedule", st.SCHEDULE + 5, "breaker times"),
+    (22, _M, b"\x0f", _0, b"\x01", "schedule.Schedule", 65, "breaker times"),
+    (22, _M, b"\x0f", _0, b"\x02", "schedule.Schedule", 66, "image times"),
+    (22, _M, b"\x0f", _0, b"\x04", "schedule.Schedule", 68, "push times"),
+    (22, _M, b"\x0f", _0, b"\x05", "schedule.Schedule", 69, "breaker times"),
     (9, _M, b"\x0a", _0, b"\x6b", "schedule.Scripts", "IMAGE", "image script"),
     (9, _M, b"\x0a", _0, b"\x6c", "schedule.Scripts", "PUSH", "push script"),
     # What it sends, and how
-    (40, b"\x00\x00", b"\x19", b"\x09", _0, "push_setup.PushSetup", st.PUSH, "push"),
-    (40, b"\x00\x04", b"\x19", b"\x09", _0, "push_setup.PushSetup", st.PUSH + 8, "push"),
+    (40, b"\x00\x00", b"\x19", b"\x09", _0, "push_setup.PushSetup", 32, "push"),
+    (40, b"\x00\x04", b"\x19", b"\x09", _0, "push_setup.PushSetup", 40, "push"),
     (23, _M, b"\x16", _0, _0, "link_setup.HdlcSetup", None, "hdlc"),
     (41, _M, b"\x19", _0, _0, "link_setup.TcpSetup", None, "tcp"),
     # Sub-meters: B is the channel
-    (72, _CHANNELS[0], b"\x18", b"\x01", _0, "mbus.Channel", None, "mbus"),
-    (72, _CHANNELS[1], b"\x18", b"\x01", _0, "mbus.Channel", None, "mbus"),
-    (72, _CHANNELS[2], b"\x18", b"\x01", _0, "mbus.Channel", None, "mbus"),
-    (72, _CHANNELS[3], b"\x18", b"\x01", _0, "mbus.Channel", None, "mbus"),
-    (4, _CHANNELS[0], b"\x18", b"\x02", b"\x01\x02\x03\x04", "mbus.Value", None, "read"),
-    (4, _CHANNELS[1], b"\x18", b"\x02", b"\x01\x02\x03\x04", "mbus.Value", None, "read"),
-    (4, _CHANNELS[2], b"\x18", b"\x02", b"\x01\x02\x03\x04", "mbus.Value", None, "read"),
-    (4, _CHANNELS[3], b"\x18", b"\x02", b"\x01\x02\x03\x04", "mbus.Value", None, "read"),
+    (72, b"\x00\x01", b"\x18", b"\x01", _0, "mbus.Channel", None, "mbus"),
+    (72, b"\x00\x02", b"\x18", b"\x01", _0, "mbus.Channel", None, "mbus"),
+    (72, b"\x00\x03", b"\x18", b"\x01", _0, "mbus.Channel", None, "mbus"),
+    (72, b"\x00\x04", b"\x18", b"\x01", _0, "mbus.Channel", None, "mbus"),
+    (4, b"\x00\x01", b"\x18", b"\x02", b"\x01\x02\x03\x04", "mbus.Value", None, "read"),
+    (4, b"\x00\x02", b"\x18", b"\x02", b"\x01\x02\x03\x04", "mbus.Value", None, "read"),
+    (4, b"\x00\x03", b"\x18", b"\x02", b"\x01\x02\x03\x04", "mbus.Value", None, "read"),
+    (4, b"\x00\x04", b"\x18", b"\x02", b"\x01\x02\x03\x04", "mbus.Value", None, "read"),
     # Keys that open no association
     (1, _M, b"\x80", b"\x05", b"\x00\x01", "secrets.Secret", None, "breaker key"),
     (1, _M, b"\x80", b"\x05", b"\x02", "secrets.Secret", None, "update key"),
@@ -203,14 +170,40 @@ ROWS = (
     (1, _M, b"\x80", b"\x04", _0, "image.FirmwareState", None, "read"),
 )
 
-_PHASES = {"1P2W": (20,), "3P3W": (20, 40, 60), "3P4W": (20, 40, 60)}
+_WHO = const("eknobu")
+_MASKS = (EVERYBODY, KEYED, NOBODY, OPERATOR, BREAKER, UPDATE)
+
+
+def _mask(letter):
+    return _MASKS[_WHO.index(letter)]
+
+
+def _table(text):
+    """{attribute or method: mask}."""
+    return {int(digit, 16): _mask(text[0]) for digit in text[1:]}
+
+
+def rights(key):
+    """The Rights of a key of RIGHTS."""
+    for known, reads, writes, calls in RIGHTS:
+        if known == key:
+            return Rights(_mask(reads), _table(writes), _table(calls))
+    raise ValueError(key)
+
+
+def class_of(class_id):
+    """(version, attributes, methods) of a class."""
+    for row in CLASSES:
+        if row[0] == class_id:
+            return row[1:]
+    raise ValueError(class_id)
 
 
 def absent_phases(system):
     """The C of registers that a meter of this system does not have."""
     out = []
     for phase in (20, 40, 60):
-        if phase not in _PHASES[system]:
+        if phase > 20 and system == "1P2W":
             out += range(phase + 1, phase + 20)
     return bytes(out)
 

@@ -13,7 +13,6 @@ from ams.cosem.hdlc import HdlcLink
 from ams.cosem.keyring import Keyring
 from ams.cosem.mode_e import OpticalFront
 from ams.cosem.server import CHANNELS, SERVER_SAP, Server
-from ams.cosem.wrapper import WrapperLink
 from ams.faults import LINK
 from ams.storage.layout import SECURITY, UPDATE
 
@@ -53,12 +52,9 @@ class MeterLink:
         line = getattr(board, "service_line", _no_line)
         self.service = OpticalFront(self.hdlc, self._write_service, line, _FLAG_ID, name)
         self.service.start()
-        self.tcp = [WrapperLink(self.server, channel) for channel in range(1, CHANNELS)]
-        self._writes = []
-        self._closes = []
-        for channel in range(1, CHANNELS):
-            self._writes.append(self._writer(channel))
-            self._closes.append(self._closer(channel))
+        # Each made for its first connection: a board without a network has none.
+        self.tcp = [None] * (CHANNELS - 1)
+        self._tcp_inactivity_s = 120
         self._dialled = [None] * len(self.tcp)  # client of each connection of our own
         self.hdlc.push_addresses = _PUSH_ADDRESSES
         self.work = None  # what is done a piece at a time beside the links
@@ -68,16 +64,37 @@ class MeterLink:
     def _write_service(self, data):
         self._board.link_write(SERVICE, data)
 
+    def set_tcp_inactivity(self, seconds):
+        self._tcp_inactivity_s = seconds
+        for link in self.tcp:
+            if link is not None:
+                link.inactivity_ms = seconds * 1000
+
+    def _open(self, channel):
+        """A connection of TCP is there."""
+        k = channel - 1
+        link = self.tcp[k]
+        if link is None:
+            from ams.cosem.wrapper import WrapperLink
+
+            link = self.tcp[k] = WrapperLink(self.server, channel)
+            link.inactivity_ms = self._tcp_inactivity_s * 1000
+        link.open(self._writer(channel), self._closer(channel), self._now_ms)
+        return link
+
     def _writer(self, channel):
         board = self._board
         return lambda data: board.link_write(channel, data)
 
     def _closer(self, channel):
-        def close():
-            self._dialled[channel - 1] = None
-            self._board.link_close(channel)
+        return lambda: self._close(channel)
 
-        return close
+    def _close(self, channel):
+        self._dialled[channel - 1] = None
+        self._board.link_close(channel)
+
+    def _is_free(self, k):
+        return self.tcp[k] is None or self.tcp[k].free
 
     def _now(self, ticks_ms):
         """Milliseconds that only grow, of ticks that wrap."""
@@ -99,8 +116,8 @@ class MeterLink:
         for k in range(len(self.tcp)):
             if self.is_dialled(k + 1):
                 return k + 1
-        for k, link in enumerate(self.tcp):
-            if link.free and self._dialled[k] is None:
+        for k in range(len(self.tcp)):
+            if self._is_free(k) and self._dialled[k] is None:
                 if not connect(k + 1, destination):
                     return None
                 self._dialled[k] = sap
@@ -109,13 +126,17 @@ class MeterLink:
 
     def is_dialled(self, channel):
         """Whether a connection that was asked for is there."""
-        return self._dialled[channel - 1] is not None and not self.tcp[channel - 1].free
+        return self._dialled[channel - 1] is not None and not self._is_free(channel - 1)
 
     def flush(self):
         """What waits to be said goes now."""
         self.hdlc.tick(self._now_ms)
+        self._tick_tcp(self._now_ms)
+
+    def _tick_tcp(self, now_ms):
         for link in self.tcp:
-            link.tick(self._now_ms)
+            if link is not None:
+                link.tick(now_ms)
 
     # --- what the board says -------------------------------------------------------
 
@@ -139,19 +160,16 @@ class MeterLink:
     def opened(self, channel):
         """A TCP connection was taken."""
         if channel != SERVICE:
-            k = channel - 1
-            self._dialled[k] = None
-            self.tcp[k].open(self._writes[k], self._closes[k], self._now_ms)
+            self._dialled[channel - 1] = None
+            self._open(channel)
 
     def connected(self, channel):
         """A connection that `connect` asked for is there."""
-        k = channel - 1
-        sap = self._dialled[k]
+        sap = self._dialled[channel - 1]
         if sap is None:
-            self._closes[k]()
+            self._close(channel)
             return
-        self.tcp[k].open(self._writes[k], self._closes[k], self._now_ms)
-        self.tcp[k].expect(sap, SERVER_SAP)
+        self._open(channel).expect(sap, SERVER_SAP)
 
     def feed(self, channel, data, ticks_ms):
         """Octets came; gives how many were taken. TCP takes none while an answer is on its way."""
@@ -160,7 +178,8 @@ class MeterLink:
             if channel == SERVICE:
                 self.service.feed(data, now_ms)
                 return len(data)
-            return self.tcp[channel - 1].feed(data, now_ms)
+            link = self.tcp[channel - 1]
+            return len(data) if link is None else link.feed(data, now_ms)
         except Exception as error:
             # Whatever is wrong in here, the client begins anew and the meter goes on.
             self.server.fault("channel %d: %r" % (channel, error))
@@ -169,7 +188,7 @@ class MeterLink:
 
     def _drop(self, channel):
         if channel != SERVICE:
-            self._closes[channel - 1]()
+            self._close(channel)
         self.closed(channel)
 
     def closed(self, channel):
@@ -178,14 +197,16 @@ class MeterLink:
             self.hdlc.drop()
         else:
             self._dialled[channel - 1] = None
-            self.tcp[channel - 1].closed()
+            if self.tcp[channel - 1] is not None:
+                self.tcp[channel - 1].closed()
 
     def poll(self, ticks_ms):
         """Time-outs, and what the meter sends unasked; some times a second."""
         now_ms = self._now(ticks_ms)
         self._tick(self.service, SERVICE, now_ms)
         for k, link in enumerate(self.tcp):
-            self._tick(link, k + 1, now_ms)
+            if link is not None:
+                self._tick(link, k + 1, now_ms)
         if self.work is not None:
             try:
                 self.work(now_ms)

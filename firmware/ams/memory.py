@@ -19,7 +19,7 @@ from ams.registers.record import (
 )
 from ams.storage import layout
 from ams.storage.cells import Cells, ClosedCells, PlainCells
-from ams.storage.journal import Journal
+from ams.storage.journal import LARGEST, Journal, footprint
 from ams.storage.missing import missing
 from ams.storage.series import Series
 from ams.storage.snapshot import Snapshot, SnapshotError
@@ -30,13 +30,11 @@ _LAST = 0xFFFFFFFF
 _FIRST_DAY = 200
 # A ring that takes nothing is tried again after so many times: the registers', half an hour.
 _LEFT_ALONE = const(60)
-_UNTIMED = (
-    layout.REGISTERS,
-    layout.SECURITY,
-    layout.CONTROL,
-    layout.PARAMETERS,
-    layout.UPDATE,
-)
+_CELLS = (layout.SECURITY, layout.CONTROL, layout.PARAMETERS, layout.UPDATE)
+# No entry of a profile or log is larger, nor a record of the registers: with room for what a
+# later version may have written.
+_LARGEST_ENTRY = 128
+_LARGEST_RECORD = 512
 
 
 class Memory:
@@ -52,7 +50,7 @@ class Memory:
         self._meter_id = meter_id
         self._snapshot = None
         self._settings_known = True
-        self._stored = None
+        self._has_settings = False
         self.found = []
         self.unknown = []  # regions that hold unknown data
         self.damaged = []  # regions of which something cannot be read
@@ -92,13 +90,11 @@ class Memory:
             self._settings_known = False
             self.writable = False
             return None
-        self._stored = stored
+        self._has_settings = stored is not None
         return stored
 
     def save_settings(self, settings):
         if self._snapshot is None or not self.writable or not self._settings_known:
-            return
-        if settings == self._stored:
             return
         self._guard(layout.SETTINGS, lambda: self._snapshot.save(settings))
 
@@ -121,10 +117,18 @@ class Memory:
     def mount_rings(self):
         """Finds the rings; reads only."""
         unknown = []
+        # Nobody holds a record of cells: they are copied before anything else is done.
+        shared = bytearray(footprint(LARGEST))
         for region, first, count in self._rings:
-            journal = Journal(self._flash, first, count, region)
+            if region in _CELLS:
+                buffer = shared
+            elif region == layout.REGISTERS:
+                buffer = bytearray(footprint(_LARGEST_RECORD))
+            else:
+                buffer = bytearray(footprint(_LARGEST_ENTRY))
+            journal = Journal(self._flash, first, count, region, buffer)
             self.journals[region] = journal
-            if region not in _UNTIMED:
+            if region not in _CELLS and region != layout.REGISTERS:
                 self._series[region] = Series(journal, _ENTRY)
             if not journal.writable:
                 unknown.append(region)
@@ -153,7 +157,7 @@ class Memory:
             self.writable = False
             what = "registers of another meter" if owner else "registers of another version"
             self._refuse(layout.REGISTERS, "state image holds " + what)
-        elif data is None and self._stored is None:
+        elif data is None and not self._has_settings:
             if self._used():
                 self.writable = False
                 if self._settings_known:

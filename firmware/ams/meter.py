@@ -66,10 +66,11 @@ class Meter:
             self.memory, self.energy, self.events, self.local_clock, self.quantities
         )
         self.clock = self.keeper.clock
-        settings = self._load_settings(config)
+        stored, settings = self._load_settings(config)
         self._restored = self.memory.mount(self.energy, self.keeper.load_profile)
         self.calibration = Calibration(config["system"], settings["calibration"])
-        self.memory.save_settings(settings)
+        if settings != stored:
+            self.memory.save_settings(settings)
         self.metrology = metrology.Metrology(self.calibration, self.quantities, self._on_window)
         self.aggregate = Aggregate()
         self.quality = QualityWatch(
@@ -164,7 +165,7 @@ class Meter:
         self.events.log(self.utc_ms, ev.POWER_UP)
 
     def _load_settings(self, config):
-        """What the meter is set to: what is given counts before what is stored."""
+        """What is stored, and what the meter is set to: what is given counts before that."""
         stored = self.memory.load_settings()
         settings = dict(stored) if stored else {"meter_id": self.identity.meter_id}
         for name in ("calibration", "breaker"):
@@ -172,7 +173,7 @@ class Meter:
                 settings[name] = config[name]
         if "calibration" not in settings:
             raise ValueError("no calibration: neither given nor stored")
-        return settings
+        return stored, settings
 
     def _breaker_secrets(self):
         """The system title and the two breaker keys, as far as there are any."""

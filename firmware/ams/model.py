@@ -90,7 +90,7 @@ class Model:
         for row in catalogue.ROWS:
             if catalogue.has(row, ln) and not self._is_absent(row, ln):
                 if row[0] == class_id:
-                    return self._make(row, ln, session), catalogue.RIGHTS[row[7]]
+                    return self._make(row, ln, session), catalogue.rights(row[7])
                 code = CLASS_INCONSISTENT
         raise AccessError(code)
 
@@ -126,13 +126,16 @@ class Model:
         """Yields (class, version, logical name, attributes, methods, rights) of what `who` sees."""
         for class_id, ln, _, rights in self._more:
             if rights.seen_by() & who:
-                version, attributes, methods = catalogue.CLASSES[class_id]
+                version, attributes, methods = catalogue.class_of(class_id)
                 yield class_id, version, ln, attributes, methods, rights
+        key = None
         for row in catalogue.ROWS:
-            rights = catalogue.RIGHTS[row[7]]
+            if row[7] != key:
+                key = row[7]
+                rights = catalogue.rights(key)
             if not rights.seen_by() & who:
                 continue
-            version, attributes, methods = catalogue.CLASSES[row[0]]
+            version, attributes, methods = catalogue.class_of(row[0])
             for ln in catalogue.names(row):
                 if not self._is_absent(row, ln):
                     yield row[0], version, ln, attributes, methods, rights

@@ -105,7 +105,8 @@ def test_the_settings_of_the_links_come_into_force():
     for _ in range(2):
         hdlc = bench.meter.link.hdlc
         assert hdlc.inactivity_ms == 30_000 and hdlc.parameters.max_info_tx == 128
-        assert {link.inactivity_ms for link in bench.meter.link.tcp} == {60_000}
+        bench.meter.link.opened(1)
+        assert bench.meter.link.tcp[0].inactivity_ms == 60_000
         assert hdlc.inter_octet_ms == before
         cut(bench)
 

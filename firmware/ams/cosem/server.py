@@ -66,7 +66,8 @@ class Server:
         self._lockout = Lockout(keyring)
         self.gate = Gate(keyring, self._lockout, random, self._note, _PDU_TOLD)
         # The service port sends its answer in frames while others are served: it has its own.
-        self._answers = (Answer(PDU_MAX), Answer(PDU_MAX))
+        # That of the others is made when one of them comes.
+        self._answers = [Answer(PDU_MAX), None]
         self._answer = self._answers[0]
         self._services = Services(model, self._answer)
         self._outbox = Outbox(keyring, Answer, PDU_MAX, CHANNELS)
@@ -96,7 +97,7 @@ class Server:
         `now_ms` is of a clock that is never set.
         """
         self._now_ms = now_ms
-        self._answer = self._services.out = self._answers[1 if channel else 0]
+        self._answer = self._services.out = self._answer_of(channel)
         association = self.associations[channel]
         association.now_ms = now_ms
         association.scanned = 0
@@ -114,6 +115,12 @@ class Server:
             self.fault("DLMS request failed: %r" % error)
             self._services.forget(association)
             return self._exception(NOT_ALLOWED, OTHER)
+
+    def _answer_of(self, channel):
+        which = 1 if channel else 0
+        if self._answers[which] is None:
+            self._answers[which] = Answer(PDU_MAX)
+        return self._answers[which]
 
     def outgoing(self, channel):
         """What the meter has to say unasked, or None; good until the next call of this."""
@@ -166,7 +173,7 @@ class Server:
             answer = self._serve(association, client, apdu)
         finally:
             association.limit = limit
-            self._answer = self._answers[1 if association.channel else 0]
+            self._answer = self._answer_of(association.channel)
         return None if answer is None else blocks.send(association, answer)
 
     def _serve(self, association, client, apdu):
@@ -302,6 +309,7 @@ class Server:
 
     def _rows(self):
         """(class, logical name, factory, rights) of what the server itself answers for."""
+        everybody = Rights(EVERYBODY)
         rows = [
             (
                 15,
@@ -309,17 +317,18 @@ class Server:
                 self._current,
                 Rights(EVERYBODY, calls={1: KEYED}, reads=_SECRET),
             ),
-            (17, b"\x00\x00\x29\x00\x00\xff", self._sap_assignment, Rights(EVERYBODY)),
+            (17, b"\x00\x00\x29\x00\x00\xff", self._sap_assignment, everybody),
         ]
+        association, setup, counter_of = self._association, self._setup, self._counter
         for client in self.keyring.clients:
             rights = Rights(client.who | OPERATOR, reads=_SECRET)
-            rows.append((15, bytes((0, 0, 40, 0, client.sap, 255)), self._association, rights))
+            rows.append((15, bytes((0, 0, 40, 0, client.sap, 255)), association, rights))
             if client.keys is None:
                 continue
             rights = Rights(client.who | OPERATOR, calls={1: client.who, 2: client.who})
-            rows.append((64, bytes((0, 0, 43, 0, client.sap, 255)), self._setup, rights))
+            rows.append((64, bytes((0, 0, 43, 0, client.sap, 255)), setup, rights))
             counter = bytes((0, 0, 43, 1, client.sap, 255))
-            rows.append((1, counter, self._counter, Rights(EVERYBODY)))
+            rows.append((1, counter, counter_of, everybody))
         return rows
 
     def _current(self, ln, session):

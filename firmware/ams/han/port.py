@@ -8,8 +8,8 @@ due. The port only ever sends.
 
 from micropython import const
 
-from ams.han import quirks
 from ams.han.axdr import Writer
+from ams.han.quirk import Quirk, make_quirk
 from ams.han.view import View
 from ams.registers import events as ev
 
@@ -41,7 +41,7 @@ class HanPort:
         self._events = events
         self._view = View(quantities, registers, identity, local_clock)
         self.cipher = cipher
-        self._quirk = quirks.make_quirk(quirk, self, seed)
+        self._quirk = make_quirk(quirk, self, seed)
         self.format = self._quirk.list_format(list_format)
         if cipher is not None and not self.may_cipher:
             raise ValueError("HAN format %s is not encrypted" % self.format.name)
@@ -119,7 +119,7 @@ class HanPort:
 
     def next_due_ms(self):
         """When `poll` has something to do next."""
-        if not self.is_open and type(self._quirk) is quirks.Quirk:
+        if not self.is_open and type(self._quirk) is Quirk:
             return self._polled_ms + _HOUR_MS
         if self._next_ms is None:
             return self._polled_ms
@@ -127,7 +127,7 @@ class HanPort:
 
     def poll(self, utc_ms):
         """Sends what is due. Call it often: a list waits for the call."""
-        if not self.is_open and type(self._quirk) is quirks.Quirk:
+        if not self.is_open and type(self._quirk) is Quirk:
             self._polled_ms = utc_ms
             return
         if self._next_ms is None or utc_ms < self._polled_ms or utc_ms - self._next_ms > _HOUR_MS:

@@ -6,6 +6,8 @@ follows from a seed.
 
 from micropython import const
 
+from ams.han.quirk import Quirk
+
 QUIRKS = {
     "stale-hour": "every other hourly list repeats the hour before; the next carries two",
     "parity": "8N1 where 8E1 is due, and the reverse",
@@ -20,9 +22,7 @@ QUIRKS = {
 _MINUTE_MS = const(60000)
 
 
-class Quirk:
-    """No misbehaviour: what the others depart from."""
-
+class Seeded(Quirk):
     def __init__(self, port, seed):
         self._port = port
         self._state = (seed * 2654435 + 12345) & 0x3FFFFFFF or 1
@@ -35,34 +35,19 @@ class Quirk:
         self._state = state
         return state % below
 
-    def list_format(self, list_format):
-        return list_format
 
-    def line(self, line):
-        return line
-
-    def tick(self, utc_ms):
-        """Called at every due time, open or closed."""
-
-    def repeats_hour(self, utc_ms, view):
-        return False
-
-    def send(self, frame, utc_ms, uart):
-        uart.write(frame)
-
-
-class StaleHour(Quirk):
+class StaleHour(Seeded):
     def repeats_hour(self, utc_ms, view):
         return utc_ms // (60 * _MINUTE_MS) % 2 == 1 and view._stale_mwh is not None
 
 
-class Parity(Quirk):
+class Parity(Seeded):
     def line(self, line):
         baudrate, bits, parity, stop = line
         return baudrate, bits, 0 if parity is None else None, stop
 
 
-class SwedenHybrid(Quirk):
+class SwedenHybrid(Seeded):
     def list_format(self, list_format):
         if list_format.name != "p1":
             raise ValueError("quirk sweden-hybrid is one of format p1")
@@ -71,7 +56,7 @@ class SwedenHybrid(Quirk):
         return Kamstrup()
 
 
-class Rekey(Quirk):
+class Rekey(Seeded):
     _minutes = None
 
     def tick(self, utc_ms):
@@ -81,7 +66,7 @@ class Rekey(Quirk):
         self._minutes = minutes
 
 
-class Noise(Quirk):
+class Noise(Seeded):
     def send(self, frame, utc_ms, uart):
         if self.random(4) == 0:
             for _ in range(1 + self.random(3)):
@@ -89,14 +74,14 @@ class Noise(Quirk):
         uart.write(frame)
 
 
-class Cut(Quirk):
+class Cut(Seeded):
     def send(self, frame, utc_ms, uart):
         if self.random(4) == 0:
             frame = frame[: 1 + self.random(len(frame) - 1)]
         uart.write(frame)
 
 
-class Overrun(Quirk):
+class Overrun(Seeded):
     _held = None
 
     def send(self, frame, utc_ms, uart):
@@ -110,13 +95,13 @@ class Overrun(Quirk):
         uart.write(frame)
 
 
-class Silent(Quirk):
+class Silent(Seeded):
     def send(self, frame, utc_ms, uart):
         if utc_ms // _MINUTE_MS % 10 >= 3:
             uart.write(frame)
 
 
-class PortReset(Quirk):
+class PortReset(Seeded):
     # The protection acts behind the meter, which goes on sending: whether the
     # port is open stays the grid operator's word, and nothing is logged.
     def send(self, frame, utc_ms, uart):
@@ -137,10 +122,8 @@ _CLASSES = {
 }
 
 
-def make_quirk(name, port, seed):
-    """A quirk by name; None gives none. Raises ValueError for an unknown one."""
-    if name is None:
-        return Quirk(port, seed)
+def make(name, port, seed):
+    """A quirk by name. Raises ValueError for an unknown one."""
     if name not in _CLASSES:
         raise ValueError(
             "quirk %r is unknown: choose one of %s" % (name, ", ".join(sorted(QUIRKS)))

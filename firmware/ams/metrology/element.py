@@ -9,17 +9,26 @@ from micropython import const
 from ams.metrology import kernel
 from ams.metrology.fixed import ONE, div_rounded, isqrt, rotation, sqrt_rounded
 
-_A = const(8192)  # amplitude of the reference
+# The reference has an amplitude of 2**13, so that 2 / (weight * 2**26) takes a
+# shift and a small divisor: large divisors cost most of a window's end.
+_SHIFT = const(25)
 # Picovolt * picoampere per milliwatt.
 _PVPA_PER_MW = 10**21
+_PV2_PER_MV2 = 10**18
+_PA2_PER_UA2 = 10**12
 
 
 class Element:
     """Quantities of one voltage-current pair, remade by `evaluate`."""
 
-    def __init__(self, voltage, current):
+    def __init__(self, voltage, current, starting_power_mva):
         self.voltage = voltage
         self.current = current
+        self.power_scale = voltage.scale * current.scale  # picovolt-picoampere per code**2
+        self._scale_uu = voltage.scale * voltage.scale
+        self._scale_ii = current.scale * current.scale
+        self._starting_squared = starting_power_mva * starting_power_mva
+        self.idle = True  # active and fundamental reactive power are both no load
         # The measured angle U to I is too large by what the current lags more.
         self._cos, self._sin = rotation(current.phase_urad - voltage.phase_urad)
         self._turned = current.phase_urad != voltage.phase_urad
@@ -69,14 +78,13 @@ class Element:
         is_ = total[kernel.SUM_IS]
         self.phasor_u = (uc, -us)
         self.phasor_i = (ic, -is_)
-        scale = weight * _A * _A
-        self.fundamental_work = 2 * (uc * ic + us * is_) // scale
-        self.reactive_work = 2 * (uc * is_ - us * ic) // scale
+        self.fundamental_work = (uc * ic + us * is_ >> _SHIFT) // weight
+        self.reactive_work = (uc * is_ - us * ic >> _SHIFT) // weight
         if self._turned:
             self._turn()
         self._quantities(weight)
-        self.thd_voltage_permille = _thd_permille(self.square_u, uc, us, scale)
-        self.thd_current_permille = _thd_permille(self.square_i, ic, is_, scale)
+        self.thd_voltage_permille = _thd_permille(self.square_u, uc, us, weight)
+        self.thd_current_permille = _thd_permille(self.square_i, ic, is_, weight)
 
     def _turn(self):
         """Phase calibration, on the fundamental; harmonic power stays as measured."""
@@ -88,35 +96,22 @@ class Element:
         self.reactive_work = (q * self._cos - p * self._sin) // ONE
 
     def _quantities(self, weight):
-        scale_u = self.voltage.scale
-        scale_i = self.current.scale
-        self.voltage_mv = _rms(self.square_u, weight, scale_u, 10**9)
-        self.current_ua = _rms(self.square_i, weight, scale_i, 10**6)
+        self.voltage_mv = _rms(self.square_u, self._scale_uu, weight * _PV2_PER_MV2)
+        self.current_ua = _rms(self.square_i, self._scale_ii, weight * _PA2_PER_UA2)
         power = weight * _PVPA_PER_MW
-        self.active_power_mw = div_rounded(self.work * scale_u * scale_i, power)
-        self.reactive_power_mvar = div_rounded(self.reactive_work * scale_u * scale_i, power)
+        p = self.active_power_mw = div_rounded(self.work * self.power_scale, power)
+        q = self.reactive_power_mvar = div_rounded(self.reactive_work * self.power_scale, power)
         self.apparent_power_mva = div_rounded(self.voltage_mv * self.current_ua, 1000000)
-
-    def power_scale(self):
-        """Picovolt-picoampere per code**2."""
-        return self.voltage.scale * self.current.scale
-
-    def below(self, starting_power_mva):
-        """Whether active and fundamental reactive power are both no load."""
-        p = self.active_power_mw
-        q = self.reactive_power_mvar
-        return p * p + q * q < starting_power_mva * starting_power_mva
+        self.idle = p * p + q * q < self._starting_squared
 
 
-def _rms(square, weight, scale, per_unit):
-    if square <= 0:
-        return 0
-    return sqrt_rounded(square * scale * scale // (weight * per_unit * per_unit))
+def _rms(square, scale, per_unit):
+    return sqrt_rounded(square * scale // per_unit) if square > 0 else 0
 
 
-def _thd_permille(square, c, s, scale):
+def _thd_permille(square, c, s, weight):
     """Distortion (all that is not fundamental) over the fundamental, in permille."""
-    fundamental = 2 * (c * c + s * s) // scale
+    fundamental = (c * c + s * s >> _SHIFT) // weight
     rest = square - fundamental
     if fundamental <= 0 or rest <= 0:
         return 0

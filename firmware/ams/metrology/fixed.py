@@ -45,9 +45,11 @@ def sqrt_rounded(value):
 
 def div_rounded(numerator, denominator):
     """Quotient to the nearest integer, halves away from zero; denominator > 0."""
+    # Exact for an odd denominator too: the numerator is whole.
+    half = denominator >> 1
     if numerator < 0:
-        return -((2 * -numerator + denominator) // (2 * denominator))
-    return (2 * numerator + denominator) // (2 * denominator)
+        return -((half - numerator) // denominator)
+    return (numerator + half) // denominator
 
 
 # atan(2**-k) in 1/2**28 turn, for the CORDIC in `angle`.
@@ -87,7 +89,11 @@ def angle(x, y):
     # Bring the vector to 28 bits: enough for the 24 rotations.
     top = max(abs(x), abs(y))
     shift = 0
-    while top >> shift > 0x7FFFFFF:
+    while top > 0x7FFFFFFFFFF:
+        top >>= 16
+        shift += 16
+    while top > 0x7FFFFFF:
+        top >>= 1
         shift += 1
     while shift == 0 and 0 < top < 0x4000000:
         x <<= 1

@@ -236,6 +236,22 @@ def limbs_value(acc, which):
     return value + (high << 48) if high else value
 
 
+def one_set(args, samples, table):
+    """The sums of one sample set: what the set that straddles two windows is."""
+    at = args[ARG_FIRST]
+    u = samples[at] - args[ARG_OFFSET]
+    i = samples[at + args[ARG_CURRENT]] - args[ARG_OFFSET_CURRENT]
+    k = ((args[ARG_PHASE] + 0x2000) >> 14) & 0x3FF
+    c = table[k]
+    s = table[(k - 256) & 0x3FF]
+    return u, i, u * u, i * i, u * i, u * c, u * s, i * c, i * s
+
+
+def magnitude(code):
+    """As the loops above take it for the peaks."""
+    return code ^ (code >> 31)
+
+
 def add_to_limbs(acc, which, value):
     """Adds an integer to one sum."""
     value += limbs_value(acc, which)

@@ -46,11 +46,13 @@ class Metrology:
         stride = 2 * len(calibration.voltages)
         self._sums = []
         self._elements = []
+        self._headroom = []
         for k in range(stride // 2):
             u = calibration.voltages[k]
             i = calibration.currents[k]
             self._sums.append(ElementSums(2 * k, stride, u.offset, i.offset, table))
-            self._elements.append(Element(u, i))
+            self._elements.append(Element(u, i, calibration.starting_power_mva))
+            self._headroom.append((calibration.headroom(u), calibration.headroom(i)))
         self._cross = None
         if calibration.system == "3P3W":
             u, i = calibration.voltages, calibration.currents
@@ -93,7 +95,7 @@ class Metrology:
         part = PARTS * left // step
         phase = oscillator.progress & 0xFFFFFF
         for sums in self._sums:
-            sums.close(samples, at, phase, step, part)
+            sums.close(samples, at, phase, part)
         if self._cross:
             self._cross[0].close(samples, at, part)
             self._cross[1].close(samples, at, part)
@@ -117,7 +119,7 @@ class Metrology:
         cycles2 = self.oscillator.progress >> 23
         if weight:
             for sums in self._sums:
-                sums.close(None, 0, 0, 0, None)
+                sums.close(None, 0, 0, None)
             if self._cross:
                 self._cross[0].close(None, 0, None)
                 self._cross[1].close(None, 0, None)
@@ -170,8 +172,8 @@ class Metrology:
         """Reactive energy of the window: pV*pA*64ths of a sample, net."""
         total = 0
         for element in self._elements:
-            if not element.below(self.calibration.starting_power_mva):
-                total += element.reactive_work * element.power_scale()
+            if not element.idle:
+                total += element.reactive_work * element.power_scale
         self._last_reactive = (total, weight)
         return total
 
@@ -182,11 +184,10 @@ class Metrology:
         self._count(weight, reactive)
 
     def _count(self, weight, reactive):
-        starting = self.calibration.starting_power_mva
         active = 0
         for element in self._elements:
-            if not element.below(starting):
-                active += element.work * element.power_scale()
+            if not element.idle:
+                active += element.work * element.power_scale
         per_uws = PARTS * self.calibration.sample_rate_hz * _PVPA_PER_UW
         active += self._rest_active
         reactive += self._rest_reactive
@@ -196,18 +197,16 @@ class Metrology:
         self.on_window(active // per_uws, reactive // per_uws, duration_us)
 
     def _flag(self, was_locked):
-        calibration = self.calibration
         flags = self.flags & FLAG_NO_VOLTAGE
         if not (was_locked and self.oscillator.locked):
             flags |= FLAG_ACQUIRING
         loaded = False
         for k in range(len(self._sums)):
             sums = self._sums[k]
-            if sums.peak_u >= calibration.headroom(calibration.voltages[k]):
+            most_u, most_i = self._headroom[k]
+            if sums.peak_u >= most_u or sums.peak_i >= most_i:
                 flags |= FLAG_SATURATED
-            if sums.peak_i >= calibration.headroom(calibration.currents[k]):
-                flags |= FLAG_SATURATED
-            if not self._elements[k].below(calibration.starting_power_mva):
+            if not self._elements[k].idle:
                 loaded = True
         if not loaded:
             flags |= FLAG_NO_LOAD

@@ -12,6 +12,7 @@ from micropython import const
 from ams.metrology import kernel
 
 PARTS = const(64)
+_NOTHING = [0] * kernel.SUM_COUNT
 
 
 class ElementSums:
@@ -27,7 +28,6 @@ class ElementSums:
         self._first = first
         self._table = table
         self._acc = kernel.new_accumulator()
-        self._edge = kernel.new_accumulator()
         self._carry = [0] * kernel.SUM_COUNT
         self.total = [0] * kernel.SUM_COUNT
         self.peak_u = 0
@@ -42,28 +42,29 @@ class ElementSums:
         args[kernel.ARG_STEP] = step
         kernel.pair_sums(args, samples, self._acc, self._table)
 
-    def close(self, samples, at, phase, step, part):
+    def close(self, samples, at, phase, part):
         """Ends the window `part`/64 into the sample set `at`; makes `total`."""
-        args = self._args
-        edge = self._edge
-        kernel.clear(edge)
-        if part is not None:
-            args[kernel.ARG_FIRST] = self._first + at * args[kernel.ARG_STRIDE]
-            args[kernel.ARG_COUNT] = 1
-            args[kernel.ARG_PHASE] = phase
-            args[kernel.ARG_STEP] = step
-            kernel.pair_sums(args, samples, edge, self._table)
+        acc = self._acc
+        carry = self._carry
+        total = self.total
+        self.peak_u = acc[kernel.PEAK_U]
+        self.peak_i = acc[kernel.PEAK_I]
         for k in range(kernel.SUM_COUNT):
-            straddling = kernel.limbs_value(edge, k)
-            self.total[k] = PARTS * kernel.limbs_value(self._acc, k) + self._carry[k]
-            if part is None:
-                self._carry[k] = 0
-            else:
-                self.total[k] += part * straddling
-                self._carry[k] = (PARTS - part) * straddling
-        self.peak_u = max(self._acc[kernel.PEAK_U], edge[kernel.PEAK_U])
-        self.peak_i = max(self._acc[kernel.PEAK_I], edge[kernel.PEAK_I])
-        kernel.clear(self._acc)
+            total[k] = PARTS * kernel.limbs_value(acc, k) + carry[k]
+        kernel.clear(acc)
+        if part is None:
+            carry[:] = _NOTHING
+            return
+        args = self._args
+        args[kernel.ARG_FIRST] = self._first + at * args[kernel.ARG_STRIDE]
+        args[kernel.ARG_PHASE] = phase
+        straddling = kernel.one_set(args, samples, self._table)
+        self.peak_u = max(self.peak_u, kernel.magnitude(straddling[kernel.SUM_U]))
+        self.peak_i = max(self.peak_i, kernel.magnitude(straddling[kernel.SUM_I]))
+        rest = PARTS - part
+        for k in range(kernel.SUM_COUNT):
+            total[k] += part * straddling[k]
+            carry[k] = rest * straddling[k]
 
     def drop(self):
         kernel.clear(self._acc)
@@ -78,7 +79,6 @@ class CrossSum:
         self._args = array("i", (first, other - first, stride, 0, 0, 0, offset, offset_other))
         self._first = first
         self._acc = kernel.new_accumulator()
-        self._edge = kernel.new_accumulator()
         self._carry = 0
         self.total = 0
 
@@ -93,11 +93,9 @@ class CrossSum:
         self._carry = 0
         if part is not None:
             args = self._args
-            kernel.clear(self._edge)
-            args[kernel.ARG_FIRST] = self._first + at * args[kernel.ARG_STRIDE]
-            args[kernel.ARG_COUNT] = 1
-            kernel.product_sum(args, samples, self._edge)
-            straddling = kernel.limbs_value(self._edge, 0)
+            first = self._first + at * args[kernel.ARG_STRIDE]
+            other = samples[first + args[kernel.ARG_CURRENT]] - args[kernel.ARG_OFFSET_CURRENT]
+            straddling = (samples[first] - args[kernel.ARG_OFFSET]) * other
             self.total += part * straddling
             self._carry = (PARTS - part) * straddling
         kernel.clear(self._acc)

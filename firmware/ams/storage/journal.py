@@ -26,6 +26,7 @@ _COMMITTED = b"\x00"
 VERSION = const(1)
 LARGEST = const(1000)
 _BLANK = b"\xff" * 64
+_PIECE = memoryview(bytearray(len(_BLANK)))  # of all journals: each is done with it at once
 
 
 class JournalError(OSError):
@@ -50,9 +51,9 @@ def head_begins(region, sequence):
 
 
 class Journal:
-    """`flash` is a hal.Flash; the ring is `count` sectors from sector `first` on."""
+    """On a hal.Flash, in a ring of `count` sectors from `first` on; `buffer` takes one record."""
 
-    def __init__(self, flash, first, count, region):
+    def __init__(self, flash, first, count, region, buffer=None):
         if count < 2:
             raise JournalError("a journal needs two sectors at least")
         self._flash = flash
@@ -61,8 +62,7 @@ class Journal:
         self.region = region
         self._size = flash.sector_size
         self._limit = flash.sector_size - _SECTOR_HEAD_SIZE  # end of the records
-        self._buffer = bytearray(footprint(LARGEST))
-        self._piece = memoryview(bytearray(len(_BLANK)))
+        self._buffer = bytearray(footprint(LARGEST)) if buffer is None else buffer
         self.sequence = 0  # of the newest sector; 0: none yet
         self.head = count - 1  # place of the newest sector in the ring
         self.held = -1  # never erased: the newest sector with a good record
@@ -281,8 +281,9 @@ class Journal:
 
         Raises JournalError when it cannot be stored.
         """
-        if len(payload) > LARGEST:
-            raise JournalError("a record has at most %d octets" % LARGEST)
+        most = len(self._buffer) - _RECORD_HEAD_SIZE
+        if len(payload) > most:
+            raise JournalError("a record has at most %d octets" % most)
         if not self.writable:
             raise JournalError("the ring holds unknown data: format it first")
         for attempt in range(self.count):
@@ -333,7 +334,7 @@ class Journal:
         self._flash.read(self._address(place) + at, whole[:got])
         length, kind, commit, crc = struct.unpack_from(_RECORD_HEAD, self._buffer)
         end = _RECORD_HEAD_SIZE + length
-        if length > LARGEST or at + end > self._limit or not _is_committed(commit):
+        if end > len(whole) or at + end > self._limit or not _is_committed(commit):
             return None
         if end > got:
             self._flash.read(self._address(place) + at + got, whole[got:end])
@@ -344,7 +345,7 @@ class Journal:
 
     def _blank_from(self, place, at):
         """How many octets from here on are surely erased: up to 64, in steps of four."""
-        piece = self._piece
+        piece = _PIECE
         if at + len(piece) > self._limit:
             piece = piece[: self._limit - at]
         self._flash.read(self._address(place) + at, piece)
@@ -379,7 +380,7 @@ class Journal:
             blank = self._blank_from(place, at)
             if not blank and not lost:
                 # No cut leaves a commit octet on a record that is not whole.
-                spoilt = at == begins and _is_committed(self._piece[3])
+                spoilt = at == begins and _is_committed(_PIECE[3])
                 self.bad += count_bad
                 lost = True
             at += blank or 4

@@ -23,6 +23,9 @@ EVERYBODY = PUBLIC | KEYED
 INTERNAL = const(32)
 
 
+_NONE = {}
+
+
 class Rights:
     """Masks of who may read, write and call.
 
@@ -31,11 +34,16 @@ class Rights:
     mask) name what may be done beyond reading. What is not named is denied.
     """
 
+    reads = writes = calls = _NONE
+
     def __init__(self, read, writes=None, calls=None, reads=None):
         self.read = read
-        self.reads = reads or {}
-        self.writes = writes or {}
-        self.calls = calls or {}
+        if reads:
+            self.reads = reads
+        if writes:
+            self.writes = writes
+        if calls:
+            self.calls = calls
 
     def may_read(self, attribute, who):
         if attribute == 1:

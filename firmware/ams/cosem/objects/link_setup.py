@@ -101,5 +101,4 @@ def apply(model, link):
     hdlc.inter_octet_ms = values[5]
     hdlc.inactivity_ms = values[6] * 1000
     hdlc.physical = values[7]
-    for channel in link.tcp:
-        channel.inactivity_ms = tcp_inactivity_s(model.settings) * 1000
+    link.set_tcp_inactivity(tcp_inactivity_s(model.settings))
