@@ -91,4 +91,6 @@ class Feed:
         if quiet_ms > _BROKEN_MS and not self._broken:
             self._broken = True
             meter.events.log(utc_ms, ev.MEASUREMENT_ERROR)
+            # What was measured last says nothing of now.
+            meter.quantities.clear()
         meter.quantities.status |= qu.STATUS_SAMPLES_MISSING

@@ -156,6 +156,11 @@ def test_interruption_and_return(runtime):
         result = process.stop()
     names = [event[2] for event in result["events"]]
     assert names.index("voltage-lost") < names.index("voltage-back")
+    # The supply was there for two seconds, and gone for two.
+    gone = next(event for event in result["events"] if event[2] == "missing-voltage-l1")
+    back = next(event for event in result["events"] if event[2] == "normal-voltage-l1")
+    assert gone[0] == pytest.approx(START_MS + 2000, abs=250) and gone[3] < 11_500
+    assert back[3] == 0 and back[5] == pytest.approx(2000, abs=500)
     assert names.index("missing-voltage-l1") < names.index("normal-voltage-l1")
     assert view["quantities"]["frequency_mhz"] == 50000
     counted = result["registers"]["a_plus_mwh"] * 3_600_000 + result["remainder_uws"][0]

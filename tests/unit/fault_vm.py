@@ -113,6 +113,26 @@ def check_every_interval_of_a_dead_front_end_is_marked():
     assert codes.count(ev.MEASUREMENT_ERROR) == 2 and codes.count(ev.SAMPLES_MISSING) == 2
 
 
+def check_what_is_not_measured_is_not_shown():
+    bench = Bench()
+    meter = bench.meter
+    meter.han.open(bench.raw_ms)
+    bench.measure(10)
+    bench.wait(5)
+    # A gap is bridged with what was measured last; what is broken shows nothing.
+    assert meter.quantities.total_active_power_mw == 1000000
+    bench.wait(10)
+    q = meter.quantities
+    assert not q.total_active_power_mw and not q.frequency_mhz and not q.total_apparent_power_mva
+    assert list(q.voltage_mv) == list(q.current_ua) == list(q.active_power_mw) == [0, 0, 0]
+    assert q.status & qu.STATUS_SAMPLES_MISSING
+    # Kaifa's list 1 ends with the power.
+    bench.wait(3)
+    assert bench.sent[-1][-7:-3] == bytes(4)
+    bench.measure(4)
+    assert bench.sent[-1][-7:-3] == b"\x00\x00\x03\xe8"
+
+
 def check_a_front_end_that_never_answers_is_told():
     bench = Bench()
     bench.wait(7200, 60000)
@@ -216,6 +236,9 @@ def check_a_clock_that_lost_its_time_says_so_from_the_start():
         # Kaifa's header: the time ends with its status.
         assert bench.sent[-1][30] == STATUS_INVALID
         bench = Bench(bench.flash, raw_ms=5000, backup_s=0)
+    # What began just before the time that it begins with can be stored.
+    bench.meter.events.log(-40, ev.MISSING_VOLTAGE)
+    assert not bench.meter.faults.count and not bench.meter.memory.failed
     bench.meter.han.open(bench.raw_ms)
     bench.meter.set_clock(bench.raw_ms, START_MS)
     bench.measure(4)

@@ -227,7 +227,8 @@ class EventLog:
         if self.store is not None:
             detail = max(-0x80000000, min(0x7FFFFFFF, detail))
             extra = max(0, min(0xFFFFFFFF, extra))
-            when = (utc_ms // 1000, utc_ms % 1000)
+            # Before 2000: what began before a clock that had lost its time.
+            when = (max(utc_ms, 0) // 1000, utc_ms % 1000)
             self.store(log, struct.pack(_RECORD, self.numbers[log], *when, code, 0, detail, extra))
 
     def entries(self):

@@ -48,6 +48,25 @@ class Quantities:
         self.frequency_mhz = 0  # milli-hertz
         self.status = 0
 
+    def clear(self):
+        """Nothing is known of now; `status` stays."""
+        for values in (
+            self.voltage_mv,
+            self.current_ua,
+            self.active_power_mw,
+            self.reactive_power_mvar,
+            self.apparent_power_mva,
+            self.power_factor_permille,
+            self.thd_voltage_permille,
+            self.thd_current_permille,
+        ):
+            for place in range(3):
+                values[place] = 0
+        self.total_active_power_mw = 0
+        self.total_reactive_power_mvar = 0
+        self.total_apparent_power_mva = 0
+        self.frequency_mhz = 0
+
     def phases(self):
         """Places that carry a phase on this system."""
         return (0,) if self.system == "1P2W" else (0, 1, 2)
