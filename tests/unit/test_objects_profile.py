@@ -190,6 +190,11 @@ def test_one_request_looks_through_few_rows():
     for _ in range(2):
         answer = client.ask(b"\xc0\x03\xc1\x02" + what + what)
         assert answer == b"\xc4\x03\xc1\x02" + b"\x00\x01\x00" + b"\x01\x02"
+    # By the clock, in a profile of whatever length: four searches in a list.
+    day = by_range(stamp(2026, 1, 1, deviation=0), stamp(2026, 1, 1, deviation=0))
+    what = struct.pack(">H6sBB", 7, bytes((1, 0, 99, 1, 0, 255)), 2, 1) + day
+    answer = client.ask(b"\xc0\x03\xc1\x06" + 6 * what)
+    assert answer == b"\xc4\x03\xc1\x06" + 4 * b"\x00\x01\x00" + 2 * b"\x01\x02"
     bench.hold(301 * 3600)
     assert bench.get(7, LOAD, 7) > 300
     value = b"\x01\x02\x04" + column(3, "1.0.1.29.0")

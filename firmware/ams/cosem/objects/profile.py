@@ -24,8 +24,9 @@ _NO_OBJECT = bytes(6)
 _COLUMNS_MAX = 64
 _LATEST_MS = 4294967295000
 # Rows that one request may have looked through for a value: some 150 ms of an RP2040, whose
-# samples wait meanwhile. By the clock they are found without.
+# samples wait meanwhile. By the clock they are found for the price of some.
 _SCAN_MAX = 300
+_SEARCH = 75
 
 
 class Profile(View):
@@ -197,6 +198,7 @@ class Profile(View):
 
     def _between(self, kind, low, high):
         """Bounds count to the second."""
+        self._spend(_SEARCH)
         low = 0 if low is None else low
         high = _LATEST_MS if high is None else high
         from_s = low // 1000 if kind == "M" else -(-low // 1000)
@@ -204,7 +206,10 @@ class Profile(View):
 
     def _filtered(self, test):
         """The span of those rows alone that pass: they are counted first."""
-        self._demand_scan()
+        rows = self._ring.count()
+        if rows > _SCAN_MAX:
+            raise AccessError(SCOPE_VIOLATED)
+        self._spend(rows)
         unpack = unpacker(self.argument)
         count = 0
         runs = self._ring.all()[1]
@@ -214,13 +219,10 @@ class Profile(View):
                     count += 1
         return count, runs, test
 
-    def _demand_scan(self):
-        rows = self._ring.count()
-        if rows > _SCAN_MAX:
-            raise AccessError(SCOPE_VIOLATED)
+    def _spend(self, rows):
+        """A request may have so many rows looked at: a list could ask for more, the next may."""
         session = self.session
         if session is not None:
-            # A list may ask for many; the next request may go on.
             if session.scanned + rows > _SCAN_MAX:
                 raise AccessError(TEMPORARY_FAILURE)
             session.scanned += rows
