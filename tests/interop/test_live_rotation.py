@@ -40,6 +40,7 @@ def lives(folder, runtime, seeds):
         meter = up()
         for seed in seeds:
             rng = random.Random(seed)
+            print(f"seed {seed}", flush=True)
             before = [store.get(METER).secret(name) for name in SECRETS]
             command = rotate(meter, "--timeout", "5")
             tool = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

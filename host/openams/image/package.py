@@ -18,7 +18,10 @@ from openams.places import repository_root
 BENCH = "unix"
 BOARDS = (BENCH, *TARGETS)
 # The start-up is never taken from a slot.
-_STARTUP = ("main", "boot", "flash", "flashmap", "profile_rows", "push_request")
+_STARTUP = (
+    *("main", "boot", "flash", "flashmap"),
+    *("fileflash", "slotfinder", "profile_rows", "push_request"),
+)
 _VERSION_MODULE = "ams/__init__"
 # What the firmware takes (ams.update.image, slots): of one file, all files, packed, and a slot.
 FILE_MAX = 65536
