@@ -22,6 +22,8 @@ from ams.storage import layout
 
 # The registers are stored so often, and at a stop: what a power cut can cost.
 STORE_EVERY_MS = 60000
+# A clock chip shows whole seconds: a start right after a stop finds one that was shown already.
+RTC_MS = 1000
 
 
 class Keeper:
@@ -72,6 +74,8 @@ class Keeper:
         self.clock.restore(restored.drift_ppb)
         self.clock.status = restored.clock_status
         stored_ms = restored.utc_ms
+        if -RTC_MS < utc_ms - stored_ms < 0:
+            utc_ms = stored_ms
         off_ms = utc_ms - stored_ms
         marks = STATUS_POWER_DOWN
         if backup_s is not None and (off_ms > backup_s * 1000 or backup_s == 0):

@@ -471,6 +471,25 @@ def check_a_window_that_cannot_be_evaluated_is_marked_and_dropped():
     assert whole - 2300 * 500 // 3600 < counted <= whole + 2300 * 200 // 3600
 
 
+def check_a_clock_chip_of_whole_seconds_sets_no_clock_back():
+    """The supply dips, the chip starts anew 50 ms later: the RTC shows the second's begin."""
+    bench = Bench()
+    bench.measure(10)
+    bench.raw_ms += 900
+    bench.meter.tick(bench.raw_ms)
+    bench.meter.power_fail()
+    before_ms = bench.meter.utc_ms
+    again = Bench(bench.flash, bench.raw_ms - 850)
+    assert again.meter.utc_ms == before_ms
+    assert ev.CLOCK_ADJUSTED_OLD not in again.codes()
+    again.measure(5)
+    assert again.meter.utc_ms == before_ms + 5000
+    # More than that is another time.
+    again.meter.stop()
+    last = Bench(bench.flash, again.raw_ms - 5000)
+    assert ev.CLOCK_ADJUSTED_OLD in last.codes() and last.meter.utc_ms == last.raw_ms
+
+
 class Contacts:
     bits = 0
 
