@@ -240,7 +240,8 @@ class Process:
 
         self.memory = Memory(FileFlash(config["flash"], config["flash_size"]), "")
         self.memory.mount_rings()
-        self.reply("K", {"implementation": sys.implementation.name})
+        found = self.memory.found
+        self.reply("K", {"implementation": sys.implementation.name, "found": found})
 
     def provision(self, config):
         """Writes settings into a state image: what a meter is before it is first switched on."""

@@ -55,6 +55,8 @@ def powercut(
         raise BenchError(f"--torn {torn!r} is unknown: choose one of {', '.join(TORN)}, all")
     if not 10 <= operations <= 1_000_000 or not 1 <= jobs <= 64:
         raise BenchError("--operations goes from 10 to 1000000, --jobs from 1 to 64")
+    if from_ < 0 or (operation or 0) < 0:
+        raise BenchError("operations are numbered from 0: give --operation or --from no less")
     image = None
     if state:
         image = state / "flash.bin"
@@ -75,6 +77,9 @@ def powercut(
     )
     parts = _play(campaign, jobs if operation is None else 1)
     counts = [part.counts for part in parts]
+    if not sum(count["tried"] for count in counts):
+        most = counts[0]["operations"] - 1
+        raise BenchError(f"nothing was cut: the operations of this work are 0 to {most}")
     result: dict[str, Any] = {
         "runtime": runtime,
         "seed": seed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -89,13 +90,15 @@ def read(folder: Path, name: str, runtime: str, **limits: Any) -> list[dict[str,
     state = StateImage(folder)
     process = MeterProcess(runtime)
     try:
-        process.configure(
+        built = process.configure(
             {
                 "system": "inspect",
                 "flash": str(state.path),
                 "flash_size": FLASH_SIZE,
             }
         )
+        for line in built["found"]:
+            print(f"ams: storage: {line}", file=sys.stderr)
         rows = process.rows(name, **limits)
     finally:
         process.kill()

@@ -37,6 +37,8 @@ BLOCK = 80
 RENDER = 25 * BLOCK
 # Rows are cut in pieces no longer than this, in wall time, when paced.
 _PIECE_MS = 50
+# At full speed they are cut too: what is sent holds no more than some days.
+_LONGEST_ROW_MS = 86_400_000
 _LONGEST_S = 100 * 365.25 * 86400
 # What each format's real meters call themselves, per system.
 METER_TYPES = {
@@ -349,7 +351,7 @@ class Session:
             if left <= 0:
                 return
             while left > 0:
-                part = left if piece_ms is None else min(left, piece_ms)
+                part = min(left, _LONGEST_ROW_MS if piece_ms is None else piece_ms)
                 part = min(part, self._until_order(at))
                 if not self._step(at / 1000):
                     return

@@ -35,6 +35,9 @@ BAD = [
     (["run", "--service", "/nowhere/at/all/service", "--duration", "1"], "no folder"),
     (["run", "--dlms-port", "70000", "--duration", "1"], "0 to 65535"),
     (["run", "--dlms-port", "0", "--keystore", "/dev/null"], "OPENAMS_KEYSTORE_PASSPHRASE"),
+    (["powercut", "--operation", "-1"], "from 0"),
+    (["powercut", "--operations", "10", "--operation", "99"], "are 0 to"),
+    (["powercut", "--state", "/nowhere"], "no state image"),
     (["fuzz", "--target", "radio"], "choose one of hdlc, wrapper, server"),
     (["fuzz", "--runtime", "java"], "choose cpython or micropython"),
     (["fuzz", "--count", "0"], "--count"),
@@ -217,6 +220,9 @@ def test_unknown_images_are_said_and_kept(tmp_path, runtime, content, text):
     assert "storage-unknown" in [event["name"] for event in result["events"]]
     assert (tmp_path / "flash.bin").read_bytes()[: len(content)] == content
     assert result["profile"] == []
+    if len(content) == 70_000:
+        done = ams("profile", tmp_path, "--json")
+        assert json.loads(done.stdout) == [] and "unknown data" in done.stderr
 
 
 def test_a_short_image_keeps_what_is_valid(tmp_path):
