@@ -130,7 +130,8 @@ class SlotMeter:
         """The power goes now, and comes back."""
         with self._lock:
             self.cuts += 1
-            channels = [k + 1 for k, link in enumerate(self.meter.link.tcp) if not link.free]
+            links = enumerate(self.meter.link.tcp)
+            channels = [k + 1 for k, link in links if link is not None and not link.free]
             self.power_up()
             for channel in channels:
                 self.ports.from_meter(channel, CLOSE, b"")

@@ -30,6 +30,7 @@ def make_link(meter, board, security, log):
         security = None
     cells = meter.memory.cells(SECURITY)
     link = MeterLink(board, meter.model, cells, security, log, meter.identity.meter_type)
+    link.keyring.lent = meter.han_keeper.keys
     link.server.complain = lambda text: meter.faults.tell(LINK, text)
     if getattr(board, "slots", None) is not None and meter.memory.takes(UPDATE):
         from ams.firmware_keeper import make_updater
@@ -148,7 +149,7 @@ class MeterLink:
         """
         chosen = least = None
         for k, link in enumerate(self.tcp):
-            if link.free or self._dialled[k] is not None:
+            if self._is_free(k) or self._dialled[k] is not None:
                 continue
             if self.server.associations[k + 1].ciphered:
                 continue

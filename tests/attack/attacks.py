@@ -415,6 +415,13 @@ def key_transfer_of_a_key_in_force():
     for key in (OPERATOR_KEYS[0], READER_KEYS[0]):
         request = transfer((0, wrap(KEK, key)), (2, wrap(KEK, bytes(range(0x90, 0xA0)))))
         assert client.ask(request) == b"\xc7\x01\xc1\x0c\x00"
+    # Whoever knows what it opens would know the master key; nor are two of one transfer the same.
+    for key in (READER_KEYS[0], READER_KEYS[1], OPERATOR_KEYS[0], KEK):
+        assert client.ask(transfer((3, wrap(KEK, key)))) == b"\xc7\x01\xc1\x0c\x00"
+    new = wrap(KEK, bytes(range(0x80, 0x90)))
+    for pair in ((0, 2), (0, 3)):
+        request = transfer((pair[0], new), (pair[1], new))
+        assert client.ask(request) == b"\xc7\x01\xc1\x0c\x00"
     assert client.ask(GET_REGISTER) == REGISTER_ANSWER
     assert KEYS_CHANGED not in bench.codes()
     return bench

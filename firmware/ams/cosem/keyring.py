@@ -106,6 +106,7 @@ class Keyring:
 
     def __init__(self, cells, config=None):
         self._cells = cells
+        self.lent = None  # gives keys that are kept elsewhere: those of the HAN port, or None
         if config and not cells.get(_TITLE):
             self._provision(config)
         self._finish_transfer()
@@ -196,6 +197,9 @@ class Keyring:
             value = self.secret(other) if other != name else None
             if value:
                 held += (value[:16], value[16:])
+        lent = self.lent() if self.lent is not None and name != "han" else None
+        if lent:
+            held += (lent[:16], lent[16:])
         for other in held:
             if other and equal(other, key):
                 return True

@@ -85,8 +85,10 @@ class SecuritySetup(Object):
             if key is None:
                 self._server.note_refusal(self._association)
                 raise AccessError(OTHER_REASON)
-            if which == KEY_UNICAST and self._server.keyring.serves(key):
-                # Its numbers would begin anew, or be another client's too.
+            known = which != KEY_AUTHENTICATION and self._server.keyring.serves(key)
+            if known or key in new.values():
+                # Numbers would begin anew or be another's too, or who knows the one key would
+                # know the other: wrapped keys do not say what they are for.
                 raise AccessError(TYPE_UNMATCHED)
             new[which] = key
         data.end()
