@@ -144,7 +144,8 @@ Times of single action schedules are to the minute, with wildcards, in local tim
 names an hour runs once in October, in the first of the two hours, and in March an hour later
 when there is no such hour. What falls into a time without supply is not made up for.
 0-0:15.0.1 disconnects and 0-0:15.0.5 reconnects (as local events: the control mode
-says whether they may), 0-0:15.0.2 activates an image, 0-0:15.0.4 sends intervals.
+says whether they may; their times are set under the terms of a movement, see breaker.md),
+0-0:15.0.2 activates an image, 0-0:15.0.4 sends intervals.
 
 ## What is sent unasked
 
