@@ -56,7 +56,7 @@ class Feed:
             meter.quantities.status |= qu.STATUS_SAMPLES_LATE
             return False
         if expected is not None and index > expected:
-            meter.metrology.flush()
+            meter.close_window()
             self.sets_missing += index - expected
             self.miss(utc_ms, index - expected)
         self._next_index = index + count
@@ -85,7 +85,7 @@ class Feed:
             return
         meter = self._meter
         if not meter.keeper.unmeasured:
-            meter.metrology.flush()
+            meter.close_window()
             meter.keeper.unmeasured = True
             self.miss(utc_ms, 0)
         if quiet_ms > _BROKEN_MS and not self._broken:

@@ -147,10 +147,7 @@ class Meter:
 
     def power_fail(self):
         """The supply falls: some milliseconds are left. The registers go first."""
-        try:
-            self.metrology.flush()
-        except Exception as error:
-            self.faults.take(ft.MEASURED, error)
+        self.close_window()
         self.keeper.stop()
         self.events.log(self.utc_ms, ev.POWER_DOWN)
         if self._model is not None:
@@ -158,6 +155,15 @@ class Meter:
                 self._model.last_gasp()
             except Exception as error:
                 self.faults.take(ft.OBJECTS, error)
+
+    def close_window(self):
+        """Counts what the open window holds; what cannot be counted is marked."""
+        try:
+            self.metrology.flush()
+        except Exception as error:
+            self.faults.take(ft.MEASURED, error)
+            self.metrology.drop()
+            self.feed.miss(self.utc_ms, 0)
 
     def supply_back(self):
         """It fell and is back before the meter stood still: what comes now is not stored yet."""
@@ -196,7 +202,7 @@ class Meter:
 
     def set_clock(self, raw_ms, utc_ms):
         """Sets the clock: what was measured so far is counted under the old time."""
-        self.metrology.flush()
+        self.close_window()
         self.control.clock_set(self.clock.utc_ms(raw_ms), utc_ms)
         self._clock_moved(raw_ms, self.keeper.set_clock(raw_ms, utc_ms))
 

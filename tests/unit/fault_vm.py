@@ -430,6 +430,12 @@ def check_registers_are_stored_whatever_fails_before_the_supply_is_gone():
     bench.meter.metrology.flush = broken
     bench.meter.power_fail()
     assert Bench(bench.flash, bench.raw_ms).meter.energy.mwh == bench.meter.energy.mwh
+    # Nor does it keep the clock from being set, or a gap from being bridged.
+    bench.meter.set_clock(bench.raw_ms, bench.meter.utc_ms + HOUR_MS)
+    bench.wait(20)
+    bench.meter.samples(bench.raw_ms, 1000, array("i", [0] * 60), 10)
+    bench.meter.samples(bench.raw_ms, 2000, array("i", [0] * 60), 10)
+    assert bench.meter.feed.sets_missing == 990 and bench.meter.utc_ms == bench.raw_ms + HOUR_MS
 
 
 def check_a_window_that_cannot_be_evaluated_is_marked_and_dropped():
