@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from updatebench import METER, SlotMeter
 
+from ams.registers import events as ev
 from openams.client import data as axdr
 from openams.client import rotation
 from openams.client.client import session
@@ -73,6 +74,10 @@ def test_every_key_is_new_and_agreed_upon(store, meter, url):
     assert_agreed(store, meter)
     assert not set(old) & set(secrets_of(store.get(METER)))
     assert store.get(METER).han_before is not None
+    # Nothing about it looks like an attack, and each change is told.
+    codes = [entry[1] for entry in meter.meter.events.entries()]
+    assert not {ev.AUTHENTICATION_FAILED, ev.DECRYPTION_FAILED} & set(codes)
+    assert codes.count(ev.KEYS_CHANGED) == len(ALL + CLIENTS)
     # Once more, under the new master key and the new second key; and it outlives a power cut.
     rotation.rotate(url, store, METER, 5)
     meter.cut()

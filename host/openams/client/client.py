@@ -86,6 +86,10 @@ class Client:
     def meter_title(self) -> bytes:
         return bytes(self._connection.meter_system_title or b"")
 
+    def outlived(self) -> None:
+        """The meter has other keys now: nothing more is to be sealed, no good-bye either."""
+        self._connection = None
+
     def close(self) -> None:
         """Releases the association and the link, whatever state they are in."""
         try:
@@ -202,27 +206,37 @@ def public_session(url: Url, timeout_s: float) -> Iterator[Client]:
 
 @contextmanager
 def session(
-    url: Url, role: str, store: Keystore | None, meter_id: str | None, timeout_s: float = 10.0
+    url: Url,
+    role: str,
+    store: Keystore | None,
+    meter_id: str | None,
+    timeout_s: float = 10.0,
+    renewed: bool = False,
 ) -> Iterator[Client]:
-    """An association in a role: one of model.CLIENT_SAPS."""
+    """An association in a role: one of model.CLIENT_SAPS.
+
+    `renewed`: the meter has just been given the keys of a rotation, they are tried first.
+    """
     if role == "public":
         with public_session(url, timeout_s) as client:
             yield client
         return
     assert store is not None
     keys = store.get(meter_id) if meter_id else identify(url, store, timeout_s)
-    client = _associated(url, keys, CLIENT_SAPS[role], store, timeout_s)
+    client = _associated(url, keys, CLIENT_SAPS[role], store, timeout_s, renewed)
     try:
         yield client
     finally:
         client.close()
 
 
-def _associated(url: Url, keys: MeterKeys, sap: int, store: Keystore, timeout_s: float) -> Client:
+def _associated(
+    url: Url, keys: MeterKeys, sap: int, store: Keystore, timeout_s: float, renewed: bool
+) -> Client:
     """Tries the keys, the counter that the meter names, and the keys of a rotation under way."""
     entry = keys.client(sap)
     refusal: ClientError | None = None
-    for pending in (False, True) if entry.pending else (False,):
+    for pending in (renewed, not renewed) if entry.pending else (False,):
         pair = entry.pending if pending else entry.current
         for attempt in range(2):
             client = Client(open_link(url, sap, timeout_s), sap)

@@ -117,8 +117,9 @@ def _rotate_client(
         keys = store.get(meter_id)
         if keys.client(client.sap).pending:
             meter.action(64, f"0.0.43.0.{client.sap}.255", 2, _transfer(keys, client))
+            meter.outlived()
     # Proves that the meter has them: only now the old ones are forgotten.
-    with session(url, client.name, store, meter_id, timeout_s):
+    with session(url, client.name, store, meter_id, timeout_s, renewed=True):
         pass
 
 
