@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
 import subprocess
 import tempfile
 from contextlib import ExitStack
@@ -48,7 +46,7 @@ def lives(folder, runtime, seeds):
             writes = rng.randrange(6, 60)
             watch(store.path, writes, tool)
             if seed % 2:
-                os.kill(tool.pid, signal.SIGKILL)
+                tool.kill()
             else:
                 meter.process.kill()
                 meter.process.wait(timeout=30)
