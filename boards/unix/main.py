@@ -75,6 +75,7 @@ ROOMS = (
     "ams.case",
     "ams.faults",
     "ams.feed",
+    "ams.status",
     "ams.meter",
     "ams.bench",
 )

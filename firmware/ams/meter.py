@@ -1,6 +1,7 @@
 """Builds the meter from a board: the one place where all rooms meet."""
 
 from ams import faults as ft
+from ams import status
 from ams.case import Case
 from ams.control.control import Control
 from ams.feed import SAMPLES_DUE_MS, Feed
@@ -20,24 +21,6 @@ from ams.registers.quality import QualityWatch
 from ams.registers.quantities import Quantities
 from ams.settings import Settings
 from ams.storage import layout
-
-_FLAG_TO_STATUS = (
-    (metrology.FLAG_ACQUIRING, qu.STATUS_ACQUIRING),
-    (metrology.FLAG_NO_VOLTAGE, qu.STATUS_NO_VOLTAGE),
-    (metrology.FLAG_SATURATED, qu.STATUS_SATURATED),
-    (metrology.FLAG_NO_LOAD, qu.STATUS_NO_LOAD),
-)
-# Status bit, event when it comes, event when it goes.
-_STATUS_EVENTS = (
-    (qu.STATUS_NO_VOLTAGE, ev.VOLTAGE_LOST, ev.VOLTAGE_BACK),
-    (qu.STATUS_SATURATED, ev.SAMPLES_SATURATED, None),
-    (qu.STATUS_PHASE_LOSS_L1, ev.PHASE_LOST, ev.PHASE_BACK),
-    (qu.STATUS_PHASE_LOSS_L1 << 1, ev.PHASE_LOST, ev.PHASE_BACK),
-    (qu.STATUS_PHASE_LOSS_L1 << 2, ev.PHASE_LOST, ev.PHASE_BACK),
-    (qu.STATUS_REVERSED_L1, ev.CURRENT_REVERSED, None),
-    (qu.STATUS_REVERSED_L1 << 1, ev.CURRENT_REVERSED, None),
-    (qu.STATUS_REVERSED_L1 << 2, ev.CURRENT_REVERSED, None),
-)
 
 
 class Meter:
@@ -264,12 +247,7 @@ class Meter:
         self.measured_ms += duration_us // 1000
         self.energy.add(active_uws, reactive_uvars)
         flags = self.metrology.flags
-        status = self.metrology.phase_loss * qu.STATUS_PHASE_LOSS_L1
-        status |= self.metrology.reversed * qu.STATUS_REVERSED_L1
-        for flag, bit in _FLAG_TO_STATUS:
-            if flags & flag:
-                status |= bit
-        self._set_status(status | self.feed.status())
+        self._set_status(status.of_window(self.metrology) | self.feed.status())
         # A voltage that is gone needs no frequency to be measured.
         if not flags & metrology.FLAG_ACQUIRING or flags & metrology.FLAG_NO_VOLTAGE:
             self._counted(duration_us, active_uws, self.raw_ms, self.utc_ms)
@@ -287,29 +265,24 @@ class Meter:
         except Exception as error:
             self.faults.take(ft.MEASURED, error)
 
-    def _set_status(self, status):
-        before = self.quantities.status
-        for bit, came, went in _STATUS_EVENTS:
-            if status & bit and not before & bit:
-                self.events.log(self.utc_ms, came, bit)
-            elif went and before & bit and not status & bit:
-                self.events.log(self.utc_ms, went, bit)
-        self.quantities.status = status
+    def _set_status(self, now):
+        status.log_changes(self.events, self.utc_ms, self.quantities.status, now)
+        self.quantities.status = now
 
-    def measured(self, raw_ms, duration_ms, active_uws, reactive_uvars, status):
+    def measured(self, raw_ms, duration_ms, active_uws, reactive_uvars, known):
         """Takes what a metering IC measured in the `duration_ms` before `raw_ms`.
 
         Its driver has filled `quantities`; the energies are what the IC counted
-        since the last time, `status` the STATUS_ bits it knows of.
+        since the last time, `known` the STATUS_ bits it knows of.
         """
         utc_ms = self.clock.utc_ms(raw_ms)
         self.feed.came(utc_ms, max(SAMPLES_DUE_MS, 3 * duration_ms))
         self.measured_ms += duration_ms
-        if status & qu.STATUS_SAMPLES_MISSING:
+        if known & qu.STATUS_SAMPLES_MISSING:
             # The IC was without supply: what it had counted is gone.
             self.feed.miss(utc_ms, 0)
         self.energy.add(active_uws, reactive_uvars)
-        self._set_status(status | self.feed.status())
+        self._set_status(known | self.feed.status())
         self._counted(duration_ms * 1000, active_uws, raw_ms, utc_ms)
         self._advance(utc_ms, raw_ms)
 
