@@ -253,7 +253,7 @@ def check_a_dead_flash_takes_no_time_from_the_metering():
     count = []
     bench.flash.program = lambda address, data: None
     bench.flash.erase = count.append
-    bench.measure(7200, step_ms=1000)
+    bench.measure(7200, step_ms=20000)
     meter = bench.meter
     assert meter.energy.mwh[0] == 2019444 and meter.memory.failed
     # Seven sectors a try, of each ring that had something to store.
@@ -264,11 +264,11 @@ def check_a_dead_flash_takes_no_time_from_the_metering():
     meter.power_fail()
     assert Bench(bench.flash, bench.raw_ms).meter.energy.mwh[0] == 2019444
     bench.flash.program = lambda address, data: None
-    bench.measure(600, step_ms=1000)
+    bench.measure(600, step_ms=20000)
     bench.flash.program = plain[0]
-    bench.measure(3600, step_ms=1000)
+    bench.measure(3600, step_ms=20000)
     again = Bench(bench.flash, bench.raw_ms)
-    assert bench.meter.energy.mwh[0] - again.meter.energy.mwh[0] < 1000 * 62 // 3.6
+    assert bench.meter.energy.mwh[0] - again.meter.energy.mwh[0] < 1000 * 82 // 3.6
 
 
 def check_a_storm_in_a_log_hides_no_alarm():
@@ -295,7 +295,7 @@ def check_a_storm_in_a_log_hides_no_alarm():
 def check_a_clock_that_is_set_gives_no_log_a_new_share():
     bench = Bench()
     meter = bench.meter
-    for step in range(600):
+    for step in range(300):
         meter.tamper(ev.MAGNETIC_FIELD)
         meter.set_clock(bench.raw_ms, meter.utc_ms + (-HOUR_MS if step & 1 else HOUR_MS))
         bench.measure(1, step_ms=1000)
@@ -403,13 +403,14 @@ def check_an_error_where_an_interval_ends_loses_and_doubles_nothing():
     midnight_ms = utc_ms_of(2026, 4, 1) - 2 * HOUR_MS
     for number in range(1, 7):
         bench = Bench(raw_ms=midnight_ms - HOUR_MS)
-        bench.measure(3600 - 2, step_ms=1000)
+        bench.measure(3540, step_ms=60000)
+        bench.measure(58, step_ms=1000)
         counter = [number]
         memory = bench.meter.memory
         fails_once(memory, "_guard", counter)
         bench.measure(4, step_ms=1000)
         assert bench.meter.faults.count == 1 and counter[0] < 0, number
-        bench.measure(3600, step_ms=1000)
+        bench.measure(3600, step_ms=60000)
         entries = powercut.entries(bench.meter)
         assert [entry[:4] for entry in entries] == [
             (1, midnight_ms // 1000, entries[0][2], 3600),
@@ -518,17 +519,19 @@ def erases(flash):
 def check_a_supply_that_flickers_wears_nothing_out():
     bench = Bench(inputs=Contacts())
     # An hour as it is without any.
-    bench.measure(3600, step_ms=1000)
+    bench.measure(3600, step_ms=60000)
     count = erases(bench.flash)
-    bench.measure(3600, step_ms=1000)
+    bench.measure(3600, step_ms=60000)
     usual = len(count)
-    for step in range(7200):
+    for step in range(1200):
         bench.board.inputs.bits = INPUT_POWER_FAIL if step & 1 else 0
         bench.measure(1, step_ms=500)
-    assert bench.meter.energy.mwh[0] == 4000000
-    assert usual < len(count) < usual * 8
+    assert bench.meter.energy.mwh[0] == 2333333
+    assert usual < len(count) < usual * 6
     codes = bench.codes()
-    assert codes.count(ev.POWER_DOWN) <= 64
+    assert (
+        60 <= bench.meter.events.numbers[ev.LOG_STANDARD] < 160 and codes.count(ev.POWER_DOWN) <= 64
+    )
 
 
 def check_a_supply_that_came_back_is_no_clean_stop():
