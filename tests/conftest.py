@@ -64,5 +64,14 @@ def micropython() -> Any:
 
 
 @pytest.fixture(scope="session")
+def past(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """(folder with the flash of a meter that has 90 days behind it, its registers)."""
+    import history
+
+    folder = tmp_path_factory.mktemp("past")
+    return folder, history.make(folder)
+
+
+@pytest.fixture(scope="session")
 def grid_cases() -> list[dict[str, Any]]:
     return list(json.loads((DATA / "grid-cases" / "cases.json").read_text()))

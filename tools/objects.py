@@ -26,7 +26,8 @@ CLIENTS = (
 CLASS_NAMES = {
     1: "Data", 3: "Register", 4: "Extended register", 5: "Demand register", 7: "Profile generic",
     8: "Clock", 9: "Script table", 11: "Special days table", 15: "Association LN",
-    17: "SAP assignment", 18: "Image transfer", 20: "Activity calendar",
+    17: "SAP assignment", 18: "Image transfer", 19: "IEC local port setup",
+    20: "Activity calendar",
     22: "Single action schedule", 23: "IEC HDLC setup", 40: "Push setup", 41: "TCP-UDP setup",
     64: "Security setup", 70: "Disconnect control", 71: "Limiter", 72: "M-Bus client",
 }  # fmt: skip
@@ -78,6 +79,7 @@ VIEWS = {
     "calendar.SpecialDays": "special days",
     "schedule.Schedule": "single action schedule",
     "push_setup.PushSetup": "push: B 0 intervals, 4 alarms",
+    "link_setup.LocalPort": "service port: mode at rest, rate that mode E offers",
     "link_setup.HdlcSetup": "service port",
     "link_setup.TcpSetup": "TCP",
     "secrets.Secret": "breaker key (0), second (1), update key (2), HAN keys (3): check value; "

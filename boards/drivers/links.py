@@ -5,6 +5,10 @@ from micropython import const
 _PIECE = const(256)
 _SERVICE = const(0)
 _CHANNELS = const(5)
+# So long after an octet the next one is looked for often.
+_BUSY_MS = const(300)
+_PIECES = const(4)
+_WRAP = const(0x3FFFFFFF)  # of time.ticks_ms
 
 
 class Links:
@@ -19,21 +23,65 @@ class Links:
         self.network = network
         self._peers = [None] * _CHANNELS
         self._piece = memoryview(bytearray(_PIECE))
+        self._room = 0  # octets that the UART still takes
+        self._unsent = b""
+        self._line = None  # that the UART gets when all is sent
+        self._heard = None  # ticks of the last octet at the service port
         if service_uart is not None:
-            service_uart.init(9600, 8, None, 1)
+            link.has_line(self._set_line, service_uart.room)
+            service_uart.init(*self._line)
+            self._line = None
+
+    def busy(self, ticks_ms):
+        """Whether a client of the service port spoke just now."""
+        return self._heard is not None and (ticks_ms - self._heard) & _WRAP < _BUSY_MS
 
     def poll(self, ticks_ms):
         """Some hundred times a second; never waits."""
-        if self._uart is not None and self._uart.any():
-            count = self._uart.readinto(self._piece)
-            if count:
-                self._link.feed(_SERVICE, self._piece[:count], ticks_ms)
+        if self._uart is not None:
+            self._serve_uart(ticks_ms)
         if self.network is not None:
             self._accept()
         for channel in range(1, _CHANNELS):
             if self._peers[channel] is not None:
                 self._read(channel, ticks_ms)
         self._link.poll(ticks_ms)
+
+    def _serve_uart(self, ticks_ms):
+        uart = self._uart
+        if (self._unsent or self._line) and uart.idle():
+            if self._unsent:
+                rest, self._unsent = self._unsent, b""
+                self._write(memoryview(rest))
+            else:
+                uart.init(*self._line)
+                self._line = None
+        for _ in range(_PIECES):
+            count = uart.readinto(self._piece) if uart.any() else 0
+            if not count:
+                return
+            self._heard = ticks_ms
+            self._link.feed(_SERVICE, self._piece[:count], ticks_ms)
+
+    def _set_line(self, *line):
+        self._line = line
+
+    def _write(self, data):
+        """What the UART does not take at once goes when it has sent what it took."""
+        uart = self._uart
+        if uart is None:
+            return
+        if self._unsent:
+            self._unsent += data
+            return
+        if uart.idle():
+            self._room = uart.room
+        count = min(len(data), self._room)
+        if count:
+            uart.write(data[:count])
+            self._room -= count
+        if count < len(data):
+            self._unsent = bytes(data[count:])
 
     def _accept(self):
         peer = self.network.accept()
@@ -76,7 +124,7 @@ class Links:
 
     def write(self, channel, data):
         if channel == _SERVICE:
-            self._uart.write(data)
+            self._write(data)
             return
         peer = self._peers[channel]
         if peer is None:

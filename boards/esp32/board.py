@@ -36,6 +36,7 @@ _BUTTON, _SUPPLY = const(4), const(13)
 # Holds the largest telegram.
 _HAN_BUFFER = const(2048)
 _SERVICE_BUFFER = const(512)
+_FIFO = const(128)
 _WATCHDOG_MS = const(8000)
 # A lithium cell keeps the clock chip for years; its crystal may err by minutes in one.
 _CLOCK_BACKUP_S = const(31536000)
@@ -46,6 +47,7 @@ IC_GAINS = (0x8000, 0x8000)
 class Line(hal.Uart):
     def __init__(self, number, tx, rx, buffer):
         self._number = number
+        self.room = buffer + _FIFO
         self._tx = tx
         self._rx = rx
         self._buffer = buffer
@@ -69,6 +71,9 @@ class Line(hal.Uart):
 
     def write(self, data):
         self._uart.write(data)
+
+    def idle(self):
+        return self._uart.txdone()
 
     def any(self):
         return self._uart.any()

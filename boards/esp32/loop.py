@@ -21,6 +21,7 @@ from drivers.links import Links
 CONFIG = "meter.json"
 DLMS_PORT = const(4059)
 _PASS_MS = const(5)
+_MBUS_BAUD = const(2400)
 _COLLECT_EVERY_MS = const(500)
 _RETRY_MS = const(10000)
 
@@ -37,8 +38,16 @@ class Loop:
         self._tried_ms = now
         self._collected_ms = now
         self._listen_ms = now
+        self._bus = None
+        service = board.service_uart
+        if config.get("mbus"):
+            # There is no fourth UART: DLMS has the network, the sub-meters have the service port.
+            service.init(_MBUS_BAUD, 8, 0, 1)
+            meter.model.join_submeters(service, board.log)
+            self._bus = meter.model.submeters
+            service = None
         if meter.link is not None:
-            board.links = Links(meter.link, board.service_uart)
+            board.links = Links(meter.link, service)
             if config.get("wifi"):
                 self._join(config["wifi"])
 
@@ -68,6 +77,8 @@ class Loop:
             except Exception as error:
                 # Metering goes on, whatever the network does.
                 self.meter.faults.take(LINK, error)
+        if self._bus is not None:
+            self._bus.poll(raw_ms)
         board.watchdog.feed()
         if raw_ms - self._collected_ms >= _COLLECT_EVERY_MS:
             self._collected_ms = raw_ms
@@ -142,8 +153,7 @@ def build(board, config):
         board.log("meter: no answer from the metering IC")
     meter.start(board.clock.utc_ms())
     if config.get("han_open"):
-        meter.han.open(meter.utc_ms)
-        meter.wake()
+        meter.han_keeper.open_first()
     if meter.memory.takes(SECURITY) and meter.memory.takes(SETTINGS):
         forget_keys(config)
     return meter

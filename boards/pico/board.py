@@ -42,6 +42,7 @@ _SPI_HZ = const(1000000)
 _HAN_BUFFER = const(2048)
 _HAN_RECEIVED = const(32)
 _SERVICE_BUFFER = const(512)
+_FIFO = const(32)
 _WATCHDOG_MS = const(4000)
 # A register that outlasts a reset by the watchdog, and what is written to it before a planned one.
 _SCRATCH = const(0x4005800C)
@@ -57,6 +58,7 @@ class Line(hal.Uart):
 
     def __init__(self, number, tx, rx, buffer, received):
         self._number = number
+        self.room = buffer + _FIFO
         self._tx = tx
         self._rx = rx
         self._buffer = buffer
@@ -81,6 +83,9 @@ class Line(hal.Uart):
 
     def write(self, data):
         self._uart.write(data)
+
+    def idle(self):
+        return self._uart.txdone()
 
     def any(self):
         return self._uart.any()

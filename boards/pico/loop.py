@@ -13,6 +13,8 @@ from ams.storage.layout import SECURITY
 from ams.storage.snapshot import Snapshot, SnapshotError
 
 _PASS_MS = const(25)
+# While a client talks at the service port.
+_LINK_MS = const(2)
 _COLLECT_EVERY = const(40)
 
 
@@ -100,14 +102,30 @@ class Loop:
     def _go(self):
         """A pass that fails is told of. If no measurement comes through, the watchdog ends it."""
         try:
-            return self.step()
+            going = self.step()
+            if going:
+                self._rest()
+            return going
         except Exception as error:
             self.meter.faults.take(LOOP, error)
+            time.sleep_ms(_PASS_MS)
             return True
+
+    def _rest(self):
+        """Until the next pass: a client that talks is not kept waiting for it."""
+        links = self.board.links
+        left_ms = _PASS_MS
+        while left_ms > _LINK_MS and links is not None and links.busy(time.ticks_ms()):
+            begun = time.ticks_ms()
+            time.sleep_ms(_LINK_MS)
+            links.poll(time.ticks_ms())
+            left_ms -= time.ticks_diff(time.ticks_ms(), begun)
+        if left_ms > 0:
+            time.sleep_ms(left_ms)
 
     def run(self):
         while self._go():
-            time.sleep_ms(_PASS_MS)
+            pass
 
 
 def main(started=None):
@@ -145,6 +163,5 @@ def build(board):
         config["security"] = {}
         meter.memory.save_settings(config)
     if config.get("han_open"):
-        meter.han.open(meter.utc_ms)
-        meter.wake()
+        meter.han_keeper.open_first()
     return meter

@@ -98,8 +98,32 @@ LINK_DATA = 0
 LINK_CLOSE = 1
 LINK_CONNECT = 3  # the octets name where to
 LINK_CLOSED = 2  # the bench's word that a channel closed has been taken
+# In the place of a channel: the M-Bus.
+MBUS_CHANNEL = 255
 # Exit code of a process that is to be started anew: docs/update.md.
 RESTART = 3
+
+
+class BenchBus(Uart):
+    """The M-Bus: what is on its other end is the bench's."""
+
+    def __init__(self, send):
+        self._send = send
+        self._heard = b""
+
+    def hear(self, data):
+        self._heard += bytes(data)
+
+    def write(self, data):
+        self._send(MBUS_CHANNEL, LINK_DATA, data)
+
+    def any(self):
+        return len(self._heard)
+
+    def readinto(self, buffer):
+        piece, self._heard = self._heard[: len(buffer)], self._heard[len(buffer) :]
+        buffer[: len(piece)] = piece
+        return len(piece)
 
 
 class Board:
@@ -115,6 +139,11 @@ class Board:
         self.slots = slots
         self.started = started
         self._link_head = bytearray(2)
+        self.mbus = None
+
+    def join_mbus(self):
+        self.mbus = BenchBus(self._link_send)
+        return self.mbus
 
     def link_write(self, channel, data):
         """Octets of the two-way link; channel 0 is the service port, others TCP connections."""

@@ -24,6 +24,7 @@ LINK_PIECE = 512
 # Kinds of a message on a channel, from the bench.
 LINK_DATA = 0
 LINK_OPENED = 1
+MBUS_CHANNEL = 255  # in the place of a channel
 LINK_CONNECTED = 3  # the connection that the meter asked for
 
 # Collect after so much new: a heap that is never full gets fewer holes.
@@ -136,6 +137,9 @@ class Process:
         self.started_ms = 0
         self.meter = None
         self.meter_link = None
+        self.bus = None  # of sub-meters
+        self.bus_ticks = 0
+        self.bus_ms = 0
         self.memory = None
         self.channels = 0
         self.samples = array("i", bytes(4 * SAMPLES_MAX))
@@ -229,8 +233,11 @@ class Process:
         entries = self.meter.keeper.load_profile.number
         self.meter.start(config["utc_ms"])
         if config.get("han_open"):
-            self.meter.han.open(config["utc_ms"])
-            self.meter.wake()
+            self.meter.han_keeper.open_first()
+        self.bus = None
+        if config.get("mbus"):
+            self.bus = self.board.join_mbus()
+            self.meter.model.join_submeters(self.bus, self.board.log)
         slot = self.started.slot if self.started is not None else 0
         answer = {"implementation": sys.implementation.name, "slot": slot, "entries": entries}
         self.reply("K", answer)
@@ -320,6 +327,12 @@ class Process:
     def poll_link(self):
         if self.meter_link:
             self.meter_link.poll(ticks_ms())
+        if self.bus:
+            # Ticks wrap; whoever is on the bus has the time of the wall.
+            now = ticks_ms()
+            self.bus_ms += (now - self.bus_ticks) & 0x3FFFFFFF
+            self.bus_ticks = now
+            self.meter.model.submeters.poll(self.bus_ms)
 
     def open_han(self, length):
         self.link.payload(length)
@@ -335,6 +348,11 @@ class Process:
         self.link.read_into(self.link_head)
         channel, kind = self.link_head[0], self.link_head[1]
         length -= 2
+        if channel == MBUS_CHANNEL:
+            heard = self.link.payload(length)
+            if self.bus:
+                self.bus.hear(heard)
+            return
         link = self.meter_link
         while length:
             piece = self.link_data[: min(length, LINK_PIECE)]

@@ -24,6 +24,7 @@ CLASSES = (
     (15, 1, 9, 4),
     (17, 0, 2, 1),
     (18, 0, 7, 4),
+    (19, 1, 9, 0),
     (20, 0, 10, 1),
     (22, 0, 4, 0),
     (23, 1, 9, 0),
@@ -55,6 +56,7 @@ RIGHTS = (
     ("push times", "k", "o4", ""),
     ("breaker times", "k", "b4", ""),
     ("hdlc", "k", "o23456789", ""),
+    ("port", "k", "o24", ""),
     ("tcp", "k", "o6", ""),
     ("image", "k", "u25", "u1234"),
     ("mbus", "k", "o345", "o1234"),
@@ -150,6 +152,7 @@ ROWS = (
     # What it sends, and how
     (40, b"\x00\x00", b"\x19", b"\x09", _0, "push_setup.PushSetup", 32, "push"),
     (40, b"\x00\x04", b"\x19", b"\x09", _0, "push_setup.PushSetup", 40, "push"),
+    (19, _M, b"\x14", _0, _0, "link_setup.LocalPort", None, "port"),
     (23, _M, b"\x16", _0, _0, "link_setup.HdlcSetup", None, "hdlc"),
     (41, _M, b"\x19", _0, _0, "link_setup.TcpSetup", None, "tcp"),
     # Sub-meters: B is the channel

@@ -57,6 +57,12 @@ class HanKeeper:
         if self._flags & _OPEN:
             self._meter.han.open(utc_ms)
 
+    def open_first(self):
+        """Left open at the works: that counts until an operator says something else."""
+        if self._settings.get(st.HAN_PORT) is None:
+            self._meter.han.open(self._meter.utc_ms)
+            self._meter.wake()
+
     def set_open(self, is_open):
         self._keep(self._flags & ~_OPEN | (_OPEN if is_open else 0))
         meter = self._meter

@@ -3,8 +3,8 @@
 Channel 0 is the service port (HDLC, behind the start of an optical head), the
 others are TCP connections (wrapper). The board says what comes and goes on each;
 what the meter has to say goes out through `board.link_write(channel, view)`, which
-gives how many octets it took (None: all), and `board.link_close(channel)`. A board
-whose service port is a UART sets it in `board.service_line(baud, bits, parity, stop)`.
+gives how many octets it took (None: all), and `board.link_close(channel)`. Who moves
+the octets of a service port that is a UART says so by `has_line`.
 """
 
 from micropython import const
@@ -29,7 +29,10 @@ def make_link(meter, board, security, log):
     if not meter.memory.takes(SECURITY):
         security = None
     cells = meter.memory.cells(SECURITY)
-    link = MeterLink(board, meter.model, cells, security, log, meter.identity.meter_type)
+    identity = meter.identity
+    link = MeterLink(
+        board, meter.model, cells, security, log, identity.meter_type, identity.meter_id
+    )
     link.keyring.lent = meter.han_keeper.keys
     link.server.complain = lambda text: meter.faults.tell(LINK, text)
     if getattr(board, "slots", None) is not None and meter.memory.takes(UPDATE):
@@ -42,17 +45,16 @@ def make_link(meter, board, security, log):
 class MeterLink:
     """`model` has the objects, `cells` keep keys and counters (see Keyring).
 
-    `log(code, detail, extra)` enters an event, `name` is what an optical head reads.
+    `log(code, detail, extra)` enters an event, `name` is what an optical head reads,
+    `address` what it may call the meter by.
     """
 
-    def __init__(self, board, model, cells, config, log, name=""):
+    def __init__(self, board, model, cells, config, log, name="", address=""):
         self._board = board
         self.keyring = Keyring(cells, config)
         self.server = Server(model, self.keyring, board.entropy, log, board.log)
         self.hdlc = HdlcLink(self.server, self._write_service, SERVICE)
-        line = getattr(board, "service_line", _no_line)
-        self.service = OpticalFront(self.hdlc, self._write_service, line, _FLAG_ID, name)
-        self.service.start()
+        self.service = OpticalFront(self.hdlc, self._write_service, None, _FLAG_ID, name, address)
         # Each made for its first connection: a board without a network has none.
         self.tcp = [None] * (CHANNELS - 1)
         self._tcp_inactivity_s = 120
@@ -61,6 +63,16 @@ class MeterLink:
         self.work = None  # what is done a piece at a time beside the links
         self._ticks = None
         self._now_ms = 0
+
+    def has_line(self, line, room):
+        """The service port is a UART: `line(baud, bits, parity, stop)` sets it.
+
+        `room`: octets that can be written to it at a time.
+        """
+        self.service.line = line
+        self.hdlc.parameters.turn = room
+        self.server.model.set_up_link()
+        self.service.start()
 
     def _write_service(self, data):
         self._board.link_write(SERVICE, data)
@@ -205,6 +217,8 @@ class MeterLink:
         """Time-outs, and what the meter sends unasked; some times a second."""
         now_ms = self._now(ticks_ms)
         self._tick(self.service, SERVICE, now_ms)
+        if self.hdlc.answering:
+            self.server.prepare(SERVICE)
         for k, link in enumerate(self.tcp):
             if link is not None:
                 self._tick(link, k + 1, now_ms)
@@ -220,7 +234,3 @@ class MeterLink:
         except Exception as error:
             self.server.fault("channel %d: %r" % (channel, error))
             self._drop(channel)
-
-
-def _no_line(baud, bits, parity, stop):
-    """A service port that is no UART has no line to set."""

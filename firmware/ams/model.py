@@ -32,7 +32,7 @@ _REGIONS = {
 _DAY_S = const(86400)
 CALENDAR_LN = b"\x00\x00\x0d\x00\x00\xff"
 # C of the objects that set up the links.
-_LINK_SETUPS = (22, 25)
+_LINK_SETUPS = (20, 22, 25)
 _MISSED_MS = const(600000)
 _MINUTE_MS = const(60000)
 

@@ -15,6 +15,7 @@ HAN_PORT = const(3)
 HAN_KEYS = const(4)  # and the first invocation counter that was not used
 HDLC = 5
 TCP = 6
+LOCAL_PORT = 7
 SPECIAL_DAYS = 9
 CALENDAR = const(16)  # + which bank is active, two banks of four, when to change
 PUSH = const(32)  # + 8 x setup + attribute 2 to 7
@@ -28,6 +29,7 @@ class Settings:
     # For the objects, which do not import this.
     HDLC = HDLC
     TCP = TCP
+    LOCAL_PORT = LOCAL_PORT
     SPECIAL_DAYS = SPECIAL_DAYS
 
     """`cells`: get(key), set(key, value); None until the flash is mounted keeps nothing."""

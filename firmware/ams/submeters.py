@@ -13,6 +13,7 @@ class SubMeterPort:
     def __init__(self, uart, settings, utc_ms, log):
         self._uart = uart
         self._settings = settings
+        self._log = log
         self._piece = memoryview(bytearray(_PIECE))
         table = submeters.SubMeters()
         self.port = MBusPort(uart.write, table, utc_ms, log)
@@ -29,11 +30,15 @@ class SubMeterPort:
 
     def poll(self, now_ms):
         """Every 10 ms or so; `now_ms` is any count of milliseconds that does not jump."""
-        count = self._uart.readinto(self._piece) if self._uart.any() else 0
-        if count:
-            self.port.feed(self._piece[:count], now_ms)
-        self.port.tick(now_ms)
-        self.keep()
+        try:
+            count = self._uart.readinto(self._piece) if self._uart.any() else 0
+            if count:
+                self.port.feed(self._piece[:count], now_ms)
+            self.port.tick(now_ms)
+            self.keep()
+        except Exception as error:
+            # Whatever is wrong on the bus, the metering that called this goes on.
+            self._log("M-Bus: %r" % error)
 
     def keep(self):
         """Stores what has changed: who is installed, and what is known of him."""

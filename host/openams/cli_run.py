@@ -55,7 +55,9 @@ def run(
     han_variant: Annotated[
         str | None, typer.Option(help="Variant of the format, see docs/han.md.")
     ] = None,
-    han_open: Annotated[bool, typer.Option("--han-open", help="Open the HAN port.")] = False,
+    han_open: Annotated[
+        bool, typer.Option("--han-open", help="Open the HAN port, as its operator.")
+    ] = False,
     han: Annotated[
         Path | None, typer.Option(metavar="LINK", help="Name for the HAN port's serial link.")
     ] = None,
@@ -67,6 +69,10 @@ def run(
     ] = "127.0.0.1",
     service: Annotated[
         Path | None, typer.Option(metavar="LINK", help="Name for the service port's serial link.")
+    ] = None,
+    mbus: Annotated[
+        str | None,
+        typer.Option(metavar="model|DEVICE", help="M-Bus of sub-meters, see docs/mbus.md."),
     ] = None,
     keystore: KeystoreOption = None,
     passphrase_file: PassphraseOption = None,
@@ -114,6 +120,7 @@ def run(
         han_variant=han_variant,
         han_open=han_open,
         quirk=quirk,
+        mbus=mbus,
         breaker=parse_policy(breaker_policy),
         han_keys=han_keys,
         meter_id=meter_id,
@@ -135,8 +142,10 @@ def run(
         if line:
             stack.callback(line.close)
         ports = None
+        if dlms_port is not None or service or han_open:
+            options.keystore = open_keystore(keystore, passphrase_file)
+            options.security = provisioned(options.keystore, meter_id)
         if dlms_port is not None or service:
-            options.security = provisioned(open_keystore(keystore, passphrase_file), meter_id)
             ports = _link_ports(service, dlms_port, dlms_host)
             stack.callback(ports.close)
         _run(played, options, line, ports, as_json)

@@ -33,7 +33,7 @@ _TICK_S = 0.05
 _To = Callable[[int, int, bytes], None]
 
 
-class _Line:
+class MeterLine:
     """The service port as a serial line, as far as HdlcTransport uses one."""
 
     def __init__(self, to_meter: _To) -> None:
@@ -41,8 +41,10 @@ class _Line:
         self._heard: queue.Queue[bytes] = queue.Queue()
         self._rest = b""
 
-    def put(self, octets: bytes) -> None:
-        self._heard.put(octets)
+    def take(self, channel: int, kind: int, data: bytes) -> None:
+        """What the meter says."""
+        if channel == SERVICE_CHANNEL and kind == DATA:
+            self._heard.put(data)
 
     @property
     def in_waiting(self) -> int:
@@ -74,7 +76,7 @@ class Gateway:
         self._received: dict[int, bytes] = {}
         self._waiting: dict[int, int] = {}  # octets in `_messages`, by channel
         self._lock = threading.Lock()
-        self._line = _Line(to_meter)
+        self._line = MeterLine(to_meter)
         self._transport: HdlcTransport | None = None
         self._owner = (0, 0, 0)  # channel, client SAP, server SAP
         self._used = 0.0
@@ -104,8 +106,8 @@ class Gateway:
     def from_meter(self, channel: int, kind: int, data: bytes) -> None:
         if self._transport is None:
             self._to_client(channel, kind, data)
-        elif channel == SERVICE_CHANNEL and kind == DATA:
-            self._line.put(data)
+        else:
+            self._line.take(channel, kind, data)
 
     # --- one client after the other ------------------------------------------------------
 

@@ -21,11 +21,13 @@ from openams.grid.scenario import Scenario
 from openams.hankeys import system_title, take_keys
 from openams.hanline import HanLine
 from openams.linkports import LinkPorts
+from openams.mbusline import MBUS_CHANNEL, MBusLine
 from openams.meter_time import to_utc_ms
 from openams.runtimes.process import HEAP_KIB, LINK_HEAP_KIB, Frame, MeterProcess
 from openams.state import FLASH_SIZE, SLOTS_SIZE, StateImage
 
 if TYPE_CHECKING:
+    from openams.keys.keystore import Keystore
     from openams.runtimes.rp2040.meter import ChipMeter
     from openams.runtimes.rp2040.session import IcFrontEnd
 
@@ -131,7 +133,10 @@ class Options:
     front_end: str = "ideal"
     han_format: str = "kaifa"
     han_variant: str | None = None
+    # By the operator with the keys of `keystore`; without one the port was left open at the works.
     han_open: bool = False
+    keystore: Keystore | None = None
+    mbus: str | None = None  # see mbusline
     quirk: str | None = None
     han_keys: Path | None = None
     meter_id: str = DEFAULT_METER_ID
@@ -188,6 +193,8 @@ class Session:
         self._state = StateImage(options.state or Path(self._folder.name if self._folder else ""))
         self._ports = ports
         self._gateway: Gateway | None = None
+        self._take_link: Callable[[int, int, bytes], None] | None = None
+        self._mbus = MBusLine(options.mbus) if options.mbus else None
         self.process = self._make_meter(on_log)
         self._stopping = False
         try:
@@ -201,7 +208,12 @@ class Session:
             if "entries" not in built:
                 built = self.process.view()["profile"]
             self._first_entry = built["entries"]
+            if self._mbus:
+                self._mbus.attach(self.process.link)
+            if options.han_open and options.keystore:
+                self._open_han_port(options.keystore)
             if ports:
+                self._take_link = self._gateway.from_meter if self._gateway else ports.from_meter
                 self.process.answer_soon()
                 ports.attach(self._gateway.from_client if self._gateway else self.process.link)
         except BaseException:
@@ -210,7 +222,6 @@ class Session:
 
     def _make_meter(self, on_log: Callable[[str], None] | None) -> MeterProcess | ChipMeter:
         options = self.options
-        on_link = self._ports.from_meter if self._ports else None
         if options.runtime == CHIP:
             from openams.runtimes.rp2040.meter import ChipMeter
 
@@ -221,7 +232,7 @@ class Session:
                 self._frame,
                 self._line,
                 on_log,
-                lambda *message: self._gateway.from_meter(*message) if self._gateway else None,
+                self._from_link,
             )
             if self._ports:
                 self._gateway = Gateway(chip.link, self._ports.from_meter)
@@ -232,9 +243,27 @@ class Session:
             self._line,
             on_log,
             LINK_HEAP_KIB if options.security else HEAP_KIB,
-            on_link,
+            self._from_link,
             self._ports.restarted if self._ports else None,
         )
+
+    def _from_link(self, channel: int, kind: int, data: bytes) -> None:
+        if channel == MBUS_CHANNEL:
+            if self._mbus:
+                self._mbus.from_meter(data)
+        elif self._take_link:
+            self._take_link(channel, kind, data)
+
+    def _open_han_port(self, store: Keystore) -> None:
+        """What `ams han-port open` does, at the service port, before anybody else has it."""
+        from openams.operator_line import open_han_port, service_line
+
+        line = service_line(self.process)
+        self._take_link = line.take
+        try:
+            open_han_port(line, store, self.options.meter_id)
+        finally:
+            self._take_link = None
 
     def _config(self) -> dict[str, Any]:
         options = self.options
@@ -247,7 +276,8 @@ class Session:
                 "meter_type": METER_TYPES[options.han_format][system],
             },
             "han": self._han(),
-            "han_open": options.han_open,
+            "mbus": options.mbus is not None,
+            "han_open": options.han_open and options.keystore is None,
             "utc_ms": self.start_ms,
             "flash": str(self._state.path),
             "format": options.format,
@@ -388,6 +418,8 @@ class Session:
         return result
 
     def close(self) -> None:
+        if self._mbus:
+            self._mbus.close()
         self.process.kill()
         self._state.close()
         if self._folder:
@@ -434,6 +466,8 @@ def check(options: Options, scenario: Scenario) -> None:
     endless = options.duration_s is None and scenario.duration_s is None
     if options.speed is None and endless:
         raise BenchError(f"{scenario.name} has no end: --speed max needs --duration")
+    if options.mbus and options.runtime == CHIP:
+        raise BenchError("--mbus: a Pico has no UART left for it; choose another --runtime")
     if options.quirk == "rekey" and not options.han_keys:
         raise BenchError("--quirk rekey encrypts the lists: name a key file with --han-keys")
     if options.han_keys and options.han_format == "p1":

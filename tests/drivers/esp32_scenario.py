@@ -180,7 +180,24 @@ def scenario():
     print("listens again", loop.board.links.network is not None)
     gained = after[1] - before[1]
     print("exported while off", 0.98 < gained / (2000e6 * 301) < 1.02, after[0] == before[0])
+    loop.board.links.network.close()
+    sub_meters(world)
     os.remove(main.CONFIG)
+
+
+def sub_meters(world):
+    """With an M-Bus the service port's UART is its."""
+    with open(main.CONFIG) as file:
+        config = json.load(file)
+    with open(main.CONFIG, "w") as file:
+        config["mbus"] = True
+        json.dump(config, file)
+    world.power_up()
+    loop = boot()
+    wiring.line(1).sent = bytearray()
+    loop.meter.model.submeters.port.install(0, 7)
+    run(loop, 100)
+    print("bus", wiring.line(1).line, bytes(wiring.line(1).sent) == b"\x10\x40\x07\x47\x16")
 
 
 scenario()

@@ -58,3 +58,4 @@ def test_the_board_meters_serves_and_comes_back(python, tmp_path):
     assert (seen["listens"], seen["listens again"]) == ("False", "True")
     assert "network: port" in out
     assert seen["exported while off"] == "True True"
+    assert seen["bus"] == "(2400, 8, 0, 1) True"

@@ -25,6 +25,9 @@ class Echo:
             links.close(channel)
         else:
             links.write(channel, data + data)
+    def has_line(self, line, room):
+        self.line = line
+        line(9600, 8, None, 1)
     def opened(self, channel):
         self.log.append((channel, "opened"))
     def closed(self, channel):
@@ -35,11 +38,15 @@ class Echo:
         return self.gives_way
 
 class Line:
+    room = 512
+    sent = True
     def __init__(self):
         self._uart = machine.UART(1)
     def init(self, baudrate, bits, parity, stop):
         self._uart.init(baudrate, bits, parity, stop)
         self.write, self.any, self.readinto = self._uart.write, self._uart.any, self._uart.readinto
+    def idle(self):
+        return self.sent
 
 def connect():
     peer = socket.socket()
@@ -57,6 +64,19 @@ print(board.line(1).line)
 board.line(1).waiting.extend(b"abc")
 turn()
 print(bytes(board.line(1).sent))
+# More than the line takes at once, and another rate behind it.
+Line.sent = False
+links.write(0, bytes(300))
+links.write(0, bytes(300))
+links.write(0, bytes(300))
+echo.line(115200, 8, None, 1)
+turn()
+counts = [len(board.line(1).sent)]
+Line.sent = True
+for _ in range(3):
+    links.poll(0)
+    counts.append((len(board.line(1).sent), board.line(1).line[0]))
+print(counts, links.busy(299), links.busy(300))
 first, second = connect(), connect()
 turn()
 second.send(b"two")
@@ -102,6 +122,7 @@ def test_service_port_and_tcp(twin):
     out = twin(SCRIPT.format(port=port)).splitlines()
     assert out[0] == "(9600, 8, None, 1)"
     assert out[1] == "b'abcabc'"
+    assert out.pop(2) == "[512, (906, 9600), (906, 115200), (906, 115200)] True False"
     assert out[2] == "b'oneone' b'twotwo'"
     assert out[3] == "b''", "the meter closed it"
     assert out[4] == "b''", "no fifth"

@@ -215,6 +215,20 @@ def ams(home, *arguments, passphrase=None):
     )
 
 
+@pytest.mark.parametrize("change", [{"unheard_of": 1}, {"clients": [{"name": "x"}]}, {"kek": None}])
+def test_a_keystore_of_another_version_is_one_line_and_left_alone(store, change):
+    number = store.new("7359990000000017").meter_id
+    with store._changing_content() as content:
+        record = content[number]
+        content[number] = {k: v for k, v in {**record, **change}.items() if v is not None}
+    before = store.path.read_bytes()
+    for ask in (store.meters, lambda: store.new("7359990000000024")):
+        with pytest.raises(BenchError, match="another version") as error:
+            ask()
+        assert "\n" not in str(error.value)
+    assert store.path.read_bytes() == before
+
+
 def test_the_benchs_own_keystore_needs_no_passphrase(tmp_path):
     assert "no keys" in ams(tmp_path, "list").stdout
     made = ams(tmp_path, "new", METER)

@@ -14,14 +14,15 @@ from openams.faultlab.link_lab import Echo, answer_to
 class Port:
     """Front, link and a line that notes its settings; octets go one by one as a UART gives them."""
 
-    def __init__(self, **options):
+    def __init__(self, mode=mode_e.MODE_E, rest_code=5):
         self.server = Echo()
         self.out = []
         self.lines = []
         self.now_ms = 0
         link = HdlcLink(self.server, self.write)
-        options = {"flag_id": "OAM", "identification": "OPENAMS", "address": "0123", **options}
-        self.front = mode_e.OpticalFront(link, self.write, self.line, **options)
+        names = {"flag_id": "OAM", "identification": "OPENAMS", "address": "0123"}
+        self.front = mode_e.OpticalFront(link, self.write, self.line, **names)
+        self.front.set_up(mode, rest_code, 5)
         self.front.start()
 
     def write(self, view):
@@ -135,7 +136,7 @@ def test_an_inactive_connection_ends_in_mode_e():
 
 @pytest.mark.parametrize("mode", [mode_e.MODE_E, mode_e.HDLC])
 def test_bare_frames_go_straight_through(mode):
-    port = Port(mode=mode, baud_code=9)
+    port = Port(mode, rest_code=9)
     assert port.lines == [SLOW if mode == mode_e.MODE_E else (115200, 8, None, 1)]
     primary = Primary(port.talk)
     (dm,) = port.say(primary.frame(0x11))
@@ -148,7 +149,23 @@ def test_bare_frames_go_straight_through(mode):
     assert primary.disconnect()
     assert len(port.lines) == 1
     port.wait(600)
-    assert bool(port.say(b"/?!\r\n")) == (mode == mode_e.MODE_E)
+    assert port.say(b"/?!\r\n") == [b"/OAM5\\2OPENAMS\r\n"]
+
+
+def test_another_rate_at_rest_counts_when_nobody_is_connected():
+    port = Port(mode_e.HDLC, rest_code=9)
+    primary = Primary(port.talk)
+    assert primary.connect()
+    port.front.set_up(mode_e.HDLC, 4, 5)
+    assert primary.exchange(b"hello") == answer_to(b"hello")
+    assert len(port.lines) == 1
+    assert primary.disconnect()
+    port.wait(100)
+    assert port.lines[1:] == [(4800, 8, None, 1)]
+    port.front.set_up(mode_e.MODE_E, 4, 3)
+    port.wait(100)
+    assert port.lines[2:] == [SLOW]
+    assert port.say(b"/?!\r\n") == [b"/OAM3\\2OPENAMS\r\n"]
 
 
 def test_the_same_on_micropython(micropython):

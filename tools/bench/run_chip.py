@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import link_chip
 from cryptography.hazmat.primitives.asymmetric import ec
 from full_state import full_state
 
@@ -82,6 +83,8 @@ def whole_meter() -> dict[str, Any]:
 
 def measure() -> dict[str, Any]:
     result = {**pieces(), **whole_meter()}
+    print("  the link of the whole meter ...", file=sys.stderr)
+    result["link"] = link_chip.measure()
     result["size"] = json.loads((ROOT / "build" / "pico-bench" / "size.json").read_text())
     return result
 
@@ -111,6 +114,7 @@ def rows(r: dict[str, Any]) -> list[tuple[str, str, str, bool | None]]:
          r["boot_to_metering_ms"] < 1000),
         ("mount of a full 1 MiB state", f"{r['mount']['mount_ms']:.0f} ms", "500 ms",
          r["mount"]["mount_ms"] < 500),
+        *link_rows(r["link"]),
         (f"verification, image of {r['update']['image'] / kib:.1f} KiB",
          f"{r['update']['verify_ms']:.0f} ms", "", None),
         ("  its longest piece", f"{r['update']['longest_piece_ms']:.0f} ms", "", None),
@@ -119,6 +123,22 @@ def rows(r: dict[str, Any]) -> list[tuple[str, str, str, bool | None]]:
         ("GCM, a new key", f"{r['crypto']['gcm_key_us'] / 1000:.1f} ms", "", None),
         ("AES-128-ECB", f"{r['crypto']['aes_ecb_octets_per_s'] / 1000:.0f} kB/s", "", None),
         ("SHA-256", f"{r['crypto']['sha256_octets_per_s'] / 1000:.0f} kB/s", "", None),
+    ]  # fmt: skip
+
+
+def link_rows(r: dict[str, Any]) -> list[tuple[str, str, str, bool | None]]:
+    return [
+        ("service port at 115200 Bd, whole meter", "", "", None),
+        ("  connection and association", f"{r['association_ms']} ms", "", None),
+        ("  ciphered GET of one register", f"{r['get_ms']} ms (line "
+         f"{r['get_octets'] / 11.52:.0f} ms)", "50 ms", r["get_ms"] < 50),
+        (f"  {r['rows']} rows of the profile", f"{r['profile_ms'] / 1000:.2f} s, "
+         f"{r['line_percent']:.0f} % of the line", "", None),
+        ("  90 days at that pace", f"{r['whole_s']:.0f} s", "", None),
+        ("  heap at its highest", f"{r['heap_highest'] / 1024:.1f} KiB", "128 KiB",
+         r["heap_highest"] < 128 * 1024),
+        ("  HAN lists meanwhile, late by at most", f"{r['lists']}, {r['list_late_max_ms']} ms",
+         "100 ms", not r["lists_missed"] and r["list_late_max_ms"] < 100),
     ]  # fmt: skip
 
 

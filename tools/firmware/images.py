@@ -55,11 +55,22 @@ def header(flash: dict[str, int]) -> str:
     )
 
 
-def linker_assertion(flash: dict[str, int]) -> str:
-    # The second-stage boot loader is linked with the same options and has no such symbol.
+# A client's request that ends in the journal is some thirty calls deep. MicroPython's own 8 KiB
+# are the two small banks above the RAM; the rest is taken off the end of the heap.
+_STACK = 0x4000
+_SMALL_BANKS = 0x2000
+_RAM_END = 0x20040000
+
+
+def linker_script(flash: dict[str, int]) -> str:
+    # The second-stage boot loader is linked with the same options and has no such symbols.
     end = f"0x10000000 + {flash['FIRMWARE_SIZE']:#x}"
     message = f"the image is too large for its {flash['FIRMWARE_SIZE'] // 1024} KiB of flash"
-    return f'ASSERT(DEFINED(__flash_binary_end) ? __flash_binary_end <= {end} : 1, "{message}")\n'
+    return (
+        f'ASSERT(DEFINED(__flash_binary_end) ? __flash_binary_end <= {end} : 1, "{message}")\n'
+        f"__StackBottom = DEFINED(__StackTop) ? __StackTop - {_STACK:#x} : 0;\n"
+        f"__GcHeapEnd = {_RAM_END - (_STACK - _SMALL_BANKS):#x};\n"
+    )
 
 
 def manifest(board: Board) -> str:

@@ -2,6 +2,8 @@
 
 from micropython import const
 
+from ams.cosem.objects.base import PIECE
+
 # A short value is made here at once; a long one comes through it in pieces.
 STAGE_SIZE = const(640)
 # The longest value that can be written to the meter, with what names it.
@@ -11,15 +13,35 @@ GATHER_SIZE = const(2048)
 class Transfer:
     """An answer: what stands in `stage`, then what the generator `pieces` (or None) adds.
 
-    `head` goes before an answer that fits, `service` is the tag of its blocks.
+    `head` goes before an answer that fits, `service` is the tag of its blocks. `listed`: a
+    piece may begin by taking back what stands in the stage.
     """
 
-    def __init__(self, stage, pieces, service):
+    def __init__(self, stage, pieces, service, listed=False):
         self.stage = stage
         self.pieces = pieces
         self.service = service
         self.number = 0  # of the block that went out last
+        self._listed = listed
         self._at = 0
+        self._error = None  # of a piece made ahead: it is the next block's
+
+    def prepare(self):
+        """Makes one piece more, if there is room, while a line is at work on the last block."""
+        stage = self.stage
+        if self.pieces is None or self._error is not None:
+            return
+        if self._at == stage.length:
+            stage.clear()
+            self._at = 0
+        elif self._listed or stage.length + PIECE > stage.size:
+            return
+        try:
+            next(self.pieces)
+        except StopIteration:
+            self.pieces = None
+        except Exception as error:
+            self._error = error
 
     def fill(self, out, room):
         """Moves up to `room` octets to `out`; True when these are the last."""
@@ -32,6 +54,8 @@ class Transfer:
                 # Also when there is no room: whether this is the last must be known.
                 stage.clear()
                 self._at = 0
+                if self._error is not None:
+                    raise self._error
                 try:
                     next(self.pieces)
                 except StopIteration:

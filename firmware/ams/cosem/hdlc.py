@@ -101,6 +101,11 @@ class HdlcLink:
         """Whether a frame is on its way in."""
         return self._reader.partial
 
+    @property
+    def answering(self):
+        """Whether the client has not yet taken the whole of an answer."""
+        return self._answer is not None
+
     def feed(self, data, now_ms, start=0, end=None):
         """Takes octets as they come: any slice of the line."""
         self._now_ms = now_ms

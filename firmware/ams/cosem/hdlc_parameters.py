@@ -15,6 +15,8 @@ _MAX_INFO_RX = const(6)
 _WINDOW_TX = const(7)
 _WINDOW_RX = const(8)
 _PACKED = const(23)
+# What a frame has besides its information.
+_FRAME = const(14)
 
 
 class Parameters:
@@ -24,6 +26,7 @@ class Parameters:
         self.room = max_info
         self.max_info_tx = self.max_info_rx = max_info
         self.max_window_tx = self.max_window_rx = MAX_WINDOW
+        self.turn = 0  # octets that the line takes at a time; 0: any
         self.packed = bytearray(_PACKED)
         self.reset()
 
@@ -52,6 +55,8 @@ class Parameters:
             if value:
                 self._take(buffer[at], value)
             at += 2 + buffer[at + 1]
+        if self.turn:
+            self.window_tx = max(1, min(self.window_tx, self.turn // (self.info_tx + _FRAME)))
         return True
 
     def _take(self, identifier, value):

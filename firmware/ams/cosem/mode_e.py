@@ -6,15 +6,15 @@
                  meter   06 2 Z 2 CR LF
     Z Bd 8N1     HDLC, until the connection ends
 
-A front for the HDLC link: it has the link's `feed` and `tick`. Where there is no optical head
-(USB, a pseudo terminal), or by default mode `HDLC`, frames come without a sign-on and go
-straight through: no sign-on begins with a flag.
+A front for the HDLC link: it has the link's `feed` and `tick`. Frames that come without a
+sign-on go straight through: no sign-on begins with a flag. A port without a head rests in mode
+`HDLC`, at a rate of its own, 8N1; a sign-on at that rate is answered all the same.
 """
 
 from micropython import const
 
-MODE_E = const(0)  # values of the IEC local port setup (class 19), attribute 2
-HDLC = const(1)
+MODE_E = 0  # values of the IEC local port setup (class 19), attribute 2
+HDLC = 1
 BAUD_RATES = (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 
 _LONGEST = const(40)  # a sign-on with an address of 32 characters
@@ -25,22 +25,27 @@ _FIRST_FRAME_MS = const(5000)
 _SIGN_ON = const(0)
 _ANSWERING = const(1)
 _OFFERED = const(2)
-_STRAIGHT = const(3)  # HDLC at the rate of the port, found by its flag
+_STRAIGHT = const(3)  # HDLC at the rate at which the port rests, found by its flag
 _SWITCHED = const(4)  # HDLC at the rate agreed on, no connection yet
 _SESSION = const(5)  # the same, connected
 
 
 class OpticalFront:
-    """`line(baud, bits, parity, stop)` sets the UART when all that was written has left it."""
+    """`line(baud, bits, parity, stop)` sets the UART when all that was written has left it.
 
-    def __init__(self, link, write, line, flag_id, identification, address="", mode=MODE_E,
-                 baud_code=5):  # fmt: skip
+    None: the port is no UART.
+    """
+
+    def __init__(self, link, write, line, flag_id, identification, address=""):
         self._link = link
         self._write = write
-        self._line = line
+        self.line = line
         self.address = address
-        self.mode = mode
-        self.baud_code = baud_code  # index of BAUD_RATES: of mode E's offer, or of HDLC
+        self.mode = MODE_E
+        # Indices of BAUD_RATES: what mode E offers, and where mode HDLC rests.
+        self.offered_code = 5
+        self.rest_code = 5
+        self._moved = False
         self._identification = "%s%%d\\2%s\r\n" % (flag_id, identification[:16])
         self._text = bytearray(_LONGEST)
         self._fill = 0
@@ -49,14 +54,25 @@ class OpticalFront:
         self._since_ms = 0
 
     def start(self):
-        """Sets the line; call it once, and after a change of `mode` or `baud_code`."""
+        """The port at rest."""
         self._fill = 0
+        self._state = _SIGN_ON
+        self._moved = False
         if self.mode == HDLC:
-            self._state = _STRAIGHT
-            self._line(BAUD_RATES[self.baud_code], 8, None, 1)
-        else:
-            self._state = _SIGN_ON
-            self._line(300, 7, 0, 1)
+            self._set(self.rest_code)
+        elif self.line:
+            self.line(300, 7, 0, 1)
+
+    def set_up(self, mode, rest_code, offered_code):
+        """Counts when nobody is connected."""
+        self._moved = self._moved or mode != self.mode or rest_code != self.rest_code
+        self.mode = mode
+        self.rest_code = rest_code
+        self.offered_code = offered_code
+
+    def _set(self, code):
+        if self.line:
+            self.line(BAUD_RATES[code], 8, None, 1)
 
     def feed(self, data, now_ms, start=0, end=None):
         end = len(data) if end is None else end
@@ -79,13 +95,13 @@ class OpticalFront:
         if self._state == _ANSWERING and now_ms - self._since_ms >= _REACTION_MS:
             self._state = _OFFERED
             self._since_ms = now_ms
-            self._write(memoryview(b"/" + (self._identification % self.baud_code).encode()))
+            self._write(memoryview(b"/" + (self._identification % self.offered_code).encode()))
         elif self._state == _OFFERED and now_ms - self._since_ms > _TIME_OUT_MS:
             if now_ms - self._octet_ms > _TIME_OUT_MS:
                 self._state = _SIGN_ON
         self._link.tick(now_ms)
-        if self._state >= _SWITCHED and not self._link.state and not self._link.busy:
-            if self._state == _SESSION or now_ms - self._since_ms > _FIRST_FRAME_MS:
+        if (self._state >= _SWITCHED or self._moved) and not (self._link.state or self._link.busy):
+            if self._state != _SWITCHED or now_ms - self._since_ms > _FIRST_FRAME_MS:
                 self.start()
 
     def _pause(self, now_ms):
@@ -93,9 +109,8 @@ class OpticalFront:
         pause = now_ms - self._octet_ms
         if self._fill and pause > _TIME_OUT_MS:
             self._fill = 0
-        if self._state == _STRAIGHT and self.mode == MODE_E and pause > self._link.inter_octet_ms:
-            if not self._link.state:
-                self._state = _SIGN_ON
+        if self._state == _STRAIGHT and pause > self._link.inter_octet_ms and not self._link.state:
+            self._state = _SIGN_ON
 
     def _character(self, character, now_ms):
         if character in (0x2F, 0x06):  # a message begins, whatever went before it
@@ -126,8 +141,8 @@ class OpticalFront:
     def _acknowledgement(self, text, now_ms):
         # 2 Z 2: HDLC. Anything else asks for the readout of modes A to C, which is not here.
         code = text[2] - 0x30 if len(text) == 6 else -1
-        if text[1:2] == b"2" and text[3:] == b"2\r\n" and 0 <= code <= self.baud_code:
+        if text[1:2] == b"2" and text[3:] == b"2\r\n" and 0 <= code <= self.offered_code:
             self._write(memoryview(text))
-            self._line(BAUD_RATES[code], 8, None, 1)
+            self._set(code)
             self._state = _SWITCHED
             self._since_ms = now_ms

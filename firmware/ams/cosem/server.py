@@ -130,6 +130,12 @@ class Server:
             self.fault("DLMS message failed: %r" % error)
             return None
 
+    def prepare(self, channel):
+        """Something of the next block of a long answer, while the line sends the last."""
+        transfer = self.associations[channel].transfer
+        if transfer is not None:
+            transfer.prepare()
+
     def fault(self, text):
         self.faults += 1
         self.complain(text)

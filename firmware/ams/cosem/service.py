@@ -110,7 +110,7 @@ class Services(Answers):
             check.end()
             stage = self._stage()
             pieces = self._listed(association, data, stage)
-            transfer = Transfer(stage, pieces, GET_RESPONSE)
+            transfer = Transfer(stage, pieces, GET_RESPONSE, True)
             return self._send(association, transfer, bytes((GET_RESPONSE, 3, invoke)))
         raise ServiceError(UNKNOWN, NOT_SUPPORTED)
 

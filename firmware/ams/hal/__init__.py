@@ -45,7 +45,14 @@ class Uart:
         raise NotImplementedError
 
     def write(self, data):
-        """Queues a frame (bytes-like) for sending; returns without waiting."""
+        """Queues a frame (bytes-like) for sending; returns without waiting.
+
+        A service port's takes `room` octets when it is idle.
+        """
+        raise NotImplementedError
+
+    def idle(self):
+        """Whether all that was written has left the line."""
         raise NotImplementedError
 
     def any(self):

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import serial
 
 from openams.client.errors import LateError, LinkError
-from openams.client.hdlc import HdlcTransport
+from openams.client.hdlc import HdlcTransport, Line
 from openams.errors import BenchError
 
 PORT = 4059
@@ -43,6 +43,7 @@ class Url:
     baud: int = 9600
     physical: int | None = None
     server: int = 1
+    line: Line | None = None  # of a serial URL: one that is open already
 
 
 def parse_url(text: str) -> Url:
@@ -72,7 +73,7 @@ def open_link(url: Url, client_sap: int, timeout_s: float) -> Transport:
     """Connected; LinkError when there is nobody."""
     if url.scheme == "tcp":
         return TcpTransport(url, client_sap, timeout_s)
-    line = _open_line(url)
+    line = url.line or _open_line(url)
     transport = HdlcTransport(line, client_sap, url.server, url.physical, timeout_s=timeout_s)
     try:
         transport.connect()

@@ -41,7 +41,21 @@ class Keystore:
 
     def meters(self) -> _Meters:
         """All meters by number; none while there is no file."""
-        return _meters(self._content())
+        return self._meters(self._content())
+
+    def _meters(self, content: dict[str, Any]) -> _Meters:
+        # What a newer version keeps is not dropped by writing the file without it.
+        try:
+            return {
+                number: MeterKeys.load(record)
+                for number, record in content.items()
+                if number != _RELEASE
+            }
+        except (AttributeError, KeyError, TypeError):
+            raise BenchError(
+                f"{self.path} is a keystore of another version: use that version, "
+                "or name another file with --keystore"
+            ) from None
 
     def _content(self) -> dict[str, Any]:
         return dict(self._file.read()) if self.path.exists() else {}
@@ -73,7 +87,7 @@ class Keystore:
     @contextlib.contextmanager
     def _changing(self) -> Iterator[_Meters]:
         with self._changing_content() as content:
-            meters = _meters(content)
+            meters = self._meters(content)
             yield meters
             content.update((number, keys.dump()) for number, keys in meters.items())
 
@@ -231,12 +245,6 @@ class Keystore:
                 client.current, client.pending = client.pending, None
                 if sap == OPERATOR_SAP and keys.pending_kek:
                     keys.kek, keys.pending_kek = keys.pending_kek, None
-
-
-def _meters(content: dict[str, Any]) -> _Meters:
-    return {
-        number: MeterKeys.load(record) for number, record in content.items() if number != _RELEASE
-    }
 
 
 def _prepare(keys: MeterKeys, name: str) -> None:

@@ -1,21 +1,20 @@
-"""IEC HDLC setup (class 23) of the service port, TCP-UDP setup (41): how the links are set up.
+"""IEC local port setup (class 19), HDLC setup (23) and TCP-UDP setup (41): how links are set up.
 
 What is written counts from the next connection on.
 """
 
 import struct
 
+from ams.cosem import mode_e
 from ams.cosem.axdr import ENUM, UINT8, UINT16
 from ams.cosem.objects.view import View
 from ams.cosem.results import OTHER_REASON, READ_WRITE_DENIED, AccessError
 
-# comm_speed 0 to 9, in baud.
-SPEEDS = (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 _IP_SETUP_LN = b"\x00\x00\x19\x01\x00\xff"
 _DLMS_PORT = 4059
 _CONNECTIONS = 4
 _HDLC = ">BBBHHHHH"  # speed, windows, lengths, inter-octet ms, inactivity s, address
-_HDLC_DEFAULT = (9, 7, 7, 512, 512, 500, 120, 16)
+_HDLC_DEFAULT = (5, 7, 7, 512, 512, 500, 120, 16)
 _HDLC_TAGS = (ENUM, UINT8, UINT8, UINT16, UINT16, UINT16, UINT16, UINT16)
 _HDLC_RANGES = (
     (0, 9),
@@ -33,6 +32,14 @@ def hdlc_values(settings):
     """Attributes 2 to 9: lengths in octets, inter-octet time in ms, inactivity in s."""
     value = settings.get(settings.HDLC)
     return list(_HDLC_DEFAULT if value is None else struct.unpack(_HDLC, value))
+
+
+def port_values(settings, is_uart):
+    """Mode at rest and the rate that mode E offers."""
+    value = settings.get(settings.LOCAL_PORT)
+    if value is None:
+        return [mode_e.HDLC if is_uart else mode_e.MODE_E, 5]
+    return list(value)
 
 
 def tcp_inactivity_s(settings):
@@ -59,6 +66,42 @@ class HdlcSetup(View):
         values = hdlc_values(settings)
         values[k] = value
         settings.set(settings.HDLC, struct.pack(_HDLC, *values))
+        self.model.changed(self.ln, attribute)
+
+
+class LocalPort(View):
+    class_id = 19
+    version = 1
+    attributes = 9
+
+    def _values(self):
+        link = self.meter.link
+        return port_values(self.model.settings, link is not None and link.service.line is not None)
+
+    def read(self, attribute, out):
+        if attribute == 2:
+            out.enum(self._values()[0])
+        elif attribute == 3:
+            out.enum(0)  # mode E begins at 300 Bd
+        elif attribute == 4:
+            out.enum(self._values()[1])
+        elif attribute == 5:
+            out.enum(1)  # 200 ms
+        elif attribute == 6:
+            out.octets(self.meter.identity.meter_id.encode())
+        else:
+            out.octets(b"")  # no passwords
+
+    def set(self, attribute, data, who):
+        if attribute not in (2, 4):
+            raise AccessError(READ_WRITE_DENIED)
+        value = data.integer(ENUM)
+        data.end()
+        if not 0 <= value <= (mode_e.HDLC if attribute == 2 else 9):
+            raise AccessError(OTHER_REASON)
+        values = self._values()
+        values[attribute // 2 - 1] = value
+        self.model.settings.set(self.model.settings.LOCAL_PORT, bytes(values))
         self.model.changed(self.ln, attribute)
 
 
@@ -94,6 +137,8 @@ def apply(model, link):
     """Sets the links up as the operator wants them."""
     values = hdlc_values(model.settings)
     hdlc = link.hdlc
+    mode, offered_code = port_values(model.settings, link.service.line is not None)
+    link.service.set_up(mode, values[0], offered_code)
     parameters = hdlc.parameters
     parameters.max_window_tx, parameters.max_window_rx = values[1:3]
     parameters.max_info_tx = min(values[3], parameters.room)

@@ -154,6 +154,9 @@ class UART:
         self._wire.sent.extend(data)
         return len(data)
 
+    def txdone(self):
+        return True
+
     def any(self):
         return len(self._wire.waiting)
 

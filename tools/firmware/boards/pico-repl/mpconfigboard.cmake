@@ -1,4 +1,5 @@
 set(PICO_BOARD "pico")
 set(PICO_PLATFORM "rp2040")
-# Only asserts where the firmware must end. Made from boards/pico/flashmap.py.
-add_link_options(${MICROPY_BOARD_DIR}/flashmap.ld)
+# Where the firmware must end, and where the stack does. Made by tools/firmware/images.py.
+# Behind the port's own linker script: the last word counts.
+link_libraries(${MICROPY_BOARD_DIR}/flashmap.ld)

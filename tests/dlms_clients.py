@@ -12,6 +12,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -36,9 +37,17 @@ from gurux_dlms.objects import (
     GXDLMSProfileGeneric,
 )
 from gurux_dlms.secure import GXDLMSSecureClient
-from helpers import AMS, ams
+from typer.testing import CliRunner
 
+from openams.client.client import public_session
+from openams.client.errors import ClientError
+from openams.client.links import parse_url
+from openams.keys.cli import app as ams_keys
+
+AMS = Path(sys.executable).with_name("ams")
 METER = "7359990000000017"
+LOAD = "1.0.99.1.0.255"
+CLOCK = "0.0.1.0.0.255"
 
 # dlms-cosem writes every message to stdout if nobody says otherwise.
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
@@ -51,11 +60,14 @@ class Running:
     process: subprocess.Popen[str]
     tcp: tuple[str, int] | None
     service: str | None
+    timeout_s: float = 60
 
     def keys(self, role: str) -> dict[str, Any]:
         """As an outside client learns them; the counter is the next one of now."""
-        shown = json.loads(ams("keys", "show", METER, "--json").stdout)
-        return next(client for client in shown["clients"] if client["name"] == role)
+        shown = CliRunner().invoke(ams_keys, ["show", METER, "--json"])
+        assert shown.exit_code == 0, shown.output
+        clients = json.loads(shown.stdout)["clients"]
+        return next(client for client in clients if client["name"] == role)
 
     @property
     def urls(self) -> list[str]:
@@ -65,14 +77,16 @@ class Running:
     def stop(self) -> dict[str, Any]:
         """A normal stop; the summary of `ams run --json`."""
         self.process.send_signal(signal.SIGINT)
-        out, err = self.process.communicate(timeout=60)
+        out, err = self.process.communicate(timeout=self.timeout_s)
         assert self.process.returncode == 0, err
         return dict(json.loads(out))
 
 
 @contextmanager
-def running_meter(folder: Path, *arguments: Any, runtime: str = "micropython") -> Iterator[Running]:
-    """`ams run` in a house, with a TCP port and a service port."""
+def running_meter(
+    folder: Path, *arguments: Any, runtime: str = "micropython", slow: float = 1.0
+) -> Iterator[Running]:
+    """`ams run` in a house, with a TCP port and a service port; `slow` stretches time-outs."""
     service = folder / "service"
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -87,24 +101,25 @@ def running_meter(folder: Path, *arguments: Any, runtime: str = "micropython") -
         text=True,
     )
     try:
-        deadline = time.monotonic() + 120
-        while True:
+        deadline = time.monotonic() + 120 * slow
+        while not _at_home(f"tcp://127.0.0.1:{port}", 20 * slow):
             assert process.poll() is None, process.stderr.read()
             assert time.monotonic() < deadline
-            # Associating is the only sign that somebody is at home.
-            done = ams(
-                *["read", f"tcp://127.0.0.1:{port}", "0.0.42.0.0", "--client", "public"],
-                *["--timeout", "20"],
-                ok=False,
-            )
-            if done.returncode == 0:
-                break
-            time.sleep(0.2)
-        yield Running(process, ("127.0.0.1", port), str(service))
+            time.sleep(0.1)
+        yield Running(process, ("127.0.0.1", port), str(service), 60 * slow)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
-            process.wait(timeout=60)
+            process.wait(timeout=60 * slow)
+
+
+def _at_home(url: str, timeout_s: float) -> bool:
+    """Associating is the only sign that somebody is."""
+    try:
+        with public_session(parse_url(url), timeout_s) as client:
+            return bool(client.get(1, "0.0.42.0.0.255", 2))
+    except ClientError:
+        return False
 
 
 # --- gurux-dlms ----------------------------------------------------------------------------
@@ -116,11 +131,12 @@ class Gurux:
     def __init__(self, meter: Running, role: str, link: str) -> None:
         if link == "tcp":
             assert meter.tcp
-            self._tcp: socket.socket | None = socket.create_connection(meter.tcp, timeout=60)
+            self._tcp: socket.socket | None = socket.create_connection(meter.tcp, meter.timeout_s)
             self._serial = None
         else:
             self._tcp = None
             self._serial = serial.Serial(meter.service, 115200, timeout=0.05)
+        self._timeout_s = meter.timeout_s
         wrapper = InterfaceType.WRAPPER if link == "tcp" else InterfaceType.HDLC
         keys = meter.keys(role)
         level = Authentication.HIGH_GMAC if keys["mechanism"] else Authentication.NONE
@@ -176,7 +192,7 @@ class Gurux:
             self._serial.write(bytes(frame))
         buffer = GXByteBuffer()
         notify = GXReplyData()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + self._timeout_s
         while not self.client.getData(buffer, reply, notify):
             assert time.monotonic() < deadline, "no answer"
             if self._tcp:
@@ -243,9 +259,9 @@ def dlms_cosem(meter: Running, role: str, link: str) -> Iterator[DlmsClient]:
     keys = meter.keys(role)
     if link == "tcp":
         assert meter.tcp
-        transport: Any = TcpTransport(keys["sap"], 1, BlockingTcpIO(*meter.tcp, timeout=60))
+        transport: Any = TcpTransport(keys["sap"], 1, BlockingTcpIO(*meter.tcp, meter.timeout_s))
     else:
-        transport = Hdlc(keys["sap"], 1, SerialIO(meter.service, 115200, timeout=30))
+        transport = Hdlc(keys["sap"], 1, SerialIO(meter.service, 115200, meter.timeout_s))
     if not keys["mechanism"]:
         client = DlmsClient(transport, NoSecurityAuthentication())
     else:
@@ -268,6 +284,8 @@ def attribute(class_id: int, obis: str, number: int) -> cosem.CosemAttribute:
 
 
 __all__ = [
+    "CLOCK",
+    "LOAD",
     "METER",
     "Gurux",
     "RangeDescriptor",
