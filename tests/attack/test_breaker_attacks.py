@@ -268,6 +268,22 @@ def test_refusals_leave_room_for_what_happens():
     assert bench.codes()[-1] == ev.REMOTE_DISCONNECTION
 
 
+def test_an_armed_order_is_spent_by_the_association_that_armed_it():
+    """Whoever has the client's keys and no seal cannot call it off, nor be the one who moves."""
+    bench = MeterBench(interactive=False)
+    operator = bench.gurux("breaker")
+    bench.counters["breaker"] += 10_000
+    thief = Gurux(bench, 5, bench.keys["breaker"], bench.counters["breaker"], channel=2).open()
+    operator.client.ciphering.invocationCounter = 50_000
+    assert give(operator, bench.order()) == 0
+    thief.client.ciphering.invocationCounter = 60_000
+    assert move(thief) == 3 and move(thief, True) == 3
+    assert bench.relay.contact
+    operator.client.ciphering.invocationCounter = 70_000
+    assert move(operator) == 0
+    assert bench.refusals() == [cm.NOT_ORDERED] * 2
+
+
 SCHEDULE = "0.0.15.0.1.255"
 EVERY_MINUTE = bytes.fromhex("01 01 02 02 09 04 FFFF0000 09 05 FFFFFFFFFF")
 

@@ -236,23 +236,23 @@ class Control:
     def clock_set(self, before_ms, after_ms):
         self.guard.clock_set(before_ms // 1000, after_ms // 1000)
 
-    def arm(self, data, who):
+    def arm(self, data, who, channel=None):
         """A sealed order; gives a reason of `command`."""
         valid = not self._clock.status & STATUS_INVALID
-        reason = self.guard.arm(data, self._utc_ms // 1000, self._now_ms, valid)
+        reason = self.guard.arm(data, self._utc_ms // 1000, self._now_ms, valid, channel)
         if reason == cm.OK:
             self._log(ev.ORDER_ARMED, who << 16, self.guard.last_number)
         else:
             self._refused(who, reason)
         return reason
 
-    def remote(self, connect, who, age_ms):
+    def remote(self, connect, who, age_ms, channel=None):
         """remote_disconnect or remote_reconnect of class 70; gives a reason.
 
         `age_ms`: of the association that asks.
         """
         action = cm.RECONNECT if connect else cm.DISCONNECT
-        reason = self.guard.permit(action, self._now_ms, age_ms)
+        reason = self.guard.permit(action, self._now_ms, age_ms, cm.NO_DIGEST, channel)
         number = self.guard.spent_number
         if reason == cm.OK:
             event = REMOTE_RECONNECT if connect else REMOTE_DISCONNECT
@@ -263,10 +263,10 @@ class Control:
             self.quota.release()
         return reason
 
-    def may_schedule(self, number, times, who, age_ms):
+    def may_schedule(self, number, times, who, age_ms, channel=None):
         """Whether a schedule of the breaker may get these `times` (octets); gives a reason."""
         bound = cm.digest(number, times)
-        reason = self.guard.permit(cm.SET_BREAKER, self._now_ms, age_ms, bound)
+        reason = self.guard.permit(cm.SET_BREAKER, self._now_ms, age_ms, bound, channel)
         if reason != cm.OK:
             self._refused(who, reason, self.guard.spent_number)
         return reason
@@ -282,19 +282,19 @@ class Control:
             self._refused(WHO_SCHEDULE, reason)
         return reason
 
-    def set_mode(self, mode, who, age_ms):
+    def set_mode(self, mode, who, age_ms, channel=None):
         bound = cm.digest(4, bytes((22, mode & 0xFF)))
-        reason = self.guard.permit(cm.SET_BREAKER, self._now_ms, age_ms, bound)
+        reason = self.guard.permit(cm.SET_BREAKER, self._now_ms, age_ms, bound, channel)
         if reason == cm.OK:
             reason = self.breaker.set_mode(mode) if self.has_relay else cm.INHIBITED
         if reason != cm.OK:
             self._refused(who, reason, self.guard.spent_number)
         return reason
 
-    def set_limiter(self, settings, attribute, value, who, age_ms):
+    def set_limiter(self, settings, attribute, value, who, age_ms, channel=None):
         """`settings`: those of class 71 with one attribute changed; `value`: its octets."""
         bound = cm.digest(attribute, value)
-        reason = self.guard.permit(cm.SET_LIMITER, self._now_ms, age_ms, bound)
+        reason = self.guard.permit(cm.SET_LIMITER, self._now_ms, age_ms, bound, channel)
         if reason == cm.OK:
             try:
                 self._cells.set(CELL_LIMITER, settings.pack())
@@ -307,9 +307,9 @@ class Control:
         self._log(ev.LIMITER_CHANGED, who << 16 | attribute, self.guard.spent_number)
         return reason
 
-    def set_quota(self, limit_mwh, period_s, warning_permille, value, who, age_ms):
+    def set_quota(self, limit_mwh, period_s, warning_permille, value, who, age_ms, channel=None):
         bound = cm.digest(2, value)
-        reason = self.guard.permit(cm.SET_LIMITER, self._now_ms, age_ms, bound)
+        reason = self.guard.permit(cm.SET_LIMITER, self._now_ms, age_ms, bound, channel)
         if reason == cm.OK:
             try:
                 self.quota.change(

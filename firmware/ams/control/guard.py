@@ -54,6 +54,7 @@ class Guard:
         self.latest_s = 0  # no order that ended before this is valid, wherever the clock stands
         self._armed = None
         self._armed_ms = 0
+        self._armed_by = None
         self.spent_number = 0  # of the order that the last `permit` spent, 0: none
         self._moves = []  # times of the newest movements
         self._load()
@@ -93,8 +94,11 @@ class Guard:
 
     # --- orders ----------------------------------------------------------------
 
-    def arm(self, data, utc_s, now_ms, clock_valid):
-        """Takes a sealed order; gives a reason, OK when it is armed. Its number is used then."""
+    def arm(self, data, utc_s, now_ms, clock_valid, channel=None):
+        """Takes a sealed order; gives a reason, OK when it is armed. Its number is used then.
+
+        `channel`: by which it came; no other spends it, or calls it off.
+        """
         title, keys = self._secrets()
         reason, order = cm.check(data, keys)
         if reason == cm.OK:
@@ -111,6 +115,7 @@ class Guard:
             return cm.NOT_STORED
         self._armed = order
         self._armed_ms = now_ms
+        self._armed_by = channel
         return cm.OK
 
     def _judge(self, order, title, utc_s, clock_valid):
@@ -130,13 +135,15 @@ class Guard:
             return cm.SECOND_SEAL_MISSING
         return cm.OK
 
-    def permit(self, action, now_ms, age_ms, bound=cm.NO_DIGEST):
+    def permit(self, action, now_ms, age_ms, bound=cm.NO_DIGEST, channel=None):
         """May `action` be done now? Spends the armed order; gives a reason.
 
-        `age_ms`: of the association that asks, None for none.
+        `age_ms`: of the association that asks, None for none; `channel`: its own.
         """
-        armed = self._armed
-        self._armed = None
+        armed = None
+        if channel == self._armed_by:
+            armed = self._armed
+            self._armed = None
         self.spent_number = armed.number if armed is not None else 0
         if action == cm.DISCONNECT and self.policy.never_disconnect:
             return cm.INHIBITED

@@ -98,7 +98,8 @@ class BreakerOrder(View):
     def set(self, attribute, data, who):
         order = data.octets()
         data.end()
-        answer(self.meter.control.arm(order, self.asker()[0]))
+        sap, _, channel = self.asker()
+        answer(self.meter.control.arm(order, sap, channel))
 
 
 class BreakerPolicy(View):

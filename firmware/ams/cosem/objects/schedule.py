@@ -54,9 +54,9 @@ class Schedule(Stored):
     def store(self, attribute, value):
         if SCRIPTS[self.ln[4]][0] == _BREAKER:
             # What moves the breaker later is asked for like what moves it now.
-            sap, age_ms = self.asker() if self.session is not None else (0, None)
+            asker = self.asker() if self.session is not None else (0, None)
             number = attribute + 16 * self.ln[4]
-            answer(self.meter.control.may_schedule(number, value, sap, age_ms))
+            answer(self.meter.control.may_schedule(number, value, *asker))
         super().store(attribute, value)
 
     def is_set(self):

@@ -29,9 +29,9 @@ class View(Object):
         self.session = None  # the association that asks; None: the meter itself
 
     def asker(self):
-        """(SAP of the client that asks, age of its association in ms)"""
+        """(SAP of the client that asks, age of its association in ms, its channel)"""
         session = self.session
-        return session.sap, session.now_ms - session.made_ms
+        return session.sap, session.now_ms - session.made_ms, session.channel
 
     def get(self, attribute, out, selection=None):
         if selection is not None:
