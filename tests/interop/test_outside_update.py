@@ -114,7 +114,8 @@ def is_activated(version):
     return lambda found: found["state"] == "activated" and found["version"] == version
 
 
-def test_gurux_updates_a_running_meter_through_a_power_cut(power):
+def test_gurux_updates_a_running_meter_through_a_power_cut(power, tmp_path):
+    """Then `ams` sends the next one to the other slot."""
     meter = power("micropython")
     store = open_keystore(None, None)
     image = image_for(store)
@@ -123,6 +124,11 @@ def test_gurux_updates_a_running_meter_through_a_power_cut(power):
     )
     assert len(missing) == blocks - 5
     assert until(meter, is_activated("0.1.1"))["slot"] == 1
+    path = tmp_path / "next.oai"
+    made = package.make("unix", only=["ams/keeper"], version="0.1.2").signed(store.release_key())
+    made.save(path)
+    done = json.loads(ams("image", "send", meter.urls[1], path, "--activate", "--json").stdout)
+    assert (done["state"], done["version"], done["slot"]) == ("activated", "0.1.2", 2)
 
 
 def test_ams_goes_on_after_its_own_end_and_the_meters(power, tmp_path):
