@@ -176,6 +176,8 @@ class Board:
         machine.mem32[_SCRATCH] = _PLANNED
         machine.reset()
 
+    was_reset = False  # what `watchdog_bit` has told
+
     def watchdog_bit(self):
         """Whether it was the watchdog that reset the chip, unasked. True once."""
         planned = machine.mem32[_SCRATCH] == _PLANNED

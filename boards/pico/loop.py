@@ -34,7 +34,7 @@ class Loop:
             from drivers.links import Links
 
             board.links = Links(meter.link, board.service_uart)
-        self._was_reset = board.watchdog_bit()
+        self._was_reset = board.was_reset
         self._passes = 0
         self._first_ms = self._read_ms = board.clock.utc_ms()
         if hasattr(board.frontend, "poll"):
@@ -156,7 +156,8 @@ def build(board):
     if not board.make_frontend(meter.calibration):
         board.log("meter: no answer from the metering IC")
     meter.start(board.clock.utc_ms())
-    if board.watchdog_bit():
+    board.was_reset = board.watchdog_bit()
+    if board.was_reset:
         meter.events.log(meter.utc_ms, WATCHDOG_ERROR)
     if config.get("security") and meter.memory.takes(SECURITY):
         # The keys have their own place in the flash by now.
