@@ -77,8 +77,6 @@ class Journal:
         self.spoilt = False  # of the last scan: that was a whole record once
         self.bad = 0  # records passed over since the mount
         self.found = 0  # sectors of this journal at the mount, see missing.py
-        self.odd = 0  # and those that are neither its nor blank
-        self.is_odd = False  # that which was looked at last
         self.torn_end = False  # something unreadable stood behind what `last` gave
         self.worn = 0  # records written again because they did not read back
         # False: the ring holds something of somebody else, which stays as it is.
@@ -100,23 +98,18 @@ class Journal:
 
     def sector_sequence(self, place):
         """Sequence of a sector of this journal, 0 for anything else."""
-        self.is_odd = False
         for head in self.heads(place):
             magic, region, version, era, sequence, crc = struct.unpack(_SECTOR_HEAD, head)
             if magic == _MAGIC and region == self.region and version == VERSION:
                 if binascii.crc32(head[:12]) & 0xFFFFFFFF == crc:
                     self.era_found = era
-                    self.is_odd = False
                     return sequence
-            if head != _BLANK[:_SECTOR_HEAD_SIZE]:
-                self.is_odd = True
         return 0
 
     def _mount(self):
         for place in range(self.count):
             sequence = self.sector_sequence(place)
             self.found += sequence > 0
-            self.odd += self.is_odd
             if sequence > self.sequence:
                 self.sequence = sequence
                 self.head = place

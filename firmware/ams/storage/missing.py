@@ -5,17 +5,33 @@ from ams.storage.journal import head_begins
 
 def missing(journal):
     """How many. The one behind the newest may be on its way to become the next: it is none."""
-    expected = min(journal.sequence, journal.count)
-    odd = journal.odd
-    following = (journal.head + 1) % journal.count
-    if not journal.sector_sequence(following) and _is_turning(journal, following):
-        odd -= journal.is_odd
-        expected -= journal.sequence >= journal.count
-    return max(expected - journal.found, odd)
+    count = journal.count
+    used = min(journal.sequence, count)
+    lost = used - journal.found
+    if lost and not journal.sector_sequence(_next(journal)) and _is_turning(journal):
+        # It was one of those that are used when the ring is full.
+        lost -= used == count
+    # What no sector of the journal was yet is erased.
+    for step in range(1, count - used + 1):
+        place = (journal.head + step) % count
+        if not _is_blank(journal, place) and not (step == 1 and _is_turning(journal)):
+            lost += 1
+    return lost
 
 
-def _is_turning(journal, place):
-    """Whether a cut left the sector so.
+def _next(journal):
+    return (journal.head + 1) % journal.count
+
+
+def _is_blank(journal, place):
+    for head in journal.heads(place):
+        if head.strip(b"\xff"):
+            return False
+    return True
+
+
+def _is_turning(journal):
+    """Whether a cut left the sector behind the newest so.
 
     Erasing sets bits of the head that it had, programming clears those that the next has not.
     """
@@ -23,7 +39,7 @@ def _is_turning(journal, place):
     old = new
     if journal.sequence >= journal.count:
         old = head_begins(journal.region, journal.sequence + 1 - journal.count)
-    for head in journal.heads(place):
+    for head in journal.heads(_next(journal)):
         if not (_holds(head, old) or _holds(head, new)):
             return False
     return True
