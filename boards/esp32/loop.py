@@ -71,14 +71,14 @@ class Loop:
                 self.meter.faults.take(MEASURED, error)
         self.meter.tick(raw_ms)
         self.pulses.poll(raw_ms)
-        if board.links is not None:
-            try:
+        try:
+            if board.links is not None:
                 self._serve(raw_ms)
-            except Exception as error:
-                # Metering goes on, whatever the network does.
-                self.meter.faults.take(LINK, error)
-        if self._bus is not None:
-            self._bus.poll(raw_ms)
+            if self._bus is not None:
+                self._bus.poll(raw_ms)
+        except Exception as error:
+            # Metering goes on, whatever the network or a sub-meter does.
+            self.meter.faults.take(LINK, error)
         board.watchdog.feed()
         if raw_ms - self._collected_ms >= _COLLECT_EVERY_MS:
             self._collected_ms = raw_ms

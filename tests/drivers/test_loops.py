@@ -108,6 +108,14 @@ def test_a_front_end_that_fails_leaves_the_rest_its_time(kind, monkeypatch):
     assert bench.meter.energy.mwh[0] > counted
 
 
+def test_a_sub_meter_that_makes_its_port_fail_resets_nothing(monkeypatch):
+    bench = Bench("esp32", monkeypatch)
+    bench.loop._bus = SimpleNamespace(poll=lambda ms: 1 // 0)
+    assert bench.run(5) == 200 and bench.meter.energy.mwh[0]
+    logged = [(event[1], event[2]) for event in bench.meter.events.entries()]
+    assert logged.count((events.SOFTWARE_FAULT, faults.LINK)) == 1
+
+
 @pytest.mark.parametrize("does", ["silent", "fail"])
 def test_what_one_reset_did_not_mend_is_reset_no_more(does, monkeypatch):
     """A front end that is dead: one reset is tried, then the meter is alive without it."""
