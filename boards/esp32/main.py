@@ -26,7 +26,8 @@ def choose():
     except OSError:
         # A partition table without slots, or without a place for the state: the loop says so.
         return Start(None)
-    return startup.choose(flash, slots, b"esp32", guard)
+    failed = machine.reset_cause() == machine.WDT_RESET
+    return startup.choose(flash, slots, b"esp32", guard, failed)
 
 
 startup.run(choose(), machine.reset)

@@ -17,7 +17,7 @@ import time
 
 import machine
 import thumb
-from flash import SlotsFlash, StateFlash
+from flash import PLANNED, SCRATCH, SlotsFlash, StateFlash
 from machine import I2C, SPI, UART, Pin
 from micropython import const
 
@@ -44,9 +44,6 @@ _HAN_RECEIVED = const(32)
 _SERVICE_BUFFER = const(512)
 _FIFO = const(32)
 _WATCHDOG_MS = const(4000)
-# A register that outlasts a reset by the watchdog, and what is written to it before a planned one.
-_SCRATCH = const(0x4005800C)
-_PLANNED = const(0x0A150A15)
 # A lithium cell keeps the clock chip for years; its crystal may err by minutes in one.
 _CLOCK_BACKUP_S = const(31536000)
 # Gain registers of the metering IC for the dividers and transformers of the wiring table.
@@ -173,15 +170,15 @@ class Board:
 
     def restart(self):
         """Starts the chip anew: a reset by the watchdog, which is told from one that was due."""
-        machine.mem32[_SCRATCH] = _PLANNED
+        machine.mem32[SCRATCH] = PLANNED
         machine.reset()
 
     was_reset = False  # what `watchdog_bit` has told
 
     def watchdog_bit(self):
         """Whether it was the watchdog that reset the chip, unasked. True once."""
-        planned = machine.mem32[_SCRATCH] == _PLANNED
-        machine.mem32[_SCRATCH] = 0
+        planned = machine.mem32[SCRATCH] == PLANNED
+        machine.mem32[SCRATCH] = 0
         return machine.reset_cause() == machine.WDT_RESET and not planned
 
     def link_write(self, channel, data):

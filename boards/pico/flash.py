@@ -11,6 +11,9 @@ import rp2
 from flashmap import SLOTS_OFFSET, SLOTS_SIZE, STATE_OFFSET, STATE_SIZE
 from micropython import const
 
+# A register that outlasts a reset by the watchdog, and what is written to it before a planned one.
+SCRATCH = const(0x4005800C)
+PLANNED = const(0x0A150A15)
 _PAGE = const(256)
 _SECTOR = const(4096)
 

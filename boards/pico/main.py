@@ -2,7 +2,7 @@
 
 import machine
 from amsboot import startup
-from flash import SlotsFlash, StateFlash
+from flash import PLANNED, SCRATCH, SlotsFlash, StateFlash
 from micropython import const
 
 # The longest there is: until the meter measures and feeds it.
@@ -19,4 +19,9 @@ def guard(started):
         )
 
 
-startup.run(startup.choose(StateFlash(), SlotsFlash(), b"pico", guard), machine.reset)
+def has_failed():
+    """Whether it was not power or a planned restart that brought us here."""
+    return machine.reset_cause() == machine.WDT_RESET and machine.mem32[SCRATCH] != PLANNED
+
+
+startup.run(startup.choose(StateFlash(), SlotsFlash(), b"pico", guard, has_failed()), machine.reset)

@@ -82,8 +82,8 @@ ROOMS = (
 )
 # Largest JSON answer; events go one by one.
 ANSWER_MAX = 4096
-# Exit code of a process that is to be started anew: docs/update.md.
-RESTART = 3
+# Exit code of a process that is to be started anew because it has failed: docs/update.md.
+FAILED = 4
 
 
 def ticks_ms():
@@ -175,7 +175,7 @@ class Process:
                 self.link.send(ord("W"))
                 if self.started.trial and self.trial_ended():
                     self.link.send(ord("L"), b"start-up: the trial is over: not confirmed")
-                    sys.exit(RESTART)
+                    sys.exit(FAILED)
 
     def trial_ended(self):
         return (ticks_ms() - self.started_ms) & 0x3FFFFFFF > self.started.trial_ms
@@ -184,7 +184,7 @@ class Process:
         """Chooses the code, before anything of `ams` is imported for good."""
         from amsboot import choice
 
-        started = self.started = choice.choose(flash, slots, b"unix")
+        started = self.started = choice.choose(flash, slots, b"unix", config.get("failed", False))
         started.trial_ms = config.get("trial_ms", started.trial_ms)
         self.started_ms = ticks_ms()
         if started.slot:
@@ -457,12 +457,11 @@ def main():
     except Exception as error:
         # The one place that catches all: the bench is told why, in one line.
         text = "%s: %s" % (type(error).__name__, error)
-        on_trial = process.started is not None and process.started.trial
-        if on_trial:
-            process.link.send(
-                ord("L"), b"start-up: slot %d: " % process.started.slot, text.encode()
-            )
-            return RESTART
+        started = process.started
+        # Of code that was confirmed the start has to go through, no more.
+        if started is not None and started.slot and (started.trial or process.meter is None):
+            process.link.send(ord("L"), ("start-up: slot %d: " % started.slot + text).encode())
+            return FAILED
         process.link.send(ord("E"), text.encode())
         if hasattr(sys, "print_exception"):
             sys.print_exception(error, sys.stderr)

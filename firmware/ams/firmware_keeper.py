@@ -110,21 +110,26 @@ class FirmwareKeeper:
                 self._restart_ms = now_ms + _RESTART_MS
             elif now_ms >= self._restart_ms:
                 self._restart()
-        elif updater.switch.trial:
+        elif updater.switch.trial or updater.switch.tries:
             self._try(now_ms)
 
     def _try(self, now_ms):
         """An image on trial stays when the meter measures, stores and answers."""
+        on_trial = self.updater.switch.trial
         if self._started_ms is None:
             self._started_ms = self._asked_ms = now_ms
-        if now_ms - self._started_ms > TRIAL_MS:
+        if on_trial and now_ms - self._started_ms > TRIAL_MS:
             self._restart()
         elif now_ms - self._asked_ms >= _ASK_MS:
             self._asked_ms = now_ms
-            if self.is_well(now_ms):
-                self.updater.confirm()
-                if self._started is not None:
-                    self._started.confirmed()
+            if not self.is_well(now_ms):
+                return
+            if not on_trial:
+                self.updater.switch.heal()
+                return
+            self.updater.confirm()
+            if self._started is not None:
+                self._started.confirmed()
 
     def is_well(self, now_ms):
         meter = self._meter

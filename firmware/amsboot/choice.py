@@ -26,10 +26,11 @@ class Start:
         self.trial = False
 
 
-def choose(flash, slots_flash, board):
+def choose(flash, slots_flash, board, failed=False):
     """The Start of this time; a start on trial is counted in the flash before this returns.
 
     `flash` holds the meter's state, `slots_flash` the two images, `board` is the kind of board.
+    `failed`: the last start was ended by the watchdog or by an error.
     """
     from ams import __version__ as base
     from ams.storage.cells import Cells
@@ -46,7 +47,7 @@ def choose(flash, slots_flash, board):
     switch = Switch(Cells(journal))
     places = slots(slots_flash)
     try:
-        slot = switch.choose(places, board)
+        slot = switch.choose(places, board, failed)
     except JournalError:
         # The flash takes nothing more. A trial that is not counted would never end.
         slot = switch.confirmed

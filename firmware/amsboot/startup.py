@@ -10,12 +10,12 @@ import sys
 from amsboot import choice
 
 
-def choose(flash, slots, board, guard):
+def choose(flash, slots, board, guard, failed):
     """The Start of this time; the slot's modules, if it runs from one, come first from here on.
 
     `guard(started)` sets the watchdog and, on trial, a timer that resets the chip.
     """
-    started = choice.choose(flash, slots, board)
+    started = choice.choose(flash, slots, board, failed)
     if started.slot:
         guard(started)
         from amsboot import slotfiles

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from chipbench import ChipBench, steady
@@ -104,7 +106,9 @@ def test_a_whole_update(bench, tmp_path, monkeypatch, capsys):
         return transport
 
     monkeypatch.setattr(clients, "open_link", open_link)
-    monkeypatch.setattr(transfer.time, "sleep", lambda seconds: bench.run(seconds))
+    monkeypatch.setattr(
+        transfer, "time", SimpleNamespace(sleep=bench.run, monotonic=time.monotonic)
+    )
     url = parse_url("serial:///dev/null")
     figures = {"image": len(image)}
     bench.boot()
@@ -162,6 +166,7 @@ def last_try(bench):
     switch.store()
 
 
+@pytest.mark.campaign
 def test_a_broken_one_is_rolled_back(bench, tmp_path):
     """It raises when it is imported: the chip comes back with the base, and says so."""
     give_keys(bench, tmp_path)

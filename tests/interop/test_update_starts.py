@@ -123,3 +123,24 @@ def test_one_session_of_ams_run_outlasts_an_update(tmp_path):
     names = [event["name"] for event in result["events"]]
     assert names.index("power-up") < names.index("firmware-activated")
     assert "samples-missing" not in names and result["missed"]["lists"] == 0
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_code_that_was_confirmed_and_starts_no_more(life, runtime, tmp_path):
+    """Whatever has changed around it: after six starts in a row the base runs."""
+    sick = tmp_path / "sick"
+    source = f"try:\n    open({str(sick)!r}).close()\nexcept OSError:\n    pass\n"
+    source += "else:\n    1 // 0\n"
+    life = life(runtime)
+    kept = what_is_kept(life)
+    life.process.stop()
+    life.activate(image_of({"ams/case.py": GOOD["ams/case.py"] + source.encode()}))
+    life.power_up()
+    run_until(life, lambda: "firmware-activated" in life.events())
+    life.process.stop()
+    sick.touch()
+    life.power_up()
+    life.run(1)
+    assert life.process.slot == 0 and life.process.restarts == 6
+    assert "firmware-damaged" in life.events()
+    demand_kept(life, kept)

@@ -14,6 +14,8 @@ from ams.update.image import open_image
 
 BASE = const(0)
 TRIALS = const(3)
+# Starts in a row of code that was confirmed, each ended by the watchdog or an error.
+FAILURES = const(5)
 _CELL = const(2)
 _VERSION = const(1)
 _HEAD = ">BBBBIB"
@@ -25,7 +27,7 @@ _SLOT_SIZE = const(40)
 NOTHING = const(0)
 ACTIVATED = const(1)
 ROLLED_BACK = const(2)
-DAMAGED = const(3)  # the code that should run is no longer what was verified
+DAMAGED = const(3)  # the code that should run is not what was verified, or does not start
 
 
 class Switch:
@@ -35,7 +37,7 @@ class Switch:
         self._cells = cells
         self.confirmed = BASE
         self.trial = BASE
-        self.tries = 0
+        self.tries = 0  # on trial: starts that are left; else: starts that failed
         self.floor = 0  # the least security version that may run from a slot
         self.untold = NOTHING
         self.images = {1: None, 2: None}  # (size, security version, SHA-256)
@@ -83,9 +85,14 @@ class Switch:
         """The trial is well: it stays, and nothing of a lower security version runs any more."""
         self.confirmed = self.trial
         self.trial = BASE
-        self.tries = 0
+        self.tries = 0  # on trial: starts that are left; else: starts that failed
         self.floor = max(self.floor, self.images[self.confirmed][1])
         self.untold = ACTIVATED
+        self.store()
+
+    def heal(self):
+        """The code that was confirmed is well: starts that failed before do not count."""
+        self.tries = 0
         self.store()
 
     def told(self):
@@ -94,8 +101,10 @@ class Switch:
 
     # --- at the start ------------------------------------------------------------------
 
-    def choose(self, slots, board):
+    def choose(self, slots, board, failed=False):
         """The code to run now: BASE, 1 or 2. `slots`: what they hold; `board`: the kind of it.
+
+        `failed`: the last start was ended by the watchdog or by an error.
 
         Raises JournalError when what changes cannot be kept: then nothing on trial may run.
         """
@@ -110,13 +119,21 @@ class Switch:
             self.images[slot] = None
             self.untold = ROLLED_BACK
             self.store()
-        if self.confirmed == BASE or self.is_whole(self.confirmed, slots, board):
+            failed = False
+        if self.confirmed == BASE:
+            return BASE
+        if failed:
+            self.tries += 1
+            self.store()
+        if self.tries <= FAILURES and self.is_whole(self.confirmed, slots, board):
             return self.confirmed
-        # It has rotted: the one before it if that may still run, or the base, which always may.
+        # It has rotted, or no longer starts: the one before it if that may still run, or the
+        # base, which always may.
         other = 3 - self.confirmed
         self.images[self.confirmed] = None
         allowed = self.images[other] is not None and self.images[other][1] >= self.floor
         self.confirmed = other if allowed and self.is_whole(other, slots, board) else BASE
+        self.tries = 0
         self.untold = DAMAGED
         self.store()
         return self.confirmed

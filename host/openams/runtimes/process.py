@@ -48,8 +48,8 @@ _ROWS_MOST = 32  # of one message, see boards/unix/main.py
 _TIME = struct.Struct("<q")
 _REPLY_TIMEOUT_S = 600.0
 _SHORT_PIPE = 8192
-# Exit code of a meter that is to be started anew, see boards/unix/board.py.
-_RESTART = 3
+# Exit codes of a meter that is to be started anew, see boards/unix: as it wished, or it has failed.
+_RESTART, _FAILED = 3, 4
 # A meter that was started so often without an answer will never give one.
 _STARTS_MOST = 12
 # A process that runs firmware from a slot answers sooner than this, in wall time.
@@ -301,8 +301,13 @@ class MeterProcess:
 
     def _bury(self) -> None:
         code = self._process.wait()
-        if self._config is None or self._stopping or not (code == _RESTART or self._bitten):
+        if (
+            self._config is None
+            or self._stopping
+            or not (code in (_RESTART, _FAILED) or self._bitten)
+        ):
             raise self._failure()
+        self._config["failed"] = code != _RESTART
         for thread in self._threads:
             thread.join(timeout=10)
         with contextlib.suppress(BrokenPipeError):
