@@ -6,6 +6,8 @@ from ams.storage.journal import head_begins
 def missing(journal):
     """How many. The one behind the newest may be on its way to become the next: it is none."""
     count = journal.count
+    if not journal.sequence:
+        return 0  # the mount has seen that all of it is erased
     used = min(journal.sequence, count)
     lost = used - journal.found
     if lost and not journal.sector_sequence(_next(journal)) and _is_turning(journal):
@@ -14,20 +16,14 @@ def missing(journal):
     # What no sector of the journal was yet is erased.
     for step in range(1, count - used + 1):
         place = (journal.head + step) % count
-        if not _is_blank(journal, place) and not (step == 1 and _is_turning(journal)):
-            lost += 1
+        # Its first head tells: each is one read more, and a new meter has many.
+        if next(journal.heads(place)).strip(b"\xff"):
+            lost += not (step == 1 and _is_turning(journal))
     return lost
 
 
 def _next(journal):
     return (journal.head + 1) % journal.count
-
-
-def _is_blank(journal, place):
-    for head in journal.heads(place):
-        if head.strip(b"\xff"):
-            return False
-    return True
 
 
 def _is_turning(journal):
