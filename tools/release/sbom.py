@@ -18,6 +18,8 @@ from packages import ROOT, commit_time
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from openams.errors import BenchError
+
 LICENCES = Path(__file__).with_name("licences.json")
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)")
 
@@ -69,7 +71,9 @@ def _described(components: list[dict], required: set[str]) -> list[dict]:
     licences = json.loads(LICENCES.read_text())
     for component in components:
         component["scope"] = "required" if component["name"] in required else "excluded"
-        name = licences[component["name"]]
+        name = licences.get(component["name"])
+        if name is None:
+            raise BenchError(f"{LICENCES.name} has no licence of {component['name']}: add it")
         is_expression = " " in name
         component["licenses"] = [
             {"expression": name} if is_expression else {"license": {"id": name}}
