@@ -231,6 +231,7 @@ class Process:
         self.channels = 2 * len(self.meter.calibration.voltages)
         # The start itself may end an interval that was open when the power went.
         entries = self.meter.keeper.load_profile.number
+        events = self.memory.event_numbers()
         self.meter.start(config["utc_ms"])
         if config.get("han_open"):
             self.meter.han_keeper.open_first()
@@ -239,7 +240,8 @@ class Process:
             self.bus = self.board.join_mbus()
             self.meter.model.join_submeters(self.bus, self.board.log)
         slot = self.started.slot if self.started is not None else 0
-        answer = {"implementation": sys.implementation.name, "slot": slot, "entries": entries}
+        answer = {"implementation": sys.implementation.name, "slot": slot}
+        answer.update({"entries": entries, "events": events})
         self.reply("K", answer)
 
     def inspect(self, config):

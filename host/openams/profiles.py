@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -88,22 +89,47 @@ def read(folder: Path, name: str, runtime: str, **limits: Any) -> list[dict[str,
     if not (folder / "flash.bin").exists():
         raise BenchError(f"no state image in {folder}: name the folder given to `ams run --state`")
     state = StateImage(folder)
+    try:
+        found, rows = _stored(state.path, name, runtime, **limits)
+    finally:
+        state.close()
+    for line in found:
+        print(f"ams: storage: {line}", file=sys.stderr)
+    return [named(name, row) for row in rows]
+
+
+def _stored(
+    image: Path, name: str, runtime: str, **limits: Any
+) -> tuple[list[str], list[list[Any]]]:
+    """What is odd in an image, and the rows of one profile, as the process gives them."""
     process = MeterProcess(runtime)
     try:
         built = process.configure(
             {
                 "system": "inspect",
-                "flash": str(state.path),
+                "flash": str(image),
                 "flash_size": FLASH_SIZE,
             }
         )
-        for line in built["found"]:
-            print(f"ams: storage: {line}", file=sys.stderr)
-        rows = process.rows(name, **limits)
+        return built["found"], process.rows(name, **limits)
     finally:
         process.kill()
-        state.close()
-    return [named(name, row) for row in rows]
+
+
+def events_before(image: Path, newest: list[list[Any]], numbers: list[int]) -> list[list[Any]]:
+    """The stored events of a run that came before the `newest`, in the order of their times.
+
+    `numbers`: that of each log's newest event when the run began. What the rings no longer
+    hold is not there.
+    """
+    held = Counter(event[4] for event in newest)
+    out: list[list[Any]] = []
+    _, rows = _stored(image, "events", "cpython")
+    for log, name in enumerate(_LOGS):
+        of_run = [row for row in rows if row[2] == log and row[0] > numbers[log]]
+        for _, utc_ms, _, code, text, detail, extra in of_run[: max(0, len(of_run) - held[name])]:
+            out.append([utc_ms, code, text, detail, name, extra])
+    return sorted(out, key=lambda event: int(event[0]))
 
 
 def write_csv(rows: Iterable[dict[str, Any]], out: IO[str]) -> None:

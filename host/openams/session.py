@@ -23,6 +23,7 @@ from openams.hanline import HanLine
 from openams.linkports import LinkPorts
 from openams.mbusline import MBUS_CHANNEL, MBusLine
 from openams.meter_time import to_utc_ms
+from openams.profiles import events_before
 from openams.runtimes.process import HEAP_KIB, LINK_HEAP_KIB, Frame, MeterProcess
 from openams.state import FLASH_SIZE, SLOTS_SIZE, StateImage
 
@@ -41,6 +42,8 @@ RENDER = 25 * BLOCK
 _PIECE_MS = 50
 # At full speed they are cut too: what is sent holds no more than some days.
 _LONGEST_ROW_MS = 86_400_000
+# So many events the meter has at hand, see ams.registers.events; its flash has all.
+_EVENTS_IN_RAM = 64
 _LONGEST_S = 100 * 365.25 * 86400
 # What each format's real meters call themselves, per system.
 METER_TYPES = {
@@ -204,6 +207,7 @@ class Session:
                 self.process.operate(
                     self.start_ms, capture_period_s=60 * options.capture_period_min
                 )
+            self._events_before = built.get("events")
             # Those of this run begin behind what was there before it; a chip does not say.
             if "entries" not in built:
                 built = self.process.view()["profile"]
@@ -411,6 +415,9 @@ class Session:
             self._ports.close()
         rows = self.process.rows("load", after=self._first_entry) if entries else []
         result = {**self.process.stop(), "entries": rows}
+        if entries and self._events_before and len(result["events"]) >= _EVENTS_IN_RAM:
+            older = events_before(self._state.path, result["events"], self._events_before)
+            result["events"] = older + result["events"]
         self.progress.wall_s = time.monotonic() - self._began
         if self._han_line:
             # Let a listener get what was sent, the last frame whole.

@@ -155,6 +155,17 @@ def test_an_hour_of_quantities_is_exact(tmp_path, system, power_w):
     assert result["remainder_uws"] == [0] * 8
 
 
+def test_all_events_of_a_run_are_given(tmp_path):
+    """More than the meter has at hand: the rest is in its flash; those of runs before are not."""
+    orders = [word for k in range(1, 81) for word in ("--at", f"{k}=magnetic-field")]
+    for _ in range(2):
+        done = ams("run", "--runtime", "cpython", "--speed", "max", "--duration", "100",
+                   "--state", tmp_path, "--json", *orders)  # fmt: skip
+        names = [event["name"] for event in json.loads(done.stdout)["events"]]
+        assert names.count("magnetic-field") == 80
+        assert names[0] == "power-up" and names[-1] == "power-down"
+
+
 def test_uci_household():
     path = DAY.with_name("household_2007-02-01_02.txt")
     result = json.loads(ams("run", "--scenario", path, "--speed", "max", "--json").stdout)
