@@ -155,7 +155,7 @@ says whether they may; their times are set under the terms of a movement, see br
 they are raised. A message is a DataNotification in general-glo-ciphering for the client that is
 connected, or for the reader (SAP 2) when none is; nothing is ever sent in clear, and nothing that
 the reader may not read. Transport 5 (HDLC) is the service port; 0 (TCP) with the destination
-`host:port` connects there where the board can; without a destination it takes
+`host:port` connects there where the board can (an ESP32: no names); without a destination it takes
 a connection that stands. The index of a profile's buffer in the list of objects is how many of the
 newest rows go. When the supply falls, the alarm "power down" goes at once, after the registers are
 stored.

@@ -23,6 +23,7 @@ class Links:
         self.network = network
         self._peers = [None] * _CHANNELS
         self._piece = memoryview(bytearray(_PIECE))
+        self._dialled = None  # (channel, Dialled): a connection of our own on its way
         self._room = 0  # octets that the UART still takes
         self._unsent = b""
         self._line = None  # that the UART gets when all is sent
@@ -41,6 +42,8 @@ class Links:
         if self._uart is not None:
             self._serve_uart(ticks_ms)
         if self.network is not None:
+            if self._dialled is not None:
+                self._look_out()
             self._accept()
         for channel in range(1, _CHANNELS):
             if self._peers[channel] is not None:
@@ -94,10 +97,34 @@ class Links:
         self._peers[channel] = peer
         self._link.opened(channel)
 
+    def connect(self, channel, destination):
+        """Begins to connect to "address:port"; gives whether that can be. One at a time."""
+        if self.network is None or self._dialled is not None or self._peers[channel] is not None:
+            return False
+        try:
+            self._dialled = (channel, self.network.dial(bytes(destination).decode()))
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def _look_out(self):
+        channel, dialled = self._dialled
+        try:
+            peer = dialled.peer()
+        except OSError:
+            self._dialled = None
+            self._link.closed(channel)
+            return
+        if peer is not None:
+            self._dialled = None
+            self._peers[channel] = peer
+            self._link.connected(channel)
+
     def _free(self):
         """A channel for a new connection, or None; one that is of no use gives way."""
+        dialled = self._dialled[0] if self._dialled is not None else 0
         for channel in range(1, _CHANNELS):
-            if self._peers[channel] is None:
+            if self._peers[channel] is None and channel != dialled:
                 return channel
         channel = self._link.dispensable()
         if channel is not None:

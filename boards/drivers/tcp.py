@@ -1,5 +1,6 @@
 """A TCP listener and its connections that never wait; on CPython and MicroPython."""
 
+import select
 import socket
 
 from micropython import const
@@ -7,6 +8,8 @@ from micropython import const
 from ams.hal import Network
 
 _AGAIN = (11, 35)  # EAGAIN on Linux and lwIP, on BSD
+# EINPROGRESS on Linux, ESP-IDF and BSD.
+_IN_PROGRESS = (115, 119, 36)
 _BACKLOG = const(2)
 # What a peer that does not read may leave with us.
 _UNSENT_MOST = const(4096)
@@ -51,6 +54,34 @@ class Connection:
         self._peer.close()
 
 
+class Dialled:
+    """A connection of our own on its way. Raises OSError or ValueError."""
+
+    def __init__(self, destination):
+        address, port = destination.rsplit(":", 1)
+        if address.strip("0123456789."):
+            raise ValueError("a name: to look it up would wait")
+        self._socket = socket.socket()
+        self._socket.setblocking(False)
+        try:
+            self._socket.connect(socket.getaddrinfo(address, int(port))[0][-1])
+        except OSError as error:
+            if error.args[0] not in _IN_PROGRESS:
+                self._socket.close()
+                raise
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLOUT)
+
+    def peer(self):
+        """The Connection, or None while it is not there. Raises OSError."""
+        for entry in self._poll.poll(0):
+            if entry[1] & (select.POLLERR | select.POLLHUP):
+                self._socket.close()
+                raise OSError(111)
+            return Connection(self._socket)
+        return None
+
+
 class Listener(Network):
     def __init__(self, port, address="0.0.0.0"):
         self._socket = socket.socket()
@@ -65,6 +96,9 @@ class Listener(Network):
         except OSError:
             return None
         return Connection(peer)
+
+    def dial(self, destination):
+        return Dialled(destination)
 
     def close(self):
         self._socket.close()

@@ -161,6 +161,9 @@ class Board:
     def link_write(self, channel, data):
         self.links.write(channel, data)
 
+    def link_connect(self, channel, destination):
+        return self.links.connect(channel, destination)
+
     def link_close(self, channel):
         self.links.close(channel)
 

@@ -30,6 +30,9 @@ class Echo:
         line(9600, 8, None, 1)
     def opened(self, channel):
         self.log.append((channel, "opened"))
+    def connected(self, channel):
+        self.log.append((channel, "connected"))
+        links.write(channel, b"hello")
     def closed(self, channel):
         self.log.append((channel, "closed"))
     def poll(self, ticks_ms):
@@ -111,15 +114,31 @@ for _ in range(3000):
 print(echo.log[-1])
 for peer in many:
     peer.close()
+turn()
+# A connection of our own; one to nobody; a name, which would wait.
+there = socket.socket()
+there.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+there.bind(socket.getaddrinfo("127.0.0.1", {other})[0][-1])
+there.listen(1)
+dialled = [links.connect(1, b"127.0.0.1:{other}"), links.connect(2, b"127.0.0.1:{other}")]
+turn()
+taken = there.accept()[0]
+heard = taken.recv(20)
+there.close()
+dialled.append(links.connect(2, b"127.0.0.1:1"))
+turn()
+dialled.append(links.connect(2, b"meter.example:4059"))
+print(dialled, heard, echo.log[-2:])
 listener.close()
 """
 
 
 def test_service_port_and_tcp(twin):
-    with socket.socket() as free:
+    with socket.socket() as free, socket.socket() as also_free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    out = twin(SCRIPT.format(port=port)).splitlines()
+        also_free.bind(("127.0.0.1", 0))
+        port, other = free.getsockname()[1], also_free.getsockname()[1]
+    out = twin(SCRIPT.format(port=port, other=other)).splitlines()
     assert out[0] == "(9600, 8, None, 1)"
     assert out[1] == "b'abcabc'"
     assert out.pop(2) == "[512, (906, 9600), (906, 115200), (906, 115200)] True False"
@@ -130,3 +149,4 @@ def test_service_port_and_tcp(twin):
     assert "(2, 'closed')" in out[6] and "(1, 'closed')" not in out[6]
     assert out[7] == "b'sixsix' [(2, 'closed'), (2, 'opened'), (2, b'six')]"
     assert out[8] == "(3, 'closed')"
+    assert out[-1] == ("[True, False, True, False] b'hello' [(1, 'connected'), (2, 'closed')]")

@@ -158,3 +158,9 @@ class Network:
     def accept(self):
         """The next connection, or None."""
         raise NotImplementedError
+
+    def dial(self, destination):
+        """Begins to connect to "address:port". What it gives has `peer()`: the connection, None
+        while it is not there. Both raise OSError, this also ValueError.
+        """
+        raise NotImplementedError
