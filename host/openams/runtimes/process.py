@@ -54,6 +54,7 @@ _RESTART, _FAILED = 3, 4
 _STARTS_MOST = 12
 # A process that runs firmware from a slot answers sooner than this, in wall time.
 WATCHDOG_S = 20.0
+_STARTING = 3  # times that, until it has started
 
 
 def find_micropython() -> str:
@@ -328,7 +329,8 @@ class MeterProcess:
     def _guard(self, start: dict[str, Any]) -> None:
         """Firmware from a slot is about to be loaded."""
         self.slot = start["slot"]
-        self._due = time.monotonic() + self._watchdog_s
+        # All of it is compiled first.
+        self._due = time.monotonic() + _STARTING * self._watchdog_s
         threading.Thread(target=self._watch, args=(self._process,), daemon=True).start()
 
     def _watch(self, process: subprocess.Popen[bytes]) -> None:
