@@ -21,6 +21,8 @@ MINUTE_MS = 60000
 NEVER = 1 << 60
 # So many intervals of an image are held against what it held.
 _BEFORE = 200
+# And a sector has no more of them.
+_SECTOR_HOLDS = SECTOR // (8 + profile.ENTRY_SIZE)
 ERASED = b"\xff" * SECTOR
 # An event of each log.
 SUNDRY = (
@@ -310,7 +312,8 @@ def check(truth, operation, meter):
             demand(registers[k] <= after[1][k], "register %d has energy from nowhere" % k)
     if truth.first is not None:
         oldest = meter.memory.oldest_number(layout.LOAD_PROFILE)
-        demand(oldest <= truth.oldest, "intervals of the image are lost")
+        # The start enters the interval that was open: that may take the next sector.
+        demand(oldest <= truth.oldest + _SECTOR_HOLDS, "intervals of the image are lost")
     found = entries(meter, truth.first)
     numbers = [entry[0] for entry in found]
     demand(numbers == sorted(set(numbers)), "intervals out of order")
