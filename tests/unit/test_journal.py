@@ -217,6 +217,40 @@ def test_a_flash_that_took_nothing_for_a_while_goes_on_where_it_was(before):
     assert len(found) > len(held) - len(held) // (SECTORS - 1) - 2
 
 
+def test_a_large_ring_is_not_spent_on_a_flash_that_takes_nothing():
+    sectors = 40
+    flash = FaultyFlash(sectors)
+    journal = Journal(flash, 0, sectors, REGION)
+    count = 0
+    while journal.sequence < sectors:
+        journal.append(0, bytes(900))
+        count += 1
+    works = flash.program
+    flash.program = lambda address, data: None
+    for _ in range(2):
+        before = sum(flash.erases)
+        with pytest.raises(JournalError, match="no sector"):
+            journal.append(0, bytes(900))
+        assert sum(flash.erases) - before == 8
+    flash.program = works
+    journal.append(0, bytes(900))
+    left = sum(1 for _ in Journal(flash, 0, sectors, REGION).records())
+    assert left >= count - 18 * 4
+    # A row of dead sectors that is longer than that is passed by in some tries.
+    dead = [(journal.head + 1 + place) % sectors for place in range(20)]
+    flash.program = lambda address, data: (
+        None if address // flash.sector_size in dead else works(address, data)
+    )
+    refused = 0
+    for _ in range(30):
+        try:
+            journal.append(0, bytes(900))
+        except JournalError:
+            refused += 1
+    assert refused == 2
+    assert sum(1 for _ in Journal(flash, 0, sectors, REGION).records()) >= 28 - refused
+
+
 def test_journals_side_by_side_keep_apart():
     flash = FaultyFlash(6)
     one, two = Journal(flash, 0, 2, 1), Journal(flash, 2, 4, 2)

@@ -26,6 +26,9 @@ _COMMITTED = b"\x00"
 VERSION = const(1)
 LARGEST = const(1000)
 _BLANK = b"\xff" * 64
+# Sectors that are tried at a time: where the whole flash takes nothing, each try costs what the
+# sector held and tens of milliseconds, and the watchdog waits for no ring of hundreds.
+_TRIES = const(8)
 _PIECE = memoryview(bytearray(len(_BLANK)))  # of all journals: each is done with it at once
 
 
@@ -78,6 +81,7 @@ class Journal:
         self.bad = 0  # records passed over since the mount
         self.found = 0  # sectors of this journal at the mount, see missing.py
         self.torn_end = False  # something unreadable stood behind what `last` gave
+        self._passed = 0  # places that took nothing since a sector was opened
         self.worn = 0  # records written again because they did not read back
         # False: the ring holds something of somebody else, which stays as it is.
         self.writable = True
@@ -216,16 +220,24 @@ class Journal:
 
         That is the oldest one, or the newest if there is nothing good in it. But when
         nothing good stands anywhere its head is all that says whose ring this is.
+        After some that take nothing it is given up: the next time goes on behind them.
         """
         place = self.head
         if worn or self.held in (place, -1):
             place = (place + 1) % self.count
+        place = (place + self._passed) % self.count
+        tries = 0
         for _ in range(self.count):
             if place != self.held:
                 if self._open(place):
+                    self._passed = 0
                     return
                 self.worn += 1
+                tries += 1
             place = (place + 1) % self.count
+            self._passed = (self._passed + 1) % self.count
+            if tries == _TRIES:
+                break
         # The newest may have been erased: nothing goes there before it has a head.
         self._at = self._limit
         raise JournalError("no sector of the flash takes data any more")
