@@ -142,3 +142,20 @@ def test_a_refusal_is_logged(bad, reason):
 def test_only_the_client_of_updates(who):
     bench = Bench()
     assert bench.call(1, b"\x02\x02\x09\x02v2\x06\0\0\1\0", who) == 3
+
+
+def test_activated_after_a_power_cut_measuring_meanwhile():
+    """What was verified is in RAM: it is verified once more, piece by piece, then activated."""
+    bench = Bench()
+    bench.transfer(IMAGE)
+    bench.call(3)
+    bench.poll(200)
+    assert bench.read(6) == b"\x16\x03"
+    bench.power_up()
+    assert bench.read(6) == b"\x16\x01"
+    assert bench.call(4) == 2 and bench.read(6) == b"\x16\x02"
+    bench.poll(5)
+    assert bench.read(6) == b"\x16\x02" and not bench.board.restarts
+    while not bench.board.restarts:
+        bench.poll()
+    assert bench.read(6) == b"\x16\x05"

@@ -60,6 +60,7 @@ class Updater:
         self.identifier = b""
         self._image = None  # Verified
         self._work = None
+        self._then_activate = False
         self._load()
 
     def do(self, action, *parameters):
@@ -198,6 +199,9 @@ class Updater:
             self._image = end.value
             self._store(VERIFIED)
             self._on_ready()
+            if self._then_activate:
+                self._then_activate = False
+                self.do(self.activate)
         except image.Refused as refusal:
             self._fail(refusal.reason)
         except Exception:
@@ -207,6 +211,7 @@ class Updater:
 
     def _fail(self, reason):
         self._work = None
+        self._then_activate = False
         self._store(VERIFICATION_FAILED)
         self._on_refused(reason)
 
@@ -216,10 +221,11 @@ class Updater:
         """What was verified runs from the next start on. Raises image.Refused."""
         self._demand_idle()
         if self.status == INITIATED and self._was_verified():
-            # By a schedule, after a power cut: it is verified once more first.
+            # By a schedule, after a power cut: it is verified once more first, piece by piece,
+            # and activated when that has come to its end.
             self.verify()
-            while self.busy:
-                self.step()
+            self._then_activate = True
+            raise Busy()
         if self.status != VERIFIED:
             raise Denied()
         try:
