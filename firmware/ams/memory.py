@@ -49,7 +49,6 @@ class Memory:
         self._owner = owner_of(meter_id)
         self._meter_id = meter_id
         self._snapshot = None
-        self._settings_known = True
         self._has_settings = False
         self.found = []
         self.unknown = []  # regions that hold unknown data
@@ -79,22 +78,24 @@ class Memory:
             stored = self._snapshot.load()
         except SnapshotError as error:
             self._refuse(layout.SETTINGS, str(error))
-            self._settings_known = False
             return None
-        if self._snapshot.damaged:
+        if self._snapshot.other is not None:
+            self._refuse(
+                layout.SETTINGS, "settings of version %d beside these" % self._snapshot.other
+            )
+        elif self._snapshot.damaged:
             self._damage(layout.SETTINGS, "one of the two slots of the settings is unreadable")
         if stored is not None and stored.get("meter_id") != self._meter_id:
             self._refuse(
                 layout.SETTINGS, "state image is that of meter %s" % stored.get("meter_id")
             )
-            self._settings_known = False
             self.writable = False
             return None
         self._has_settings = stored is not None
         return stored
 
     def save_settings(self, settings):
-        if self._snapshot is None or not self.writable or not self._settings_known:
+        if self._snapshot is None or not self.writable:
             return
         self._guard(layout.SETTINGS, lambda: self._snapshot.save(settings))
 
@@ -160,14 +161,13 @@ class Memory:
         elif data is None and not self._has_settings:
             if self._used():
                 self.writable = False
-                if self._settings_known:
+                if layout.SETTINGS not in self.unknown:
                     self._refuse(layout.WHOLE, "nothing says of which meter the state image is")
-            elif not self._settings_known and self._snapshot.unfinished:
+            elif layout.SETTINGS in self.unknown and self._snapshot.unfinished:
                 # The power went at the very first save: a new meter.
-                self._settings_known = True
                 self.unknown.remove(layout.SETTINGS)
                 self.found.pop()
-            elif not self._settings_known:
+            elif layout.SETTINGS in self.unknown:
                 self.writable = False
         if not self.writable:
             # What is somebody else's is not given as this meter's either.

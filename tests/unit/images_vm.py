@@ -5,6 +5,7 @@ lets the meter start and work on each in the file `path`. Gives the number of ca
 was wrong, as a list of lines.
 """
 
+import binascii
 import sys
 
 try:
@@ -131,6 +132,22 @@ def other_records(octets):
     return b"".join([bytes(flash.sector(n)) for n in range(SECTORS)])
 
 
+def newer_settings(octets):
+    """Another firmware has saved its settings, and was replaced by this one."""
+    out = bytearray(octets)
+    slot, own = SIZE - 2 * SECTOR, SIZE - SECTOR
+    if out[slot : slot + 4] == b"OAMS":
+        slot, own = own, slot
+    out[slot : slot + SECTOR] = octets[own : own + SECTOR]
+    length = int.from_bytes(out[slot + 6 : slot + 8], "little")
+    out[slot + 4] = 2
+    crc = binascii.crc32(
+        out[slot + 16 : slot + 16 + length], binascii.crc32(out[slot + 4 : slot + 12])
+    )
+    out[slot + 12 : slot + 16] = (crc & 0xFFFFFFFF).to_bytes(4, "little")
+    return bytes(out)
+
+
 def other_journals(octets):
     """Every sector of every ring with the head of another version."""
     out = bytearray(octets)
@@ -155,6 +172,7 @@ def cases(octets):
         if octets[slot : slot + 4] == b"OAMS":
             slots = with_version(slots, slot + 4, 9)
     yield "settings of another version", slots, METER_ID, [SETTINGS]
+    yield "settings of another version beside", newer_settings(octets), METER_ID, [SETTINGS]
     yield "registers of another version", other_records(octets), METER_ID, [layout.REGISTERS]
     yield "journals of another version", other_journals(octets), METER_ID, everything
     yield "longer", octets + b"tail" * 100, METER_ID, [WHOLE]

@@ -38,6 +38,7 @@ class Snapshot:
         # Nothing but what a first save leaves that was cut.
         self.unfinished = False
         self.damaged = False  # a slot holds what no cut save leaves there
+        self.other = None  # another version in a slot beside one of ours: not to be saved over
 
     def _crc(self, header, body):
         return binascii.crc32(body, binascii.crc32(header[4:12])) & 0xFFFFFFFF
@@ -56,12 +57,15 @@ class Snapshot:
             return None
         if version != VERSION:
             self._other_version = version
-            return None
         if length > self._flash.sector_size - _HEADER_SIZE:
             return None
         body = bytearray(length)
         self._flash.read(address + _HEADER_SIZE, body)
         if self._crc(header, body) != crc:
+            return None
+        if version != VERSION:
+            # Whole: no flipped bit has made it so.
+            self.other = version
             return None
         try:
             return sequence, json.loads(bytes(body).decode())
@@ -77,6 +81,7 @@ class Snapshot:
         self._other_version = None
         self.unfinished = True
         self.damaged = False
+        self.other = None
         for slot in range(2):
             entry = self._read_slot(self._slots[slot])
             if entry is not None and (found is None or entry[0] > self._sequence):
