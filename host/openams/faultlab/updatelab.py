@@ -20,7 +20,7 @@ from ams.cosem.objects import base
 from ams.cosem.results import AccessError
 from ams.hal import Flash
 from ams.meter import Meter
-from ams.registers import events
+from ams.registers import events, profile
 from ams.storage import layout
 from ams.update.slots import slots
 
@@ -203,6 +203,8 @@ class Work:
         life.measure(60000)
         life.update()
         life.mark("confirmed")
+        marks = life.meter.keeper.load_profile.status
+        powercut.demand(marks & profile.STATUS_POWER_DOWN, "the gap at the switch is not marked")
         life.measure(60000)
 
     def keep(self, meter):
