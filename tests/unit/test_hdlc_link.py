@@ -82,6 +82,23 @@ def test_setup_bounds_what_is_agreed():
     assert agreed(Heard(ua).info) == {5: 100, 6: 512, 7: 2, 8: 7}
 
 
+@pytest.mark.parametrize(("info", "window"), [(512, 1), (128, 3), (32, 7)])
+def test_a_turn_is_never_longer_than_the_line_takes_at_once(info, window):
+    bench = Bench()
+    bench.link.parameters.turn = 544
+    primary = bench.primary()
+    (ua,) = bench.send(primary.frame(peer.SNRM, parameters(info, info, 7, 7)))
+    assert agreed(Heard(ua).info)[7] == window
+    primary = bench.primary()
+    assert primary.connect(parameters(info, info, 7, 7))
+    apdu = bytes(1 + k % 255 for k in range(900))
+    sent = []
+    write = bench.link._write
+    bench.link._write = lambda data: (sent.append(len(data)), write(data))
+    assert primary.exchange(apdu) == answer_to(apdu)
+    assert max(sent) * window <= 544
+
+
 @pytest.mark.parametrize(
     "info", ["8180", "818003050100", "8180020502", "828000", "81800705050000000080"]
 )
