@@ -37,7 +37,6 @@ BAD = [
     (["run", "--dlms-port", "0", "--keystore", "/dev/null"], "OPENAMS_KEYSTORE_PASSPHRASE"),
     (["powercut", "--operation", "-1"], "from 0"),
     (["powercut", "--operations", "10", "--operation", "99"], "are 0 to"),
-    (["powercut", "--state", "/nowhere"], "no state image"),
     (["fuzz", "--target", "radio"], "choose one of hdlc, wrapper, server"),
     (["fuzz", "--runtime", "java"], "choose cpython or micropython"),
     (["fuzz", "--count", "0"], "--count"),
