@@ -80,3 +80,12 @@ def test_file_that_is_not_the_pinned_one(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "run", lambda *_, **__: None)
     with pytest.raises(Problem, match=r"thing\.tar is not the one of pins\.json"):
         sources.fetch(tmp_path, pinned)
+
+
+def test_programs_of_the_build_walk_through_sets_the_same_way_each_time(tmp_path):
+    import shell
+
+    for number in range(3):
+        code = "print(list({str(k) for k in range(50)}))"
+        shell.run([sys.executable, "-c", code], tmp_path / str(number))
+    assert len({(tmp_path / str(number)).read_bytes() for number in range(3)}) == 1

@@ -20,6 +20,8 @@ def run(
     log.parent.mkdir(parents=True, exist_ok=True)
     # Called from make, its flags are not for the makes in here.
     clean = {k: v for k, v in (env or os.environ).items() if not k.startswith(("MAKE", "MFLAGS"))}
+    # MicroPython's makers of tables walk through sets of names: the same way each time.
+    clean["PYTHONHASHSEED"] = "0"
     with log.open("wb") as out:
         done = subprocess.run(
             [str(c) for c in command],
