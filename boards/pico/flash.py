@@ -7,6 +7,7 @@ of the front end goes on. Knows nothing of `ams`: it is there before the code is
 
 import sys
 
+import micropython
 import rp2
 from flashmap import SLOTS_OFFSET, SLOTS_SIZE, STATE_OFFSET, STATE_SIZE
 from micropython import const
@@ -14,8 +15,19 @@ from micropython import const
 # A register that outlasts a reset by the watchdog, and what is written to it before a planned one.
 SCRATCH = const(0x4005800C)
 PLANNED = const(0x0A150A15)
+# Where the core sees the flash as memory.
+_XIP = const(0x10000000)
 _PAGE = const(256)
 _SECTOR = const(4096)
+
+
+@micropython.viper
+def _all_ones(address: uint, words: int) -> bool:  # noqa: F821
+    word = ptr32(address)  # noqa: F821
+    for k in range(words):
+        if word[k] != -1:
+            return False
+    return True
 
 
 class PartFlash:
@@ -30,11 +42,16 @@ class PartFlash:
             raise OSError("not on this MicroPython: put the OpenAMS image on the board")
         self.size = size
         self._flash = rp2.Flash(start=start, len=size)
+        self._seen = _XIP + STATE_OFFSET + start
         self._page = bytearray(_PAGE)
         self._ones = b"\xff" * _PAGE
 
     def read(self, address, buffer):
         self._flash.readblocks(address // _SECTOR, buffer, address % _SECTOR)
+
+    def blank(self, address, size):
+        """Whether that is all ones: a megabyte in the time of one erase."""
+        return _all_ones(self._seen + address, size // 4)
 
     def program(self, address, data):
         """Inside one page. The rest of the page is programmed with ones, which change nothing."""

@@ -129,15 +129,14 @@ class Loop:
 
 
 def main(started=None):
-    board = Board(started)
-    meter = build(board)
-    if meter is not None:
+    loop = build(Board(started))
+    if loop is not None:
         gc.collect()
-        Loop(board, meter).run()
+        loop.run()
 
 
 def build(board):
-    """The meter that the settings describe, started; or None. Their dict is not kept."""
+    """The loop of the meter that the settings describe; or None. Their dict is not kept."""
     try:
         config = Snapshot(board.flash).load()
     except SnapshotError as error:
@@ -159,10 +158,12 @@ def build(board):
     board.was_reset = board.watchdog_bit()
     if board.was_reset:
         meter.events.log(meter.utc_ms, WATCHDOG_ERROR)
+    # From here on it measures: the ring of the ADC holds what comes while the rest is done.
+    loop = Loop(board, meter)
     if config.get("security") and meter.memory.takes(SECURITY):
         # The keys have their own place in the flash by now.
         config["security"] = {}
         meter.memory.save_settings(config)
     if config.get("han_open"):
         meter.han_keeper.open_first()
-    return meter
+    return loop

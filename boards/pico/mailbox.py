@@ -12,7 +12,7 @@ import time
 import uctypes
 from micropython import const
 
-_UP = const(2048)
+_UP = const(1024)
 _DOWN = const(512)
 _UP_WR = const(24 + 12)
 _UP_RD = const(24 + 16)

@@ -2,6 +2,7 @@
 
 import os
 import pty
+from pathlib import Path
 
 import pytest
 import serial
@@ -13,6 +14,7 @@ from openams.flashing.install import install
 from openams.flashing.link import BoardLink
 from openams.flashing.targets import TARGETS
 
+ROOT = Path(__file__).resolve().parents[2]
 OLD = {"main.py": b"print('old code')\n", "part/__init__.py": b"", "part/more.py": b"A = 1\n"}
 NEW = {
     "main.py": b"import part.more\nprint('new code', part.more.A)\n",
@@ -148,3 +150,24 @@ def test_something_that_is_no_micropython():
         pass
     os.close(near)
     os.close(far)
+
+
+def test_the_state_is_kept_off_a_micropython_as_it_comes(micropython):
+    """There its files lie where the state would be: nothing is opened, and a line says so."""
+    out = micropython(
+        f"""
+import sys
+class Rp2:
+    def Flash(self, **part):
+        print("opened", part)
+sys.modules["rp2"] = Rp2()
+sys.path.append({str(ROOT / "boards" / "pico")!r})
+import flash
+for part in (flash.StateFlash, flash.SlotsFlash):
+    try:
+        part()
+    except OSError as error:
+        print(error)
+"""
+    )
+    assert out.splitlines() == ["not on this MicroPython: put the OpenAMS image on the board"] * 2

@@ -32,6 +32,15 @@ from openams.session import DEFAULT_METER_ID, Options, Session
 ON_CHIP = Path(__file__).with_name("on_chip")
 ROOT = Path(__file__).resolve().parents[2]
 STATE_OFFSET = 768 * 1024
+# What others published of themselves; none does all of this, and none is in Python.
+PEERS = (
+    (
+        "emontx3-continuous",
+        "ATmega328, 16 MHz, C++",
+        "19 230 conversions/s, nothing left for a link",
+    ),
+    ("TI DLMS/COSEM stack", "MSP430, C, AES-128", "24 kB of flash, 1.8 kB of RAM, one association"),
+)
 
 
 def pieces() -> dict[str, Any]:
@@ -154,6 +163,9 @@ def main() -> int:
     for what, measured, budget, met in rows(result):
         verdict = {True: "yes", False: "NO", None: ""}[met]
         print(f"{what:<34} {measured:<28} {budget:<9} {verdict}")
+    print("\npeers")
+    for name, of, figures in PEERS:
+        print(f"{name:<34} {of:<28} {figures}")
     return 0
 
 

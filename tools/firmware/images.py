@@ -13,12 +13,16 @@ ROOT = HERE.parents[1]
 
 @dataclass(frozen=True)
 class Board:
-    """`code`: the folder of boards/ that is frozen at the top level, all of it or `only`."""
+    """`code`: the folder of boards/ that is frozen at the top level, all of it or `only`.
+
+    `without`: drivers of what this kind of board does not have.
+    """
 
     name: str
     code: str
     boot: str
     only: tuple[str, ...] = ()
+    without: tuple[str, ...] = ("ads131m08.py", "ads131m08_dma.py", "tcp.py")
 
     @property
     def definition(self) -> Path:
@@ -81,8 +85,12 @@ def manifest(board: Board) -> str:
         f'package("ams", base_path="{ROOT}/firmware", opt=3)',
         f'package("amsboot", base_path="{ROOT}/firmware", opt=3)',
     ]
-    if (ROOT / "boards" / "drivers").is_dir():
-        lines.append(f'package("drivers", base_path="{ROOT}/boards", opt=3)')
+    drivers = sorted(
+        path.name
+        for path in (ROOT / "boards" / "drivers").glob("*.py")
+        if path.name not in board.without
+    )
+    lines.append(f'package("drivers", files={drivers}, base_path="{ROOT}/boards", opt=3)')
     code = ROOT / "boards" / board.code
     for path in sorted(code.glob("*.py")):
         if not board.only or path.name in board.only:

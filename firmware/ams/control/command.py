@@ -46,10 +46,25 @@ NO_KEY = const(15)
 UNKNOWN_ACTION = const(16)
 NOT_ALLOWED = const(17)  # not the client of the breaker
 REASONS = (
-    "ok bad-form bad-seal wrong-meter too-early expired used second-seal-missing inhibited "
-    "too-many clock-invalid no-transition voltage-at-load not-ordered not-stored no-key "
-    "unknown-action not-allowed"
-).split()
+    "ok",
+    "bad-form",
+    "bad-seal",
+    "wrong-meter",
+    "too-early",
+    "expired",
+    "used",
+    "second-seal-missing",
+    "inhibited",
+    "too-many",
+    "clock-invalid",
+    "no-transition",
+    "voltage-at-load",
+    "not-ordered",
+    "not-stored",
+    "no-key",
+    "unknown-action",
+    "not-allowed",
+)
 
 
 def _sha256(*parts):

@@ -93,7 +93,10 @@ class MeteringIc:
 
 
 class Flash:
-    """Raw NOR flash: erase to ones by sector, program clears bits by page."""
+    """Raw NOR flash: erase to ones by sector, program clears bits by page.
+
+    May have `blank(address, size)`: whether so many octets are ones, faster than by reading.
+    """
 
     size = 0
     sector_size = 4096

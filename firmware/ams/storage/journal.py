@@ -17,6 +17,8 @@ import struct
 
 from micropython import const
 
+from ams.storage.blank import is_blank
+
 _MAGIC = b"OAJ1"
 _SECTOR_HEAD = "<4sBBHII"  # magic, region, version, era, sequence, crc32
 _SECTOR_HEAD_SIZE = const(16)
@@ -56,6 +58,17 @@ def head_begins(region, sequence):
 class Journal:
     """On a hal.Flash, in a ring of `count` sectors from `first` on; `buffer` takes one record."""
 
+    # What most rings never change takes no room in each.
+    _end_torn = False  # the newest sector ends with something unreadable
+    era = None  # gives a number for the head of a sector that is opened, see series.py
+    torn = False  # of the last scan: it ended with something unreadable
+    spoilt = False  # of the last scan: that was a whole record once
+    bad = 0  # records passed over since the mount
+    torn_end = False  # something unreadable stood behind what `last` gave
+    worn = 0  # records written again because they did not read back
+    _passed = 0  # places that took nothing since a sector was opened
+    writable = True  # False: it holds something of somebody else, which stays as it is
+
     def __init__(self, flash, first, count, region, buffer=None):
         if count < 2:
             raise JournalError("a journal needs two sectors at least")
@@ -71,20 +84,9 @@ class Journal:
         self.held = -1  # never erased: the newest sector with a good record
         self._at = self._limit  # where the next record goes; the end: open a sector
         self._newest = None  # (place, at) of the newest record
-        self._end_torn = False  # the newest sector ends with something unreadable
         self._guess = 0  # length of the record that was read last: the next is alike
-        # Gives a number for the head of a sector that is opened, see series.py.
-        self.era = None
         self.era_found = 0  # that of the sector that was looked at last
-        self.torn = False  # of the last scan: it ended with something unreadable
-        self.spoilt = False  # of the last scan: that was a whole record once
-        self.bad = 0  # records passed over since the mount
         self.found = 0  # sectors of this journal at the mount, see missing.py
-        self.torn_end = False  # something unreadable stood behind what `last` gave
-        self._passed = 0  # places that took nothing since a sector was opened
-        self.worn = 0  # records written again because they did not read back
-        # False: the ring holds something of somebody else, which stays as it is.
-        self.writable = True
         self._mount()
 
     # --- sectors -----------------------------------------------------------------
@@ -152,16 +154,8 @@ class Journal:
 
     def _blank(self):
         """Whether the ring was never used; a torn first head still counts as that."""
-        # In large pieces: a new meter has all of its flash to look through before it measures.
-        page = bytearray(4 * self._flash.page_size)
-        blank = b"\xff" * len(page)
-        for at in range(0, self.count * self._size, len(page)):
-            self._flash.read(self._address(0) + at, page)
-            if at == 0:
-                page[:_SECTOR_HEAD_SIZE] = blank[:_SECTOR_HEAD_SIZE]
-            if page != blank:
-                return False
-        return True
+        first = self._address(0) + _SECTOR_HEAD_SIZE
+        return is_blank(self._flash, first, self.count * self._size - _SECTOR_HEAD_SIZE)
 
     def _end_of(self, place):
         """Where a record may follow; the end of the sector if something torn is in the way.

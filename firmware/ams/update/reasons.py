@@ -25,7 +25,26 @@ NOT_STORED = const(19)
 CHANGED = const(20)  # what was verified is no longer what the slot holds
 NOT_CONFIRMED = const(21)  # the self-test did not pass
 NAMES = (
-    "ok bad-form bad-size wrong-product wrong-board bad-signature wrong-meter bad-release "
-    "expired clock-invalid old-security version-too-low state-format bad-name bad-package "
-    "bad-file too-large incomplete no-key not-stored changed not-confirmed"
-).split()
+    "ok",
+    "bad-form",
+    "bad-size",
+    "wrong-product",
+    "wrong-board",
+    "bad-signature",
+    "wrong-meter",
+    "bad-release",
+    "expired",
+    "clock-invalid",
+    "old-security",
+    "version-too-low",
+    "state-format",
+    "bad-name",
+    "bad-package",
+    "bad-file",
+    "too-large",
+    "incomplete",
+    "no-key",
+    "not-stored",
+    "changed",
+    "not-confirmed",
+)
