@@ -15,14 +15,20 @@ ROOT = HERE.parents[1]
 class Board:
     """`code`: the folder of boards/ that is frozen at the top level, all of it or `only`.
 
-    `without`: drivers of what this kind of board does not have.
+    `without`: what serves parts that this kind of board does not have.
     """
 
     name: str
     code: str
     boot: str
     only: tuple[str, ...] = ()
-    without: tuple[str, ...] = ("ads131m08.py", "ads131m08_dma.py", "tcp.py")
+    without: tuple[str, ...] = (
+        "drivers/ads131m08.py",
+        "drivers/ads131m08_dma.py",
+        "drivers/tcp.py",
+        "ams/mbus/",
+        "ams/submeters.py",
+    )
 
     @property
     def definition(self) -> Path:
@@ -77,20 +83,27 @@ def linker_script(flash: dict[str, int]) -> str:
     )
 
 
+def package(board: Board, name: str, base: Path) -> str:
+    """The line of a package, without what the board does without."""
+    places = (path.relative_to(base).as_posix() for path in sorted((base / name).rglob("*.py")))
+    files = [
+        place.removeprefix(name + "/")
+        for place in places
+        if not any(place == out or out.endswith("/") and place.startswith(out)
+                   for out in board.without)
+    ]  # fmt: skip
+    return f'package("{name}", files={files}, base_path="{base}", opt=3)'
+
+
 def manifest(board: Board) -> str:
     """The freeze manifest: the meter, the drivers, and what the board is."""
     lines = [
         'module("rp2.py", base_path="$(PORT_DIR)/modules", opt=3)',
         f'freeze("{HERE}/boards/{board.boot}/frozen", opt=3)',
-        f'package("ams", base_path="{ROOT}/firmware", opt=3)',
-        f'package("amsboot", base_path="{ROOT}/firmware", opt=3)',
+        package(board, "ams", ROOT / "firmware"),
+        package(board, "amsboot", ROOT / "firmware"),
+        package(board, "drivers", ROOT / "boards"),
     ]
-    drivers = sorted(
-        path.name
-        for path in (ROOT / "boards" / "drivers").glob("*.py")
-        if path.name not in board.without
-    )
-    lines.append(f'package("drivers", files={drivers}, base_path="{ROOT}/boards", opt=3)')
     code = ROOT / "boards" / board.code
     for path in sorted(code.glob("*.py")):
         if not board.only or path.name in board.only:

@@ -113,6 +113,10 @@ class Journal:
         return 0
 
     def _mount(self):
+        blank = getattr(self._flash, "blank", None)
+        if blank is not None and blank(self._address(0), self.count * self._size):
+            # Never used, and quicker to see than to read the heads that are not there.
+            return
         for place in range(self.count):
             sequence = self.sector_sequence(place)
             self.found += sequence > 0
