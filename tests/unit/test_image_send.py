@@ -87,7 +87,7 @@ def url(request, meter):
 
 
 def test_every_reason_of_the_firmware_has_words():
-    assert [reasons.REASONS[number][0] for number in sorted(reasons.REASONS)] == (
+    assert [reasons.REASONS[number][0] for number in sorted(reasons.REASONS)] == list(
         firmware_reasons.NAMES[1:]
     )
     assert "99" in reasons.text(99)

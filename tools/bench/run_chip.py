@@ -37,9 +37,9 @@ PEERS = (
     (
         "emontx3-continuous",
         "ATmega328, 16 MHz, C++",
-        "19 230 conversions/s, nothing left for a link",
+        "19 230 conversions/s over all channels",
     ),
-    ("TI DLMS/COSEM stack", "MSP430, C, AES-128", "24 kB of flash, 1.8 kB of RAM, one association"),
+    ("TI DLMS/COSEM stack", "MSP430, C, AES-128", "24 kB of flash, 1.8 kB of RAM"),
 )
 
 
