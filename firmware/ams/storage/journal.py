@@ -58,13 +58,11 @@ def head_begins(region, sequence):
 class Journal:
     """On a hal.Flash, in a ring of `count` sectors from `first` on; `buffer` takes one record."""
 
-    # What most rings never change takes no room in each.
-    _end_torn = False  # the newest sector ends with something unreadable
     era = None  # gives a number for the head of a sector that is opened, see series.py
-    torn = False  # of the last scan: it ended with something unreadable
-    spoilt = False  # of the last scan: that was a whole record once
+    torn = spoilt = False  # the last scan ended with something unreadable; that was whole once
     bad = 0  # records passed over since the mount
-    torn_end = False  # something unreadable stood behind what `last` gave
+    # Something unreadable stands at the end of the newest sector, and behind what `last` gave.
+    _end_torn = torn_end = False
     worn = 0  # records written again because they did not read back
     _passed = 0  # places that took nothing since a sector was opened
     writable = True  # False: it holds something of somebody else, which stays as it is
@@ -115,8 +113,7 @@ class Journal:
     def _mount(self):
         blank = getattr(self._flash, "blank", None)
         if blank is not None and blank(self._address(0), self.count * self._size):
-            # Never used, and quicker to see than to read the heads that are not there.
-            return
+            return  # never used: quicker to see than heads that are not there
         for place in range(self.count):
             sequence = self.sector_sequence(place)
             self.found += sequence > 0
