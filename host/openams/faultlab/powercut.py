@@ -71,13 +71,14 @@ class LabFlash(Flash):
         return self.own.get(number) or self.base.get(number)
 
     def read(self, address, buffer):
-        # Never across a sector: nothing in the meter does.
-        data = self.sector(address // SECTOR)
-        at = address % SECTOR
-        if data is None:
-            buffer[:] = ERASED[: len(buffer)]
-        else:
-            buffer[:] = data[at : at + len(buffer)]
+        done = 0
+        while done < len(buffer):
+            data = self.sector(address // SECTOR) or ERASED
+            at = address % SECTOR
+            piece = min(SECTOR - at, len(buffer) - done)
+            buffer[done : done + piece] = data[at : at + piece]
+            done += piece
+            address += piece
 
     def program(self, address, data):
         at = address % SECTOR
