@@ -59,7 +59,8 @@ class Ds3231:
         days, rest = utc_ms // _MS_PER_DAY, utc_ms % _MS_PER_DAY // 1000
         # 2000-01-01 was a Saturday: 6 where 0 is Sunday; the chip counts from 1.
         weekday = (days + 6) % 7 + 1
-        year = (4 * days + 3) // 1461
+        # The first of four years is the leap year.
+        year = 4 * days // 1461
         day = days - (year * 365 + (year + 3) // 4)
         month = 1
         while day >= _days(year, month):
