@@ -48,6 +48,7 @@ ARG_LENGTH = const(40)
 # The reference: 1024 cosines of amplitude 8192. The sine is read a quarter back.
 TABLE_BITS = const(10)
 TABLE_AMPLITUDE = const(8192)
+TABLE_AMPLITUDE_BITS = const(13)
 CHUNK = const(32)
 
 _LIMB = const(0xFFFFFF)
@@ -77,10 +78,12 @@ def make_table():
     sin_step = 6746497019
     table = array("h", bytes(2 * size))
     x, y = one, 0
-    half = one // (2 * TABLE_AMPLITUDE)
+    # By shifts: a division of long integers costs a start on the chip its second.
+    down = 40 - TABLE_AMPLITUDE_BITS
+    half = 1 << (down - 1)
     for k in range(size // 4):
-        c = (x + half) // (one // TABLE_AMPLITUDE)
-        s = (y + half) // (one // TABLE_AMPLITUDE)
+        c = x + half >> down
+        s = y + half >> down
         table[k] = c
         table[size // 4 + k] = -s
         table[size // 2 + k] = -c
