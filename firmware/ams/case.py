@@ -10,6 +10,7 @@ from ams.hal import (
     INPUT_TERMINAL_COVER,
 )
 from ams.registers import events as ev
+from ams.registers.share import Share
 
 # A contact that bounces counts when it has stood for so long.
 STEADY_MS = const(100)
@@ -38,8 +39,7 @@ class Case:
         self._falls = False
         self._fell_ms = None  # when it last was stored that the supply falls, None: it is there
         self._back_ms = 0  # since when the input says that it is
-        self._falls_left = _FALLS
-        self._gained_ms = 0
+        self._share = Share(_FALLS, _FALL_EVERY_MS, 0)
 
     def poll(self, raw_ms):
         """Call it with every pass of the loop; `raw_ms` is the board's time."""
@@ -69,12 +69,7 @@ class Case:
     def _fall(self, raw_ms):
         if self._fell_ms is not None and raw_ms - self._fell_ms < SUPPLY_BACK_MS:
             return
-        gained = (raw_ms - self._gained_ms) // _FALL_EVERY_MS
-        if gained > 0:
-            self._falls_left = min(self._falls_left + gained, _FALLS)
-            self._gained_ms += gained * _FALL_EVERY_MS
-        if self._falls_left:
-            self._falls_left -= 1
+        if self._share.take(raw_ms) is not None:
             self._fell_ms = raw_ms
             self._meter.power_fail()
 

@@ -27,6 +27,7 @@ from ams.control.transitions import (
 from ams.registers import events as ev
 from ams.registers.clock import STATUS_INVALID
 from ams.registers.quantities import STATUS_ACQUIRING, STATUS_SAMPLES_MISSING
+from ams.registers.share import Share
 
 # Cells of the ring of control.
 CELL_BREAKER = const(1)
@@ -82,7 +83,7 @@ class Control:
         self.quota = qt.Quota(cells, CELL_QUOTA, CELL_QUOTA_RUN, meter.local_clock.local_ms)
         self.button = Button()
         self._reconnect_ms = None  # when the safety delay ends
-        self._attempts = {}  # by client: [left, since when, not entered]
+        self._attempts = {}  # a Share by client
         self._utc_ms = 0
         self._now_ms = 0
 
@@ -219,19 +220,12 @@ class Control:
     def not_allowed(self, who):
         """A client that may not has asked; entered with how often it did meanwhile."""
         now = self._now_ms
-        entry = self._attempts.get(who)
-        if entry is None:
-            entry = self._attempts[who] = [_ATTEMPTS, now, 0]
-        gained = (now - entry[1]) // _ATTEMPT_EVERY_MS
-        if gained > 0:
-            entry[0] = min(entry[0] + gained, _ATTEMPTS)
-            entry[1] += gained * _ATTEMPT_EVERY_MS
-        if entry[0] == 0:
-            entry[2] += 1
-            return
-        entry[0] -= 1
-        self._refused(who, cm.NOT_ALLOWED, entry[2])
-        entry[2] = 0
+        share = self._attempts.get(who)
+        if share is None:
+            share = self._attempts[who] = Share(_ATTEMPTS, _ATTEMPT_EVERY_MS, now)
+        meanwhile = share.take(now)
+        if meanwhile is not None:
+            self._refused(who, cm.NOT_ALLOWED, meanwhile)
 
     def clock_set(self, before_ms, after_ms):
         self.guard.clock_set(before_ms // 1000, after_ms // 1000)

@@ -31,6 +31,7 @@ from ams.registers.events import (
     KEYS_CHANGED,
     REPLAY_ATTACK,
 )
+from ams.registers.share import Share
 
 CHANNELS = const(5)  # service port and four of TCP
 PDU_MAX = const(1024)
@@ -258,19 +259,12 @@ class Server:
 
     def _note(self, code, channel, sap):
         """Enters a security event, or counts it for the next that is entered."""
-        entry = self._notes.get(code)
-        if entry is None:
-            entry = self._notes[code] = [_NOTES, self._now_ms, 0]
-        gained = (self._now_ms - entry[1]) // _NOTE_EVERY_MS
-        if gained > 0:
-            entry[0] = min(entry[0] + gained, _NOTES)
-            entry[1] += gained * _NOTE_EVERY_MS
-        if entry[0] == 0:
-            entry[2] += 1
-            return
-        entry[0] -= 1
-        self._log(code, channel << 8 | sap, entry[2])
-        entry[2] = 0
+        share = self._notes.get(code)
+        if share is None:
+            share = self._notes[code] = Share(_NOTES, _NOTE_EVERY_MS, self._now_ms)
+        meanwhile = share.take(self._now_ms)
+        if meanwhile is not None:
+            self._log(code, channel << 8 | sap, meanwhile)
 
     # --- what our objects call ---------------------------------------------------------
 
