@@ -55,7 +55,7 @@ campaign: $(STAMP)
 	OPENAMS_CAMPAIGN=1 $(BIN)/python -m pytest -m campaign
 
 # Pins every dependency with its hashes, for Python 3.11 and later. The override: dsmr-parser
-# asks for an old dlms-cosem that it needs for encrypted telegrams only.
+# asks for an old dlms-cosem, for encrypted telegrams only; both are for tests.
 lock:
 	$(BIN)/pip install -q uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev --extra docs \

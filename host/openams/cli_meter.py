@@ -8,19 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from openams.client.client import Client, identify, session
 from openams.client.links import parse_url
 from openams.errors import BenchError
 from openams.keys.cli import KeystoreOption, PassphraseOption, check_meter_id, open_keystore
 from openams.keys.keystore import Keystore
 from openams.keys.model import CLIENT_SAPS
-
-if TYPE_CHECKING:
-    # It brings dlms-cosem with it, which takes long to load.
-    from openams.client.client import Client
 
 UrlArgument = Annotated[
     str, typer.Argument(metavar="URL", help="tcp://host:4059 or serial:///dev/ttyUSB0?baud=9600")
@@ -64,8 +61,6 @@ class Access:
                 f"--client {role!r} is unknown: choose one of {', '.join(CLIENT_SAPS)}"
             )
         store = None if role == "public" else self.store
-        from openams.client.client import session
-
         with session(parsed, role, store, self.meter_id, self.timeout_s) as client:
             yield client
 
@@ -76,8 +71,6 @@ class Access:
     def identify(self, url: str) -> str:
         """The meter's number, from here on that of this access."""
         if self.meter_id is None:
-            from openams.client.client import identify
-
             self.meter_id = identify(parse_url(url), self.store, self.timeout_s).meter_id
         return self.meter_id
 

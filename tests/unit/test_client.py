@@ -9,9 +9,11 @@ import pytest
 from dlms import LONG, REGISTER, Long
 from host_meter import METER, Meter
 
+from openams.client import client as client_module
 from openams.client import data as axdr
 from openams.client import readout, rotation
-from openams.client.client import Client, identify, read_counter, session
+from openams.client.association import Association
+from openams.client.client import identify, read_counter, session
 from openams.client.errors import ClientError, LinkError, RefusedError, ResultError, ServiceError
 from openams.client.links import parse_url
 from openams.errors import BenchError
@@ -103,12 +105,22 @@ def test_a_session_that_is_cut_off_uses_no_counter_twice(tcp, store, meter):
 
 
 def test_a_long_session_takes_more_counters(tcp, store, monkeypatch):
-    monkeypatch.setattr("openams.client.client._RESERVE", 8)
+    """None is used before the keystore has it, and none twice."""
+    used = []
+    real = client_module._Counters.take
+
+    def take(counters):
+        used.append(real(counters))
+        assert used[-1] < store.get(METER).client(2).current.next_counter
+        return used[-1]
+
+    monkeypatch.setattr(client_module, "_RESERVE", 8)
+    monkeypatch.setattr(client_module._Counters, "take", take)
     with session(tcp, "reader", store, METER) as client:
         for _ in range(30):
             assert client.get(3, REGISTER, 2) == 123456
-            used = client._connection.client_invocation_counter
-            assert used <= store.get(METER).client(2).current.next_counter
+    # Opening, proof, the message that carries it, good-bye.
+    assert len(used) == 30 + 4 and used == sorted(set(used))
 
 
 def test_a_counter_that_others_have_used_is_asked_for(tcp, store, meter):
@@ -138,7 +150,7 @@ def test_the_meter_never_uses_a_number_of_its_own_twice(tcp, store, meter, tmp_p
     def numbers(at, cells=None):
         with session(at, "reader", store, METER) as client:
             client.get(3, REGISTER, 2)
-            return client._connection.meter_invocation_counter
+            return client._association._cipher.received
 
     first = numbers(tcp)
     assert numbers(tcp) > first
@@ -225,22 +237,32 @@ def test_a_rotation_that_is_cut_off_anywhere_is_gone_through_with(
     """Cut before a step, or when it is done but its answer is lost."""
     count = 0
 
-    def cutting(real):
-        def call(*arguments, **more):
-            nonlocal count
-            count += 1
-            if count == place and not after:
-                raise Cut
-            given = real(*arguments, **more)
-            if count == place:
-                raise Cut
-            return given
+    def before():
+        nonlocal count
+        count += 1
+        if count == place and not after:
+            raise Cut
 
-        return call
+    def behind():
+        if count == place:
+            raise Cut
+
+    action, commit = Association.action, Keystore.commit_rotation
+
+    def cut_action(*arguments):
+        before()
+        given = yield from action(*arguments)
+        behind()
+        return given
+
+    def cut_commit(*arguments):
+        before()
+        commit(*arguments)
+        behind()
 
     with monkeypatch.context() as patch:
-        patch.setattr(Client, "action", cutting(Client.action))
-        patch.setattr(Keystore, "commit_rotation", cutting(Keystore.commit_rotation))
+        patch.setattr(Association, "action", cut_action)
+        patch.setattr(Keystore, "commit_rotation", cut_commit)
         with pytest.raises(Cut):
             rotation.rotate(tcp, store, METER, 5)
     # Whatever the meter has, every role gets in, and the rotation goes on.

@@ -1,4 +1,4 @@
-"""The host client's own parts: Data, HDLC frames, and what is mended in dlms-cosem."""
+"""Parts of the host client: Data, names, and HDLC frames; its messages: test_client_codec.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 
 import pytest
 import serial
-from dlms_cosem.security import NoSecurityAuthentication, SecurityControlField
 from gurux_dlms import GXByteBuffer
 from gurux_dlms.internal._GXCommon import _GXCommon
 from gurux_dlms.internal._GXDataInfo import _GXDataInfo
@@ -18,8 +17,8 @@ from hypothesis import strategies as st
 
 from ams.registers import events as firmware_events
 from openams.client import data as axdr
-from openams.client import dlms, hdlc
 from openams.client import events as host_events
+from openams.client import hdlc
 from openams.client.errors import ClientError, LinkError
 from openams.client.links import parse_url
 from openams.client.names import entry_selection, parse_obis, range_selection
@@ -163,49 +162,6 @@ def test_the_hosts_names_of_events_are_the_meters():
     known = {code: name for code, name in firmware.items() if name != "?"}
     assert known == host_events.NAMES
     assert tuple(firmware_events.LOG_NAMES) == host_events.LOGS
-
-
-# --- dlms-cosem, mended ---------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("size", [1, 122, 123, 127, 128, 300, 60000])
-def test_a_long_ciphered_message_has_a_length_that_gurux_reads(size):
-    control = SecurityControlField(0, authenticated=True, encrypted=True)
-    octets = dlms.Cipher(b"OAC\1\2\3\4\5", control, 7, bytes(size)).to_bytes()
-    assert octets[:10] == b"\xdb\x08OAC\1\2\3\4\5"
-    assert gurux_value(b"\x09" + octets[10:]) == b"\x30\0\0\0\7" + bytes(size)
-
-
-def test_an_aare_with_long_lengths_is_read():
-    # An accepted AARE of a public association: context, result, diagnostics, user information.
-    initiate = bytes.fromhex("0800065f1f0400001a1d04000007")
-    parts = bytes.fromhex("a109060760857405080101a203020100a305a103020100")
-    parts += b"\xbe\x81\x11\x04\x81" + bytes((len(initiate),)) + initiate
-    for head in (b"\x61\x81", b"\x61\x82\x00"):
-        connection = dlms.Connection(
-            client_system_title=bytes(8),
-            authentication=NoSecurityAuthentication(),
-            state=dlms.State(),
-        )
-        connection.send(connection.get_aarq())
-        connection.receive_data(head + bytes((len(parts),)) + parts)
-        answer = connection.next_event()
-        assert answer.result.name == "ACCEPTED"
-        assert connection.max_pdu_size == 1024
-
-
-@given(st.binary(min_size=1, max_size=80))
-def test_no_answer_stops_the_connection_otherwise(octets):
-    connection = dlms.Connection(
-        client_system_title=bytes(8), authentication=NoSecurityAuthentication(), state=dlms.State()
-    )
-    connection.send(connection.get_aarq())
-    connection.receive_data(octets)
-    try:
-        connection.next_event()
-    except ClientError as error:
-        assert "the meter's answer" in str(error)
-    assert not connection.buffer
 
 
 # --- HDLC -----------------------------------------------------------------------------------

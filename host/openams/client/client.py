@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-from dlms_cosem import exceptions
-from dlms_cosem.enumerations import AssociationResult
-from dlms_cosem.security import (
-    HighLevelSecurityGmacAuthentication,
-    NoSecurityAuthentication,
-)
-
+from openams.client import apdu
 from openams.client import data as axdr
-from openams.client.dlms import Connection, GetRequest, State, attribute, method, xdlms
-from openams.client.errors import ClientError, RefusedError, ResultError, ServiceError
+from openams.client.association import Association, Steps
+from openams.client.ciphering import Cipher
+from openams.client.errors import ClientError, RefusedError, ServiceError
 from openams.client.links import Transport, Url, open_link
-from openams.client.names import ASSOCIATION
 from openams.errors import BenchError
+from openams.han.cipher import Keys
 from openams.keys.keystore import Keystore
 from openams.keys.model import CLIENT_SAPS, PUBLIC_SAP, ClientKeys, MeterKeys, Pair
 
@@ -26,9 +22,8 @@ from openams.keys.model import CLIENT_SAPS, PUBLIC_SAP, ClientKeys, MeterKeys, P
 _RESERVE = 1024
 # So far ahead a meter's word is taken: it comes in clear, and a lie uses numbers up for ever.
 _JUMP = 1 << 24
-_CHALLENGE = 32
-# Octets of the longest value: many times all that a meter keeps.
-_VALUE_MAX = 1 << 24
+
+T = TypeVar("T")
 
 
 class Client:
@@ -38,157 +33,84 @@ class Client:
         self._transport = transport
         self.sap = sap
         self.meter_id = ""  # of an association with keys
-        self._connection: Any = None
-        self._counters: _Counters | None = None
+        self._association: Association | None = None
 
-    # --- association -------------------------------------------------------------------
-
-    def associate(
-        self, client: ClientKeys | None, pair: Pair | None, counters: Any, title: bytes = b""
-    ) -> None:
-        """In the role of `client` with `pair`, at the meter of this system title; without
-        keys on the public association."""
-        self._counters = counters
-        if client is None or pair is None:
-            self._connection = Connection(
-                client_system_title=b"OAC\0\0\0\0\0",
-                authentication=NoSecurityAuthentication(),
-                state=State(),
-            )
-        else:
-            self._connection = Connection(
-                client_system_title=bytes.fromhex(client.title),
-                authentication=HighLevelSecurityGmacAuthentication(challenge_length=_CHALLENGE),
-                global_encryption_key=bytes.fromhex(pair.encryption),
-                global_authentication_key=bytes.fromhex(pair.authentication),
-                client_invocation_counter=counters.first,
-                state=State(),
-            )
-            self._connection.expected_title = title
-        answer = self._exchange(self._connection.get_aarq())
-        if getattr(answer, "result", None) is not AssociationResult.ACCEPTED:
-            raise RefusedError(_why_refused(answer))
-        if client is not None:
-            self._prove()
-
-    def _prove(self) -> None:
-        """HLS: answers the meter's challenge and checks its answer to ours."""
-        reply = self._connection.authentication.hls_generate_reply_data(self._connection)
-        try:
-            proof = self.action(15, ASSOCIATION, 1, axdr.octets(reply))
-        except (ResultError, ServiceError) as error:
-            raise RefusedError(f"the meter does not take the proof of the keys: {error}") from None
-        # `next_event` has compared it with what the meter's key gives.
-        if not proof or self._connection.state.current_state.__name__ != "READY":
-            raise RefusedError("the meter could not prove that it has the keys")
+    def associate(self, cipher: Cipher | None = None) -> None:
+        """Without a cipher as the public client."""
+        self._association = Association(cipher)
+        self._go(self._association.open())
 
     @property
     def meter_title(self) -> bytes:
-        return bytes(self._connection.meter_system_title or b"")
+        return self._open_one().meter_title
 
     def outlived(self) -> None:
         """The meter has other keys now: nothing more is to be sealed, no good-bye either."""
-        self._connection = None
+        self._association = None
 
     def close(self) -> None:
         """Releases the association and the link, whatever state they are in."""
         try:
-            if self._connection is not None:
-                self._exchange(self._connection.get_rlrq())
-        except (BenchError, exceptions.LocalDlmsProtocolError):
+            if self._association is not None:
+                self._go(self._association.release())
+        except BenchError:
             pass
         finally:
-            self._connection = None
+            self._association = None
             self._transport.disconnect()
+
+    def _open_one(self) -> Association:
+        if self._association is None:
+            raise ClientError("the association has ended: open it anew")
+        return self._association
+
+    def _go(self, steps: Steps[T]) -> T:
+        """Carries messages to the meter and back until the steps are done."""
+        try:
+            message = next(steps)
+            while True:
+                answer = (
+                    self._transport.send_request(message) if message else self._transport.receive()
+                )
+                message = steps.send(answer)
+        except StopIteration as done:
+            value: T = done.value
+            return value
 
     # --- services ------------------------------------------------------------------------
 
-    def _exchange(self, request: Any) -> Any:
-        if self._counters:
-            self._counters.keep_ahead(self._connection)
-        try:
-            octets = self._connection.send(request)
-        except exceptions.LocalDlmsProtocolError as error:
-            raise ClientError(f"not in this state: {error}") from None
-        self._connection.receive_data(self._transport.send_request(octets))
-        answer = self._connection.next_event()
-        if isinstance(answer, xdlms.ExceptionResponse):
-            raise ServiceError(
-                int(answer.state_error), int(answer.service_error), answer.invocation_counter_data
-            )
-        if isinstance(answer, xdlms.ConfirmedServiceError):
-            raise ClientError(f"the meter answers with a service error: {answer.error!r}")
-        return answer
-
     def get_raw(self, class_id: int, obis: str, number: int, selection: bytes = b"") -> bytes:
         """An attribute as it came, block by block if it must."""
-        what = f"{obis} attribute {number}"
-        answer = self._exchange(GetRequest(attribute(class_id, obis, number), selection))
-        out = bytearray()
-        while True:
-            if isinstance(answer, xdlms.GetResponseNormalWithError):
-                raise ResultError(what, int(answer.error))
-            if isinstance(answer, xdlms.GetResponseLastBlockWithError):
-                raise ResultError(what, int(answer.error))
-            out += answer.data
-            if not isinstance(answer, xdlms.GetResponseWithBlock):
-                return bytes(out)
-            if len(out) > _VALUE_MAX:
-                raise ClientError(f"{what} has no end")
-            answer = self._exchange(
-                xdlms.GetRequestNext(
-                    invoke_id_and_priority=answer.invoke_id_and_priority,
-                    block_number=answer.block_number,
-                )
-            )
+        what = apdu.descriptor(class_id, obis, number)
+        return self._go(self._open_one().get(what, selection, f"{obis} attribute {number}"))
 
     def get(self, class_id: int, obis: str, number: int, selection: bytes = b"") -> Any:
         return axdr.decode(self.get_raw(class_id, obis, number, selection))
 
     def set(self, class_id: int, obis: str, number: int, value: bytes) -> None:
-        answer = self._exchange(
-            xdlms.SetRequestNormal(cosem_attribute=attribute(class_id, obis, number), data=value)
-        )
-        if int(answer.result):
-            raise ResultError(f"{obis} attribute {number}", int(answer.result))
+        what = apdu.descriptor(class_id, obis, number)
+        self._go(self._open_one().set(what, value, f"{obis} attribute {number}"))
 
     def action(self, class_id: int, obis: str, number: int, value: bytes) -> Any:
         """Calls a method; gives what it returns, or None."""
-        answer = self._exchange(
-            xdlms.ActionRequestNormal(cosem_method=method(class_id, obis, number), data=value)
-        )
-        what = f"{obis} method {number}"
-        if int(answer.status):
-            raise ResultError(what, int(answer.status))
-        if isinstance(answer, xdlms.ActionResponseNormalWithError):
-            raise ResultError(what, int(answer.error))
-        raw = getattr(answer, "data", None)
-        return axdr.decode(bytes(raw)) if raw else None
-
-
-def _why_refused(answer: Any) -> str:
-    diagnostics = getattr(answer, "result_source_diagnostics", None)
-    name = getattr(diagnostics, "name", str(diagnostics)).lower().replace("_", " ")
-    return f"the meter refuses the association: {name}"
+        what = apdu.descriptor(class_id, obis, number)
+        raw = self._go(self._open_one().action(what, value, f"{obis} method {number}"))
+        return axdr.decode(raw) if raw else None
 
 
 class _Counters:
     """Counters of a client's keys, taken from the keystore before they are used."""
 
     def __init__(self, store: Keystore, meter_id: str, sap: int, pending: bool) -> None:
-        self._store = store
-        self._key = (meter_id, sap)
-        self._pending = pending
-        self.first = store.reserve(meter_id, sap, _RESERVE, pending)
-        self._end = self.first + _RESERVE
+        self._reserve = functools.partial(store.reserve, meter_id, sap, _RESERVE, pending)
+        self._next = self._end = 0
 
-    def keep_ahead(self, connection: Any) -> None:
-        # A request uses two at the most: its own, and that of a proof.
-        if connection.use_protection and connection.client_invocation_counter + 2 > self._end:
-            first = self._store.reserve(*self._key, _RESERVE, self._pending)
-            if first != self._end:
-                connection.client_invocation_counter = first
-            self._end = first + _RESERVE
+    def take(self) -> int:
+        if self._next == self._end:
+            self._next = self._reserve()
+            self._end = self._next + _RESERVE
+        self._next += 1
+        return self._next - 1
 
 
 # --- sessions ----------------------------------------------------------------------------
@@ -198,7 +120,7 @@ class _Counters:
 def public_session(url: Url, timeout_s: float) -> Iterator[Client]:
     client = Client(open_link(url, PUBLIC_SAP, timeout_s), PUBLIC_SAP)
     try:
-        client.associate(None, None, None)
+        client.associate()
         yield client
     finally:
         client.close()
@@ -237,13 +159,13 @@ def _associated(
     entry = keys.client(sap)
     refusal: ClientError | None = None
     for pending in (renewed, not renewed) if entry.pending else (False,):
-        pair = entry.pending if pending else entry.current
+        pair = (entry.pending if pending else None) or entry.current
         for attempt in range(2):
             client = Client(open_link(url, sap, timeout_s), sap)
             client.meter_id = keys.meter_id
             try:
                 counters = _Counters(store, keys.meter_id, sap, pending)
-                client.associate(entry, pair, counters, bytes.fromhex(keys.system_title))
+                client.associate(_cipher(keys, entry, pair, counters))
             except (RefusedError, ServiceError) as error:
                 client.close()
                 refusal = refusal or error
@@ -258,6 +180,12 @@ def _associated(
                 return client
     assert refusal is not None
     raise refusal
+
+
+def _cipher(keys: MeterKeys, entry: ClientKeys, pair: Pair, counters: _Counters) -> Cipher:
+    sealing = Keys(bytes.fromhex(pair.encryption), bytes.fromhex(pair.authentication))
+    title, meter = bytes.fromhex(entry.title), bytes.fromhex(keys.system_title)
+    return Cipher(title, sealing, meter, counters.take)
 
 
 def _caught_up(

@@ -12,6 +12,7 @@ from typing import Any
 
 from openams.client.errors import ClientError
 from openams.meter_time import NORWAY
+from openams.reader import OctetReader
 
 _FIXED = {
     0x05: ">i",
@@ -30,63 +31,47 @@ _RAW = {0x19: 12, 0x1A: 5, 0x1B: 4}
 _DEPTH_MAX = 12
 
 
+class Reader(OctetReader):
+    """Of what a meter answers. Raises ClientError."""
+
+    def short(self) -> ClientError:
+        return ClientError("the meter's answer ends inside a value")
+
+    def end(self) -> None:
+        if self.rest:
+            raise ClientError(f"the meter's answer has {len(self.rest)} octets too many")
+
+    def value(self, depth: int = 0) -> Any:
+        tag = self.octet()
+        if tag == 0x00:
+            return None
+        if tag in (0x01, 0x02):
+            if depth > _DEPTH_MAX:
+                raise ClientError("the meter's answer is nested too deep")
+            return [self.value(depth + 1) for _ in range(self.length())]
+        if tag == 0x03:
+            return bool(self.octet())
+        if tag == 0x04:
+            bits = self.length()
+            return "".join(f"{octet:08b}" for octet in self.take((bits + 7) // 8))[:bits]
+        if tag in _FIXED:
+            return struct.unpack(_FIXED[tag], self.take(struct.calcsize(_FIXED[tag])))[0]
+        if tag == 0x0D:
+            return self.octet()
+        if tag in _RAW:
+            return self.take(_RAW[tag])
+        if tag in (0x09, 0x0A, 0x0C):
+            raw = self.take(self.length())
+            return raw if tag == 0x09 else raw.decode("utf-8", "replace")
+        raise ClientError(f"the meter's answer has a value of the unknown type 0x{tag:02x}")
+
+
 def decode(data: bytes) -> Any:
     """One value that takes all of `data`."""
-    value, at = _item(data, 0, 0)
-    if at != len(data):
-        raise ClientError(f"the meter's answer has {len(data) - at} octets too many")
+    reader = Reader(data)
+    value = reader.value()
+    reader.end()
     return value
-
-
-def _take(data: bytes, at: int, count: int) -> tuple[bytes, int]:
-    piece = data[at : at + count]
-    if len(piece) < count:
-        raise ClientError("the meter's answer ends inside a value")
-    return bytes(piece), at + count
-
-
-def _length(data: bytes, at: int) -> tuple[int, int]:
-    first, at = _take(data, at, 1)
-    if first[0] < 0x80:
-        return first[0], at
-    more, at = _take(data, at, first[0] & 0x7F)
-    return int.from_bytes(more, "big"), at
-
-
-def _item(data: bytes, at: int, depth: int) -> tuple[Any, int]:
-    head, at = _take(data, at, 1)
-    tag = head[0]
-    if tag == 0x00:
-        return None, at
-    if tag in (0x01, 0x02):
-        if depth > _DEPTH_MAX:
-            raise ClientError("the meter's answer is nested too deep")
-        count, at = _length(data, at)
-        out = []
-        for _ in range(count):
-            value, at = _item(data, at, depth + 1)
-            out.append(value)
-        return out, at
-    if tag == 0x03:
-        raw, at = _take(data, at, 1)
-        return bool(raw[0]), at
-    if tag == 0x04:
-        bits, at = _length(data, at)
-        raw, at = _take(data, at, (bits + 7) // 8)
-        return "".join(f"{octet:08b}" for octet in raw)[:bits], at
-    if tag in _FIXED:
-        raw, at = _take(data, at, struct.calcsize(_FIXED[tag]))
-        return struct.unpack(_FIXED[tag], raw)[0], at
-    if tag == 0x0D:
-        raw, at = _take(data, at, 1)
-        return raw[0], at
-    if tag in _RAW:
-        return _take(data, at, _RAW[tag])
-    if tag in (0x09, 0x0A, 0x0C):
-        count, at = _length(data, at)
-        raw, at = _take(data, at, count)
-        return (raw if tag == 0x09 else raw.decode("utf-8", "replace")), at
-    raise ClientError(f"the meter's answer has a value of the unknown type 0x{tag:02x}")
 
 
 # --- writing ---------------------------------------------------------------------

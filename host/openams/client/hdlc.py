@@ -165,6 +165,9 @@ class HdlcTransport:
                 raise self._broken(answer)
         return self._answer(answer)
 
+    def receive(self) -> bytes:
+        raise LinkError("the meter sent a message of its own in the place of an answer")
+
     def _answer(self, answer: Frame) -> bytes:
         out = bytearray()
         while True:

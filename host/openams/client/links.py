@@ -9,6 +9,8 @@ from __future__ import annotations
 import socket
 import struct
 import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
@@ -30,6 +32,9 @@ class Transport(Protocol):
 
     def connect(self) -> None: ...
     def send_request(self, apdu: bytes) -> bytes: ...
+    def receive(self) -> bytes:
+        """One more message after an answer that was none."""
+
     def disconnect(self) -> None: ...
 
 
@@ -110,12 +115,21 @@ class TcpTransport:
 
     def send_request(self, apdu: bytes) -> bytes:
         head = _WRAPPER.pack(1, self._client, self._url.server, len(apdu))
-        try:
+        with self._failing():
             self._socket.sendall(head + apdu)
+        return self.receive()
+
+    def receive(self) -> bytes:
+        with self._failing():
             version, source, to, size = _WRAPPER.unpack(self._receive(_WRAPPER.size))
             if (version, source, to) != (1, self._url.server, self._client):
                 raise LinkError(f"{self._url.text} does not speak the wrapper of a meter")
             return self._receive(size)
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
         except TimeoutError:
             raise LateError(f"no answer from {self._url.text}") from None
         except OSError as error:

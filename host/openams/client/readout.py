@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from openams.client.client import Client
 from openams.client.data import date_time, parse_date_time
 from openams.client.errors import ClientError, ResultError
 from openams.client.events import NAMES as EVENT_NAMES
@@ -19,10 +20,6 @@ from openams.client.names import (
 )
 from openams.meter_time import NORWAY
 from openams.profiles import status_names
-
-if TYPE_CHECKING:
-    # It brings dlms-cosem with it, which takes long to load.
-    from openams.client.client import Client
 
 # IEC 62056-6-2, table 4: those that a meter of electricity has.
 UNITS = {

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from openams.han.errors import HanError
+from openams.reader import OctetReader
 
 _INTEGERS = {
     0x03: (1, False),
@@ -36,30 +37,9 @@ class Item:
         return self.value if isinstance(self.value, list) else []
 
 
-class Reader:
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.at = 0
-
-    def take(self, count: int) -> bytes:
-        piece = self._data[self.at : self.at + count]
-        if len(piece) < count:
-            raise HanError("the list ends inside a value")
-        self.at += count
-        return piece
-
-    def octet(self) -> int:
-        return self.take(1)[0]
-
-    def length(self) -> int:
-        first = self.octet()
-        if first < 0x80:
-            return first
-        return int.from_bytes(self.take(first & 0x7F), "big")
-
-    @property
-    def rest(self) -> bytes:
-        return self._data[self.at :]
+class Reader(OctetReader):
+    def short(self) -> HanError:
+        return HanError("the list ends inside a value")
 
     def item(self, depth: int = 0) -> Item:
         """One value. Raises HanError for what is no Data of a list."""

@@ -46,9 +46,14 @@ def _try(keys: Keys, control: int, iv: bytes, body: bytes) -> bytes | None:
         return plain if plain[:1] == b"\x0f" else None
     if control != 0x30 or len(body) < _TAG_SIZE:
         raise HanError(f"security control 0x{control:02x} is not known here")
+    return unseal(keys.encryption, iv, bytes([control]) + keys.authentication, body)
+
+
+def unseal(key: bytes, iv: bytes, aad: bytes, body: bytes) -> bytes | None:
+    """What stands in `body` before its tag of 96 bits; None when the tag does not fit."""
     mode = modes.GCM(iv, body[-_TAG_SIZE:], min_tag_length=_TAG_SIZE)
-    decryptor = Cipher(algorithms.AES(keys.encryption), mode).decryptor()
-    decryptor.authenticate_additional_data(bytes([control]) + keys.authentication)
+    decryptor = Cipher(algorithms.AES(key), mode).decryptor()
+    decryptor.authenticate_additional_data(aad)
     try:
         return decryptor.update(body[:-_TAG_SIZE]) + decryptor.finalize()
     except InvalidTag:
