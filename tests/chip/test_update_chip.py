@@ -100,9 +100,9 @@ def image_for(store, files):
     )  # fmt: skip
 
 
-def cut_soon(meter):
-    nor = meter.machine.chip.nor
-    meter.machine.cut_in_operation(nor.operations + 1, share=0.5)
+def cut_in_the_slot(meter):
+    done = meter.machine.chip.nor.operations
+    meter.machine.cut_in_operation(done + 1, share=0.5, from_address=SLOTS_START)
 
 
 @pytest.mark.campaign
@@ -129,7 +129,7 @@ def test_a_whole_update(bench, tmp_path, monkeypatch, capsys):
     given = Image.parse(image), image, 256
     with pytest.raises(LinkError), clients.session(url, "update", store, METER_ID) as client:
         # The power goes in the middle of what the third block writes into the slot.
-        sender._transfer(client, *given, lambda done, _: done == 2 and cut_soon(meter))
+        sender._transfer(client, *given, lambda done, _: done == 2 and cut_in_the_slot(meter))
     assert meter.machine.torn is not None and meter.machine.torn.address >= SLOTS_START
     meter.power_up(off_ms=1000)
     bench.service.clear()

@@ -23,7 +23,8 @@ def test_the_port_of_the_meter_shows_its_load(meter, han_port, system):
         meter.load(3000)
         meter.wait(13)
         read = list(reader.feed(port.read(4000)))
-    assert read[-1].values["active_power_import_w"] == pytest.approx(3000, abs=1)
+    shown = read[-1].values["active_power_import_w"]
+    assert shown == pytest.approx(3000, rel=meter.load_accuracy, abs=1)
     assert any("voltage_l1_v" in reading.values for reading in read)
 
 
@@ -34,7 +35,8 @@ def test_a_dlms_client_reads_the_meter_before_and_after_a_power_cut(meter):
     url = meter.url
     with session(parse_url(url), "reader", meter.keystore, meter.meter_id) as client:
         before = client.get(3, "1.0.1.8.0.255", 2)
-    assert before == pytest.approx(20_000, abs=100)  # mWh
+    # While a client is answered, the time of a chip goes on.
+    assert before == pytest.approx(20_000, rel=meter.load_accuracy, abs=300)  # mWh
     meter.cut_power()
     meter.restore_power()
     assert meter.url == url

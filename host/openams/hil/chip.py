@@ -1,67 +1,139 @@
-"""The real firmware on the emulated RP2040 as a meter under test; its time is the chip's."""
+"""The real firmware on the emulated RP2040 as a meter under test; its time is the chip's.
+
+It passes while a test waits, and while a DLMS client is answered.
+"""
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
-from openams.han.reader import FrameReader
-from openams.han.reading import Reading
-from openams.hil.emulated import START_MS, configuration
-from openams.hil.meter import CAPABILITIES, HilMeter, LoadScenario
-from openams.runtimes.process import Frame
-from openams.runtimes.rp2040.analog import make_analog
+from openams.gateway import Gateway
+from openams.hil.emulated import DEFAULTS, EmulatedMeter
+from openams.hil.options import MeterOptions
+from openams.linkports import LinkPorts
+from openams.runtimes.rp2040.analog import OnChipAdc
 from openams.runtimes.rp2040.meter import ChipMeter
-from openams.session import DEFAULT_METER_ID
-from openams.state import StateImage
+from openams.runtimes.rp2040.session import make_chip_front_end
+
+_SLICE_MS = 10
+# A request has its answer within so much of the chip's time.
+_ANSWER_MS = 5000
+# When the chip has said something and goes on for so long in silence, it was all.
+_SILENT_MS = 1000
 
 
-class ChipUnderTest(HilMeter):
-    """One phase, by the ADC of the chip."""
+class ChipUnderTest(EmulatedMeter):
+    """One phase by the ADC of the chip, three by a metering IC."""
 
-    name = "rp2040"
-    capabilities = frozenset(CAPABILITIES)
-    meter_id = DEFAULT_METER_ID
-    load_accuracy = 0.02  # twelve bits
-
-    def __init__(self, folder: Path) -> None:
-        self._grid = LoadScenario()
-        self._reader = FrameReader()
-        self._readings: list[Reading] = []
-        self._state = StateImage(folder)
-        analog = make_analog("ideal", 1)
-        self._chip = ChipMeter(self._grid, analog, self._frame)
-        config = configuration(self._state.path, START_MS)
+    def __init__(self, folder: Path, options: MeterOptions = DEFAULTS) -> None:
+        super().__init__("rp2040", folder, options)
+        front_end = make_chip_front_end(self._grid, "ideal", 1)
+        if isinstance(front_end, OnChipAdc):
+            self.load_accuracy = 0.02  # twelve bits
+        self._chip = ChipMeter(
+            self._grid, front_end, self._frame, self._set_line, on_link=self._from_meter
+        )
+        self._turn = threading.RLock()  # who lets the chip's time pass
+        self._gateway: Gateway | None = None
+        self._service: _Service | None = None
+        config = self._configuration(options.start_ms)
+        config["calibration"] = front_end.calibration(options.system)
         try:
-            self._chip.configure({**config, "calibration": analog.calibration("1P2W")})
+            self._chip.configure(config)
+            self._open_links()
         except BaseException:
             self.close()
             raise
 
-    def _frame(self, frame: Frame) -> None:
-        self._readings.extend(self._reader.feed(frame.data))
+    # --- clients -------------------------------------------------------------------
 
-    def load(self, watts: float) -> float:
-        self._grid.watts = watts
-        return watts
+    def _open_links(self) -> None:
+        """A Pico has no network: TCP clients come to its service port."""
+        ports: LinkPorts | None = self._open_ports()
+        if ports:
+            self._service = _Service(self._chip, self._turn)
+            self._gateway = Gateway(self._service.to_meter, ports.from_meter)
+            ports.attach(self._gateway.from_client)
+
+    def _from_meter(self, channel: int, kind: int, data: bytes) -> None:
+        if self._gateway and self._service:
+            self._service.heard()
+            self._gateway.from_meter(channel, kind, data)
+
+    def _close_ports(self) -> None:
+        super()._close_ports()
+        if self._service:
+            self._service.close()
+        self._gateway = self._service = None
+
+    # --- what a test does ------------------------------------------------------------
 
     def wait(self, seconds: float) -> float:
         before_ms = self._chip.utc_ms()
-        self._chip.advance(before_ms + round(1000 * seconds))
+        end_ms = before_ms + round(1000 * seconds)
+        while (now_ms := self._chip.utc_ms()) < end_ms:
+            with self._turn:
+                self._chip.advance(min(end_ms, now_ms + _SLICE_MS))
         return (self._chip.utc_ms() - before_ms) / 1000
 
-    def readings(self) -> list[Reading]:
-        out, self._readings = self._readings, []
-        return out
-
     def import_mwh(self) -> int:
-        return int(self._chip.view()["registers"]["a_plus_mwh"])
+        with self._turn:
+            return int(self._chip.view()["registers"]["a_plus_mwh"])
 
     def cut_power(self) -> None:
-        self._chip.power_cut()
+        with self._turn:
+            self._chip.power_cut()
+        self._close_ports()
 
     def restore_power(self) -> None:
         self._chip.power_up()
+        self._open_links()
 
     def close(self) -> None:
-        self._chip.kill()
-        self._state.close()
+        with self._turn:
+            self._chip.kill()
+        super().close()
+
+
+class _Service:
+    """Lets the chip run while it has a client to answer: nobody else does, outside of `wait`."""
+
+    def __init__(self, chip: ChipMeter, turn: threading.RLock) -> None:
+        self._chip = chip
+        self._turn = turn
+        self._asked = threading.Event()
+        self._until_ms = 0
+        self._ending = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def to_meter(self, channel: int, kind: int, data: bytes) -> None:
+        self._chip.link(channel, kind, data)
+        self._until_ms = self._chip.utc_ms() + _ANSWER_MS
+        self._asked.set()
+
+    def heard(self) -> None:
+        """The chip says something: it has come so far with its answer."""
+        self._until_ms = self._chip.utc_ms() + _SILENT_MS
+
+    def _run(self) -> None:
+        while True:
+            self._asked.wait()
+            if self._ending:
+                return
+            self._asked.clear()
+            while not self._ending and (now_ms := self._chip.utc_ms()) < self._until_ms:
+                with self._turn:
+                    if self._off():
+                        break
+                    self._chip.advance(now_ms + _SLICE_MS)
+
+    def _off(self) -> bool:
+        return self._chip.machine is None or self._chip.machine.off
+
+    def close(self) -> None:
+        self._ending = True
+        self._asked.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout=5)

@@ -1,4 +1,7 @@
-"""A meter in a process, on CPython or on the MicroPython VM; its time is simulated."""
+"""Emulated meters under test: what all have, and those in a process of their own.
+
+Their time is simulated: it passes while a test waits.
+"""
 
 from __future__ import annotations
 
@@ -51,43 +54,29 @@ def configuration(state: Path, start_ms: int, options: MeterOptions = DEFAULTS) 
     }
 
 
-class ProcessMeter(HilMeter):
-    """`runtime` is one of `openams.runtimes.process.RUNTIMES`; the state is kept in `folder`.
-
-    With the option `dlms` it has a `url` for DLMS clients and `keys` of its own.
-    """
+class EmulatedMeter(HilMeter):
+    """The state is kept in `folder`. With the option `dlms` it has a `url` for DLMS clients
+    and `keys` of its own."""
 
     capabilities = frozenset(CAPABILITIES)
 
-    def __init__(
-        self, name: str, runtime: str, folder: Path, options: MeterOptions = DEFAULTS
-    ) -> None:
+    def __init__(self, name: str, folder: Path, options: MeterOptions) -> None:
         self.name = name
         self.meter_id = options.meter_id
         self._options = options
-        self._runtime = runtime
+        self._folder = folder
         self._state = StateImage(folder)
         self._grid = LoadScenario(options.system)
-        self._front_end = make_front_end("ideal", options.system, 1)
         self._reader = FrameReader()
         self._readings: list[Reading] = []
         self._line: dict[str, Any] | None = None
         self._han: HanLine | None = None
-        self._folder = folder
-        self._now_ms = options.start_ms
-        self._index = 0
-        self._process: MeterProcess | None = None
         self._ports: LinkPorts | None = None
+        self._tcp_port = 0
         self.keystore: Keystore | None = None
         if options.dlms:
             passphrase = secrets.token_bytes(32)
             self.keystore = Keystore(folder / "keystore", passphrase, SCRYPT_N_RANDOM)
-        self._tcp_port = 0
-        try:
-            self.restore_power()
-        except BaseException:
-            self.close()
-            raise
 
     @property
     def url(self) -> str:
@@ -111,10 +100,6 @@ class ProcessMeter(HilMeter):
                 self._han.set_line(self._line)
         return self._han.link
 
-    def _running(self) -> MeterProcess:
-        assert self._process, "the power is off"
-        return self._process
-
     def _frame(self, frame: Frame) -> None:
         if self._han:
             self._han.send(frame.data)
@@ -127,9 +112,61 @@ class ProcessMeter(HilMeter):
         if self._han:
             self._han.set_line(line)
 
+    def _configuration(self, now_ms: int) -> dict[str, Any]:
+        config = configuration(self._state.path, now_ms, self._options)
+        if self.keystore:
+            config["security"] = provisioned(self.keystore, self.meter_id)
+        return config
+
+    def _open_ports(self) -> LinkPorts | None:
+        if not self.keystore:
+            return None
+        self._ports = LinkPorts(None, self._tcp_port)
+        # A power cut does not change where clients find it.
+        self._tcp_port = int(self._ports.urls[0].rpartition(":")[2])
+        return self._ports
+
+    def _close_ports(self) -> None:
+        if self._ports:
+            self._ports.close()
+            self._ports = None
+
     def load(self, watts: float) -> float:
         self._grid.watts = watts
         return watts
+
+    def readings(self) -> list[Reading]:
+        out, self._readings = self._readings, []
+        return out
+
+    def close(self) -> None:
+        self._close_ports()
+        if self._han:
+            self._han.close()
+        self._state.close()
+
+
+class ProcessMeter(EmulatedMeter):
+    """On CPython or on the MicroPython VM: `runtime` is one of `runtimes.process.RUNTIMES`."""
+
+    def __init__(
+        self, name: str, runtime: str, folder: Path, options: MeterOptions = DEFAULTS
+    ) -> None:
+        super().__init__(name, folder, options)
+        self._runtime = runtime
+        self._front_end = make_front_end("ideal", options.system, 1)
+        self._now_ms = options.start_ms
+        self._index = 0
+        self._process: MeterProcess | None = None
+        try:
+            self.restore_power()
+        except BaseException:
+            self.close()
+            raise
+
+    def _running(self) -> MeterProcess:
+        assert self._process, "the power is off"
+        return self._process
 
     def wait(self, seconds: float) -> float:
         process = self._running()
@@ -142,27 +179,17 @@ class ProcessMeter(HilMeter):
         process.view()  # what was sent before it is there when it answers
         return blocks * BLOCK / RATE
 
-    def readings(self) -> list[Reading]:
-        out, self._readings = self._readings, []
-        return out
-
     def import_mwh(self) -> int:
         return int(self._running().view()["registers"]["a_plus_mwh"])
 
     def cut_power(self) -> None:
         self._running().kill()
         self._process = None
-        if self._ports:
-            self._ports.close()
-            self._ports = None
+        self._close_ports()
 
     def restore_power(self) -> None:
         self._index = 0
-        ports = None
-        if self.keystore:
-            self._ports = ports = LinkPorts(None, self._tcp_port)
-            # A power cut does not change where clients find it.
-            self._tcp_port = int(ports.urls[0].rpartition(":")[2])
+        ports = self._open_ports()
         self._process = MeterProcess(
             self._runtime,
             self._frame,
@@ -171,10 +198,7 @@ class ProcessMeter(HilMeter):
             on_link=ports.from_meter if ports else None,
             on_restart=ports.restarted if ports else None,
         )
-        config = configuration(self._state.path, self._now_ms, self._options)
-        if self.keystore:
-            config["security"] = provisioned(self.keystore, self.meter_id)
-        self._process.configure(config)
+        self._process.configure(self._configuration(self._now_ms))
         if ports:
             self._process.answer_soon()
             ports.attach(self._process.link)
@@ -182,6 +206,4 @@ class ProcessMeter(HilMeter):
     def close(self) -> None:
         if self._process:
             self.cut_power()
-        if self._han:
-            self._han.close()
-        self._state.close()
+        super().close()

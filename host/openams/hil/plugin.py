@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 Made = TypeVar("Made")
 METERS = "emulator, micropython, rp2040 or serial:DEVICE"
-RUNTIMES = {"emulator": "cpython", "micropython": "micropython"}
+# Emulated meters, and the runtime of each.
+RUNTIMES = {"emulator": "cpython", "micropython": "micropython", "rp2040": "rp2040"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -51,15 +52,23 @@ def make_meter(choice: str, rig_file: str | None, folder: Path) -> HilMeter:
         return SerialMeter(choice.removeprefix("serial:"), rig)
     if rig_file:
         raise BenchError(f"--rig goes with --meter serial:DEVICE, not with {choice}")
+    if choice not in RUNTIMES:
+        raise BenchError(f"--meter {choice!r} is unknown: choose {METERS}")
+    return make_emulated(choice, folder, {})
+
+
+def make_emulated(choice: str, folder: Path, asked: Mapping[str, Any]) -> HilMeter:
+    """Raises BenchError, one line, for options that there are not."""
+    from openams.hil.options import parse_options
+
+    options = parse_options(asked)
     if choice == "rp2040":
         from openams.hil.chip import ChipUnderTest
 
-        return ChipUnderTest(folder)
-    if choice in RUNTIMES:
-        from openams.hil.emulated import ProcessMeter
+        return ChipUnderTest(folder, options)
+    from openams.hil.emulated import ProcessMeter
 
-        return ProcessMeter(choice, RUNTIMES[choice], folder)
-    raise BenchError(f"--meter {choice!r} is unknown: choose {METERS}")
+    return ProcessMeter(choice, RUNTIMES[choice], folder, options)
 
 
 @pytest.fixture(scope="session")
@@ -113,14 +122,8 @@ def meter(
         shared.readings()
         yield shared
         return
-    runtime = _runtime(request)
-    from openams.hil.emulated import ProcessMeter
-    from openams.hil.options import parse_options
-
-    name = request.config.getoption("--meter")
-    own = _or_fail(
-        lambda: ProcessMeter(name, runtime, tmp_path_factory.mktemp("meter"), parse_options(_asked))
-    )
+    choice = _emulated(request)
+    own = _or_fail(lambda: make_emulated(choice, tmp_path_factory.mktemp("meter"), _asked))
     yield own
     own.close()
 
@@ -134,7 +137,7 @@ def han_port(
     With `meter` in the test it is that meter's port, and speaks as its time passes; alone it
     speaks by itself, a house metered in real time (or at the option `speed`).
     """
-    runtime = _runtime(request)
+    runtime = RUNTIMES[_emulated(request)]
     if "meter" in request.fixturenames:
         yield str(request.getfixturevalue("meter").han_port())
         return
@@ -148,11 +151,11 @@ def han_port(
     port.close()
 
 
-def _runtime(request: pytest.FixtureRequest) -> str:
-    choice = request.config.getoption("--meter")
+def _emulated(request: pytest.FixtureRequest) -> str:
+    choice = str(request.config.getoption("--meter"))
     if choice not in RUNTIMES:
         pytest.skip(f"emulated meters only: not with --meter {choice}")
-    return RUNTIMES[choice]
+    return choice
 
 
 def _or_fail(make: Callable[[], Made]) -> Made:

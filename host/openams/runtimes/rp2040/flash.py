@@ -57,6 +57,7 @@ class NorFlash(RPSSI):
         self._pending: Operation | None = None
         self.operations = 0
         self.cut_at: int | None = None
+        self.cut_from = 0  # the address below which no operation is cut
         self.cut_share = 0.5  # how far that operation gets
         self.unique_id = bytes(8)
         self.on_cut: list[object] = []
@@ -125,7 +126,9 @@ class NorFlash(RPSSI):
         self._pending = Operation(kind, address, target, now, now + takes_ns)
         if STATE_START <= address < SLOTS_START + SLOTS_SIZE:
             self.operations += 1
-            if self.cut_at is not None and self.operations == self.cut_at:
+            due = self.cut_at is not None and self.operations >= self.cut_at
+            if due and address >= self.cut_from:
+                self.cut_at = None
                 self._cut_alarm = self._clock.create_alarm(self.on_power_gone)
                 self._cut_alarm.schedule(takes_ns * self.cut_share)
 

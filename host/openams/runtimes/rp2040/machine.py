@@ -163,12 +163,19 @@ class Machine:
         return self.torn
 
     def cut_in_operation(
-        self, number: int, share: float = 0.5, torn: str = "bits", seed: int = 1
+        self,
+        number: int,
+        share: float = 0.5,
+        torn: str = "bits",
+        seed: int = 1,
+        from_address: int = 0,
     ) -> None:
-        """Arms a cut: in the `number`-th flash operation from the boot on, `share` through it."""
+        """Arms a cut: in the `number`-th flash operation from the boot on, `share` through it,
+        or in the first one after that at `from_address` or above."""
         self._rng = random.Random(seed)
         self._torn_by = torn
         self.chip.nor.cut_share = share
+        self.chip.nor.cut_from = from_address
         self.chip.nor.cut_at = number
 
     def _cut_in_operation(self) -> None:
