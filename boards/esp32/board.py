@@ -14,14 +14,16 @@ import time
 
 import machine
 from flash import SLOTS_LABEL, STATE_LABEL, PartitionFlash
-from machine import I2C, SPI, UART, Pin
+from machine import I2C, SPI, Pin
 from micropython import const
 
 from ams import hal
 from drivers.ds3231 import CountedClock, Ds3231
 from drivers.inputs import PinInputs
+from drivers.line import Line
 from drivers.pulse_led import PinLed
 from drivers.relay import BistableRelay
+from drivers.watchdog import Watchdog
 
 _HAN_UART, _HAN_TX, _HAN_RX = const(2), const(17), const(16)
 _SERVICE_UART, _SERVICE_TX, _SERVICE_RX = const(1), const(25), const(26)
@@ -44,58 +46,6 @@ _CLOCK_BACKUP_S = const(31536000)
 IC_GAINS = (0x8000, 0x8000)
 
 
-class Line(hal.Uart):
-    def __init__(self, number, tx, rx, buffer):
-        self._number = number
-        self.room = buffer + _FIFO
-        self._tx = tx
-        self._rx = rx
-        self._buffer = buffer
-        self._uart = None
-
-    def init(self, baudrate, bits, parity, stop):
-        settings = {
-            "baudrate": baudrate,
-            "bits": bits,
-            "parity": parity,
-            "stop": stop,
-            "tx": self._tx,
-            "rx": self._rx,
-            "txbuf": self._buffer,
-            "rxbuf": self._buffer,
-        }
-        if self._uart is None:
-            self._uart = UART(self._number, **settings)
-        else:
-            self._uart.init(**settings)
-
-    def write(self, data):
-        self._uart.write(data)
-
-    def idle(self):
-        return self._uart.txdone()
-
-    def any(self):
-        return self._uart.any()
-
-    def readinto(self, buffer):
-        return self._uart.readinto(buffer)
-
-
-class Watchdog(hal.Watchdog):
-    """Starts with the first feed: from then on it cannot be stopped."""
-
-    timeout_ms = _WATCHDOG_MS
-
-    def __init__(self):
-        self._dog = None
-
-    def feed(self):
-        if self._dog is None:
-            self._dog = machine.WDT(timeout=_WATCHDOG_MS)
-        self._dog.feed()
-
-
 def _slots():
     try:
         return PartitionFlash(SLOTS_LABEL)
@@ -113,8 +63,10 @@ class Board:
         self.clock = CountedClock(rtc, time.ticks_ms, time.ticks_diff, _CLOCK_BACKUP_S)
         self.flash = PartitionFlash(STATE_LABEL)
         self.slots = _slots()
-        self.han_uart = Line(_HAN_UART, _HAN_TX, _HAN_RX, _HAN_BUFFER)
-        self.service_uart = Line(_SERVICE_UART, _SERVICE_TX, _SERVICE_RX, _SERVICE_BUFFER)
+        self.han_uart = Line(_HAN_UART, _HAN_TX, _HAN_RX, _HAN_BUFFER, _HAN_BUFFER, _FIFO)
+        self.service_uart = Line(
+            _SERVICE_UART, _SERVICE_TX, _SERVICE_RX, _SERVICE_BUFFER, _SERVICE_BUFFER, _FIFO
+        )
         self.relay = BistableRelay(
             Pin(_COIL_OPEN, Pin.OUT, value=0),
             Pin(_COIL_CLOSE, Pin.OUT, value=0),
@@ -130,7 +82,7 @@ class Board:
                 (Pin(_SUPPLY, Pin.IN, Pin.PULL_UP), 0, hal.INPUT_POWER_FAIL),
             )
         )
-        self.watchdog = Watchdog()
+        self.watchdog = Watchdog(_WATCHDOG_MS)
         self.pulse_led = PinLed(Pin(_TEST_LED, Pin.OUT, value=0))
         self.status_led = PinLed(Pin(_STATUS_LED, Pin.OUT, value=0))
         self.unique_id = machine.unique_id()

@@ -16,6 +16,7 @@ from ams.faults import LINK, LOOP, MEASURED
 from ams.registers.energy import A_MINUS, A_PLUS
 from ams.registers.pulses import PulseOutput
 from ams.storage.layout import SECURITY, SETTINGS
+from drivers.ic_reader import IcReader
 from drivers.links import Links
 
 CONFIG = "meter.json"
@@ -34,8 +35,7 @@ class Loop:
         self._wlan = None
         self._port = config.get("dlms_port", DLMS_PORT)
         now = board.clock.utc_ms()
-        self._measured_ms = now
-        self._tried_ms = now
+        self._reader = IcReader(board.frontend, meter, now)
         self._collected_ms = now
         self._listen_ms = now
         self._bus = None
@@ -62,13 +62,13 @@ class Loop:
         """One pass: takes what was measured, and gives every room its time."""
         board = self.board
         raw_ms = board.clock.utc_ms()
-        if raw_ms - self._tried_ms >= board.frontend.period_ms:
-            self._tried_ms = raw_ms
-            try:
-                self._measure(raw_ms)
-            except Exception as error:
-                # The case, the breaker and the lists have their time all the same.
-                self.meter.faults.take(MEASURED, error)
+        try:
+            if self._reader.read(raw_ms):
+                mwh = self.meter.energy.mwh
+                self.pulses.take(raw_ms, mwh[A_PLUS] + mwh[A_MINUS])
+        except Exception as error:
+            # The case, the breaker and the lists have their time all the same.
+            self.meter.faults.take(MEASURED, error)
         self.meter.tick(raw_ms)
         self.pulses.poll(raw_ms)
         try:
@@ -83,17 +83,6 @@ class Loop:
         if raw_ms - self._collected_ms >= _COLLECT_EVERY_MS:
             self._collected_ms = raw_ms
             gc.collect()
-
-    def _measure(self, raw_ms):
-        meter = self.meter
-        ic = self.board.frontend
-        # What it does not answer it goes on counting: the next answer has it all.
-        if not ic.poll(meter.quantities):
-            return
-        duration_ms = raw_ms - self._measured_ms
-        self._measured_ms = raw_ms
-        meter.measured(raw_ms, duration_ms, ic.active_uws, ic.reactive_uvars, ic.status)
-        self.pulses.take(raw_ms, meter.energy.mwh[A_PLUS] + meter.energy.mwh[A_MINUS])
 
     def _serve(self, raw_ms):
         links = self.board.links

@@ -18,15 +18,17 @@ import time
 import machine
 import thumb
 from flash import PLANNED, SCRATCH, SlotsFlash, StateFlash
-from machine import I2C, SPI, UART, Pin
+from machine import I2C, SPI, Pin
 from micropython import const
 
 from ams import hal
 from ams.metrology import kernel
 from drivers.ds3231 import CountedClock, Ds3231
 from drivers.inputs import PinInputs
+from drivers.line import Line
 from drivers.pulse_led import PinLed
 from drivers.relay import BistableRelay
+from drivers.watchdog import Watchdog
 
 # A third of the cycles of viper, the same bits.
 kernel.pair_sums = thumb.accumulate
@@ -50,61 +52,6 @@ _CLOCK_BACKUP_S = const(31536000)
 IC_GAINS = (0x8000, 0x8000)
 
 
-class Line(hal.Uart):
-    """`buffer` is the room for what is sent, `received` that for what comes."""
-
-    def __init__(self, number, tx, rx, buffer, received):
-        self._number = number
-        self.room = buffer + _FIFO
-        self._tx = tx
-        self._rx = rx
-        self._buffer = buffer
-        self._received = received
-        self._uart = None
-
-    def init(self, baudrate, bits, parity, stop):
-        settings = {
-            "baudrate": baudrate,
-            "bits": bits,
-            "parity": parity,
-            "stop": stop,
-            "tx": Pin(self._tx),
-            "rx": Pin(self._rx),
-            "txbuf": self._buffer,
-            "rxbuf": self._received,
-        }
-        if self._uart is None:
-            self._uart = UART(self._number, **settings)
-        else:
-            self._uart.init(**settings)
-
-    def write(self, data):
-        self._uart.write(data)
-
-    def idle(self):
-        return self._uart.txdone()
-
-    def any(self):
-        return self._uart.any()
-
-    def readinto(self, buffer):
-        return self._uart.readinto(buffer)
-
-
-class Watchdog(hal.Watchdog):
-    """Starts with the first feed: from then on it cannot be stopped."""
-
-    timeout_ms = _WATCHDOG_MS
-
-    def __init__(self):
-        self._dog = None
-
-    def feed(self):
-        if self._dog is None:
-            self._dog = machine.WDT(timeout=_WATCHDOG_MS)
-        self._dog.feed()
-
-
 def _contact(number):
     return Pin(number, Pin.IN, Pin.PULL_UP)
 
@@ -124,8 +71,10 @@ class Board:
         self.clock = CountedClock(rtc, time.ticks_ms, time.ticks_diff, _CLOCK_BACKUP_S)
         self.flash = StateFlash()
         self.slots = SlotsFlash()
-        self.han_uart = Line(0, _HAN_TX, _HAN_RX, _HAN_BUFFER, _HAN_RECEIVED)
-        self.service_uart = Line(1, _SERVICE_TX, _SERVICE_RX, _SERVICE_BUFFER, _SERVICE_BUFFER)
+        self.han_uart = Line(0, Pin(_HAN_TX), Pin(_HAN_RX), _HAN_BUFFER, _HAN_RECEIVED, _FIFO)
+        self.service_uart = Line(
+            1, Pin(_SERVICE_TX), Pin(_SERVICE_RX), _SERVICE_BUFFER, _SERVICE_BUFFER, _FIFO
+        )
         self.relay = BistableRelay(
             Pin(_COIL_OPEN, Pin.OUT, value=0),
             Pin(_COIL_CLOSE, Pin.OUT, value=0),
@@ -140,7 +89,7 @@ class Board:
                 (_contact(13), 0, hal.INPUT_POWER_FAIL),
             )
         )
-        self.watchdog = Watchdog()
+        self.watchdog = Watchdog(_WATCHDOG_MS)
         self.pulse_led = PinLed(Pin(_TEST_LED, Pin.OUT, value=0))
         self.status_led = PinLed(Pin(_STATUS_LED, Pin.OUT, value=0))
         self.unique_id = machine.unique_id()

@@ -36,9 +36,11 @@ class Loop:
             board.links = Links(meter.link, board.service_uart)
         self._was_reset = board.was_reset
         self._passes = 0
-        self._first_ms = self._read_ms = board.clock.utc_ms()
+        self._first_ms = board.clock.utc_ms()
         if hasattr(board.frontend, "poll"):
-            self._measure = self._read_ic
+            from drivers.ic_reader import IcReader
+
+            self._measure = IcReader(board.frontend, meter, self._first_ms).read
         else:
             self._measure = self._take_samples
             board.frontend.start()
@@ -61,17 +63,6 @@ class Loop:
                     frontend.taken(count)
                 came = True
         return came
-
-    def _read_ic(self, raw_ms):
-        meter = self.meter
-        ic = self.board.frontend
-        duration_ms = raw_ms - self._read_ms
-        # What it does not answer it goes on counting: the next answer has it all.
-        if duration_ms < ic.period_ms or not ic.poll(meter.quantities):
-            return False
-        self._read_ms = raw_ms
-        meter.measured(raw_ms, duration_ms, ic.active_uws, ic.reactive_uvars, ic.status)
-        return True
 
     def step(self):
         """One pass; False when the bench has ended the run."""

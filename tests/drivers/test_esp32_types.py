@@ -14,7 +14,9 @@ _SPEC.loader.exec_module(check_esp32)
 def test_the_board_is_right_and_a_spoilt_one_is_not(tmp_path):
     spoilt = tmp_path / "spoilt.py"
     folder = ROOT / "boards" / "esp32"
-    source = (folder / "flash.py").read_text() + (folder / "board.py").read_text()
+    drivers = folder.parent / "drivers"
+    files = (folder / "flash.py", folder / "board.py", drivers / "watchdog.py")
+    source = "".join(file.read_text() for file in files)
     for right, wrong in (
         ("Partition.find(", "Partition.search("),
         ("machine.WDT(timeout=", "machine.WDT(time_out="),

@@ -1,0 +1,49 @@
+"""A UART of the chip as a line of the meter."""
+
+from machine import UART
+
+from ams import hal
+
+
+class Line(hal.Uart):
+    """`buffer` is the room for what is sent, `received` that for what comes; `fifo` the chip's own.
+
+    `tx` and `rx` are pins as the port's UART takes them.
+    """
+
+    def __init__(self, number, tx, rx, buffer, received, fifo):
+        self._number = number
+        self.room = buffer + fifo
+        self._tx = tx
+        self._rx = rx
+        self._buffer = buffer
+        self._received = received
+        self._uart = None
+
+    def init(self, baudrate, bits, parity, stop):
+        settings = {
+            "baudrate": baudrate,
+            "bits": bits,
+            "parity": parity,
+            "stop": stop,
+            "tx": self._tx,
+            "rx": self._rx,
+            "txbuf": self._buffer,
+            "rxbuf": self._received,
+        }
+        if self._uart is None:
+            self._uart = UART(self._number, **settings)
+        else:
+            self._uart.init(**settings)
+
+    def write(self, data):
+        self._uart.write(data)
+
+    def idle(self):
+        return self._uart.txdone()
+
+    def any(self):
+        return self._uart.any()
+
+    def readinto(self, buffer):
+        return self._uart.readinto(buffer)
