@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from openams.cli_meter import Access, JsonOption, UrlArgument, takes_access
+from openams.cli_output import print_values
 from openams.control.orders import Order, countersigned, parse, seconds
 from openams.errors import BenchError
 from openams.keys.cli import KeystoreOption, PassphraseOption, check_meter_id, open_keystore
@@ -31,12 +31,7 @@ def _operator(access: Access, url: str) -> Iterator[Any]:
 
 
 def _print(value: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(value))
-        return
-    for name, entry in value.items():
-        shown = json.dumps(entry) if isinstance(entry, (dict, list)) else entry
-        print(f"{name:<26} {'off' if shown is None else shown}")
+    print_values(value, as_json, 26, "off")
 
 
 @takes_access

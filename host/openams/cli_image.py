@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from openams.cli_meter import Access, ClientOption, JsonOption, UrlArgument, takes_access
+from openams.cli_output import print_values
 from openams.errors import BenchError
 from openams.image.file import Image
 from openams.keys.cli import KeystoreOption, PassphraseOption, check_meter_id, open_keystore
@@ -288,7 +289,7 @@ def activate(
 
         with access.connected(url, "update") as meter:
             unschedule(meter)
-        _print(done | {"activates_at": None}, as_json)
+        print_values(done | {"activates_at": None}, as_json)
         return
     _activated(_sender(access, url), done, when is None, when, wait, as_json)
 
@@ -308,7 +309,7 @@ def _activated(
         sender.activate()
         found = sender.outcome(wait_s)
         done |= {name: found[name] for name in ("state", "version", "slot", "last_refusal")}
-    _print(done, as_json)
+    print_values(done, as_json)
     if done.get("state") == "activation-failed":
         raise BenchError("the meter has gone back to what ran before: the self-test did not pass")
 
@@ -327,16 +328,7 @@ def status(
     role = client or "reader"
     with access.connected(url, role) as meter:
         found = status_of(meter)
-    _print(found, as_json)
-
-
-def _print(value: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(value))
-        return
-    for name, entry in value.items():
-        shown = json.dumps(entry) if isinstance(entry, (dict, list)) else entry
-        print(f"{name:<18} {'-' if shown is None else shown}")
+    print_values(found, as_json)
 
 
 @contextmanager
