@@ -10,9 +10,9 @@ from meterbench import Board, Relay
 
 from ams.cosem.axdr import Reader
 from ams.cosem.objects.base import OPERATOR
-from ams.hal import Flash
 from ams.meter import Meter
 from ams.registers.energy import REGISTER_NAMES
+from openams.faultlab.flash import FaultyFlash
 from openams.grid.frontend import make_front_end
 from openams.meter_time import NORWAY, to_utc_ms
 from openams.session import DEFAULT_METER_ID, METER_TYPES
@@ -27,24 +27,6 @@ END = START + timedelta(days=DAYS)
 _QUARTER_MS = 900_000
 
 
-class MemoryFlash(Flash):
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.image = bytearray(b"\xff" * size)
-
-    def read(self, address: int, buffer: bytearray) -> None:
-        buffer[:] = self.image[address : address + len(buffer)]
-
-    def program(self, address: int, data: bytes) -> None:
-        data = bytes(data)
-        old = int.from_bytes(self.image[address : address + len(data)], "big")
-        new = old & int.from_bytes(data, "big")
-        self.image[address : address + len(data)] = new.to_bytes(len(data), "big")
-
-    def erase(self, address: int) -> None:
-        self.image[address : address + self.sector_size] = b"\xff" * self.sector_size
-
-
 def power_mw(k: int) -> int:
     """Of quarter hour k: import, and every fifth export."""
     return -900_000 if k % 5 == 4 else 1000 * (300 + k * 7919 % 4000)
@@ -53,7 +35,7 @@ def power_mw(k: int) -> int:
 def make(folder: Path) -> dict[str, Any]:
     """Writes `flash.bin` into the folder; gives the registers by name."""
     board = Board(Relay())
-    board.flash = MemoryFlash(FLASH_SIZE)
+    board.flash = FaultyFlash(FLASH_SIZE // FaultyFlash.sector_size)
     start_ms = to_utc_ms(START)
     board.clock.set(start_ms)
     system = "3P4W"
@@ -79,5 +61,5 @@ def make(folder: Path) -> dict[str, Any]:
     meter.tick(start_ms + ENTRIES * _QUARTER_MS)
     meter.stop()
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "flash.bin").write_bytes(board.flash.image)
+    (folder / "flash.bin").write_bytes(board.flash.image())
     return dict(zip(REGISTER_NAMES, meter.energy.mwh, strict=True))

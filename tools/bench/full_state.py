@@ -8,33 +8,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "firmware"), str(ROOT / "host/openams/emulator/shims")]
 
-from ams.hal import Flash  # noqa: E402
 from ams.storage import layout  # noqa: E402
 from ams.storage.journal import Journal  # noqa: E402
+from openams.faultlab.flash import FaultyFlash  # noqa: E402
 
 # About what an interval, an event or the registers take.
 _PAYLOAD = {layout.REGISTERS: 210}
 _USUAL = 40
 
 
-class ImageFlash(Flash):
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.image = bytearray(b"\xff" * size)
-
-    def read(self, address: int, buffer: bytearray) -> None:
-        buffer[:] = self.image[address : address + len(buffer)]
-
-    def program(self, address: int, data: bytes) -> None:
-        for k, octet in enumerate(bytes(data)):
-            self.image[address + k] &= octet
-
-    def erase(self, address: int) -> None:
-        self.image[address : address + self.sector_size] = b"\xff" * self.sector_size
-
-
 def full_state(size: int = 1 << 20) -> bytes:
-    flash = ImageFlash(size)
+    flash = FaultyFlash(size // FaultyFlash.sector_size)
     for region, first, count in layout.layout(size // flash.sector_size):
         journal = Journal(flash, first, count, region)
         payload = bytes(range(_PAYLOAD.get(region, _USUAL)))
@@ -42,4 +26,4 @@ def full_state(size: int = 1 << 20) -> bytes:
         # Once around and nearly full again, so that the newest sector is long to read.
         for _ in range(records * (count + 1) - 2):
             journal.append(1, payload)
-    return bytes(flash.image)
+    return flash.image()

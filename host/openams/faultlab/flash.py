@@ -46,10 +46,9 @@ class FaultyFlash:
         piece = bytes(data)
         if address // self.page_size != (address + len(piece) - 1) // self.page_size:
             raise ValueError("program across a page")
-        target = bytearray(self.data[address : address + len(piece)])
-        for k, octet in enumerate(piece):
-            target[k] &= octet
-        self._operate(address, target)
+        old = int.from_bytes(self.data[address : address + len(piece)], "big")
+        target = (old & int.from_bytes(piece, "big")).to_bytes(len(piece), "big")
+        self._operate(address, bytearray(target))
 
     def erase(self, address: int) -> None:
         """Sets a sector to ones."""
