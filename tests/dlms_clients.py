@@ -24,13 +24,13 @@ from typing import Any
 
 import serial
 import structlog
-from dlms_cosem import cosem, enumerations
+from dlms_cosem import cosem, enumerations, utils
 from dlms_cosem.client import DlmsClient
 from dlms_cosem.cosem.selective_access import RangeDescriptor
 from dlms_cosem.io import BlockingTcpIO, HdlcTransport, SerialIO, TcpTransport
 from dlms_cosem.security import HighLevelSecurityGmacAuthentication, NoSecurityAuthentication
 from gurux_dlms import GXByteBuffer, GXDateTime, GXDLMSException, GXReplyData
-from gurux_dlms.enums import Authentication, InterfaceType, Security
+from gurux_dlms.enums import Authentication, InterfaceType, ObjectType, Security
 from gurux_dlms.objects import (
     GXDLMSAssociationLogicalName,
     GXDLMSObject,
@@ -219,6 +219,24 @@ class Gurux:
         self.read(association, 2)
         return list(association.objectList)
 
+    def read_all(self) -> tuple[int, int]:
+        """Every attribute that the object list lets read, but buffers: (objects, attributes)."""
+        read, refused = 0, []
+        things = self.objects()
+        for thing in things:
+            for number in thing.getAttributeIndexToRead(True):
+                if thing.objectType == ObjectType.PROFILE_GENERIC and number == 2:
+                    continue
+                if not int(thing.getAccess(number)) & 1:
+                    continue
+                try:
+                    self.read(thing, number)
+                    read += 1
+                except GXDLMSException as error:
+                    refused.append((thing.logicalName, number, str(error)))
+        assert not refused
+        return len(things), read
+
     def _profile(self, obis: str) -> GXDLMSProfileGeneric:
         """A new one each time: gurux adds the rows of a read to those it has."""
         profile = GXDLMSProfileGeneric(obis)
@@ -251,6 +269,18 @@ class Hdlc(HdlcTransport):
 
     def recv_frame(self) -> bytes:
         return bytes(self.io.recv_until(b"\x7e"))
+
+
+def read_all_by_dlms_cosem(client: DlmsClient) -> tuple[int, int]:
+    """Every attribute that the object list lets read, but buffers: (objects, attributes)."""
+    rows = utils.parse_as_dlms_data(client.get(attribute(15, "0.0.40.0.0.255", 2)))
+    read = 0
+    for class_id, _, name, (attributes, _) in rows:
+        for number, mode, _ in attributes:
+            if mode & 1 and (class_id, number) != (7, 2):
+                client.get(attribute(class_id, ".".join(map(str, name)), number))
+                read += 1
+    return len(rows), read
 
 
 @contextmanager
@@ -294,5 +324,6 @@ __all__ = [
     "dlms_cosem",
     "os",
     "re",
+    "read_all_by_dlms_cosem",
     "running_meter",
 ]

@@ -10,13 +10,21 @@ import shutil
 from datetime import timedelta
 
 import pytest
-from dlms_clients import CLOCK, LOAD, Gurux, attribute, dlms_cosem, running_meter
+from dlms_clients import (
+    CLOCK,
+    LOAD,
+    Gurux,
+    attribute,
+    dlms_cosem,
+    read_all_by_dlms_cosem,
+    running_meter,
+)
 from dlms_cosem import utils
 from dlms_cosem.cosem.capture_object import CaptureObject
 from dlms_cosem.cosem.selective_access import RangeDescriptor
 from dlms_cosem.time import datetime_to_bytes
-from gurux_dlms import GXDateTime, GXDLMSException
-from gurux_dlms.enums import DataType, ObjectType
+from gurux_dlms import GXDateTime
+from gurux_dlms.enums import DataType
 from gurux_dlms.objects import GXDLMSClock, GXDLMSData, GXDLMSProfileGeneric
 from history import END, ENTRIES, START
 
@@ -95,21 +103,8 @@ def test_all_that_gurux_does_elsewhere(meter, past, link):
     with Gurux(meter, "operator", link) as client:
         set_up_by_gurux(client)
     with Gurux(meter, "reader", link) as client:
-        read, refused = 0, []
-        things = client.objects()
-        for thing in things:
-            for number in thing.getAttributeIndexToRead(True):
-                if thing.objectType == ObjectType.PROFILE_GENERIC and number == 2:
-                    continue
-                if not int(thing.getAccess(number)) & 1:
-                    continue
-                try:
-                    client.read(thing, number)
-                    read += 1
-                except GXDLMSException as error:
-                    refused.append((thing.logicalName, number, str(error)))
-        assert not refused
-        assert len(things) > 100 and read > 3 * len(things)
+        objects, read = client.read_all()
+        assert objects > 100 and read > 3 * objects
         days = int(os.environ.get("OPENAMS_CHIP_DAYS", "90"))
         if link == "tcp":
             rows = client.rows_by_range(LOAD, START, START + timedelta(days=days))
@@ -133,10 +128,7 @@ def test_all_that_dlms_cosem_does_elsewhere(meter, link):
             assert int(client.set(attribute(7, LOAD, 4), value).result) == 0
         assert int(client.set(attribute(1, HAN_OPEN, 2), b"\x03\x01").result) == 0
     with dlms_cosem(meter, "reader", link) as client:
-        rows = utils.parse_as_dlms_data(client.get(attribute(15, "0.0.40.0.0.255", 2)))
-        for class_id, _, name, (attributes, _) in rows:
-            for number, mode, _ in attributes:
-                if mode & 1 and (class_id, number) != (7, 2):
-                    client.get(attribute(class_id, ".".join(map(str, name)), number))
+        objects, read = read_all_by_dlms_cosem(client)
+        assert objects > 100 and read > 3 * objects
         days = int(os.environ.get("OPENAMS_CHIP_DAYS", "90"))
         assert len(rows_by_dlms_cosem(client, START, START + timedelta(days=days))) == 96 * days

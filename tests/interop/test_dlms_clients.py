@@ -13,14 +13,23 @@ from datetime import datetime, timedelta
 
 import pytest
 import serial
-from dlms_clients import CLOCK, LOAD, METER, Gurux, attribute, dlms_cosem, running_meter
+from dlms_clients import (
+    CLOCK,
+    LOAD,
+    METER,
+    Gurux,
+    attribute,
+    dlms_cosem,
+    read_all_by_dlms_cosem,
+    running_meter,
+)
 from dlms_cosem import utils
 from dlms_cosem.cosem.capture_object import CaptureObject
 from dlms_cosem.cosem.selective_access import RangeDescriptor
 from dlms_cosem.protocol.xdlms import GeneralGlobalCipher
 from dlms_cosem.time import datetime_to_bytes
 from gurux_dlms import GXDateTime, GXDLMSException
-from gurux_dlms.enums import DataType, ObjectType
+from gurux_dlms.enums import DataType
 from gurux_dlms.objects import GXDLMSClock, GXDLMSData, GXDLMSProfileGeneric, GXDLMSRegister
 from helpers import ams, amshan_frames
 from history import END, ENTRIES, START
@@ -53,22 +62,9 @@ LINKS = ("tcp", "hdlc")
 
 @pytest.mark.parametrize("link", LINKS)
 def test_gurux_reads_every_attribute_that_it_may(meter, link):
-    read, refused = 0, []
     with Gurux(meter, "reader", link) as client:
-        things = client.objects()
-        for thing in things:
-            for number in thing.getAttributeIndexToRead(True):
-                if thing.objectType == ObjectType.PROFILE_GENERIC and number == 2:
-                    continue  # read by range and entry below
-                if not int(thing.getAccess(number)) & 1:
-                    continue
-                try:
-                    client.read(thing, number)
-                    read += 1
-                except GXDLMSException as error:
-                    refused.append((thing.logicalName, number, str(error)))
-    assert not refused
-    assert len(things) > 100 and read > 3 * len(things)
+        objects, read = client.read_all()
+    assert objects > 100 and read > 3 * objects
 
 
 @pytest.mark.parametrize("link", LINKS)
@@ -135,17 +131,8 @@ def test_a_reader_changes_nothing(meter):
 @pytest.mark.parametrize("link", LINKS)
 def test_dlms_cosem_reads_every_attribute_that_it_may(meter, link):
     with dlms_cosem(meter, "reader", link) as client:
-        rows = utils.parse_as_dlms_data(client.get(attribute(15, "0.0.40.0.0.255", 2)))
-        assert len(rows) > 100
-        read = 0
-        for class_id, _, name, (attributes, _) in rows:
-            obis = ".".join(map(str, name))
-            for number, mode, _ in attributes:
-                if not mode & 1 or (class_id, number) == (7, 2):
-                    continue
-                client.get(attribute(class_id, obis, number))
-                read += 1
-        assert read > 3 * len(rows)
+        objects, read = read_all_by_dlms_cosem(client)
+    assert objects > 100 and read > 3 * objects
 
 
 @pytest.mark.parametrize("link", LINKS)
