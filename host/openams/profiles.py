@@ -10,6 +10,7 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import IO, Any
 
+from openams.client.events import LOGS
 from openams.errors import BenchError
 from openams.meter_time import NORWAY, from_utc_ms, to_utc_ms
 from openams.runtimes.process import MeterProcess
@@ -27,7 +28,6 @@ _STATUS = (
     (0x0200, "energy-missing"),
     (0x0400, "period-changed"),
 )
-_LOGS = ("standard", "fraud", "control", "security", "quality", "communication")
 _LOAD = ("a_plus_mwh", "a_minus_mwh", "r_plus_mvarh", "r_minus_mvarh")
 _BILLING = (*_LOAD, "r_q1_mvarh", "r_q2_mvarh", "r_q3_mvarh", "r_q4_mvarh")
 
@@ -47,7 +47,7 @@ def named(name: str, row: list[Any]) -> dict[str, Any]:
         return {
             "number": number,
             "time": _local(utc_ms),
-            "log": _LOGS[log],
+            "log": LOGS[log],
             "code": code,
             "name": text,
             "detail": detail,
@@ -125,7 +125,7 @@ def events_before(image: Path, newest: list[list[Any]], numbers: list[int]) -> l
     held = Counter(event[4] for event in newest)
     out: list[list[Any]] = []
     _, rows = _stored(image, "events", "cpython")
-    for log, name in enumerate(_LOGS):
+    for log, name in enumerate(LOGS):
         of_run = [row for row in rows if row[2] == log and row[0] > numbers[log]]
         for _, utc_ms, _, code, text, detail, extra in of_run[: max(0, len(of_run) - held[name])]:
             out.append([utc_ms, code, text, detail, name, extra])
