@@ -15,7 +15,7 @@ from ams.registers.energy import REGISTER_NAMES
 from openams.faultlab.flash import FaultyFlash
 from openams.grid.frontend import make_front_end
 from openams.meter_time import NORWAY, to_utc_ms
-from openams.session import DEFAULT_METER_ID, METER_TYPES
+from openams.options import DEFAULT_METER_ID, METER_TYPES
 from openams.state import FLASH_SIZE
 
 # In normal time throughout.

@@ -11,8 +11,9 @@ from rich.console import Console
 from openams.grid.scenario import load
 from openams.han.reader import FrameReader, format_reading
 from openams.liveview import View
+from openams.options import Options
 from openams.runtimes.process import Frame
-from openams.session import Options, Session
+from openams.session import Session
 
 ROOT = Path(__file__).resolve().parents[1]
 DAY = ROOT / "tests" / "data" / "kaifa_ma304h3e_2017-09-15.csv"

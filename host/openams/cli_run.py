@@ -24,20 +24,12 @@ from openams.keys.provision import provisioned
 from openams.linkports import LinkPorts
 from openams.liveview import View, status_names
 from openams.meter_time import NORWAY, from_utc_ms, parse_start
+from openams.options import CHIP, DEFAULT_METER_ID, METER_TYPES, Options, check
+from openams.orders import POLICIES, parse_order, parse_policy
 from openams.profiles import named
 from openams.ptylink import PtyLink
 from openams.runtimes.process import RUNTIMES, Frame
-from openams.session import (
-    CHIP,
-    DEFAULT_METER_ID,
-    METER_TYPES,
-    POLICIES,
-    Options,
-    Session,
-    check,
-    parse_order,
-    parse_policy,
-)
+from openams.session import Session
 
 RUN_ON = (*RUNTIMES, CHIP)
 _LINE_EVERY_S = 1.0

@@ -10,8 +10,9 @@ from openams.errors import BenchError
 from openams.grid.cases import Case, Component, load_cases
 from openams.grid.frontend import make_front_end
 from openams.grid.scenario import PAIRS
+from openams.options import DEFAULT_METER_ID
 from openams.runtimes.process import MeterProcess
-from openams.session import DEFAULT_METER_ID, coded_blocks
+from openams.session import coded_blocks
 
 # Start of the simulated time: no case crosses an hour by chance.
 _START_MS = 840_000_000_000

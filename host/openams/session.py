@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from openams.errors import BenchError
 from openams.gateway import Gateway
 from openams.grid.frontend import FrontEndModel, make_front_end
 from openams.grid.scenario import Scenario
@@ -23,6 +22,7 @@ from openams.hanline import HanLine
 from openams.linkports import LinkPorts
 from openams.mbusline import MBUS_CHANNEL, MBusLine
 from openams.meter_time import to_utc_ms
+from openams.options import CHIP, METER_TYPES, Options
 from openams.profiles import events_before
 from openams.runtimes.process import HEAP_KIB, LINK_HEAP_KIB, Frame, MeterProcess
 from openams.state import FLASH_SIZE, SLOTS_SIZE, StateImage
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from openams.runtimes.rp2040.meter import ChipMeter
     from openams.runtimes.rp2040.session import IcFrontEnd
 
-# The runtime that samples by itself.
-CHIP = "rp2040"
 # Sample sets per message: one cycle at 4 kS/s.
 BLOCK = 80
 # Sample sets made at a time: half a second.
@@ -44,115 +42,6 @@ _PIECE_MS = 50
 _LONGEST_ROW_MS = 86_400_000
 # So many events the meter has at hand, see ams.registers.events; its flash has all.
 _EVENTS_IN_RAM = 64
-_LONGEST_S = 100 * 365.25 * 86400
-# What each format's real meters call themselves, per system.
-METER_TYPES = {
-    "aidon": {"1P2W": "6515", "3P3W": "6525", "3P4W": "6534"},
-    "kaifa": {"1P2W": "MA105H2E", "3P3W": "MA304H3E", "3P4W": "MA304H4"},
-    "kamstrup": {
-        "1P2W": "6861111BN242101040",
-        "3P3W": "6841121BN243101040",
-        "3P4W": "6841131BN243101040",
-    },
-    "p1": {"1P2W": "OAMS1", "3P3W": "OAMS3", "3P4W": "OAMS3"},
-}
-# A GS1 number of the right length for a meter of no real maker.
-DEFAULT_METER_ID = "7359990000000017"
-
-
-@dataclass
-class Order:
-    """Something that is done to the meter `after_s` seconds into the run."""
-
-    after_s: float
-    order: dict[str, Any]
-
-
-_INPUTS = {
-    "terminal-cover-removed": 40,
-    "terminal-cover-closed": 41,
-    "magnetic-field": 42,
-    "magnetic-field-gone": 43,
-    "meter-cover-removed": 44,
-    "meter-cover-closed": 45,
-}
-_AT_HELP = (
-    "write it like 3600=capture-period:15, 60=clock:-90 (a step in s), 60=sync:0.4 (the true "
-    "time minus the meter's, in s), 5=relay:welded (stuck, good), 5=button:press (release), "
-    "5=power-fail or 5=" + ", 5=".join(_INPUTS)
-)
-# Faults of the relay.
-_RELAY = {"stuck": "stuck", "welded": "welded", "good": None}
-POLICIES = ("inhibit", "critical", "two-person", "sealed-only")
-
-
-def parse_policy(text: str | None) -> dict[str, Any] | None:
-    """`--breaker-policy`: what docs/breaker.md says is set at provisioning."""
-    if text is None:
-        return None
-    names = [name for name in text.split(",") if name]
-    unknown = [name for name in names if name not in POLICIES]
-    if unknown:
-        raise BenchError(f"--breaker-policy {unknown[0]!r} is unknown: {', '.join(POLICIES)}")
-    return {
-        "inhibit": "inhibit" in names,
-        "critical": "critical" in names,
-        "two_person": "two-person" in names,
-        "interactive": "sealed-only" not in names,
-    }
-
-
-def parse_order(text: str) -> Order:
-    """`SECONDS=ACTION[:VALUE]` of `--at`."""
-    try:
-        when, action = text.split("=", 1)
-        after_s = float(when)
-        name, _, value = action.partition(":")
-        if not 0 <= after_s <= _LONGEST_S:
-            raise ValueError
-        if name in _INPUTS and not value:
-            return Order(after_s, {"event": _INPUTS[name]})
-        if name == "power-fail" and not value:
-            return Order(after_s, {"power_fail": True})
-        if name == "relay" and value in _RELAY:
-            return Order(after_s, {"relay": _RELAY[value]})
-        if name == "button" and value in ("press", "release"):
-            return Order(after_s, {"button": value == "press"})
-        if name == "capture-period" and int(value) in (15, 60):
-            return Order(after_s, {"capture_period_s": 60 * int(value)})
-        if name in ("clock", "sync") and abs(float(value)) < _LONGEST_S:
-            key = "clock_step_ms" if name == "clock" else "clock_sync_error_ms"
-            return Order(after_s, {key: round(1000 * float(value))})
-    except ValueError:
-        pass
-    raise BenchError(f"--at {text!r} is no order: {_AT_HELP}")
-
-
-@dataclass
-class Options:
-    """What `ams run` was asked for."""
-
-    runtime: str = "micropython"
-    front_end: str = "ideal"
-    han_format: str = "kaifa"
-    han_variant: str | None = None
-    # By the operator with the keys of `keystore`; without one the port was left open at the works.
-    han_open: bool = False
-    keystore: Keystore | None = None
-    mbus: str | None = None  # see mbusline
-    quirk: str | None = None
-    han_keys: Path | None = None
-    meter_id: str = DEFAULT_METER_ID
-    state: Path | None = None
-    start: datetime | None = None
-    duration_s: float | None = None
-    speed: float | None = 1.0  # None: as fast as it goes
-    seed: int = 1
-    capture_period_min: int | None = None
-    format: bool = False
-    at: list[Order] = field(default_factory=list)
-    breaker: dict[str, Any] | None = None  # policy; None: what the meter has
-    security: dict[str, Any] | None = None  # keys of the two-way link, for a meter without any
 
 
 @dataclass
@@ -461,23 +350,3 @@ def _shorter(a: float | None, b: float | None) -> float | None:
     if a is None or b is None:
         return a if b is None else b
     return min(a, b)
-
-
-def check(options: Options, scenario: Scenario) -> None:
-    """Refuses what cannot be: one clear line."""
-    duration = options.duration_s
-    if duration is not None and not 0 < duration <= _LONGEST_S:
-        raise BenchError("--duration must be more than 0 seconds, and less than 100 years")
-    if not 0 <= options.seed < 1 << 32:
-        raise BenchError("--seed must be a whole number from 0 to 4294967295")
-    endless = options.duration_s is None and scenario.duration_s is None
-    if options.speed is None and endless:
-        raise BenchError(f"{scenario.name} has no end: --speed max needs --duration")
-    if options.mbus and options.runtime == CHIP:
-        raise BenchError("--mbus: a Pico has no UART left for it; choose another --runtime")
-    if options.quirk == "rekey" and not options.han_keys:
-        raise BenchError("--quirk rekey encrypts the lists: name a key file with --han-keys")
-    if options.han_keys and options.han_format == "p1":
-        raise BenchError("--han-keys encrypts HDLC lists: p1 has none")
-    if not options.meter_id.isdigit() or len(options.meter_id) != 16:
-        raise BenchError("--meter-id must be a GS1 number of 16 digits")

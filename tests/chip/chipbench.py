@@ -8,10 +8,10 @@ from typing import Any
 from han import autodecoder, hdlc
 
 from openams.grid.cases import Case
+from openams.options import DEFAULT_METER_ID
 from openams.runtimes.process import Frame
 from openams.runtimes.rp2040.meter import ChipMeter, provision
 from openams.runtimes.rp2040.session import make_chip_front_end
-from openams.session import DEFAULT_METER_ID
 from openams.state import FLASH_SIZE
 
 START_MS = 840_000_000_000

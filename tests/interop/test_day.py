@@ -12,7 +12,8 @@ from helpers import DAY, ams, amshan_frames
 from openams.grid.scenario import load
 from openams.han.reader import decode_frame
 from openams.meter_time import NORWAY, to_utc_ms
-from openams.session import Options, Session
+from openams.options import Options
+from openams.session import Session
 
 
 def play(scenario, **options):

@@ -25,9 +25,10 @@ from openams.keys.keystore import Keystore
 from openams.keys.provision import provisioned
 from openams.keys.releasekey import public_octets
 from openams.keys.sealed import SCRYPT_N_RANDOM
+from openams.options import DEFAULT_METER_ID, Options
 from openams.runtimes.rp2040.flash import SLOTS_START
 from openams.runtimes.rp2040.repl import ReplChip
-from openams.session import DEFAULT_METER_ID, Options, Session
+from openams.session import Session
 
 ON_CHIP = Path(__file__).with_name("on_chip")
 ROOT = Path(__file__).resolve().parents[2]

@@ -21,9 +21,9 @@ from openams.errors import BenchError
 from openams.grid.frontend import make_front_end
 from openams.image import build
 from openams.keys.releasekey import public_octets
+from openams.options import DEFAULT_METER_ID
 from openams.places import PACKAGE, SHIMS, repository_root
 from openams.runtimes.process import find_micropython
-from openams.session import DEFAULT_METER_ID
 from openams.state import FLASH_SIZE
 
 TORN = ("clean", "bytes", "bits")

@@ -18,7 +18,7 @@ from openams.hil.box import Box
 from openams.hil.meter import HAN, LOAD, POWER, REGISTERS, HilMeter
 from openams.hil.rig import Rig
 from openams.keys.cli import open_keystore
-from openams.session import DEFAULT_METER_ID
+from openams.options import DEFAULT_METER_ID
 
 _PARITY = {"N": serial.PARITY_NONE, "E": serial.PARITY_EVEN, "O": serial.PARITY_ODD}
 _A_PLUS = "1.0.1.8.0.255"

@@ -9,7 +9,8 @@ from openams.grid.scenario import load
 from openams.hanline import HanLine
 from openams.hil.options import MeterOptions
 from openams.meter_time import parse_start
-from openams.session import Options, Session, check
+from openams.options import Options, check
+from openams.session import Session
 
 
 class LivePort:

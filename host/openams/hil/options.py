@@ -9,7 +9,7 @@ from typing import Any
 from openams.errors import BenchError
 from openams.grid.scenario import SYSTEMS
 from openams.meter_time import parse_start, to_utc_ms
-from openams.session import DEFAULT_METER_ID, METER_TYPES
+from openams.options import DEFAULT_METER_ID, METER_TYPES
 
 _START_MS = 840_000_000_000
 

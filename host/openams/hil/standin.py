@@ -19,9 +19,9 @@ from openams.hil.meter import LoadScenario
 from openams.keys.keystore import Keystore
 from openams.keys.provision import provisioned
 from openams.linkports import LinkPorts
+from openams.options import DEFAULT_METER_ID
 from openams.ptylink import PtyLink
 from openams.runtimes.process import LINK_HEAP_KIB, Frame, MeterProcess
-from openams.session import DEFAULT_METER_ID
 from openams.state import StateImage
 
 LOADS_W = (0, 500, 2300)

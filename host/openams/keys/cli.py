@@ -17,7 +17,7 @@ from openams.errors import BenchError
 from openams.keys.keystore import Keystore
 from openams.keys.model import MeterKeys
 from openams.keys.sealed import SCRYPT_N_PERSON, SCRYPT_N_RANDOM, write_private
-from openams.session import DEFAULT_METER_ID
+from openams.options import DEFAULT_METER_ID
 
 app = typer.Typer(help="Keys of meters, in an encrypted keystore.", no_args_is_help=True)
 

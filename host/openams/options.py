@@ -1,0 +1,78 @@
+"""What a run was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openams.errors import BenchError
+from openams.grid.scenario import Scenario
+from openams.orders import LONGEST_S, Order
+
+if TYPE_CHECKING:
+    from openams.keys.keystore import Keystore
+
+# The runtime that samples by itself.
+CHIP = "rp2040"
+# What each format's real meters call themselves, per system.
+METER_TYPES = {
+    "aidon": {"1P2W": "6515", "3P3W": "6525", "3P4W": "6534"},
+    "kaifa": {"1P2W": "MA105H2E", "3P3W": "MA304H3E", "3P4W": "MA304H4"},
+    "kamstrup": {
+        "1P2W": "6861111BN242101040",
+        "3P3W": "6841121BN243101040",
+        "3P4W": "6841131BN243101040",
+    },
+    "p1": {"1P2W": "OAMS1", "3P3W": "OAMS3", "3P4W": "OAMS3"},
+}
+# A GS1 number of the right length for a meter of no real maker.
+DEFAULT_METER_ID = "7359990000000017"
+
+
+@dataclass
+class Options:
+    """What `ams run` was asked for."""
+
+    runtime: str = "micropython"
+    front_end: str = "ideal"
+    han_format: str = "kaifa"
+    han_variant: str | None = None
+    # By the operator with the keys of `keystore`; without one the port was left open at the works.
+    han_open: bool = False
+    keystore: Keystore | None = None
+    mbus: str | None = None  # see mbusline
+    quirk: str | None = None
+    han_keys: Path | None = None
+    meter_id: str = DEFAULT_METER_ID
+    state: Path | None = None
+    start: datetime | None = None
+    duration_s: float | None = None
+    speed: float | None = 1.0  # None: as fast as it goes
+    seed: int = 1
+    capture_period_min: int | None = None
+    format: bool = False
+    at: list[Order] = field(default_factory=list)
+    breaker: dict[str, Any] | None = None  # policy; None: what the meter has
+    security: dict[str, Any] | None = None  # keys of the two-way link, for a meter without any
+
+
+def check(options: Options, scenario: Scenario) -> None:
+    """Refuses what cannot be: one clear line."""
+    duration = options.duration_s
+    if duration is not None and not 0 < duration <= LONGEST_S:
+        raise BenchError("--duration must be more than 0 seconds, and less than 100 years")
+    if not 0 <= options.seed < 1 << 32:
+        raise BenchError("--seed must be a whole number from 0 to 4294967295")
+    endless = options.duration_s is None and scenario.duration_s is None
+    if options.speed is None and endless:
+        raise BenchError(f"{scenario.name} has no end: --speed max needs --duration")
+    if options.mbus and options.runtime == CHIP:
+        raise BenchError("--mbus: a Pico has no UART left for it; choose another --runtime")
+    if options.quirk == "rekey" and not options.han_keys:
+        raise BenchError("--quirk rekey encrypts the lists: name a key file with --han-keys")
+    if options.han_keys and options.han_format == "p1":
+        raise BenchError("--han-keys encrypts HDLC lists: p1 has none")
+    if not options.meter_id.isdigit() or len(options.meter_id) != 16:
+        raise BenchError("--meter-id must be a GS1 number of 16 digits")
