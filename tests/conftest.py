@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from openams.runtimes.process import find_micropython
+from openams.runtimes.launch import find_micropython
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "tests" / "data"

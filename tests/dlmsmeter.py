@@ -9,7 +9,8 @@ from typing import Any
 from dlms import security
 
 from openams.grid.frontend import make_front_end
-from openams.runtimes.process import LINK_HEAP_KIB, MeterProcess
+from openams.runtimes.launch import LINK_HEAP_KIB
+from openams.runtimes.process import MeterProcess
 
 START_MS = 840_000_000_000
 DATA, OPENED, CLOSED = 0, 1, 2

@@ -20,7 +20,8 @@ from ams.update.updater import Updater
 from openams.grid.frontend import make_front_end
 from openams.image import build as make
 from openams.keys.releasekey import public_octets
-from openams.runtimes.process import LINK_HEAP_KIB, MeterProcess
+from openams.runtimes.launch import LINK_HEAP_KIB
+from openams.runtimes.process import MeterProcess
 from openams.state import FLASH_SIZE, SLOTS_SIZE, StateImage
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -12,7 +12,7 @@ from openams.grid.scenario import load
 from openams.han.reader import FrameReader, format_reading
 from openams.liveview import View
 from openams.options import Options
-from openams.runtimes.process import Frame
+from openams.runtimes.wire import Frame
 from openams.session import Session
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -24,7 +24,7 @@ from openams.cli_ration import ration
 from openams.cli_run import run as run_command
 from openams.errors import BenchError
 from openams.keys.cli import app as keys_app
-from openams.runtimes.process import RUNTIMES
+from openams.runtimes.launch import RUNTIMES
 
 app = typer.Typer(
     name="ams",

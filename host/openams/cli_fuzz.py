@@ -9,7 +9,7 @@ import typer
 
 from openams.errors import BenchError
 from openams.faultlab.fuzzing import TARGETS, Fuzz, run
-from openams.runtimes.process import RUNTIMES
+from openams.runtimes.launch import RUNTIMES
 
 
 def fuzz(

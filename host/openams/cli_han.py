@@ -22,7 +22,8 @@ from openams.han.reader import (
     load_keys,
     reading_to_json,
 )
-from openams.runtimes.process import RUNTIMES, MeterProcess
+from openams.runtimes.launch import RUNTIMES
+from openams.runtimes.process import MeterProcess
 
 app = typer.Typer(help="Read HAN ports, files and captures.", no_args_is_help=True)
 

@@ -14,7 +14,7 @@ import typer
 from openams.errors import BenchError
 from openams.faultlab.campaign import LAST, TORN, Campaign, Part
 from openams.options import DEFAULT_METER_ID
-from openams.runtimes.process import RUNTIMES
+from openams.runtimes.launch import RUNTIMES
 
 _SAY_EVERY_S = 10.0
 

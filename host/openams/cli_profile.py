@@ -16,7 +16,7 @@ from openams.client.readout import rows as rows_of
 from openams.errors import BenchError
 from openams.meter_time import from_utc_ms, parse_time, to_utc_ms
 from openams.profiles import NAMES, day_limits, plot, read, write_csv
-from openams.runtimes.process import RUNTIMES
+from openams.runtimes.launch import RUNTIMES
 
 if TYPE_CHECKING:
     from openams.client.client import Client

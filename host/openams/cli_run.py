@@ -28,7 +28,8 @@ from openams.options import CHIP, DEFAULT_METER_ID, METER_TYPES, Options, check
 from openams.orders import POLICIES, parse_order, parse_policy
 from openams.profiles import named
 from openams.ptylink import PtyLink
-from openams.runtimes.process import RUNTIMES, Frame
+from openams.runtimes.launch import RUNTIMES
+from openams.runtimes.wire import Frame
 from openams.session import Session
 
 RUN_ON = (*RUNTIMES, CHIP)

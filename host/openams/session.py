@@ -24,7 +24,9 @@ from openams.mbusline import MBUS_CHANNEL, MBusLine
 from openams.meter_time import to_utc_ms
 from openams.options import CHIP, METER_TYPES, Options
 from openams.profiles import events_before
-from openams.runtimes.process import HEAP_KIB, LINK_HEAP_KIB, Frame, MeterProcess
+from openams.runtimes.launch import HEAP_KIB, LINK_HEAP_KIB
+from openams.runtimes.process import MeterProcess
+from openams.runtimes.wire import Frame
 from openams.state import FLASH_SIZE, SLOTS_SIZE, StateImage
 
 if TYPE_CHECKING:

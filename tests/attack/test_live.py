@@ -11,7 +11,7 @@ import pytest
 from dlms import GET_REGISTER, Raw
 from dlmsmeter import CLOSED, OPENED, START_MS, MeterBench
 
-from openams.runtimes.process import RUNTIMES
+from openams.runtimes.launch import RUNTIMES
 
 RATE = 4000
 BLOCK = 200

@@ -9,9 +9,9 @@ from han import autodecoder, hdlc
 
 from openams.grid.cases import Case
 from openams.options import DEFAULT_METER_ID
-from openams.runtimes.process import Frame
 from openams.runtimes.rp2040.meter import ChipMeter, provision
 from openams.runtimes.rp2040.session import make_chip_front_end
+from openams.runtimes.wire import Frame
 from openams.state import FLASH_SIZE
 
 START_MS = 840_000_000_000

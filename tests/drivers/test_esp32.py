@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from openams.runtimes.process import find_micropython
+from openams.runtimes.launch import find_micropython
 from tests.conftest import ROOT
 
 PATHS = ("host/openams/emulator/boardshims", "firmware", "boards/esp32", "boards", "host")

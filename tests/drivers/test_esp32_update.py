@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from imagebench import FLASH_SIZE, SLOTS_SIZE, activate, image_of
 
-from openams.runtimes.process import find_micropython
+from openams.runtimes.launch import find_micropython
 from tests.conftest import ROOT
 
 PATHS = ("host/openams/emulator/boardshims", "firmware", "boards/esp32", "boards")

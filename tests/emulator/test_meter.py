@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from openams.grid.frontend import make_front_end
-from openams.runtimes.process import RUNTIMES, MeterProcess
+from openams.runtimes.launch import RUNTIMES
+from openams.runtimes.process import MeterProcess
 
 START_MS = 840_000_000_000
 RATE = 4000

@@ -22,7 +22,7 @@ from ams.storage import layout
 from ams.storage.journal import Journal
 from openams.faultlab.flash import FaultyFlash
 from openams.meter_time import from_utc_ms
-from openams.runtimes.process import RUNTIMES
+from openams.runtimes.launch import RUNTIMES
 
 SEED = int(os.environ.get("OPENAMS_SEED", "1"))
 # Longer than any run lasts before it is killed. Constant power: a minute costs the same always.

@@ -8,7 +8,7 @@ import os
 import pytest
 from helpers import ams
 
-from openams.runtimes.process import RUNTIMES
+from openams.runtimes.launch import RUNTIMES
 
 SEED = os.environ.get("OPENAMS_SEED", "1")
 

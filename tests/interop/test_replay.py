@@ -7,7 +7,7 @@ import json
 import pytest
 from helpers import DATA, ams
 
-from openams.runtimes.process import RUNTIMES
+from openams.runtimes.launch import RUNTIMES
 
 FRAMES = DATA / "han" / "frames.jsonl"
 

@@ -12,7 +12,7 @@ from dlms_clients import running_meter
 from helpers import ams, amshan_frames
 from imagebench import BROKEN, GOOD, Life, image_of
 
-from openams.runtimes.process import RUNTIMES
+from openams.runtimes.launch import RUNTIMES
 
 # What a broken image is given until it is ended, in wall time.
 QUICK = {"trial_ms": 1000, "watchdog_s": 0.7}

@@ -12,7 +12,7 @@ from cosem_objects import METER_ID, Bench, by_entry, by_range, octets, stamp
 
 from ams.cosem.objects import base
 from ams.storage import layout
-from openams.runtimes.process import find_micropython
+from openams.runtimes.launch import find_micropython
 
 ROOT = Path(__file__).resolve().parents[2]
 SECTOR = 4096

@@ -25,10 +25,10 @@ from openams.keys.provision import provisioned
 from openams.keys.sealed import SCRYPT_N_RANDOM
 from openams.meter_time import NORWAY, to_utc_ms
 from openams.options import DEFAULT_METER_ID, METER_TYPES, Options
-from openams.runtimes.process import Frame
 from openams.runtimes.rp2040.meter import ChipMeter
 from openams.runtimes.rp2040.service import ServiceLine
 from openams.runtimes.rp2040.session import make_chip_front_end
+from openams.runtimes.wire import Frame
 from openams.session import Session
 
 START = datetime(2026, 1, 5, tzinfo=NORWAY)

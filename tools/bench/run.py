@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from openams.runtimes.process import HEAP_KIB, command
+from openams.runtimes.launch import HEAP_KIB, command
 
 ROOT = Path(__file__).resolve().parents[2]
 AMS = Path(sys.executable).with_name("ams")

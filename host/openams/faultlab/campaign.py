@@ -23,7 +23,7 @@ from openams.image import build
 from openams.keys.releasekey import public_octets
 from openams.options import DEFAULT_METER_ID
 from openams.places import PACKAGE, SHIMS, repository_root
-from openams.runtimes.process import find_micropython
+from openams.runtimes.launch import find_micropython
 from openams.state import FLASH_SIZE
 
 TORN = ("clean", "bytes", "bits")

@@ -12,7 +12,7 @@ from typing import Any
 
 from openams.errors import BenchError
 from openams.places import PACKAGE, SHIMS, repository_root
-from openams.runtimes.process import find_micropython
+from openams.runtimes.launch import find_micropython
 
 TARGETS = ("hdlc", "wrapper", "server", "meter")
 BLOCK = 1000

