@@ -19,7 +19,7 @@ from ams.cosem.axdr import Reader, Writer
 from ams.cosem.objects import base
 from ams.cosem.results import AccessError
 from ams.meter import Meter
-from openams.faultlab import powercut
+from openams.faultlab import flash_lab
 from openams.grid.frontend import make_front_end
 from openams.meter_time import to_utc_ms
 
@@ -27,7 +27,7 @@ METER_ID = "7359990000000017"
 CLASSES: dict[str, int] = {}
 
 
-class Board(powercut.LabBoard):
+class Board(flash_lab.LabBoard):
     """What goes out on each channel and on the HAN port stays here."""
 
     def __init__(self, flash: Any) -> None:
@@ -66,7 +66,7 @@ class Bench:
         security: dict[str, Any] | None = None,
     ):  # fmt: skip
         self.security = security
-        self.flash = powercut.LabFlash(sectors)
+        self.flash = flash_lab.LabFlash(sectors)
         self.raw_ms = to_utc_ms(start) if isinstance(start, datetime) else start
         self.system = system
         self.calibration = make_front_end("ideal", system, 1).calibration(system)
@@ -87,7 +87,7 @@ class Bench:
         self.model = self.meter.model
 
     def hold(self, seconds: float, power_w: int = 1000) -> None:
-        powercut.set_power(self.meter, power_w)
+        flash_lab.set_power(self.meter, power_w)
         self.meter.hold(self.raw_ms, round(seconds * 1000), self.meter._board.clock)
         self.raw_ms += round(seconds * 1000)
         self.meter.tick(self.raw_ms)

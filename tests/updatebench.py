@@ -8,7 +8,7 @@ from typing import Any
 
 from ams.registers import events
 from ams.update import updater as firmware
-from openams.faultlab import powercut
+from openams.faultlab import flash_lab
 from openams.grid.frontend import make_front_end
 from openams.keys.provision import provisioned
 from openams.linkports import ACKNOWLEDGED, CLOSE, CLOSED, DATA, OPENED, LinkPorts
@@ -17,7 +17,7 @@ from openams.meter_time import to_utc_ms
 METER = "7359990000000017"
 
 
-class Board(powercut.LabBoard):
+class Board(flash_lab.LabBoard):
     name = "unix"
 
     def __init__(self, meter: SlotMeter) -> None:
@@ -43,7 +43,7 @@ class SlotMeter:
 
     def __init__(self, store: Any, ports: LinkPorts, now: Any) -> None:
         self.store, self.ports, self._now = store, ports, now
-        self.flash, self.slots = powercut.LabFlash(64), powercut.LabFlash(64)
+        self.flash, self.slots = flash_lab.LabFlash(64), flash_lab.LabFlash(64)
         self.cut_after: int | None = None
         self.messages = 0
         # The message at which the power goes, once; whether the meter still does what it asks.
@@ -61,7 +61,7 @@ class SlotMeter:
     def power_up(self) -> None:
         self.restarts = False
         self.board = Board(self)
-        self.meter = powercut.Meter(
+        self.meter = flash_lab.Meter(
             self.board,
             {
                 "system": "1P2W",

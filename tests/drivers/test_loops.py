@@ -11,11 +11,11 @@ import pytest
 
 from ams import faults
 from ams.registers import events
-from openams.faultlab import powercut
+from openams.faultlab import flash_lab
 from openams.grid.frontend import make_front_end
 
 ROOT = Path(__file__).resolve().parents[2]
-START_MS = powercut.START_MS
+START_MS = flash_lab.START_MS
 
 
 class Ic:
@@ -41,7 +41,7 @@ class Bench:
     def __init__(self, kind, monkeypatch, was_reset=False):
         self.ms = START_MS
         self.feeds = 0
-        board = powercut.LabBoard(powercut.LabFlash(64))
+        board = flash_lab.LabBoard(flash_lab.LabFlash(64))
         board.clock = SimpleNamespace(utc_ms=lambda: self.ms)
         board.frontend = self.ic = Ic()
         board.links = board.mailbox = board.service_uart = None
@@ -57,7 +57,7 @@ class Bench:
         loop = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(loop)
         loop.time = SimpleNamespace(sleep_ms=self.sleep, ticks_ms=lambda: self.ms & 0x3FFFFFFF)
-        self.meter = powercut.Meter(
+        self.meter = flash_lab.Meter(
             board,
             {
                 "system": "3P4W",

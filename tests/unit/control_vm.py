@@ -7,9 +7,9 @@ the number of cases, raises AssertionError at the first that differs.
 import struct
 
 try:
-    import powercut
+    import flash_lab
 except ImportError:
-    from openams.faultlab import powercut
+    from openams.faultlab import flash_lab
 from breakerbench import Cells, Relay
 
 from ams.control import command as cm
@@ -130,7 +130,7 @@ def live(life, moves, first=1):
     try:
         for number in range(first, first + moves):
             life.move(number)
-    except powercut.PowerCut:
+    except flash_lab.PowerCut:
         life.relay.set_coil(0)
         return True
     return False
@@ -138,31 +138,31 @@ def live(life, moves, first=1):
 
 def flash_cuts(moves, step, torn):
     """A cut at every `step`-th flash operation, and one more in the recovery."""
-    flash = powercut.LabFlash(3)
+    flash = flash_lab.LabFlash(3)
     live(Life(flash, Relay()), moves)
     total = flash.operations
     count = 0
     for cut in range(0, total, step):
-        flash = powercut.LabFlash(3)
-        flash.random = powercut.Random(cut + 1)
+        flash = flash_lab.LabFlash(3)
+        flash.random = flash_lab.Random(cut + 1)
         relay = Relay()
         try:
             life = Life(flash, relay)
             flash.cut_at, flash.torn = cut, torn
             assert live(life, moves) or cut >= flash.operations
             executed = life.executed
-        except powercut.PowerCut:
+        except flash_lab.PowerCut:
             executed = 0
         for again in (cut % 5, None):
             base = {number: bytes(data) for number, data in flash.own.items()}
-            flash = powercut.LabFlash(3, base)
-            flash.random = powercut.Random(cut + 2)
+            flash = flash_lab.LabFlash(3, base)
+            flash.random = flash_lab.Random(cut + 2)
             if again is not None:
                 flash.cut_at, flash.torn = again, torn
             try:
                 life = Life(flash, relay)
                 run_for(life.breaker, relay, 1000)
-            except powercut.PowerCut:
+            except flash_lab.PowerCut:
                 relay.set_coil(0)
                 for number, data in base.items():
                     flash.own.setdefault(number, bytearray(data))

@@ -4,9 +4,9 @@ Every `check_` function is one test; `main()` runs them all and prints their num
 """
 
 try:
-    import powercut
+    import flash_lab
 except ImportError:
-    from openams.faultlab import powercut
+    from openams.faultlab import flash_lab
 
 from array import array
 
@@ -23,7 +23,7 @@ from ams.registers.clock import STATUS_INVALID, utc_ms_of
 from ams.storage import layout
 
 HOUR_MS = 3600000
-START_MS = powercut.START_MS - powercut.START_MS % HOUR_MS
+START_MS = flash_lab.START_MS - flash_lab.START_MS % HOUR_MS
 NUMBER = "7359990000000017"
 # 1P2W of the ideal front end is not needed here: an IC says what it measured.
 CALIBRATION = {
@@ -51,12 +51,12 @@ class Bench:
         relay=None,
         **config,
     ):
-        self.flash = powercut.LabFlash(64) if flash is None else flash
+        self.flash = flash_lab.LabFlash(64) if flash is None else flash
         self.raw_ms = raw_ms
         self.sent = []
         self.said = []
-        board = powercut.LabBoard(self.flash)
-        board.clock = powercut.LabClock()
+        board = flash_lab.LabBoard(self.flash)
+        board.clock = flash_lab.LabClock()
         board.clock.backup_s = backup_s
         board.han_uart.write = lambda data: self.sent.append(bytes(data))
         board.log = self.said.append
@@ -72,11 +72,11 @@ class Bench:
             "han": {"format": "kaifa"},
         }
         whole.update(config)
-        self.meter = powercut.Meter(board, whole)
+        self.meter = flash_lab.Meter(board, whole)
         self.meter.start(raw_ms)
 
     def measure(self, seconds, power_w=1000, step_ms=200):
-        powercut.set_power(self.meter, power_w)
+        flash_lab.set_power(self.meter, power_w)
         for _ in range(seconds * 1000 // step_ms):
             self.raw_ms += step_ms
             self.meter.measured(self.raw_ms, step_ms, power_w * 1000 * step_ms, 0, 0)
@@ -89,7 +89,7 @@ class Bench:
     def marks(self):
         """Of the closed intervals: what says that they are not whole."""
         wanted = profile.STATUS_ENERGY_MISSING | profile.STATUS_DATA_NOT_VALID
-        return [entry[2] & wanted for entry in powercut.entries(self.meter)]
+        return [entry[2] & wanted for entry in flash_lab.entries(self.meter)]
 
     def codes(self):
         return [event[1] for event in self.meter.events.entries()]
@@ -411,7 +411,7 @@ def check_an_error_where_an_interval_ends_loses_and_doubles_nothing():
         bench.measure(4, step_ms=1000)
         assert bench.meter.faults.count == 1 and counter[0] < 0, number
         bench.measure(3600, step_ms=60000)
-        entries = powercut.entries(bench.meter)
+        entries = flash_lab.entries(bench.meter)
         assert [entry[:4] for entry in entries] == [
             (1, midnight_ms // 1000, entries[0][2], 3600),
             (2, midnight_ms // 1000 + 3600, entries[1][2], 3600),
@@ -422,7 +422,7 @@ def check_an_error_where_an_interval_ends_loses_and_doubles_nothing():
         # A day that is stored a pass later has the energy of that.
         assert 0 <= rows[0][3] - entries[0][4] <= 278, number
         again = Bench(bench.flash, bench.raw_ms)
-        assert powercut.entries(again.meter) == entries, number
+        assert flash_lab.entries(again.meter) == entries, number
 
 
 def check_registers_are_stored_whatever_fails_before_the_supply_is_gone():
@@ -566,7 +566,7 @@ def check_a_board_with_two_clocks_sends_each_list_once():
         # A pass a second is shorter: the full second falls everywhere between two of them.
         for step in range(20 * 40):
             bench.raw_ms += 25 - (step % 40 == 39)
-            powercut.set_power(meter, 1000)
+            flash_lab.set_power(meter, 1000)
             meter.measured(bench.raw_ms + ahead_ms, 25, 25000000, 0, 0)
             meter.tick(bench.raw_ms)
         stamps = [bytes(frame) for frame in bench.sent]

@@ -9,6 +9,7 @@ import binascii
 import sys
 
 try:
+    import flash_lab
     import powercut
     from fileflash import FileFlash
     from server_lab import security
@@ -16,7 +17,7 @@ except ImportError:
     import importlib.util
     from pathlib import Path
 
-    from openams.faultlab import powercut
+    from openams.faultlab import flash_lab, powercut
     from openams.faultlab.server_lab import security
 
     _path = Path(__file__).parents[2] / "boards" / "unix" / "fileflash.py"
@@ -64,7 +65,7 @@ def config(meter_id=METER_ID):
     }
 
 
-class Board(powercut.LabBoard):
+class Board(flash_lab.LabBoard):
     def __init__(self, flash):
         super().__init__(flash)
         self.lines = []
@@ -89,8 +90,8 @@ class Image:
         base = {}
         for n in range(SECTORS):
             data = bytes(octets[n * SECTOR : (n + 1) * SECTOR])
-            base[n] = data + powercut.ERASED[len(data) :]
-        flash = powercut.LabFlash(SECTORS, base)
+            base[n] = data + flash_lab.ERASED[len(data) :]
+        flash = flash_lab.LabFlash(SECTORS, base)
         self.entries = {}
         for region, first, count in NUMBERED:
             found = {}
@@ -101,12 +102,12 @@ class Image:
 
 def lived():
     """The image of a meter that has lived for some hours, its registers and when it stopped."""
-    flash = powercut.LabFlash(SECTORS)
+    flash = flash_lab.LabFlash(SECTORS)
     work = powercut.Work(flash, config(), 5)
     while work.minutes < _LIVED_MINUTES:
         work.minute()
     work.meter.stop()
-    octets = b"".join([bytes(flash.sector(n) or powercut.ERASED) for n in range(SECTORS)])
+    octets = b"".join([bytes(flash.sector(n) or flash_lab.ERASED) for n in range(SECTORS)])
     return octets, list(work.meter.energy.mwh), max(work.raw_ms, work.meter.utc_ms)
 
 
@@ -122,7 +123,7 @@ def with_version(octets, at, version):
 
 def other_records(octets):
     """Registers as another version of the firmware would keep them."""
-    flash = powercut.LabFlash(SECTORS)
+    flash = flash_lab.LabFlash(SECTORS)
     for n in range(SECTORS):
         flash.writable(n)[:] = octets[n * SECTOR : (n + 1) * SECTOR]
     journal = Journal(flash, RINGS[0][1], RINGS[0][2], layout.REGISTERS)
@@ -160,7 +161,7 @@ def other_journals(octets):
 
 def cases(octets):
     """(name, the image, whose meter starts on it, regions that may be named)."""
-    random = powercut.Random(7)
+    random = flash_lab.Random(7)
     everything = [one[0] for one in RINGS] + [SETTINGS, WHOLE]
     yield "as it was", octets, METER_ID, []
     yield "all FF", b"\xff" * SIZE, METER_ID, []
@@ -215,13 +216,13 @@ class Case:
         if "region" in self.name:
             settings["security"] = security()
         board = Board(FileFlash(self.path, SIZE))
-        meter = powercut.Meter(board, settings)
+        meter = flash_lab.Meter(board, settings)
         meter.start(self.raw_ms)
         return meter, board.lines
 
     def live(self, meter):
         """Two hours, and a normal stop."""
-        powercut.set_power(meter, 1200)
+        flash_lab.set_power(meter, 1200)
         meter.hold(self.raw_ms, 7_200_000, meter._board.clock)
         self.raw_ms += 7_200_000
         meter.stop()

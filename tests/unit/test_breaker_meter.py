@@ -9,7 +9,7 @@ from meterbench import MeterBench
 from ams.control import transitions as tr
 from ams.registers import events as ev
 from ams.registers import supply
-from openams.faultlab import powercut
+from openams.faultlab import flash_lab
 
 
 def hold(bench: MeterBench, seconds: int, power_w: int) -> None:
@@ -79,7 +79,7 @@ def test_quota_in_one_long_step():
 
 def test_a_flash_of_somebody_else_stops_neither_meter_nor_link(monkeypatch):
     """Nothing is written, so nothing that must be kept is done; what is measured is measured."""
-    flash = powercut.LabFlash(256, {number: bytes(4096) for number in range(256)})
+    flash = flash_lab.LabFlash(256, {number: bytes(4096) for number in range(256)})
     monkeypatch.setattr(meterbench.Board, "flash", flash)
     bench = MeterBench()
     bench.run(120_000)

@@ -9,7 +9,7 @@ import pytest
 
 from ams.storage import layout
 from ams.storage.journal import Journal
-from openams.faultlab import powercut
+from openams.faultlab import flash_lab, powercut
 from openams.faultlab.flash import FaultyFlash
 from openams.grid.frontend import make_front_end
 
@@ -28,7 +28,7 @@ CONFIG = {
 
 def lived():
     """The image of a meter whose rings have wrapped, and when it stopped."""
-    flash = powercut.LabFlash(SECTORS)
+    flash = flash_lab.LabFlash(SECTORS)
     work = powercut.Work(flash, CONFIG, 3)
     for _ in range(5200):
         work.minute()
@@ -75,8 +75,8 @@ def play(count, boots):
 def boot(image, where):
     """A whole start on it: registers are those that were kept, or older ones that are marked."""
     base = {n: image[4096 * n : 4096 * n + 4096] for n in range(SECTORS)}
-    flash = powercut.LabFlash(SECTORS, base)
-    meter = powercut.start(flash, CONFIG, ENDED_MS + 1000)
+    flash = flash_lab.LabFlash(SECTORS, base)
+    meter = flash_lab.start(flash, CONFIG, ENDED_MS + 1000)
     assert meter.memory.writable, where
     names = [event[1] for event in meter.events.entries()]
     assert all(0 <= STORED_MWH[k] - meter.energy.mwh[k] < 600_000 for k in range(8)), where

@@ -14,7 +14,7 @@ from ams.cosem.axdr import Reader, Writer
 from ams.cosem.objects import base
 from ams.cosem.results import AccessError
 from ams.registers import events
-from openams.faultlab import powercut
+from openams.faultlab import flash_lab
 from openams.grid.frontend import make_front_end
 
 LN = bytes((0, 0, 44, 0, 0, 255))
@@ -23,7 +23,7 @@ EXPIRY = START_MS // 1000 + 3600
 IMAGE = image_of(title=TITLE, expiry=EXPIRY)
 
 
-class Board(powercut.LabBoard):
+class Board(flash_lab.LabBoard):
     name = "unix"
     restarts = 0
 
@@ -46,13 +46,13 @@ class Board(powercut.LabBoard):
 
 class Bench:
     def __init__(self):
-        self.flash, self.slots = powercut.LabFlash(64), powercut.LabFlash(16)
+        self.flash, self.slots = flash_lab.LabFlash(64), flash_lab.LabFlash(16)
         self.now_ms = 0
         self.power_up()
 
     def power_up(self):
         self.board = Board(self.flash, self.slots)
-        self.meter = powercut.Meter(
+        self.meter = flash_lab.Meter(
             self.board,
             {
                 "system": "1P2W",

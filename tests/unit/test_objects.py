@@ -116,15 +116,15 @@ ON_VM = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import json, gc, binascii
-from openams.faultlab import powercut
+from openams.faultlab import flash_lab
 from ams.cosem.axdr import Writer
 from ams.cosem.objects import base
 config = json.load(open(sys.argv[2]))
-meter = powercut.make_meter(powercut.LabFlash(64), config)
+meter = flash_lab.make_meter(flash_lab.LabFlash(64), config)
 raw = 828187200000
 meter.start(raw)
 for power in (1000, 2000, 3000):
-    powercut.set_power(meter, power)
+    flash_lab.set_power(meter, power)
     meter.hold(raw, 3600000, meter._board.clock)
     raw += 3600000
     meter.tick(raw)

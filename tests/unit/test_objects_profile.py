@@ -360,16 +360,16 @@ ON_VM = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import json, gc, binascii
-from openams.faultlab import powercut
+from openams.faultlab import flash_lab
 from ams.cosem.axdr import Reader, Writer
 from ams.cosem.objects import base
 job = json.load(open(sys.argv[2]))
-meter = powercut.make_meter(powercut.LabFlash(64), job["config"])
+meter = flash_lab.make_meter(flash_lab.LabFlash(64), job["config"])
 raw = job["start"]
 meter.start(raw)
 meter.set_capture_period(900)
 for k in range(120):
-    powercut.set_power(meter, 1000 + k)
+    flash_lab.set_power(meter, 1000 + k)
     meter.hold(raw, 900000, meter._board.clock)
     raw += 900000
     meter.tick(raw)

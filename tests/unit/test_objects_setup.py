@@ -582,7 +582,7 @@ def test_encryption_under_keys_that_came_wrapped():
 
 def test_cuts_while_settings_are_stored():
     """At every flash operation of a change: the old setting or the new, never another."""
-    from openams.faultlab.powercut import LabFlash, PowerCut
+    from openams.faultlab.flash_lab import LabFlash, PowerCut
 
     base_bench = Bench(NOON)
     base_bench.set(*PUSH, 6, b"\x11\x01")

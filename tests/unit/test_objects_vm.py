@@ -67,25 +67,25 @@ SETUP = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import json, gc, binascii
-from openams.faultlab import powercut
+from openams.faultlab import flash_lab
 from ams.cosem.axdr import Reader, Writer
 from ams.cosem.objects import base
 from ams.cosem.results import AccessError
 job = json.load(open(sys.argv[2]))
-class Board(powercut.LabBoard):
+class Board(flash_lab.LabBoard):
     def entropy(self, count):
         return bytes(count)
-flash = powercut.LabFlash(64)
+flash = flash_lab.LabFlash(64)
 raw = job["start"]
 meter = None
 out = Writer(640)
 for what in job["steps"]:
     if what[0] == "power":
-        meter = powercut.Meter(Board(flash), job["config"])
+        meter = flash_lab.Meter(Board(flash), job["config"])
         meter.start(raw)
         continue
     if what[0] == "hold":
-        powercut.set_power(meter, 1000)
+        flash_lab.set_power(meter, 1000)
         meter.hold(raw, what[1] * 1000, meter._board.clock)
         raw += what[1] * 1000
         meter.tick(raw)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ams.registers import billing, events, profile, voltage
 from ams.registers.meter_clock import MeterClock
 from ams.storage import layout
-from openams.faultlab import powercut
+from openams.faultlab import flash_lab
 from openams.grid.frontend import make_front_end
 from openams.meter_time import from_utc_ms, to_utc_ms
 
@@ -25,7 +25,7 @@ class Bench:
     """A meter on a flash in RAM that can be cut off and started again."""
 
     def __init__(self, start, period_s=900, sectors=SECTORS):
-        self.flash = powercut.LabFlash(sectors)
+        self.flash = flash_lab.LabFlash(sectors)
         self.raw_ms = to_utc_ms(start) if isinstance(start, datetime) else start
         self.calibration = make_front_end("ideal", "3P4W", 1).calibration("3P4W")
         self.power_up()
@@ -33,7 +33,7 @@ class Bench:
             self.meter.set_capture_period(period_s)
 
     def power_up(self, backup_s=None):
-        self.meter = powercut.make_meter(
+        self.meter = flash_lab.make_meter(
             self.flash,
             {
                 "system": "3P4W",
@@ -46,7 +46,7 @@ class Bench:
         self.meter.start(self.raw_ms)
 
     def hold(self, seconds, power_w=1000):
-        powercut.set_power(self.meter, power_w)
+        flash_lab.set_power(self.meter, power_w)
         self.meter.hold(self.raw_ms, round(seconds * 1000), self.meter._board.clock)
         self.raw_ms += round(seconds * 1000)
         self.meter.tick(self.raw_ms)
@@ -55,7 +55,7 @@ class Bench:
         self.meter.set_clock(self.raw_ms, self.meter.utc_ms + step_s * 1000)
 
     def entries(self):
-        return [dict(zip(CAPTURED, row, strict=True)) for row in powercut.entries(self.meter)]
+        return [dict(zip(CAPTURED, row, strict=True)) for row in flash_lab.entries(self.meter)]
 
     def events(self):
         return [events.name_of(event[1]) for event in self.meter.events.entries()]
@@ -126,7 +126,7 @@ def test_days_of_23_24_and_25_hours(day, quarters):
         assert entry["length_s"] == 900 and entry["a_plus"] == 250_000
         assert bool(entry["status"] & profile.STATUS_DST) == bool(starts.dst())
         assert entry["status"] & ~profile.STATUS_DST == 0
-    rows = powercut.days(bench.meter)
+    rows = flash_lab.days(bench.meter)
     assert [row[1] * 1000 for row in rows] == [to_utc_ms(midnight), to_utc_ms(after)]
     assert rows[1][3] - rows[0][3] == quarters * 250_000
     assert ("dst-changed" in bench.events()) == (quarters != 96)
@@ -170,7 +170,7 @@ def test_a_power_down_is_marked_and_nothing_is_invented(off_s, clean):
     assert bool(entries[1]["status"] & profile.STATUS_ENERGY_MISSING) == (not clean)
     assert not entries[-1]["status"] & profile.STATUS_POWER_DOWN
     whole(bench)
-    days = powercut.days(bench.meter)
+    days = flash_lab.days(bench.meter)
     assert len(days) == (1 if off_s == 100_000 else 0)
 
 
@@ -234,7 +234,7 @@ def test_a_synchronised_clock_never_jumps_or_runs_back():
 def test_the_voltage_profile():
     bench = Bench(datetime(2026, 1, 15, 12, tzinfo=OSLO))
     for minute in range(20):
-        powercut.set_power(bench.meter, 690)
+        flash_lab.set_power(bench.meter, 690)
         bench.meter.quantities.voltage_mv[1] = 220_000 + 1000 * minute
         bench.meter.hold(bench.raw_ms, 60_000, bench.meter._board.clock)
         bench.raw_ms += 60_000
@@ -249,7 +249,7 @@ def test_the_voltage_profile():
 def test_dip_swell_and_interruption():
     bench = Bench(datetime(2026, 1, 15, 12, tzinfo=OSLO))
     for volts, seconds in ((230, 60), (200, 5), (230, 60), (260, 7), (230, 9), (0, 90), (230, 1)):
-        powercut.set_power(bench.meter, 690)
+        flash_lab.set_power(bench.meter, 690)
         bench.meter.quantities.voltage_mv[2] = volts * 1000
         bench.meter.hold(bench.raw_ms, seconds * 1000, bench.meter._board.clock)
         bench.raw_ms += seconds * 1000
@@ -274,7 +274,7 @@ def test_events_outlive_the_power_and_a_storm_is_limited():
         bench.meter.tamper(events.MAGNETIC_FIELD)
     bench.hold(3600)
     bench.power_up()
-    logs = powercut.logged(bench.meter)
+    logs = flash_lab.logged(bench.meter)
     fraud = [event[2] for event in logs[events.LOG_FRAUD]]
     assert 0 < len(fraud) <= events.PER_HOUR
     standard = logs[events.LOG_STANDARD]

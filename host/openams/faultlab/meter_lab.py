@@ -6,10 +6,10 @@ from ams.cosem.objects.base import OPERATOR
 from ams.meter import Meter
 
 try:
-    from powercut import MINUTE_MS, START_MS, LabBoard, LabFlash, set_power
+    from flash_lab import MINUTE_MS, START_MS, LabBoard, LabFlash, set_power
     from server_lab import Operator, security
 except ImportError:
-    from openams.faultlab.powercut import MINUTE_MS, START_MS, LabBoard, LabFlash, set_power
+    from openams.faultlab.flash_lab import MINUTE_MS, START_MS, LabBoard, LabFlash, set_power
     from openams.faultlab.server_lab import Operator, security
 
 _SECTORS = 48

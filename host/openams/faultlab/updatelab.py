@@ -12,6 +12,7 @@ import json
 import struct
 import sys
 
+import flash_lab
 import powercut
 from amsboot import choice
 
@@ -42,8 +43,8 @@ class Part(Flash):
 
     def __init__(self, flash, first, count):
         self._flash = flash
-        self._base = first * powercut.SECTOR
-        self.size = count * powercut.SECTOR
+        self._base = first * flash_lab.SECTOR
+        self.size = count * flash_lab.SECTOR
 
     def read(self, address, buffer):
         self._flash.read(self._base + address, buffer)
@@ -55,11 +56,11 @@ class Part(Flash):
         self._flash.erase(self._base + address)
 
 
-class Board(powercut.LabBoard):
+class Board(flash_lab.LabBoard):
     name = "unix"
 
     def __init__(self, flash, slots_flash, started):
-        powercut.LabBoard.__init__(self, flash)
+        flash_lab.LabBoard.__init__(self, flash)
         self.slots = slots_flash
         self.started = started
 
@@ -115,7 +116,7 @@ class Life:
     def measure(self, ms):
         """Time passes for the metering and for the links."""
         meter = self.meter
-        powercut.set_power(meter, 3600)
+        flash_lab.set_power(meter, 3600)
         meter.hold(self.raw_ms, ms, meter._board.clock)
         self.raw_ms += ms
         meter.tick(self.raw_ms)
@@ -199,7 +200,7 @@ class Work:
         self.truth = powercut.Truth(self, {}, [{} for _ in range(layout.EVENT_LOGS)], {})
         self.truth.base = {1: [0] * 4}
         self._totals = [0] * 4
-        life = self.life = Life(flash, config, image, powercut.START_MS, self.remember, self.keep)
+        life = self.life = Life(flash, config, image, flash_lab.START_MS, self.remember, self.keep)
         life.measure(60000)
         life.update()
         life.mark("confirmed")
@@ -258,7 +259,7 @@ class Replay(powercut.Replay):
 
     def hold(self, image, log, raw_ms, operation, torn, again=None, torn_again=None):
         try:
-            flash = powercut.LabFlash(STATE + SLOTS, image, log)
+            flash = flash_lab.LabFlash(STATE + SLOTS, image, log)
             life = self.begin(flash, raw_ms, operation)
             # From here on it is no start any more: what it does is not cut again.
             started = len(log) if log is not None else 0
@@ -269,7 +270,7 @@ class Replay(powercut.Replay):
             if again is None:
                 life.update()
                 powercut.demand(life.started.slot == 1, "the update did not come to its end")
-                codes = [event[2] for log in powercut.logged(life.meter) for event in log]
+                codes = [event[2] for log in flash_lab.logged(life.meter) for event in log]
                 powercut.demand(events.FIRMWARE_ACTIVATED in codes, "the update is not logged")
             if log is not None:
                 del log[started:]
@@ -284,7 +285,7 @@ def campaign(request):
     config = request["config"]
     image = binascii.unhexlify(request["update"])
     log = []
-    work = Work(powercut.LabFlash(STATE + SLOTS, {}, log), config, image)
+    work = Work(flash_lab.LabFlash(STATE + SLOTS, {}, log), config, image)
     print(json.dumps({"operations": len(log), "minutes": len(work.points)}))
     powercut.play(request, {}, log, Replay(request, config, image, work))
 
