@@ -207,6 +207,43 @@ def test_blocks_come_in_their_order():
         next(association.get(LONG_VALUE, b"", "it"))
 
 
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ("c502c1 00000002", "does not take block 1"),
+        ("c501c1 00", "does not take block 1"),  # all is well, before all was sent
+        ("c503c1 00 00000001", "does not take block 1"),
+        ("c704c1 00000001", "something else"),
+        ("c503c1 0c 00000001", "type unmatched"),
+        ("c501c1 03", "denied"),
+    ],
+)
+def test_a_long_value_is_not_set_before_all_of_it_is_there(answer, text):
+    association = Association()
+    association._ready, association._pdu_max = True, 100
+    steps = association.set(LONG_VALUE, bytes(300), "it")
+    next(steps)
+    with pytest.raises(ClientError, match=text):
+        steps.send(bytes.fromhex(answer))
+
+
+@pytest.mark.parametrize(
+    "returned", [b"\x09\x00", b"\x09\x11" + bytes(17), b"\x09\x11", b"\x00", b""]
+)
+def test_a_meter_that_proves_nothing_is_left_at_once(returned):
+    """It has the keys to cipher with, or somebody plays its own words back."""
+    dialogue = Dialogue()
+    far_end = Cipher(TITLE, Keys(*OPERATOR_KEYS), CLIENT_TITLE, lambda: 1 << 20)
+    answer = b"\xc7\x01\xc1\x00" + (b"\x01\x00" + returned if returned else b"\x00")
+    dialogue.tamper = lambda real, count: far_end.seal(answer) if count == 2 else real
+    with pytest.raises(ClientError):
+        dialogue.opened()
+    dialogue.go(dialogue.association.release())
+    with pytest.raises(ClientError, match="has ended"):
+        dialogue.get()
+    assert len(dialogue.asked) == 2
+
+
 # --- whom it believes ------------------------------------------------------------------------
 
 

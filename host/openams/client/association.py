@@ -84,20 +84,19 @@ class Association:
 
     def _prove(self, cipher: Cipher, theirs: bytes, ours: bytes) -> Steps[None]:
         """HLS: answers the meter's challenge and checks its answer to ours."""
-        self._ready = True
         value = axdr.octets(cipher.proof(theirs))
+        self._ready = True
         try:
             raw = yield from self.action(apdu.descriptor(15, ASSOCIATION, 1), value, "the proof")
-        except ClientError as error:
+            proof = axdr.decode(raw) if raw else None
+        except (ResultError, ServiceError) as error:
+            reason = f"the meter does not take the proof of the keys: {error}"
+            raise RefusedError(reason) from None
+        finally:
             self._ready = False
-            if isinstance(error, (ResultError, ServiceError)):
-                reason = f"the meter does not take the proof of the keys: {error}"
-                raise RefusedError(reason) from None
-            raise
-        proof = axdr.decode(raw) if raw else None
         if not isinstance(proof, bytes) or not cipher.is_proof(proof, ours):
-            self._ready = False
             raise RefusedError("the meter could not prove that it has the keys")
+        self._ready = True
 
     def release(self) -> Steps[None]:
         """Says good-bye, if the association still stands."""
@@ -227,11 +226,11 @@ class Association:
             number, last = at // room + 1, at + room >= len(value)
             piece = value[at : at + room]
             answer = yield from self._ask(block(invoke, what, number, last, piece), service)
-            if last or answer.kind != Kind.TAKEN:
+            if last or answer.result:
                 break
-            if answer.block != number:
+            if (answer.kind, answer.block) != (Kind.TAKEN, number):
                 self._ready = False
-                raise ClientError(f"the meter's answer takes block {answer.block} for {number}")
+                raise ClientError(f"the meter's answer does not take block {number}")
         return answer
 
 
