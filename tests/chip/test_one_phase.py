@@ -8,7 +8,11 @@ from types import SimpleNamespace
 import pytest
 from chipbench import ChipBench, amshan_frames, register_change, steady
 
+from openams.keys.keystore import Keystore
+from openams.keys.provision import provisioned
+from openams.keys.sealed import SCRYPT_N_RANDOM
 from openams.runtimes.rp2040.wiring import TERMINAL_COVER
+from openams.session import DEFAULT_METER_ID
 
 VOLTS, AMPERES, LAG = 230.0, 40.0, 36.87
 P = VOLTS * AMPERES * math.cos(math.radians(LAG))
@@ -19,9 +23,10 @@ SECONDS = 2.4
 @pytest.fixture(scope="module")
 def run(image, tmp_path_factory):
     """With the ADC's errors as its datasheet has them, after 0.6 s to lock to the mains."""
-    bench = ChipBench(
-        image, tmp_path_factory.mktemp("one"), steady("1P2W", VOLTS, AMPERES, LAG), "adc12"
-    )
+    folder = tmp_path_factory.mktemp("one")
+    bench = ChipBench(image, folder, steady("1P2W", VOLTS, AMPERES, LAG), "adc12")
+    store = Keystore(folder / "keys", b"bench", SCRYPT_N_RANDOM)
+    bench.config["security"] = provisioned(store, DEFAULT_METER_ID)
     meter = bench.meter
     bench.boot()
     bench.run(0.6)
@@ -46,7 +51,7 @@ def run(image, tmp_path_factory):
 
 
 def test_measures_within_a_second_of_power_up(run):
-    """Boot to metering: the budget of one second, on a flash that never held a meter."""
+    """Boot to metering: the budget of one second, on a flash that never held a meter or keys."""
     assert 0 < run.bench.meter.booted_ms < 1000
     assert run.before["quantities"]["voltage_mv"][0] > 0
 
@@ -103,4 +108,5 @@ def test_a_cover_that_comes_off_is_told(run):
 
 
 def test_the_heap_has_room(run):
+    """The link with its keys and the slots of updates are there, the HAN port is open."""
     assert run.result["heap_used"] < 128 * 1024

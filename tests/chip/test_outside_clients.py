@@ -55,6 +55,7 @@ def meter(past, image, tmp_path_factory):
         assert "han-opened" in names and "clock-adjusted-new" in names
         assert summary["missed"] == {"samples": 0, "samples_late": 0, "lists": 0}
         assert summary["han"]["late_max_ms"] < 100
+        assert summary["heap"]["used"] < 128 * 1024
 
 
 def set_up_by_gurux(client):

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "tools" / "firmware"
 sys.path.append(str(TOOL))
 
+import corrections  # noqa: E402
 import images  # noqa: E402
 import uf2  # noqa: E402
 
@@ -89,3 +90,24 @@ def test_programs_of_the_build_walk_through_sets_the_same_way_each_time(tmp_path
         code = "print(list({str(k) for k in range(50)}))"
         shell.run([sys.executable, "-c", code], tmp_path / str(number))
     assert len({(tmp_path / str(number)).read_bytes() for number in range(3)}) == 1
+
+
+def test_sources_that_are_not_as_they_are_known(tmp_path):
+    """Each correction finds its place, or the build says so."""
+    from problem import Problem
+
+    texts = {}
+    for correction in corrections.CORRECTIONS:
+        texts[correction.file] = texts.get(correction.file, "") + correction.old
+    for file, text in texts.items():
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(text)
+    with pytest.raises(Problem, match="sed -i 's/aligned"):
+        corrections.check(tmp_path)
+    corrections.apply(tmp_path)
+    corrections.check(tmp_path)
+    for correction in corrections.CORRECTIONS:
+        assert correction.new in (tmp_path / correction.file).read_text()
+    (tmp_path / "py" / "gc.c").write_text("of another version")
+    with pytest.raises(Problem, match="not as it is known"):
+        corrections.apply(tmp_path)

@@ -15,6 +15,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import corrections
 import images
 import size
 import sources
@@ -93,7 +94,7 @@ def _tree(micropython: Path | None, folder: Path) -> Path:
             raise Problem(f"{micropython} is no MicroPython checkout: it has no ports/rp2")
         if not (tree / "lib" / "pico-sdk" / "pico_sdk_init.cmake").exists():
             raise Problem(f"no submodules: run  make -C {tree}/ports/rp2 submodules")
-        sources.check_corrected(tree)
+        corrections.check(tree)
         toolchain.ensure(folder)
         _cross_compiler(tree, folder)
         return tree
@@ -137,7 +138,7 @@ def _compile(board: images.Board, tree: Path, folder: Path) -> None:
     config = hashlib.sha256(
         b"".join(p.read_bytes() for p in sorted(definition.iterdir()) if p.is_file())
         + f"{tree}|{folder}|{_epoch()}".encode()
-        + repr(sources.CORRECTIONS).encode()
+        + corrections.digest()
     ).hexdigest()
     known = work / "config.sha256"
     if not known.exists() or known.read_text() != config:

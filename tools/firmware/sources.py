@@ -15,6 +15,7 @@ import shutil
 import tarfile
 from pathlib import Path
 
+import corrections
 from problem import Problem
 from shell import output, run
 
@@ -25,16 +26,6 @@ _LIBRARIES = {
     "pico-sdk-source": ("usr/src/pico-sdk", "pico-sdk"),
     "tinyusb-source": ("usr/src/tinyusb", "tinyusb"),
 }
-# (file, old, new, what goes wrong without it).
-CORRECTIONS = (
-    # Thumb loads its literals from multiples of four.
-    (
-        "tools/mpy-tool.py", "aligned (2)", "aligned (4)",
-        "this MicroPython puts frozen viper code where the chip misreads its constants",
-    ),
-    # Meant to run from RAM, where no cache miss delays them; objects are called .o now.
-    ("ports/rp2/memmap_mp_rp2040.ld", ".c.obj", ".c.o*", ""),
-)  # fmt: skip
 
 
 def cache_dir() -> Path:
@@ -47,25 +38,14 @@ def pins() -> dict:
 
 
 def tree(cache: Path) -> Path:
-    """MicroPython with its libraries, ready to build; fetched when it is not there."""
+    """MicroPython with its libraries, corrected and ready to build; fetched when not there."""
     pinned = pins()
-    digest = hashlib.sha256(json.dumps(pinned, sort_keys=True).encode()).hexdigest()[:12]
-    place = cache / f"micropython-{digest}"
+    known = json.dumps(pinned, sort_keys=True).encode() + corrections.digest()
+    place = cache / f"micropython-{hashlib.sha256(known).hexdigest()[:12]}"
     if not (place / ".complete").exists():
         fetch(cache, pinned)
         _lay_out(cache / "download", place, pinned)
-    for file, old, new, _ in CORRECTIONS:
-        text = (place / file).read_text()
-        if old in text:
-            (place / file).write_text(text.replace(old, new))
     return place
-
-
-def check_corrected(tree: Path) -> None:
-    """A checkout is its owner's: it is not changed, only refused."""
-    for file, old, new, why in CORRECTIONS:
-        if why and old in (tree / file).read_text():
-            raise Problem(f"{why}: run  sed -i 's/{old}/{new}/' {tree / file}")
 
 
 def fetch(cache: Path, pinned: dict) -> None:
@@ -154,6 +134,7 @@ def _lay_out(download: Path, place: Path, pinned: dict) -> None:
     # The build asks only whether it is there: our manifest takes nothing from it.
     (library / "micropython-lib").mkdir(exist_ok=True)
     (library / "micropython-lib" / "README.md").touch()
+    corrections.apply(work)
     (work / ".complete").touch()
     shutil.rmtree(place, ignore_errors=True)
     work.rename(place)
