@@ -19,6 +19,10 @@ PLANNED = const(0x0A150A15)
 _XIP = const(0x10000000)
 _PAGE = const(256)
 _SECTOR = const(4096)
+# On MicroPython as it comes the file system lies where the parts are: the state is in files.
+_OURS = "OpenAMS" in sys.implementation._machine
+_FOLDER = "/state"
+_FILES = const(96)
 
 
 @micropython.viper
@@ -41,9 +45,6 @@ class PartFlash:
     page_size = _PAGE
 
     def __init__(self, start, size):
-        if "OpenAMS" not in sys.implementation._machine:
-            # There the file system lies where the state would be written.
-            raise OSError("not on this MicroPython: put the OpenAMS image on the board")
         self.size = size
         self._flash = rp2.Flash(start=start, len=size)
         self._seen = _XIP + STATE_OFFSET + start
@@ -71,8 +72,13 @@ class PartFlash:
 
 
 def StateFlash():
-    return PartFlash(0, STATE_SIZE)
+    if _OURS:
+        return PartFlash(0, STATE_SIZE)
+    from drivers.sectorfiles import SectorFiles
+
+    return SectorFiles(_FOLDER, _FILES)
 
 
 def SlotsFlash():
-    return PartFlash(SLOTS_OFFSET - STATE_OFFSET, SLOTS_SIZE)
+    """None where there are no slots."""
+    return PartFlash(SLOTS_OFFSET - STATE_OFFSET, SLOTS_SIZE) if _OURS else None

@@ -123,6 +123,7 @@ def main(started=None):
     loop = build(Board(started))
     if loop is not None:
         gc.collect()
+        gc.threshold(-1)  # from here on by the pass
         loop.run()
 
 

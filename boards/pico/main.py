@@ -1,10 +1,16 @@
 """main.py of the image: chooses the code that runs. No update replaces this."""
 
+import gc
+
 import machine
 from amsboot import startup
+from amsboot.choice import Start
 from flash import PLANNED, SCRATCH, SlotsFlash, StateFlash
 from micropython import const
 
+# Code that is loaded from files leaves garbage between its pieces: collected soon, the room
+# that stays free is in one piece.
+_COLLECT_OCTETS = const(8192)
 # The longest there is: until the meter measures and feeds it.
 _WATCHDOG_MS = const(8300)
 
@@ -24,4 +30,12 @@ def has_failed():
     return machine.reset_cause() == machine.WDT_RESET and machine.mem32[SCRATCH] != PLANNED
 
 
-startup.run(startup.choose(StateFlash(), SlotsFlash(), b"pico", guard, has_failed()), machine.reset)
+def choose():
+    slots = SlotsFlash()
+    if slots is None:
+        gc.threshold(_COLLECT_OCTETS)
+        return Start(None)
+    return startup.choose(StateFlash(), slots, b"pico", guard, has_failed())
+
+
+startup.run(choose(), machine.reset)

@@ -59,12 +59,16 @@ def flash(
     with BoardLink(port or find_port()) as link:
         report: dict[str, Any] = {"port": link.port, "board": board}
         paths: tuple[str, ...] = ()
+        link.start_clean()
+        machine = installing.check_board(link, wanted)
+        if keys and identity is not None:
+            installing.check_two_way(link, wanted, machine)
         if code:
             done = installing.install(link, wanted, files, _progress(as_json))
             report |= {"slot": done.slot, "files": done.files, "octets": done.octets}
             paths = ("/" + done.slot,)
         else:
-            installing.check_board(link, wanted)
+            paths = provision.code_paths(link)
         if identity is not None:
             provision.write_settings(link, identity, paths, replace)
             report["meter_id"] = meter_id
@@ -135,6 +139,7 @@ def calibrate(
 
     load = Load(voltage, current, angle)
     with BoardLink(port or find_port()) as link:
+        link.start_clean()
         paths = provision.code_paths(link)
         settings = provision.read_settings(link, paths)
         if settings is None:

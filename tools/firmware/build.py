@@ -127,11 +127,12 @@ def _compile(board: images.Board, tree: Path, folder: Path) -> None:
     definition = folder / "board"
     flash = images.flashmap(board)
     definition.mkdir(exist_ok=True)
-    for path in board.definition.iterdir():
+    for path in board.definition(tree).iterdir():
         if path.is_file():
             _write(definition / path.name, path.read_text())
-    _write(definition / "flashmap.h", images.header(flash))
-    _write(definition / "flashmap.ld", images.linker_script(flash))
+    if not board.upstream:
+        _write(definition / "flashmap.h", images.header(flash))
+        _write(definition / "flashmap.ld", images.linker_script(flash))
     _write(folder / "manifest.py", images.manifest(board))
     work = folder / "cmake"
     # The C sources depend on these only; the frozen code is made anew by make.

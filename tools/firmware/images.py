@@ -15,7 +15,8 @@ ROOT = HERE.parents[1]
 class Board:
     """`code`: the folder of boards/ that is frozen at the top level, all of it or `only`.
 
-    `without`: what serves parts that this kind of board does not have.
+    `without`: what serves parts that this kind of board does not have. `upstream`: the
+    port's own board instead, and nothing of ours in it.
     """
 
     name: str
@@ -25,13 +26,16 @@ class Board:
     without: tuple[str, ...] = (
         "drivers/ads131m08.py",
         "drivers/ads131m08_dma.py",
+        "drivers/sectorfiles.py",
         "drivers/tcp.py",
         "ams/mbus/",
         "ams/submeters.py",
     )
+    upstream: str = ""
 
-    @property
-    def definition(self) -> Path:
+    def definition(self, tree: Path) -> Path:
+        if self.upstream:
+            return tree / "ports" / "rp2" / "boards" / self.upstream
         return HERE / "boards" / self.name
 
 
@@ -41,12 +45,19 @@ BOARDS = {
         Board("pico", "pico", "pico"),
         Board("pico-bench", "pico", "pico-bench"),
         Board("pico-repl", "pico", "pico", only=("flashmap.py", "thumb.py")),
+        Board("pico-stock", "", "", upstream="RPI_PICO"),
     )
 }
 
 
+# What mpconfigboard.h of RPI_PICO leaves below its files.
+_UPSTREAM_SIZE = 640 * 1024
+
+
 def flashmap(board: Board) -> dict[str, int]:
     """The numbers of the board's flashmap.py, run with the bench's `micropython` module."""
+    if board.upstream:
+        return {"FIRMWARE_SIZE": _UPSTREAM_SIZE}
     shims = str(ROOT / "host" / "openams" / "emulator" / "shims")
     sys.path.insert(0, shims)
     try:
@@ -97,6 +108,9 @@ def package(board: Board, name: str, base: Path) -> str:
 
 def manifest(board: Board) -> str:
     """The freeze manifest: the meter, the drivers, and what the board is."""
+    if board.upstream:
+        # Without the drivers of micropython-lib, which the build does not fetch.
+        return 'freeze("$(PORT_DIR)/modules")\ninclude("$(MPY_DIR)/extmod/asyncio")\n'
     lines = [
         'module("rp2.py", base_path="$(PORT_DIR)/modules", opt=3)',
         f'freeze("{HERE}/boards/{board.boot}/frozen", opt=3)',
@@ -114,12 +128,14 @@ def manifest(board: Board) -> str:
 def inputs(board: Board) -> list[Path]:
     """Every file that the image depends on."""
     files = [*HERE.glob("*.py"), HERE / "pins.json"]
+    if board.upstream:
+        return sorted(files)
     for folder in (
         ROOT / "firmware" / "ams",
         ROOT / "firmware" / "amsboot",
         ROOT / "boards" / "drivers",
         ROOT / "boards" / board.code,
-        board.definition,
+        HERE / "boards" / board.name,
         HERE / "boards" / board.boot,
     ):
         files += [p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts]

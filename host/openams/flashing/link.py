@@ -77,6 +77,18 @@ class BoardLink:
         with contextlib.suppress(OSError, termios.error):
             self._transport.close()
 
+    def start_clean(self) -> None:
+        """Ends the meter that was stopped: its RAM, its DMA and its pins are free.
+
+        Of a chip the interpreter starts anew, without the board's program; a VM on a PC,
+        which would be gone, goes on.
+        """
+        if self.value("sys.platform") not in ("rp2", "esp32"):
+            return
+        with self._said(f"{self.port}: the board no longer answers"):
+            self._transport.enter_raw_repl(soft_reset=True, timeout_overall=self._timeout_s)
+        self.run(_HELPERS)
+
     def run(self, code: str, timeout_s: float | None = None) -> str:
         """What `code` prints on the board."""
         with self._said(f"{self.port}: the board no longer answers"):

@@ -5,6 +5,7 @@ They are laid out as on the board, with a package.json for mip.
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 import subprocess
@@ -34,7 +35,39 @@ def modules(root: Path, code: str) -> dict[str, Path]:
 
 
 def sources(board: Target) -> dict[str, Path]:
-    return modules(ROOT, board.code)
+    found = modules(ROOT, board.code)
+    return reached(found, board.roots) if board.roots else found
+
+
+def reached(found: dict[str, Path], roots: tuple[str, ...]) -> dict[str, Path]:
+    """Of `found` what is loaded with the modules whose places begin so."""
+    wanted = [place for place in found if place in roots or place.startswith(_folders(roots))]
+    kept: dict[str, Path] = {}
+    while wanted:
+        place = wanted.pop()
+        if place in kept:
+            continue
+        kept[place] = found[place]
+        folders = place.split("/")[:-1]
+        parents = ("/".join([*folders[:depth], "__init__"]) for depth in range(1, len(folders) + 1))
+        for name in (*parents, *_imports(found[place])):
+            wanted += [full for full in (name, name + "/__init__") if full in found]
+    return {place: found[place] for place in sorted(kept)}
+
+
+def _folders(roots: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(root for root in roots if root.endswith("/"))
+
+
+def _imports(source: Path) -> list[str]:
+    """What may be a place of what a module imports as it is loaded."""
+    names: list[str] = []
+    for node in ast.parse(source.read_text()).body:
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return [name.replace(".", "/") for name in names]
 
 
 def build(board: Target) -> dict[str, bytes]:

@@ -15,6 +15,8 @@ class Target:
     """`platform`: its sys.platform. `machine`: must stand in sys.implementation._machine.
 
     `arch`: of viper code in .mpy files, as mpy-cross names it. `code`: its folder of boards/.
+    `roots`: where imports are followed from; none: it takes every module. MicroPython as it
+    comes loads code into RAM, and on a Pico has none left for the two-way link.
     """
 
     name: str
@@ -22,12 +24,19 @@ class Target:
     machine: str
     arch: str
     code: str
+    roots: tuple[str, ...] = ()
 
+
+# What is imported while it runs, and not when a module is loaded.
+_PICO_METER = (
+    "main", "loop", "ams/meter", "ams/han/", "ams/registers/pulses",
+    "adc", "drivers/atm90e32", "drivers/ic_reader", "drivers/sectorfiles",
+)  # fmt: skip
 
 TARGETS = {
     target.name: target
     for target in (
-        Target("pico", "rp2", "RP2040", "armv6m", "pico"),
+        Target("pico", "rp2", "RP2040", "armv6m", "pico", _PICO_METER),
         Target("esp32", "esp32", "ESP32", "xtensawin", "esp32"),
     )
 }
