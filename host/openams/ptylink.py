@@ -33,7 +33,18 @@ def default_link(name: str) -> Path:
 
 def _in_use(link: Path) -> bool:
     """Whether a name is taken by something other than a dead link of a bench."""
-    return os.path.lexists(link) and not (link.is_symlink() and not link.exists())
+    try:
+        made = link.lstat()
+    except OSError:
+        return False
+    if not stat.S_ISLNK(made.st_mode):
+        return True
+    try:
+        device = link.stat()
+    except OSError:
+        return False
+    # The number of a line that is gone goes to the next one, which is younger than the link.
+    return not (stat.S_ISCHR(device.st_mode) and device.st_ctime_ns > made.st_mtime_ns)
 
 
 class PtyLink:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -191,3 +192,22 @@ def test_the_meter_connects_by_itself(bench):
         ports.from_meter(3, linkports.CONNECT, nowhere)
         echo.wait_for(3, CLOSED, b"")
         echo.heard.clear()
+
+
+def test_a_name_is_free_when_its_line_is_gone_whoever_has_the_number_now(tmp_path):
+    link = tmp_path / "service"
+    alive = PtyLink(link, "--service")
+    with pytest.raises(BenchError, match="is in use: name another link with --service"):
+        PtyLink(link, "--service")
+    alive.close()
+    # Left behind by a bench that was killed: the number is that of another's line by now.
+    others = PtyLink(tmp_path / "others", "--service")
+    link.symlink_to(others.device)
+    with pytest.raises(BenchError, match="is in use"):
+        PtyLink(link, "--service")
+    before = os.stat(others.device).st_ctime - 60
+    os.utime(link, (before, before), follow_symlinks=False)
+    again = PtyLink(link, "--service")
+    assert os.readlink(link) == again.device != others.device
+    others.close()
+    again.close()
