@@ -11,8 +11,8 @@ from chipbench import ChipBench, amshan_frames, register_change, steady
 from openams.keys.keystore import Keystore
 from openams.keys.provision import provisioned
 from openams.keys.sealed import SCRYPT_N_RANDOM
+from openams.options import DEFAULT_METER_ID
 from openams.runtimes.rp2040.wiring import TERMINAL_COVER
-from openams.session import DEFAULT_METER_ID
 
 VOLTS, AMPERES, LAG = 230.0, 40.0, 36.87
 P = VOLTS * AMPERES * math.cos(math.radians(LAG))
