@@ -46,4 +46,6 @@ class Line(hal.Uart):
         return self._uart.any()
 
     def readinto(self, buffer):
-        return self._uart.readinto(buffer)
+        # The port waits for what it is asked for, as long as octets come: only for what is there.
+        count = min(self._uart.any(), len(buffer))
+        return self._uart.readinto(buffer, count) if count else 0

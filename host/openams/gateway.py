@@ -14,9 +14,10 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 from openams.client.errors import LinkError
-from openams.client.hdlc import HdlcTransport
+from openams.client.hdlc import HdlcTransport, Line
 from openams.errors import BenchError
 from openams.linkports import ACKNOWLEDGED, CLOSE, CLOSED, DATA, KEYED, OPENED, SERVICE_CHANNEL
 
@@ -26,8 +27,8 @@ _APDU_MAX = 2048
 _WAITING_MAX = 1 << 16
 # The line is somebody else's when he was silent for so long.
 _SILENT_S = 10.0
-# An emulated chip may be many times slower than the wall clock.
-_TIMEOUT_S = 60.0
+# Seconds of the line's own clock: an emulated chip may be many times slower than the wall's.
+_TIMEOUT_S = 2.0
 _TICK_S = 0.05
 
 _To = Callable[[int, int, bytes], None]
@@ -36,7 +37,8 @@ _To = Callable[[int, int, bytes], None]
 class MeterLine:
     """The service port as a serial line, as far as HdlcTransport uses one."""
 
-    def __init__(self, to_meter: _To) -> None:
+    def __init__(self, to_meter: _To, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
         self._to_meter = to_meter
         self._heard: queue.Queue[bytes] = queue.Queue()
         self._rest = b""
@@ -65,10 +67,22 @@ class MeterLine:
         """Nothing to close: the line is the meter's."""
 
 
+class MetersLine(Line, Protocol):
+    """The service port as a line: it is given what the meter says."""
+
+    def take(self, channel: int, kind: int, data: bytes) -> None: ...
+
+
 class Gateway:
     """`to_meter` is the meter's, `to_client` that of the ports."""
 
-    def __init__(self, to_meter: _To, to_client: _To, timeout_s: float = _TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        to_meter: _To,
+        to_client: _To,
+        line: MetersLine | None = None,
+        timeout_s: float = _TIMEOUT_S,
+    ) -> None:
         self._to_meter = to_meter
         self._to_client = to_client
         self._timeout_s = timeout_s
@@ -76,7 +90,7 @@ class Gateway:
         self._received: dict[int, bytes] = {}
         self._waiting: dict[int, int] = {}  # octets in `_messages`, by channel
         self._lock = threading.Lock()
-        self._line = MeterLine(to_meter)
+        self._line = line or MeterLine(to_meter)
         self._transport: HdlcTransport | None = None
         self._owner = (0, 0, 0)  # channel, client SAP, server SAP
         self._used = 0.0

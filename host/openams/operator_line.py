@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from openams.runtimes.rp2040.meter import ChipMeter
     from openams.runtimes.rp2040.service import ServiceLine
 
+# Of the line's own clock.
 _TIMEOUT_S = 10.0
-# The line's own time, which an emulated chip takes longer for.
-_CHIP_TIMEOUT_S = 600.0
 
 
 def service_line(meter: MeterProcess | ChipMeter) -> MeterLine | ServiceLine:
@@ -34,9 +33,8 @@ def service_line(meter: MeterProcess | ChipMeter) -> MeterLine | ServiceLine:
 def open_han_port(line: MeterLine | ServiceLine, store: Keystore, meter_id: str) -> None:
     """Logged and kept by the meter, as every operator's command."""
     url = Url("the service port", "serial", line=line)
-    timeout_s = _TIMEOUT_S if isinstance(line, MeterLine) else _CHIP_TIMEOUT_S
     try:
-        with session(url, "operator", store, meter_id, timeout_s) as client:
+        with session(url, "operator", store, meter_id, _TIMEOUT_S) as client:
             if not client.get(1, HAN_OPEN, 2):
                 client.set(1, HAN_OPEN, 2, axdr.boolean(True))
     except ClientError as error:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from openams.gateway import Gateway
+from openams.gateway import Gateway, MeterLine
 from openams.grid.frontend import FrontEndModel, make_front_end
 from openams.grid.scenario import Scenario
 from openams.hankeys import system_title, take_keys
@@ -130,7 +130,8 @@ class Session:
                 self._from_link,
             )
             if self._ports:
-                self._gateway = Gateway(chip.link, self._ports.from_meter)
+                line = MeterLine(chip.link, chip.seconds)
+                self._gateway = Gateway(chip.link, self._ports.from_meter, line)
             return chip
         return MeterProcess(
             options.runtime,

@@ -10,6 +10,7 @@ from han import autodecoder, hdlc
 from openams.grid.cases import Case
 from openams.options import DEFAULT_METER_ID
 from openams.runtimes.rp2040.meter import ChipMeter, provision
+from openams.runtimes.rp2040.service import ServiceLine
 from openams.runtimes.rp2040.session import make_chip_front_end
 from openams.runtimes.wire import Frame
 from openams.state import FLASH_SIZE
@@ -44,9 +45,10 @@ class ChipBench:
         self._front_end = make_chip_front_end(scenario, front_end, 1)
         self.meter = ChipMeter(
             scenario, self._front_end, self.frames.append, self.lines.append, self.log.append,
-            on_link=lambda channel, kind, data: self.service.extend(data),
+            on_link=self._said,
             image=image,
         )  # fmt: skip
+        self.line = ServiceLine(self.meter)  # what a client opens
         self.config = {
             "system": case.system,
             "calibration": self._front_end.calibration(case.system),
@@ -56,6 +58,10 @@ class ChipBench:
             "utc_ms": START_MS,
             "flash": str(self.state),
         }
+
+    def _said(self, channel: int, kind: int, data: bytes) -> None:
+        self.service.extend(data)
+        self.line.take(channel, kind, data)
 
     def provision(self) -> None:
         provision(self.state, self.config)

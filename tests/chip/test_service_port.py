@@ -30,6 +30,9 @@ def test_a_client_is_answered(image, tmp_path):
         assert UA_HEAD in bytes(bench.service)
         line = meter.machine.chip.uarts[1].line
         assert line.baudrate == pytest.approx(9600, rel=0.01) and line.parity is None
+        # A long frame, octet behind octet: the sampling goes on meanwhile.
+        meter.link(SERVICE_CHANNEL, DATA, bytes(400))
+        bench.run(0.5)
         assert meter.view()["samples_missing"] == 0
     finally:
         meter.kill()

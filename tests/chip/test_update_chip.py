@@ -18,10 +18,9 @@ from ams.memory import Memory
 from ams.registers import profile
 from ams.storage.layout import UPDATE
 from ams.update.switch import Switch
-from openams.client import client as clients
+from openams.client.client import session
 from openams.client.errors import LinkError
-from openams.client.hdlc import HdlcTransport
-from openams.client.links import parse_url
+from openams.client.links import Url
 from openams.flashing.package import compiled
 from openams.image import transfer
 from openams.image.file import Image
@@ -45,33 +44,6 @@ def for_the_chip(files):
 
 
 VERSION = for_the_chip({"ams/__init__.py": INIT})
-
-
-class Line:
-    """The service port as a serial line; waiting for it is what makes the chip's time pass."""
-
-    def __init__(self, bench):
-        self.bench = bench
-
-    @property
-    def in_waiting(self):
-        return len(self.bench.service)
-
-    def read(self, size):
-        if self.bench.meter.machine.off:
-            raise LinkError("the meter has no power")
-        if not self.bench.service:
-            self.bench.run(0.01)
-        out = bytes(self.bench.service[:size])
-        del self.bench.service[:size]
-        return out
-
-    def write(self, data):
-        self.bench.meter.link(0, 0, bytes(data))
-        return len(data)
-
-    def close(self):
-        pass
 
 
 @pytest.fixture
@@ -112,28 +84,21 @@ def test_a_whole_update(bench, tmp_path, monkeypatch, capsys):
     image = image_for(store, {"ams/case.py": source("ams/case.py")})
     meter = bench.meter
 
-    def open_link(url, sap, timeout_s):
-        transport = HdlcTransport(Line(bench), sap, 1, None, timeout_s=3600.0)
-        transport.connect()
-        return transport
-
-    monkeypatch.setattr(clients, "open_link", open_link)
     monkeypatch.setattr(
         transfer, "time", SimpleNamespace(sleep=bench.run, monotonic=time.monotonic)
     )
-    url = parse_url("serial:///dev/null")
+    url = Url("the service port", "serial", line=bench.line)
     figures = {"image": len(image)}
     bench.boot()
     bench.run(0.5)
     sender = transfer.Sender(lambda: None)
     given = Image.parse(image), image, 256
-    with pytest.raises(LinkError), clients.session(url, "update", store, METER_ID) as client:
+    with pytest.raises(LinkError), session(url, "update", store, METER_ID) as client:
         # The power goes in the middle of what the third block writes into the slot.
         sender._transfer(client, *given, lambda done, _: done == 2 and cut_in_the_slot(meter))
     assert meter.machine.torn is not None and meter.machine.torn.address >= SLOTS_START
     meter.power_up(off_ms=1000)
-    bench.service.clear()
-    with clients.session(url, "update", store, METER_ID) as client:
+    with session(url, "update", store, METER_ID) as client:
         began_ms = meter.machine.now_ms
         sender._transfer(client, *given, lambda done, blocks: None)
         figures["transfer_ms"] = meter.machine.now_ms - began_ms
@@ -143,6 +108,8 @@ def test_a_whole_update(bench, tmp_path, monkeypatch, capsys):
         transfer._verify(client)
         figures["verify_ms"] = meter.machine.now_ms - began_ms
         before = meter.view()
+        # What the meter's clock is ahead of the chip's time: it has its second of the clock chip.
+        ahead_ms = before["utc_ms"] - meter.machine.now_ms
         transfer.activate(client)
     while not meter.machine.resets:
         bench.run(0.05)
@@ -153,7 +120,10 @@ def test_a_whole_update(bench, tmp_path, monkeypatch, capsys):
     origin_ms = meter.utc_ms() - meter.machine.now_ms
     events = inspect(bench.state, "events")
     down_ms = [row[1] for row in events if row[4] == "power-down"][-1]
-    figures["gap_ms"] = origin_ms + meter.booted_ms - down_ms
+    stopped_ms = down_ms - ahead_ms
+    figures["stop_ms"] = meter.machine.reset_at_ms - stopped_ms
+    figures["boot_ms"] = meter.booted_ms - meter.machine.reset_at_ms
+    figures["gap_ms"] = meter.booted_ms - stopped_ms
     while "firmware-activated" not in [row[4] for row in inspect(bench.state, "events")]:
         bench.run(0.5)
         assert meter.machine.now_ms < restarted_ms + 12_000

@@ -114,11 +114,11 @@ def measure(rows: int = 480) -> dict[str, Any]:
             result[name + "_octets"] = line.sent + line.received - octets
             return value
 
-        with session(url, "operator", store, DEFAULT_METER_ID, 600) as client:
+        with session(url, "operator", store, DEFAULT_METER_ID) as client:
             client.set(1, HAN_OPEN, 2, axdr.boolean(True))
             client.set(23, "0.0.22.0.0.255", 2, axdr.enum(9))
         meter.advance(meter.utc_ms() + 100)
-        opening = session(url, "reader", store, DEFAULT_METER_ID, 600)
+        opening = session(url, "reader", store, DEFAULT_METER_ID)
         reader: Client = timed("association", opening.__enter__)
         timed("first_get", lambda: reader.get(3, "1.0.1.8.0.255", 2))
         timed("get", lambda: reader.get(3, "1.0.1.8.0.255", 2))

@@ -6,6 +6,7 @@ Written apart from the firmware's, on purpose: they check each other.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,7 +24,11 @@ _APDU_MAX = 65535
 
 
 class Line(Protocol):
-    """The part of serial.Serial that is used."""
+    """The part of serial.Serial that is used.
+
+    One of a meter whose time is not that of the wall has `clock`, its seconds: they are what
+    time-outs count.
+    """
 
     def read(self, size: int) -> bytes: ...
     def write(self, data: bytes) -> int | None: ...
@@ -123,6 +128,7 @@ class HdlcTransport:
         self._proposed = information_max
         self._information_max = 128
         self._timeout_s = timeout_s
+        self._clock: Callable[[], float] = getattr(line, "clock", time.monotonic)
         self._deframer = Deframer()
         self._found: list[bytes] = []
         self._sent = self._received = 0
@@ -210,21 +216,21 @@ class HdlcTransport:
             raise LinkError(f"the serial line failed: {error}") from None
 
     def _receive(self) -> Frame | None:
-        end = time.monotonic() + self._timeout_s
+        end = self._clock() + self._timeout_s
         while True:
             while self._found:
                 frame = decode(self._found.pop(0), self._client, self._server)
                 # What the meter says unasked (UI) is no answer.
                 if frame is not None and frame.control & ~_FINAL != _UI:
                     return frame
-            if time.monotonic() > end:
+            if self._clock() > end:
                 return None
             try:
                 data = self._line.read(self._line.in_waiting or 1)
             except OSError as error:
                 raise LinkError(f"the serial line failed: {error}") from None
             if data:
-                end = time.monotonic() + self._timeout_s
+                end = self._clock() + self._timeout_s
                 self._found += self._deframer.feed(data)
 
 

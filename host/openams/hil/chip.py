@@ -14,13 +14,10 @@ from openams.hil.options import MeterOptions
 from openams.linkports import LinkPorts
 from openams.runtimes.rp2040.analog import OnChipAdc
 from openams.runtimes.rp2040.meter import ChipMeter
+from openams.runtimes.rp2040.service import ServiceLine
 from openams.runtimes.rp2040.session import make_chip_front_end
 
 _SLICE_MS = 10
-# A request has its answer within so much of the chip's time.
-_ANSWER_MS = 5000
-# When the chip has said something and goes on for so long in silence, it was all.
-_SILENT_MS = 1000
 
 
 class ChipUnderTest(EmulatedMeter):
@@ -36,7 +33,6 @@ class ChipUnderTest(EmulatedMeter):
         )
         self._turn = threading.RLock()  # who lets the chip's time pass
         self._gateway: Gateway | None = None
-        self._service: _Service | None = None
         config = self._configuration(options.start_ms)
         config["calibration"] = front_end.calibration(options.system)
         try:
@@ -52,20 +48,18 @@ class ChipUnderTest(EmulatedMeter):
         """A Pico has no network: TCP clients come to its service port."""
         ports: LinkPorts | None = self._open_ports()
         if ports:
-            self._service = _Service(self._chip, self._turn)
-            self._gateway = Gateway(self._service.to_meter, ports.from_meter)
+            # Who waits for an answer there lets the chip run.
+            line = ServiceLine(self._chip, turn=self._turn)
+            self._gateway = Gateway(self._chip.link, ports.from_meter, line)
             ports.attach(self._gateway.from_client)
 
     def _from_meter(self, channel: int, kind: int, data: bytes) -> None:
-        if self._gateway and self._service:
-            self._service.heard()
+        if self._gateway:
             self._gateway.from_meter(channel, kind, data)
 
     def _close_ports(self) -> None:
         super()._close_ports()
-        if self._service:
-            self._service.close()
-        self._gateway = self._service = None
+        self._gateway = None
 
     # --- what a test does ------------------------------------------------------------
 
@@ -94,46 +88,3 @@ class ChipUnderTest(EmulatedMeter):
         with self._turn:
             self._chip.kill()
         super().close()
-
-
-class _Service:
-    """Lets the chip run while it has a client to answer: nobody else does, outside of `wait`."""
-
-    def __init__(self, chip: ChipMeter, turn: threading.RLock) -> None:
-        self._chip = chip
-        self._turn = turn
-        self._asked = threading.Event()
-        self._until_ms = 0
-        self._ending = False
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def to_meter(self, channel: int, kind: int, data: bytes) -> None:
-        self._chip.link(channel, kind, data)
-        self._until_ms = self._chip.utc_ms() + _ANSWER_MS
-        self._asked.set()
-
-    def heard(self) -> None:
-        """The chip says something: it has come so far with its answer."""
-        self._until_ms = self._chip.utc_ms() + _SILENT_MS
-
-    def _run(self) -> None:
-        while True:
-            self._asked.wait()
-            if self._ending:
-                return
-            self._asked.clear()
-            while not self._ending and (now_ms := self._chip.utc_ms()) < self._until_ms:
-                with self._turn:
-                    if self._off():
-                        break
-                    self._chip.advance(now_ms + _SLICE_MS)
-
-    def _off(self) -> bool:
-        return self._chip.machine is None or self._chip.machine.off
-
-    def close(self) -> None:
-        self._ending = True
-        self._asked.set()
-        if self._thread is not threading.current_thread():
-            self._thread.join(timeout=5)

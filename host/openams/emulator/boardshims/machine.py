@@ -6,6 +6,8 @@ PWRON_RESET = 1
 HARD_RESET = 2
 WDT_RESET = 3
 SOFT_RESET = 5
+# How long a UART waits for an octet that it was asked for and that does not come.
+_WAIT_US = 10_000
 
 
 class Pin:
@@ -163,6 +165,9 @@ class UART:
     def readinto(self, into, count=None):
         count = len(into) if count is None else min(count, len(into))
         waiting = self._wire.waiting
+        if count > len(waiting):
+            # The port waits for more: what else there is to do stands still.
+            board.advance(_WAIT_US)
         count = min(count, len(waiting))
         if not count:
             return None

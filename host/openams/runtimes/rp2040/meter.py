@@ -120,6 +120,10 @@ class ChipMeter:
         """The power goes at this cycle; a flash operation on its way is torn."""
         self._running().power_cut()
 
+    @property
+    def off(self) -> bool:
+        return self.machine is None or self.machine.off
+
     def kill(self) -> None:
         if self.machine is not None:
             self.machine.close()
@@ -136,6 +140,10 @@ class ChipMeter:
     def utc_ms(self) -> int:
         """True time, which the meter's own clock follows."""
         return self._utc_ms(self._running().now_ns)
+
+    def seconds(self) -> float:
+        """The chip's time for whoever waits for it."""
+        return self.utc_ms() / 1000
 
     def _running(self) -> Machine:
         assert self.machine is not None

@@ -6,6 +6,8 @@ answer waits as long as the chip needs for it, and no longer.
 
 from __future__ import annotations
 
+import threading
+
 from openams.linkports import DATA, SERVICE_CHANNEL
 from openams.runtimes.rp2040.meter import ChipMeter
 
@@ -15,11 +17,16 @@ _STEP_MS = 1
 class ServiceLine:
     """The part of serial.Serial that clients use. `timeout` is in seconds of chip time.
 
-    `take` is to be the `on_link` of the meter.
+    `take` is to be the `on_link` of the meter. Who reads here lets the chip run only while it
+    has `turn`.
     """
 
-    def __init__(self, meter: ChipMeter, timeout: float = 0.5) -> None:
+    def __init__(
+        self, meter: ChipMeter, timeout: float = 0.5, turn: threading.RLock | None = None
+    ) -> None:
         self.timeout = timeout
+        self.clock = meter.seconds
+        self._turn = turn or threading.RLock()
         self._meter = meter
         self.sent = self.received = 0
         self._heard = bytearray()
@@ -39,7 +46,10 @@ class ServiceLine:
     def read(self, size: int = 1) -> bytes:
         end_ms = self._meter.utc_ms() + 1000 * self.timeout
         while not self._heard and self._meter.utc_ms() < end_ms:
-            self._meter.advance(self._meter.utc_ms() + _STEP_MS)
+            with self._turn:
+                if self._meter.off:
+                    raise OSError("the meter has no power")
+                self._meter.advance(self._meter.utc_ms() + _STEP_MS)
         out = bytes(self._heard[:size])
         del self._heard[:size]
         self.received += len(out)
