@@ -120,11 +120,14 @@ class Loop:
 
 
 def main(started=None):
+    """True when the bench has ended the run; nothing else does."""
     loop = build(Board(started))
-    if loop is not None:
-        gc.collect()
-        gc.threshold(-1)  # from here on by the pass
-        loop.run()
+    if loop is None:
+        return False
+    gc.collect()
+    gc.threshold(-1)  # from here on by the pass
+    loop.run()
+    return True
 
 
 def build(board):

@@ -29,15 +29,16 @@ def choose(flash, slots, board, guard, failed):
 
 def run(started, reset):
     """The board's main loop, of the slot if it has one. `reset` starts the chip anew."""
+    ended = False
     try:
         import loop
 
-        loop.main(started)
+        ended = loop.main(started)
     except Exception as error:
         # The one place that catches all: what is on trial is not to end at a prompt.
         if not started.slot:
             raise
         sys.print_exception(error)
         reset()
-    if started.trial:
+    if started.trial and not ended:
         reset()
