@@ -30,7 +30,7 @@ def flash(
         str | None, typer.Option(help="GS1 number of the meter, 16 digits: makes the board it.")
     ] = None,
     system: Annotated[str, typer.Option(help="1P2W, 3P3W or 3P4W.")] = "1P2W",
-    front_end: Annotated[str, typer.Option(help="The board's front end.")] = "adc",
+    front_end: Annotated[str, typer.Option(help="adc (one phase) or atm90e32 (three).")] = "adc",
     settings: Annotated[
         Path | None, typer.Option(help="JSON file with more settings: calibration, han ...")
     ] = None,
@@ -151,6 +151,8 @@ def calibrate(
         record, found = correct(settings["calibration"], place, load, elements[place])
         provision.write_settings(link, settings | {"calibration": record}, paths)
         after = correct(record, place, load, read_elements(link, windows)[place])[1]
+        # The meter goes on, with what it has learnt.
+        link.start("import machine;machine.reset()")
     report = {"port": link.port, "element": element, "found": vars(found), "left": vars(after)}
     if as_json:
         print(json.dumps(report))

@@ -59,15 +59,17 @@ def write_settings(
 
 def nominal_calibration(board: str, front_end: str, system: str) -> dict[str, Any]:
     """What the parts of a front end say; `ams calibrate` finds what they are."""
-    if (board, front_end, system) != ("pico", "adc", "1P2W"):
-        raise BenchError(
-            f"no nominal calibration of {front_end} on {board} for {system}: "
-            "give one in the file of --settings"
-        )
     from openams.runtimes.rp2040.analog import OnChipAdc
+    from openams.runtimes.rp2040.session import IcFrontEnd
 
-    calibration: dict[str, Any] = OnChipAdc(False, 1).calibration(system)
-    return calibration
+    if front_end == "atm90e32" and system in ("3P3W", "3P4W"):
+        return IcFrontEnd().calibration(system)
+    if (board, front_end, system) == ("pico", "adc", "1P2W"):
+        return OnChipAdc(False, 1).calibration(system)
+    raise BenchError(
+        f"no nominal calibration of {front_end} on {board} for {system}: "
+        "give one in the file of --settings"
+    )
 
 
 def identity(
