@@ -69,6 +69,31 @@ def test_checkout_that_is_none(tmp_path):
     assert "no MicroPython checkout" in line
 
 
+def test_checkout_whose_submodules_are_not_there(tmp_path):
+    """One after the other is named; at the last, that its frozen code would be wrong."""
+    checkout = tmp_path / "micropython"
+    (checkout / "ports" / "rp2").mkdir(parents=True)
+    (checkout / "tools").mkdir()
+    (checkout / "tools" / "mpy-tool.py").write_text('" __attribute__ ((aligned (2)))"\n')
+    arguments = ("pico", "--micropython", str(checkout), "--out", str(tmp_path / "out"))
+    for file in ("pico-sdk/pico_sdk_init.cmake", "tinyusb/src/tusb.h",
+                 "mbedtls/include/mbedtls/version.h", "micropython-lib/README.md"):  # fmt: skip
+        name = file.split("/")[0]
+        assert f"no lib/{name}: run  make -C " in one_line(build(*arguments))
+        path = checkout / "lib" / file
+        path.parent.mkdir(parents=True)
+        path.touch()
+    assert "run  sed -i 's/aligned (2)/aligned (4)/'" in one_line(build(*arguments))
+
+
+def test_what_cmake_says_is_one_line(tmp_path):
+    import shell
+
+    log = tmp_path / "log"
+    log.write_text("-- fine\nCMake Error at rules.cmake:217 (message):\n  no library.\n  Run it\n")
+    assert shell.telling_line(log) == "CMake Error at rules.cmake:217 (message): no library."
+
+
 def test_file_that_is_not_the_pinned_one(tmp_path, monkeypatch):
     import sources
     from problem import Problem

@@ -86,14 +86,24 @@ def _epoch() -> str:
     return os.environ.get("SOURCE_DATE_EPOCH", "")
 
 
+# What the build takes from the submodules of a checkout, and a file that is in each.
+_LIBRARIES = {
+    "pico-sdk": "pico_sdk_init.cmake",
+    "tinyusb": "src/tusb.h",
+    "mbedtls": "include/mbedtls/version.h",
+    "micropython-lib": "README.md",
+}
+
+
 def _tree(micropython: Path | None, folder: Path) -> Path:
     """MicroPython's tree with its cross compiler built."""
     if micropython is not None:
         tree = micropython.resolve()
         if not (tree / "ports" / "rp2").is_dir():
             raise Problem(f"{micropython} is no MicroPython checkout: it has no ports/rp2")
-        if not (tree / "lib" / "pico-sdk" / "pico_sdk_init.cmake").exists():
-            raise Problem(f"no submodules: run  make -C {tree}/ports/rp2 submodules")
+        for library, file in _LIBRARIES.items():
+            if not (tree / "lib" / library / file).exists():
+                raise Problem(f"no lib/{library}: run  make -C {tree}/ports/rp2 submodules")
         corrections.check(tree)
         toolchain.ensure(folder)
         _cross_compiler(tree, folder)

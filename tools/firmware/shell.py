@@ -34,9 +34,11 @@ def run(
 def telling_line(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     for sign in ("too large", "overflowed", "error:", "Error:", "E:", "Error"):
-        for line in lines:
+        for number, line in enumerate(lines):
             if sign in line:
-                return line
+                # CMake says where first, and what in the next line.
+                more = lines[number + 1 : number + 2] if line.endswith("(message):") else []
+                return " ".join([line, *more])
     return lines[-1] if lines else "it said nothing"
 
 
