@@ -17,6 +17,8 @@ from ams.faults import LINK
 from ams.storage.layout import SECURITY, UPDATE
 
 SERVICE = const(0)
+# TCP connections that a client with keys keeps where others want one.
+_EACH = const(2)
 # Messages while nobody is connected: to the reader (2), from logical device 1, physical 16.
 _PUSH_ADDRESSES = b"\x05\x02\x21"
 _FLAG_ID = "OAM"
@@ -156,19 +158,29 @@ class MeterLink:
     def dispensable(self):
         """The TCP channel that gives way to a new connection where none is free, or None.
 
-        Whoever has shown keys stays. Of the others those who said nothing go first, then the
-        oldest: neither silence nor talk without keys keeps those with keys out.
+        Whoever has shown keys stays, with two connections of one client. Of the others those who
+        said nothing go first, then the oldest: neither silence nor talk without keys, nor the
+        keys of one client, keep the others' keys out.
         """
         chosen = least = None
         for k, link in enumerate(self.tcp):
             if self._is_free(k) or self._dialled[k] is not None:
                 continue
-            if self.server.associations[k + 1].ciphered:
+            association = self.server.associations[k + 1]
+            keyed = association.ciphered
+            if keyed and self._connections_of(association.client) <= _EACH:
                 continue
-            rank = (link.heard, link.opened_ms)
+            rank = (keyed, link.heard, link.opened_ms)
             if least is None or rank < least:
                 chosen, least = k + 1, rank
         return chosen
+
+    def _connections_of(self, client):
+        count = 0
+        for k in range(len(self.tcp)):
+            association = self.server.associations[k + 1]
+            count += association.ciphered and association.client is client
+        return count
 
     def opened(self, channel):
         """A TCP connection was taken."""

@@ -7,7 +7,16 @@ import struct
 from typing import Any
 
 import pytest
-from dlms import GET_REGISTER, REGISTER_ANSWER, Cells, Model, Public, Raw, security
+from dlms import (
+    GET_REGISTER,
+    READER_KEYS,
+    REGISTER_ANSWER,
+    Cells,
+    Model,
+    Public,
+    Raw,
+    security,
+)
 
 from ams.link import MeterLink
 from drivers.links import Links
@@ -118,15 +127,32 @@ def test_four_connections_do_not_keep_the_keys_out(attack):
     assert late.ask(GET_REGISTER) == REGISTER_ANSWER
 
 
+def reader(board: Board, counter: int) -> Raw:
+    return Raw(board.connect(), sap=2, keys=READER_KEYS, counter=counter).associate()
+
+
 def test_those_who_have_shown_keys_are_not_displaced():
     board = Board()
-    clients = [Raw(board.connect(), counter=100 * k + 1).associate() for k in range(4)]
+    clients = [Raw(board.connect(), counter=100 * k + 1).associate() for k in range(2)]
+    clients += [reader(board, 100 * k + 1) for k in range(2)]
     refused = board.connect()
     assert refused.peer.closed
     for number, client in enumerate(clients):
         client.counter = 1000 + number
         assert client.ask(GET_REGISTER) == REGISTER_ANSWER
     # Whoever releases his association gives way.
-    clients[2].send(b"\x62\x03\x80\x01\x00")
+    clients[1].send(b"\x62\x03\x80\x01\x00")
     assert Raw(board.connect(), counter=2000).associate().ask(GET_REGISTER) == REGISTER_ANSWER
-    assert clients[2].bench.peer.closed
+    assert clients[1].bench.peer.closed
+
+
+def test_the_keys_of_one_client_do_not_keep_the_others_out():
+    board = Board()
+    readers = [reader(board, 100 * k + 1) for k in range(4)]
+    operators = [Raw(board.connect(), counter=100 * k + 1).associate() for k in range(2)]
+    assert [client.bench.peer.closed for client in readers] == [True, True, False, False]
+    # Two of each are there, and stay.
+    assert board.connect().peer.closed
+    for client in readers[2:] + operators:
+        client.counter += 1000
+        assert client.ask(GET_REGISTER) == REGISTER_ANSWER
