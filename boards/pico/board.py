@@ -37,6 +37,8 @@ _HAN_TX, _HAN_RX = const(0), const(1)
 _SERVICE_TX, _SERVICE_RX = const(4), const(5)
 _SDA, _SCL = const(2), const(3)
 _COIL_OPEN, _COIL_CLOSE, _CONTACT = const(6), const(7), const(8)
+_TERMINAL_COVER, _METER_COVER, _MAGNETIC_FIELD = const(9), const(10), const(11)
+_BUTTON, _SUPPLY = const(12), const(13)
 _TEST_LED, _STATUS_LED = const(14), const(25)
 _SPI_MISO, _SPI_CS, _SPI_SCK, _SPI_MOSI = const(16), const(17), const(18), const(19)
 _SPI_HZ = const(1000000)
@@ -82,11 +84,11 @@ class Board:
         )
         self.inputs = PinInputs(
             (
-                (_contact(9), 1, hal.INPUT_TERMINAL_COVER),
-                (_contact(10), 1, hal.INPUT_METER_COVER),
-                (_contact(11), 0, hal.INPUT_MAGNETIC_FIELD),
-                (_contact(12), 0, hal.INPUT_BUTTON),
-                (_contact(13), 0, hal.INPUT_POWER_FAIL),
+                (_contact(_TERMINAL_COVER), 1, hal.INPUT_TERMINAL_COVER),
+                (_contact(_METER_COVER), 1, hal.INPUT_METER_COVER),
+                (_contact(_MAGNETIC_FIELD), 0, hal.INPUT_MAGNETIC_FIELD),
+                (_contact(_BUTTON), 0, hal.INPUT_BUTTON),
+                (_contact(_SUPPLY), 0, hal.INPUT_POWER_FAIL),
             )
         )
         self.watchdog = Watchdog(_WATCHDOG_MS)

@@ -87,6 +87,10 @@ def _identity(
 ) -> dict[str, Any]:
     if not (meter_id.isdigit() and len(meter_id) == 16):
         raise BenchError(f"--meter-id {meter_id}: a GS1 number has 16 digits")
+    if board.name == "esp32":
+        raise BenchError(
+            "an ESP32 has who it is in meter.json (docs/boards/esp32.md): flash without --meter-id"
+        )
     more: dict[str, Any] = {}
     if settings is not None:
         try:

@@ -24,6 +24,10 @@ def ams(*arguments):
         (("flash", "--port", "/dev/ttyNONE"), "no port /dev/ttyNONE"),
         (("flash", "--board", "foo", "--port", "/dev/ttyNONE"), "no board foo: there are pico"),
         (("flash", "--meter-id", "12", "--port", "/dev/ttyNONE"), "a GS1 number has 16 digits"),
+        (
+            ("flash", "--board", "esp32", "--no-keys", "--meter-id", "7359992889800001"),
+            "an ESP32 has who it is in meter.json",
+        ),
         (("flash", "--port", "/dev/null"), "cannot open /dev/null"),
         (("console", "--port", "/dev/ttyNONE"), "no port /dev/ttyNONE"),
     ],
