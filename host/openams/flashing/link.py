@@ -27,11 +27,17 @@ _READ_TIMEOUT_S = 10.0
 
 # Defined once on the board. A watchdog that the meter has started would bite while files
 # are written: on the RP2040 its enable bit is cleared, elsewhere it is fed by each call.
+# The ADC of a meter that was stopped goes on filling a ring by DMA, in RAM that the
+# interpreter takes for free when it starts anew: both are stopped.
 _HELPERS = """
 import os,sys
 try:
  import machine
- if sys.platform=='rp2':machine.mem32[0x4005b000]=1<<30
+ if sys.platform=='rp2':
+  machine.mem32[0x4005b000]=1<<30
+  machine.mem32[0x4004c000]=0
+  for _c in range(12):machine.mem32[0x50000010+64*_c]=0
+  machine.mem32[0x50000444]=0xfff
 except ImportError:pass
 """
 
