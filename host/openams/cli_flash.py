@@ -55,7 +55,7 @@ def flash(
     if meter_id is not None:
         store = open_keystore(keystore, passphrase_file) if keys else None
         identity = _identity(wanted, meter_id, system, front_end, settings, store)
-    files = package.build(wanted) if code else {}
+    files = package.flashed(wanted) if code else {}
     with BoardLink(port or find_port()) as link:
         report: dict[str, Any] = {"port": link.port, "board": board}
         paths: tuple[str, ...] = ()

@@ -10,8 +10,10 @@ from vmboard import TARGET, VmBoard, boot
 
 from openams.errors import BenchError
 from openams.flashing import install as installing
+from openams.flashing import package
 from openams.flashing.install import install
 from openams.flashing.link import BoardLink
+from openams.flashing.package import joined
 from openams.flashing.targets import TARGETS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +46,34 @@ def test_new_code_is_written_verified_and_boots(tmp_path):
     flash(tmp_path, {"main.py": b"print('third')\n"})
     assert boot(tmp_path) == "third\n"
     assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["main.py"]
+
+
+def test_modules_joined_in_one_file_boot_likewise(tmp_path):
+    flash(tmp_path, OLD)
+    done, _ = flash(tmp_path, {"code.pack": joined(NEW)})
+    assert (done.slot, done.files) == ("b", 1)
+    assert boot(tmp_path) == "new code 2\n"
+    flash(tmp_path, OLD)
+    assert boot(tmp_path) == "old code\n"
+    # One that is none is no reason to end without a word.
+    (tmp_path / "a/code.pack").write_bytes(b"OAP0")
+    assert boot(tmp_path) == "old code\n"
+
+
+def test_the_vm_imports_the_meter_from_one_file(tmp_path):
+    files = package.build(TARGET)
+    names = [
+        place.removesuffix(".mpy").removesuffix("/__init__").replace("/", ".")
+        for place in files
+        if place.startswith("ams/")
+    ]
+    each = " gc.collect()\n __import__(n)\n"
+    code = f"import gc, ams\nfor n in {names!r}:\n{each}print(len({names!r}), ams.__path__)\n"
+    files = {"main.py" if place == "main.mpy" else place: data for place, data in files.items()}
+    assert len(names) > 120
+    done, _ = flash(tmp_path, {"code.pack": joined(files | {"main.py": code.encode()})})
+    assert done.files == 1
+    assert boot(tmp_path) == f"{len(names)} /code/ams\n"
 
 
 def cut_points(total):

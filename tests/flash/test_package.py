@@ -9,6 +9,9 @@ from vmboard import TARGET, VM
 from openams.flashing import package
 from openams.flashing.targets import TARGETS
 
+# The file system of each board.
+FILES_KIB = {"pico": 1408, "esp32": 768}
+
 
 @pytest.mark.parametrize("name", ["pico", "esp32"])
 def test_everything_compiles_for_the_board(name, tmp_path):
@@ -19,6 +22,9 @@ def test_everything_compiles_for_the_board(name, tmp_path):
     assert all((tmp_path / "mpy" / source).is_file() for _, source in listed)
     assert len(listed) == len(package.sources(board))
     assert size < 256 * 1024
+    # Old and new side by side, in blocks of 4 KiB with what is not code, on the board's files.
+    blocks = sum(-(-len(data) // 4096) for data in package.flashed(board).values())
+    assert 2 * blocks < FILES_KIB[name] // 4 - 8
 
 
 def test_the_vm_imports_every_module_of_the_meter(tmp_path):

@@ -93,6 +93,18 @@ def compiled(arch: str, name: str, source: bytes) -> bytes:
         return out.read_bytes()
 
 
+def flashed(board: Target) -> dict[str, bytes]:
+    """The files of the package as `ams flash` writes them."""
+    files = build(board)
+    return {"code.pack": joined(files)} if board.joined else files
+
+
+def joined(files: dict[str, bytes]) -> bytes:
+    """All in one, as boards/launcher/main.py reads it."""
+    head = "".join(f"{len(data)} {place}\n" for place, data in files.items()).encode()
+    return b"OAP1" + len(head).to_bytes(4, "big") + head + b"".join(files.values())
+
+
 def package_json(places: list[str]) -> str:
     """For mip: paths on the board and beside this file are the same."""
     from openams import __version__

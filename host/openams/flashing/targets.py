@@ -17,6 +17,7 @@ class Target:
     `arch`: of viper code in .mpy files, as mpy-cross names it. `code`: its folder of boards/.
     `roots`: where imports are followed from; none: it takes every module. MicroPython as it
     comes loads code into RAM, and on a Pico has none left for the two-way link.
+    `joined`: its modules are flashed as one file, since each file takes whole blocks.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Target:
     arch: str
     code: str
     roots: tuple[str, ...] = ()
+    joined: bool = False
 
 
 # What is imported while it runs, and not when a module is loaded.
@@ -37,7 +39,7 @@ TARGETS = {
     target.name: target
     for target in (
         Target("pico", "rp2", "RP2040", "armv6m", "pico", _PICO_METER),
-        Target("esp32", "esp32", "ESP32", "xtensawin", "esp32"),
+        Target("esp32", "esp32", "ESP32", "xtensawin", "esp32", joined=True),
     )
 }
 
