@@ -57,7 +57,8 @@ def window_quantities(
     """(voltage_mv, current_ua, active_mw, reactive_mvar, frequency_mhz, angle_c) and the phase."""
     voltage, current, active, reactive = [0] * 3, [0] * 3, [0] * 3, [0] * 3
     reference = np.exp(-2j * np.pi * _CYCLES * np.arange(len(block)) / len(block))
-    phasors = (reference @ block) * math.sqrt(2) / len(block)
+    # Not as a product of matrices: the threads of BLAS would spin for it on every core.
+    phasors = (reference[:, np.newaxis] * block).sum(axis=0) * math.sqrt(2) / len(block)
     for element, place in enumerate(places):
         u, i = block[:, 2 * element], block[:, 2 * element + 1]
         voltage[place] = round(1e3 * math.sqrt(float(np.mean(u * u))))
