@@ -41,6 +41,7 @@ from typer.testing import CliRunner
 
 from openams.client.client import public_session
 from openams.client.errors import ClientError
+from openams.client.hdlc import Deframer
 from openams.client.links import parse_url
 from openams.keys.cli import app as ams_keys
 
@@ -137,6 +138,7 @@ class Gurux:
             self._tcp = None
             self._serial = serial.Serial(meter.service, 115200, timeout=0.05)
         self._timeout_s = meter.timeout_s
+        self._deframer = Deframer()
         wrapper = InterfaceType.WRAPPER if link == "tcp" else InterfaceType.HDLC
         keys = meter.keys(role)
         level = Authentication.HIGH_GMAC if keys["mechanism"] else Authentication.NONE
@@ -199,10 +201,15 @@ class Gurux:
                 data = self._tcp.recv(4096)
                 assert data, "the meter has closed the connection"
             else:
-                data = self._serial.read(self._serial.in_waiting or 1)
+                data = self._answers(self._serial.read(self._serial.in_waiting or 1))
             buffer.set(data)
         if reply.error:
             raise GXDLMSException(reply.error)
+
+    def _answers(self, data: bytes) -> bytes:
+        """Without what the meter says unasked: gurux takes it for the answer, whoever it is to."""
+        frames = self._deframer.feed(data)
+        return b"".join(b"\x7e" + body + b"\x7e" for body in frames if not _unasked(body))
 
     def read(self, thing: GXDLMSObject, attribute: int) -> Any:
         reply = self._ask(self.client.read(thing, attribute))
@@ -254,6 +261,16 @@ class Gurux:
         reply = self._ask(self.client.readRowsByEntry(profile, first, count))
         self.client.updateValue(profile, 2, reply.value)
         return [[_plain(cell) for cell in row] for row in profile.buffer]
+
+
+def _unasked(body: bytes) -> bool:
+    """Whether a frame is a UI: its control stands behind two addresses, each ending in a 1."""
+    at = 2
+    for _ in range(2):
+        while not body[at] & 1:
+            at += 1
+        at += 1
+    return body[at] & 0xEF == 0x03
 
 
 def _plain(cell: Any) -> Any:
