@@ -126,6 +126,10 @@ def _at_home(url: str, timeout_s: float) -> bool:
 # --- gurux-dlms ----------------------------------------------------------------------------
 
 
+# A frame without an answer is sent again after so long.
+_AGAIN_S = 15.0
+
+
 class Gurux:
     """gurux-dlms over TCP or HDLC; the transport is ours, since it has none."""
 
@@ -192,6 +196,7 @@ class Gurux:
             self._tcp.sendall(bytes(frame))
         else:
             self._serial.write(bytes(frame))
+        again = time.monotonic() + _AGAIN_S
         buffer = GXByteBuffer()
         notify = GXReplyData()
         deadline = time.monotonic() + self._timeout_s
@@ -202,6 +207,11 @@ class Gurux:
                 assert data, "the meter has closed the connection"
             else:
                 data = self._answers(self._serial.read(self._serial.in_waiting or 1))
+                if data:
+                    again = time.monotonic() + _AGAIN_S
+                elif time.monotonic() > again:
+                    again = time.monotonic() + _AGAIN_S
+                    self._serial.write(bytes(frame))
             buffer.set(data)
         if reply.error:
             raise GXDLMSException(reply.error)
