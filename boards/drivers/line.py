@@ -42,9 +42,6 @@ class Line(hal.Uart):
     def idle(self):
         return self._uart.txdone()
 
-    def any(self):
-        return self._uart.any()
-
     def readinto(self, buffer):
         # The port waits for what it is asked for, as long as octets come: only for what is there.
         count = min(self._uart.any(), len(buffer))

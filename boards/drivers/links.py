@@ -60,7 +60,7 @@ class Links:
                 uart.init(*self._line)
                 self._line = None
         for _ in range(_PIECES):
-            count = uart.readinto(self._piece) if uart.any() else 0
+            count = uart.readinto(self._piece)
             if not count:
                 return
             self._heard = ticks_ms

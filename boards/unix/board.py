@@ -117,9 +117,6 @@ class BenchBus(Uart):
     def write(self, data):
         self._send(MBUS_CHANNEL, LINK_DATA, data)
 
-    def any(self):
-        return len(self._heard)
-
     def readinto(self, buffer):
         piece, self._heard = self._heard[: len(buffer)], self._heard[len(buffer) :]
         buffer[: len(piece)] = piece

@@ -31,7 +31,7 @@ class SubMeterPort:
     def poll(self, now_ms):
         """Every 10 ms or so; `now_ms` is any count of milliseconds that does not jump."""
         try:
-            count = self._uart.readinto(self._piece) if self._uart.any() else 0
+            count = self._uart.readinto(self._piece)
             if count:
                 self.port.feed(self._piece[:count], now_ms)
             self.port.tick(now_ms)

@@ -55,10 +55,6 @@ class Uart:
         """Whether all that was written has left the line."""
         raise NotImplementedError
 
-    def any(self):
-        """How many octets wait to be read."""
-        raise NotImplementedError
-
     def readinto(self, buffer):
         """Fills `buffer` with what waits; gives how many octets, 0 or None when none."""
         raise NotImplementedError
