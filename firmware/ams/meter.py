@@ -78,6 +78,7 @@ class Meter:
         self._hour_ends = 0
         self.feed = Feed(self)
         self.measured_ms = 0  # for how long something was measured since power-up
+        self._rest_us = 0  # of the windows: less than a millisecond
         self._due = 0  # by the meter's time: when `_advance` has something to do
         if "security" in config:
             # The rooms of the link are loaded here: who has none does not pay for them.
@@ -244,18 +245,21 @@ class Meter:
         self._advance(utc_ms, raw_ms)
 
     def _on_window(self, active_uws, reactive_uvars, duration_us):
-        self.measured_ms += duration_us // 1000
+        # Ten cycles are seldom whole milliseconds: what is less counts with the next window.
+        rest_us = self._rest_us + duration_us
+        duration_ms = rest_us // 1000
+        self._rest_us = rest_us - 1000 * duration_ms
+        self.measured_ms += duration_ms
         self.energy.add(active_uws, reactive_uvars)
         flags = self.metrology.flags
         self._set_status(status.of_window(self.metrology) | self.feed.status())
         # A voltage that is gone needs no frequency to be measured.
         if not flags & metrology.FLAG_ACQUIRING or flags & metrology.FLAG_NO_VOLTAGE:
-            self._counted(duration_us, active_uws, self.raw_ms, self.utc_ms)
+            self._counted(duration_ms, duration_us, active_uws, self.raw_ms, self.utc_ms)
 
-    def _counted(self, duration_us, active_uws, raw_ms, utc_ms):
+    def _counted(self, duration_ms, duration_us, active_uws, raw_ms, utc_ms):
         """The energy is in the registers: what else a measurement is for."""
-        duration_ms = duration_us // 1000
-        power_mw = active_uws // duration_ms if duration_ms else 0
+        power_mw = active_uws * 1000 // duration_us if duration_us else 0
         try:
             self.keeper.voltage.add(duration_ms)
             self.quality.look(utc_ms - duration_ms)
@@ -283,7 +287,7 @@ class Meter:
             self.feed.miss(utc_ms, 0)
         self.energy.add(active_uws, reactive_uvars)
         self._set_status(known | self.feed.status())
-        self._counted(duration_ms * 1000, active_uws, raw_ms, utc_ms)
+        self._counted(duration_ms, duration_ms * 1000, active_uws, raw_ms, utc_ms)
         self._advance(utc_ms, raw_ms)
 
     # --- quantities ------------------------------------------------------------

@@ -36,6 +36,7 @@ class Bench:
             events=SimpleNamespace(log=lambda utc, *rest: self.log.append((utc, *rest))),
             clock=SimpleNamespace(status=0),
             local_clock=SimpleNamespace(local_ms=lambda utc_ms: utc_ms + 3_600_000),
+            calibration=SimpleNamespace(starting_power_mva=700, nominal_voltage_mv=230_000),
         )
         self.cells = cells or Cells()
         self.relay = relay or Relay()

@@ -26,7 +26,11 @@ from ams.control.transitions import (
 )
 from ams.registers import events as ev
 from ams.registers.clock import STATUS_INVALID
-from ams.registers.quantities import STATUS_ACQUIRING, STATUS_SAMPLES_MISSING
+from ams.registers.quantities import (
+    STATUS_ACQUIRING,
+    STATUS_NO_LOAD,
+    STATUS_SAMPLES_MISSING,
+)
 from ams.registers.share import Share
 
 # Cells of the ring of control.
@@ -36,14 +40,20 @@ CELL_LIMITER = const(3)
 CELL_QUOTA = const(4)
 CELL_QUOTA_RUN = const(5)
 
-# A current from here on flows; less may be noise of the front end.
-FLOWS_UA = const(200000)
+# The starting current of class A (EN 50470-3, 0.004 of 5 A): less says nothing of a contact.
+FLOWS_UA = const(20000)
 # Between the button and the movement: time to step back, shown by the LED.
 SAFETY_MS = const(5000)
 # Attempts of a client that may not are entered so many at once and then one in so long: anybody
 # can make them, and the log has an end.
 _ATTEMPTS = const(5)
 _ATTEMPT_EVERY_MS = const(3600000)
+
+
+def _flows_ua(calibration):
+    """From which current on a contact is not open: twice that of the starting power."""
+    starting_ua = calibration.starting_power_mva * 1000000 // calibration.nominal_voltage_mv
+    return max(2 * starting_ua, FLOWS_UA)
 
 
 class NoRelay:
@@ -82,6 +92,7 @@ class Control:
         self.limiter = lim.Limiter(self._quantities, lim.Settings.unpack(cells.get(CELL_LIMITER)))
         self.quota = qt.Quota(cells, CELL_QUOTA, CELL_QUOTA_RUN, meter.local_clock.local_ms)
         self.button = Button()
+        self._flows_ua = _flows_ua(meter.calibration)
         self._reconnect_ms = None  # when the safety delay ends
         self._attempts = {}  # a Share by client
         self._utc_ms = 0
@@ -178,12 +189,20 @@ class Control:
         self._now_ms = now_ms
         self._utc_ms = utc_ms
         # First of all: a coil that is left on burns.
-        self.breaker.poll(now_ms, max(self._quantities.current_ua) > FLOWS_UA)
+        self.breaker.poll(now_ms, self._current_flows())
         if self.limiter.look_at_clock(utc_ms // 1000):
             s = self.limiter.settings
             active = self.limiter.emergency_active
             self._log(ev.EMERGENCY_BEGIN if active else ev.EMERGENCY_END, s.emergency_id)
         self._look_at_button(now_ms, pressed)
+
+    def _current_flows(self):
+        """Whether the meter counts a load. A current alone may be the noise of the front end,
+        which is in no step with the voltage: then every element is below its starting power."""
+        q = self._quantities
+        if q.status & (STATUS_NO_LOAD | STATUS_SAMPLES_MISSING):
+            return False
+        return max(q.current_ua) > self._flows_ua
 
     def _look_at_button(self, now_ms, pressed):
         press = self.button.look(now_ms, pressed)
