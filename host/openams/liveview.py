@@ -116,10 +116,12 @@ class View:
         p, r = q["total_active_power_mw"] / 1000, q["total_reactive_power_mvar"] / 1000
         table = Table.grid(padding=(0, 2))
         direction = "import" if p >= 0 else "EXPORT"
+        # None is told while the meter is not locked to one.
+        frequency = f"{q['frequency_mhz'] / 1000:.3f}" if q["frequency_mhz"] else "--"
         table.add_row(
             Text(f"P {abs(p):9.1f} W {direction}", style="bold green" if p < 0 else "bold"),
             f"Q {abs(r):8.1f} var {'import' if r >= 0 else 'export'}",
-            f"f {q['frequency_mhz'] / 1000:.3f} Hz",
+            f"f {frequency} Hz",
         )
         shown = max(10, min(width - 30, 120))
         line = sparkline(list(self._powers), shown)

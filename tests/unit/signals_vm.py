@@ -16,6 +16,7 @@ from breakerbench import Relay
 from ams.control import breaker as br
 from ams.control.transitions import REMOTE_DISCONNECT
 from ams.registers import events as ev
+from ams.registers import quantities as qu
 
 START_MS = 840000000000
 RATE = 4000
@@ -73,6 +74,7 @@ class Sampled:
         self.index = 0
         self.turn = 0.0
         self.reads = []  # the current of L1 after each block, in uA
+        self.told = []  # and the frequency, in mHz
 
     @property
     def now_ms(self):
@@ -106,6 +108,7 @@ class Sampled:
             self.meter.samples(self.now_ms, first, buffer, BLOCK)
             self.meter.tick(self.now_ms)
             self.reads.append(self.meter.quantities.current_ua[0])
+            self.told.append(self.meter.quantities.frequency_mhz)
 
     def codes(self):
         return [event[1] for event in self.meter.events.entries()]
@@ -142,6 +145,63 @@ def check_ten_minutes_are_ten_minutes_at_any_frequency():
     profile = bench.meter.keeper.voltage
     bench.run(20, [(230.0, 0), (1.0, 0)], 50.03)
     assert 19600 <= profile._measured_ms <= 20000
+
+
+# --- frequency -------------------------------------------------------------------------
+
+
+def check_a_frequency_is_told_when_it_is_known():
+    """45 to 65 Hz, from any phase; half a second after power-up at the latest."""
+    for coarse in (False, True):
+        for hz in (45.0, 47.7, 50.0, 54.9, 60.1, 62.5, 65.0):
+            bench = Sampled(coarse=coarse, noise=2.0 if coarse else 0.0)
+            bench.turn = hz
+            bench.run(1.5, [(230.0, 0), (10.0, -40)], hz)
+            wrong = [f for f in bench.told if f and abs(f - 1000 * hz) > 30]
+            assert not wrong, (hz, wrong)
+            assert min(bench.told[14:]) > 0, (hz, bench.told)
+            assert abs(bench.told[-1] - 1000 * hz) <= (20 if coarse else 5), (hz, bench.told[-1])
+            q = bench.meter.quantities
+            angle = math.radians(40)
+            assert abs(q.total_active_power_mw - 2300000 * math.cos(angle)) < 23000, hz
+            assert abs(q.total_reactive_power_mvar - 2300000 * math.sin(angle)) < 23000, hz
+
+
+def check_what_is_beyond_is_not_told_and_its_energy_is_counted():
+    for hz in (20.0, 30.0, 38.0, 43.0, 67.0, 75.0, 100.0, 125.0, 250.0):
+        bench = Sampled()
+        bench.run(2, [(230.0, 0), (10.0, 0)], hz)
+        assert not any(bench.told), hz
+        assert bench.meter.quantities.status & qu.STATUS_ACQUIRING
+        counted = bench.meter.energy.mwh[0] * 3600000 + bench.meter.energy.remainder_uws[0]
+        assert abs(counted - 2300e6 * 1.98) < 2300e6 * 0.04, (hz, counted)
+
+
+def check_a_jump_is_not_told_as_what_it_was_nor_as_what_it_looks_like():
+    """Five hertz are a whole turn a window: the phase stands still where all has changed."""
+    for before, after in ((50.0, 55.0), (50.0, 45.0), (50.0, 60.0), (55.0, 50.0), (50.0, 75.0)):
+        bench = Sampled()
+        bench.run(1, [(230.0, 0), (10.0, 0)], before)
+        assert bench.told[-1] == 1000 * before
+        bench.told.clear()
+        bench.run(1.5, [(230.0, 0), (10.0, 0)], after)
+        late = bench.told[9:]
+        known = 45 <= after <= 65
+        assert all(f == 0 or (known and abs(f - 1000 * after) < 30) for f in late), (after, late)
+        assert bool(late[-1]) == known
+
+
+def check_an_interruption_ends_no_lock_by_its_edge():
+    """A piece of a window is enough to go on by: what follows is counted at once."""
+    bench = Sampled()
+    bench.run(1.13, [(230.0, 0), (10.0, 0)])
+    for _ in range(3):
+        bench.run(0.4, [(0.0, 0), (0.0, 0)])
+        assert not bench.told[-1]
+        bench.run(1.25, [(230.0, 0), (10.0, 0)])
+        assert bench.told[-1] == 50000
+    codes = bench.codes()
+    assert codes.count(ev.MISSING_VOLTAGE) == codes.count(ev.NORMAL_VOLTAGE) == 3
 
 
 # --- contacts --------------------------------------------------------------------------

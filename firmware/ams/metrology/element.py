@@ -35,6 +35,7 @@ class Element:
         self._mean_u = (0, 1)  # DC of the last whole window, as a fraction
         self._mean_i = (0, 1)
         self.square_u = 0  # 64 * samples * code**2, without DC
+        self.fundamental_u = 0  # of it
         self.square_i = 0
         self.work = 0  # active: 64 * samples * code**2
         self.fundamental_work = 0
@@ -69,6 +70,13 @@ class Element:
             su * mi // wi + si * mu // wu - weight * mu * mi // (wu * wi)
         )
 
+    def blend_dc(self, total, weight):
+        """Of a window that is not whole cycles for sure: only the mean over some such is DC."""
+        mu, wu = self._mean_u
+        mi, wi = self._mean_i
+        self._mean_u = (mu - (mu >> 3) + total[kernel.SUM_U], wu - (wu >> 3) + weight)
+        self._mean_i = (mi - (mi >> 3) + total[kernel.SUM_I], wi - (wi >> 3) + weight)
+
     def evaluate(self, total, weight, whole=True):
         """Takes the sums of a window; `whole` says that it holds whole cycles."""
         self._remove_dc(total, weight, whole)
@@ -83,8 +91,10 @@ class Element:
         if self._turned:
             self._turn()
         self._quantities(weight)
-        self.thd_voltage_permille = _thd_permille(self.square_u, uc, us, weight)
-        self.thd_current_permille = _thd_permille(self.square_i, ic, is_, weight)
+        self.fundamental_u = (uc * uc + us * us >> _SHIFT) // weight
+        self.thd_voltage_permille = _thd_permille(self.square_u, self.fundamental_u)
+        fundamental_i = (ic * ic + is_ * is_ >> _SHIFT) // weight
+        self.thd_current_permille = _thd_permille(self.square_i, fundamental_i)
 
     def _turn(self):
         """Phase calibration, on the fundamental; harmonic power stays as measured."""
@@ -109,9 +119,8 @@ def _rms(square, scale, per_unit):
     return sqrt_rounded(square * scale // per_unit) if square > 0 else 0
 
 
-def _thd_permille(square, c, s, weight):
+def _thd_permille(square, fundamental):
     """Distortion (all that is not fundamental) over the fundamental, in permille."""
-    fundamental = (c * c + s * s >> _SHIFT) // weight
     rest = square - fundamental
     if fundamental <= 0 or rest <= 0:
         return 0

@@ -104,7 +104,10 @@ class Metrology:
         self._samples = 0
         was_locked = oscillator.locked
         for k in range(len(self._sums)):
-            self._elements[k].evaluate(self._sums[k].total, weight)
+            element = self._elements[k]
+            if not was_locked:
+                element.blend_dc(self._sums[k].total, weight)
+            element.evaluate(self._sums[k].total, weight, was_locked)
         self._steer(weight)
         oscillator.progress = step - left
         self._finish(weight, was_locked, self._reactive(weight))
@@ -161,12 +164,11 @@ class Metrology:
         oscillator = self.oscillator
         if 10 * best.voltage_mv < self.calibration.nominal_voltage_mv:
             oscillator.unlock()
-            oscillator.frequency_mhz = 0
             self.flags |= FLAG_NO_VOLTAGE
             return
         self.flags &= ~FLAG_NO_VOLTAGE
         x, y = best.phasor_u
-        oscillator.follow(x, y, weight)
+        oscillator.follow(x, y, weight, best.square_u, best.fundamental_u)
 
     def _reactive(self, weight):
         """Reactive energy of the window: pV*pA*64ths of a sample, net."""
