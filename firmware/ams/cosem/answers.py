@@ -5,8 +5,16 @@ import struct
 from micropython import const
 
 from ams.cosem import acse
-from ams.cosem.axdr import Writer
+from ams.cosem.axdr import Full, Writer
 from ams.cosem.block import STAGE_SIZE
+from ams.cosem.results import (
+    BLOCK_NUMBER_INVALID,
+    LONG_ACTION_ABORTED,
+    NO_LONG_ACTION,
+    NO_LONG_GET,
+    OTHER_REASON,
+    AccessError,
+)
 
 GET_RESPONSE = const(0xC4)
 SET_RESPONSE = const(0xC5)
@@ -14,6 +22,9 @@ ACTION_RESPONSE = const(0xC7)
 CONFIRMED = const(0x40)
 # The longest head of an answer: that of a block with a long length.
 HEAD = const(12)
+# That of a block of a get whose length is one octet, and from which limit on nobody counts octets.
+_SHORT_HEAD = const(10)
+_AMPLE = const(28)
 
 # Exception response: what is wrong with the state, what with the service.
 NOT_ALLOWED = const(1)
@@ -31,6 +42,18 @@ class ServiceError(Exception):
         super().__init__(state, error)
         self.state = state
         self.error = error
+
+
+def need(association, bit):
+    """A service that was not negotiated is none."""
+    if not association.conformance & bit:
+        raise ServiceError(UNKNOWN, NOT_SUPPORTED)
+
+
+def _room(association):
+    """Octets of an answer that a block takes."""
+    limit = association.limit
+    return limit - (HEAD if limit >= _AMPLE else _SHORT_HEAD)
 
 
 class Answers:
@@ -62,7 +85,7 @@ class Answers:
         """The whole answer if it fits, else its first block."""
         out = self.out
         out.begin(HEAD)
-        if transfer.fill(out, association.limit - HEAD):
+        if transfer.fill(out, association.limit - len(head)):
             out.put_head(head)
             self._stages.append(transfer.stage)
             return True
@@ -72,6 +95,8 @@ class Answers:
             transfer.close()
             self._stages.append(transfer.stage)
             raise ServiceError(NOT_ALLOWED, PDU_TOO_LONG)
+        # The head of a block is longer than that of an answer.
+        transfer.put_back(out, HEAD + _room(association))
         association.transfer = transfer
         return self._block(association, transfer, head[2], False)
 
@@ -80,7 +105,7 @@ class Answers:
         last = False
         if fill:
             out.begin(HEAD)
-            last = transfer.fill(out, association.limit - HEAD)
+            last = transfer.fill(out, _room(association))
         transfer.number += 1
         count = out.length - HEAD
         head = struct.pack(">BBBBI", transfer.service, 2, invoke, 1 if last else 0, transfer.number)
@@ -91,6 +116,30 @@ class Answers:
         if last:
             self._end(association)
         return True
+
+    def _next(self, association, response, invoke, data):
+        """The following block of an answer."""
+        number = struct.unpack(">I", data.take(4))[0]
+        data.end()
+        transfer = association.transfer
+        if transfer is None or transfer.service != response:
+            return self._no_block(response, invoke, number, NO_LONG_GET)
+        if number != transfer.number:
+            self._end(association)
+            return self._no_block(response, invoke, number, BLOCK_NUMBER_INVALID)
+        try:
+            return self._block(association, transfer, invoke, True)
+        except (AccessError, Full) as error:
+            self._end(association)
+            code = error.code if isinstance(error, AccessError) else OTHER_REASON
+            return self._no_block(response, invoke, number + 1, code)
+
+    def _no_block(self, response, invoke, number, code):
+        if response == ACTION_RESPONSE:
+            code = NO_LONG_ACTION if code == NO_LONG_GET else LONG_ACTION_ABORTED
+            return self._short(bytes((response, 1, invoke, code, 0)))
+        head = struct.pack(">BBBBIBB", response, 2, invoke, 1, number & 0xFFFFFFFF, 1, code)
+        return self._short(head)
 
     def _stage(self):
         if self._stages:

@@ -12,7 +12,7 @@ from micropython import const
 from ams.cosem import acse, security
 from ams.cosem.axdr import Writer
 from ams.cosem.keyring import Keys
-from ams.cosem.results import READ_WRITE_DENIED, AccessError
+from ams.cosem.results import READ_WRITE_DENIED, TYPE_UNMATCHED, AccessError
 from ams.crypto.gcm import equal
 from ams.registers.events import AUTHENTICATION_FAILED, DECRYPTION_FAILED, REPLAY_ATTACK
 
@@ -21,8 +21,9 @@ PENDING = const(1)  # the client has yet to answer the challenge
 OPEN = const(2)
 
 CHALLENGE_SIZE = const(16)
-# Shorter answers could not be ciphered, let alone hold a block.
-PDU_MIN = const(64)
+# The least that a client may take (IEC 62056-5-3, initiateError pdu-size-too-short). Ciphered it is
+# too little for most answers: those then go in general blocks.
+PDU_MIN = const(12)
 _PROOF_SIZE = const(17)
 
 
@@ -41,7 +42,7 @@ class Association:
         self.who = 0
         self.conformance = 0
         self.pdu_size = 0  # the longest APDU that the client takes
-        self.limit = 0  # and what of it is the plain one's
+        self.limit = 0  # and of the plain one, as the request that is being served came
         self.title = None  # of the client
         self.ciphered = False
         self.mechanism = acse.MECHANISM_NONE
@@ -182,7 +183,6 @@ class Gate:
         self._agree(association, client, initiate)
         association.ciphered = True
         association.mechanism = acse.MECHANISM_GMAC
-        association.limit -= security.OVERHEAD
         association.title = title
         association.opened_with = sealed.number
         association.client_challenge = bytes(secret)
@@ -253,20 +253,31 @@ class Gate:
             # Nothing of it is for the public, and it shall not take buffers from those who may.
             association.conformance &= ~(acse.PROTECTION | acse.BLOCK_TRANSFER)
         size = initiate.pdu_size or self._pdu_max
-        association.pdu_size = association.limit = min(size, self._pdu_max)
+        association.pdu_size = min(size, self._pdu_max)
 
     def _initiate_response(self, association):
         out = Writer(16)
         acse.write_initiate_response(out, association.conformance, self._pdu_max)
         return out.view()
 
+    def _proof_failed(self, association):
+        association.failed = True
+        self._lockout.failed(association.channel, association.client, association.now_ms)
+        self._note(AUTHENTICATION_FAILED, association.channel, association.client.sap)
+
     def reply_to_challenge(self, association, proof):
-        """Checks the client's answer; gives ours. Raises AccessError: the association ends."""
+        """Checks the client's answer; gives ours. Raises AccessError: the association ends.
+
+        `proof` None: what came is none at all.
+        """
         client = association.client
         challenge = association.challenge
         if association.state != PENDING or challenge is None:
             raise AccessError(READ_WRITE_DENIED)
         association.challenge = None
+        if proof is None:
+            self._proof_failed(association)
+            raise AccessError(TYPE_UNMATCHED)
         right = len(proof) == _PROOF_SIZE and proof[0] == 0x10
         if right:
             number = struct.unpack(">I", proof[1:5])[0]
@@ -275,9 +286,7 @@ class Gate:
             expected = security.challenge_proof(client.keys, association.title, number, challenge)
             right = equal(proof, expected) and right
         if not right:
-            association.failed = True
-            self._lockout.failed(association.channel, client, association.now_ms)
-            self._note(AUTHENTICATION_FAILED, association.channel, client.sap)
+            self._proof_failed(association)
             raise AccessError(READ_WRITE_DENIED)
         self._lockout.passed(association.channel, client, association.now_ms)
         association.state = OPEN

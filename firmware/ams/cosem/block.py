@@ -23,6 +23,7 @@ class Transfer:
         self.service = service
         self.number = 0  # of the block that went out last
         self._listed = listed
+        self._back = b""  # what was taken too early
         self._at = 0
         self._error = None  # of a piece made ahead: it is the next block's
 
@@ -43,9 +44,22 @@ class Transfer:
         except Exception as error:
             self._error = error
 
+    def put_back(self, out, length):
+        """Cuts `out` to `length`: what was behind comes first the next time."""
+        if out.length > length:
+            self._back = bytes(out.buffer[length : out.length])
+            out.length = length
+
     def fill(self, out, room):
         """Moves up to `room` octets to `out`; True when these are the last."""
         stage = self.stage
+        if self._back:
+            count = min(len(self._back), room)
+            out.raw(self._back[:count])
+            self._back = self._back[count:]
+            room -= count
+            if self._back:
+                return False
         while True:
             left = stage.length - self._at
             if left == 0:

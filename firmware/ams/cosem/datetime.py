@@ -78,7 +78,8 @@ def _field(value, least, most, missing):
 def parse(data, local_clock, end=False):
     """`utc_ms` of a date-time, or None when its year is not specified.
 
-    A time without deviation is local. What else is not specified counts as
+    It may lie before what the meter can know (2000), then it is negative, or behind: who asks
+    for a moment looks, of a range it is cut. A time without deviation is local. What else is not specified counts as
     the begin of what is, or with `end` as its end. The clock status tells the
     two hours apart that share their local time in October.
     """
@@ -89,7 +90,7 @@ def parse(data, local_clock, end=False):
     )
     if year == _ANY_YEAR:
         return None
-    if not 2000 <= year <= 2136:
+    if not year:
         raise AccessError(OTHER_REASON)
     month = _field(month, 1, 12, 12 if end else 1)
     length = month_length(year, month)

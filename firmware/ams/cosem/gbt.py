@@ -22,7 +22,9 @@ TAG = const(0xE0)
 _LAST = const(0x80)
 _STREAMING = const(0x40)
 _WINDOW = const(1)
-_HEAD = const(9)
+# Of a block of up to 127 octets, and of a longer one.
+_HEAD = const(7)
+_LONG_HEAD = const(9)
 
 
 class GeneralBlocks:
@@ -39,12 +41,17 @@ class GeneralBlocks:
         self._length = 0
         self._sending = None
         self._number = 0  # of the newest block that went out
-        self._at = 0
+        self._at = self._end = 0  # of that block
         self._step = 0
 
     def drop(self, association):
         if self.owner is association:
             self.owner = self._sending = None
+
+    def is_sending(self, association):
+        """Whether more of an answer is to come."""
+        sending = self._sending
+        return self.owner is association and sending is not None and self._end < len(sending)
 
     def feed(self, association, apdu):
         """A whole APDU, once its last block is here; else None, and `out` may hold an answer."""
@@ -93,7 +100,8 @@ class GeneralBlocks:
         """The first block of an answer, which stands in `answer`."""
         self._sending = apdu
         self._number = self._at = 0
-        self._step = association.pdu_size - _HEAD
+        size = association.pdu_size
+        self._step = size - _LONG_HEAD if size > 0x7F + _HEAD else size - _HEAD
         return self._block()
 
     def _acknowledge(self, number):
@@ -111,7 +119,7 @@ class GeneralBlocks:
             self.out = self._block()
 
     def _block(self):
-        end = min(self._at + self._step, len(self._sending))
+        end = self._end = min(self._at + self._step, len(self._sending))
         self._number += 1
         control = _WINDOW | (_LAST if end == len(self._sending) else 0)
         count = end - self._at

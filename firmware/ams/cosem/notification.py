@@ -9,6 +9,7 @@ what it says is what is true then.
 import struct
 
 from ams.cosem import security
+from ams.cosem.axdr import Full
 
 _TAG = 0x0F
 
@@ -29,8 +30,12 @@ class Outbox:
         self._waiting[channel] = (sap, write, stamp)
         return True
 
-    def take(self, channel):
-        """The message, good until the next; or None. Raises what `write` raises."""
+    def take(self, channel, association):
+        """The message, good until the next; or None. Raises what `write` raises.
+
+        It is no longer than the client of the `association` takes: `write` leaves out what
+        does not fit, and where nothing fits there is none.
+        """
         message = self._waiting[channel]
         if message is None:
             return None
@@ -43,13 +48,27 @@ class Outbox:
             self._answer = self._answer_class(self._size)
         out = self._answer
         out.begin()
+        out.size = self._size
+        if association.client is client:
+            most = association.pdu_size
+            if client.keys is not None:
+                most = security.room(most, security.GENERAL)
+            out.size = min(out.size, most)
+        try:
+            self._write(out, write, stamp)
+        except Full:
+            if out.size == self._size:
+                raise
+            return None
+        if client.keys is None:
+            return out.plain()
+        number = self._keyring.take(client, client.keys)
+        return out.seal(client.keys, number, self._keyring.title, security.GENERAL)
+
+    def _write(self, out, write, stamp):
         self._number = (self._number + 1) & 0xFFFFFF
         out.octet(_TAG)
         out.raw(struct.pack(">I", self._number))
         out.octet(len(stamp))
         out.raw(stamp)
         write(out)
-        if client.keys is None:
-            return out.plain()
-        number = self._keyring.take(client, client.keys)
-        return out.seal(client.keys, number, self._keyring.title, security.GENERAL)

@@ -18,6 +18,10 @@ from ams.crypto.gcm import TAG_SIZE
 CONTROL = const(0x30)
 HEAD_SIZE = const(5)  # security control and counter
 OVERHEAD = const(30)  # the most that ciphering adds: 1 + 9 + 3 + 5 + 12
+# Where octets are few: 1 + 1 + 5 + 12, in the general one 9 more.
+_FEW = const(64)
+_LEAST = const(19)
+_TITLE = const(9)
 GLO_INITIATE_REQUEST = const(0x21)
 GLO_INITIATE_RESPONSE = const(0x28)
 GENERAL_GLO = const(0xDB)
@@ -57,6 +61,13 @@ class Refused(Exception):
 
 def is_ciphered(tag):
     return tag in _INSIDE or tag == GENERAL_GLO or tag == GENERAL_DED
+
+
+def room(size, how):
+    """Octets that a plain APDU may have for the ciphered one to have `size` at the most."""
+    if size >= _FEW:
+        return size - OVERHEAD
+    return size - _LEAST - (_TITLE if how in (GENERAL, GENERAL_DEDICATED) else 0)
 
 
 def wrapping(tag):

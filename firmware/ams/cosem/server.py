@@ -116,6 +116,9 @@ class Server:
             self.fault("DLMS request failed: %r" % error)
             self._services.forget(association)
             return self._exception(NOT_ALLOWED, OTHER)
+        finally:
+            if association.failed and not self._blocks.is_sending(association):
+                self.disconnected(channel)
 
     def _answer_of(self, channel):
         which = 1 if channel else 0
@@ -126,7 +129,7 @@ class Server:
     def outgoing(self, channel):
         """What the meter has to say unasked, or None; good until the next call of this."""
         try:
-            return self._outbox.take(channel)
+            return self._outbox.take(channel, self.associations[channel])
         except Exception as error:
             self.fault("DLMS message failed: %r" % error)
             return None
@@ -163,7 +166,7 @@ class Server:
             return self._release(association, client, apdu)
         if tag == gbt.TAG:
             return self._in_blocks(association, client, apdu)
-        return self._serve(association, client, apdu)
+        return self._serve(association, client, apdu, association.pdu_size)
 
     def _in_blocks(self, association, client, apdu):
         if not association.conformance & acse.BLOCK_TRANSFER:
@@ -173,26 +176,27 @@ class Server:
         if apdu is None:
             return blocks.out
         self._answer = self._services.out = blocks.answer
-        limit = association.limit
-        # The answer may be as long as we can make it: it is cut afterwards.
-        association.limit += PDU_MAX - association.pdu_size
         try:
-            answer = self._serve(association, client, apdu)
+            # The answer may be as long as we can make it: it is cut afterwards.
+            answer = self._serve(association, client, apdu, PDU_MAX)
         finally:
-            association.limit = limit
             self._answer = self._answer_of(association.channel)
         return None if answer is None else blocks.send(association, answer)
 
-    def _serve(self, association, client, apdu):
+    def _serve(self, association, client, apdu, size):
+        """`size`: the most octets that the answer may have."""
         tag = apdu[0]
         if security.is_ciphered(tag) != association.ciphered:
             self._note(AUTHENTICATION_FAILED, association.channel, client.sap)
             raise ServiceError(NOT_ALLOWED, NOT_POSSIBLE)
         if not association.ciphered:
+            association.limit = size
             if self._services.handle(association, apdu):
                 return self._answer.plain()
             return None
-        return self._ciphered(association, client, apdu, security.wrapping(tag))
+        how = security.wrapping(tag)
+        association.limit = security.room(size, how)
+        return self._ciphered(association, client, apdu, how)
 
     def _release(self, association, client, apdu):
         """What is ciphered in it must be right: it also used up a number of the client's."""
@@ -224,8 +228,6 @@ class Server:
             counted = client.keys if how in (security.DED, security.GENERAL_DEDICATED) else keys
             number = self.keyring.take(client, counted)
             answer = self._answer.seal(keys, number, self.keyring.title, how)
-        if association.failed:
-            self.disconnected(association.channel)
         return answer
 
     def _unseal(self, association, client, keys, apdu):

@@ -32,7 +32,7 @@ class LinkBoard(LabBoard):
         pass
 
 
-def _calibration():
+def calibration():
     channels = []
     for _ in range(3):
         channels.append({"kind": "voltage", "lsb_pv": 100000000})
@@ -56,7 +56,7 @@ class MeterLab:
         self.board = LinkBoard(flash, random, self.complaints.append)
         config = {
             "system": "3P4W",
-            "calibration": _calibration(),
+            "calibration": calibration(),
             "identity": {"meter_id": "7359990000000017", "meter_type": "LAB"},
             "han": {"format": "kaifa"},
             "security": security(),

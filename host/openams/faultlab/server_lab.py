@@ -158,56 +158,76 @@ def _length(size):
     return bytes((size,)) if size < 0x80 else b"\x82" + struct.pack(">H", size)
 
 
-class Operator:
-    """Opens the operator's association and ciphers what it is given; knows when it is lost."""
+class Client:
+    """Opens one client's association and ciphers what it is given.
 
-    def __init__(self, lab, channel):
+    `keys`: encryption and authentication key; `pdu_size` and `conformance` are what it proposes.
+    """
+
+    title = CLIENT_TITLE
+    pdu_size = 0x400
+    conformance = 0xFFFFFF
+
+    def __init__(self, lab, channel, sap=1, keys=(KEY, AUTHENTICATION_KEY)):
         self._server = lab.server
         self._channel = channel
-        self._gcm = Gcm(KEY)
+        self.sap = sap
+        self.keys = keys
+        self._gcm = Gcm(keys[0])
         self.counter = 1
 
     def ask(self, apdu, now_ms):
         data = memoryview(bytearray(apdu))
-        answer = self._server.request(self._channel, 1, 1, data, now_ms)
+        answer = self._server.request(self._channel, self.sap, 1, data, now_ms)
         return None if answer is None else bytes(answer)
 
-    def seal(self, tag, plain):
-        iv = CLIENT_TITLE + struct.pack(">I", self.counter)
-        text, check = self._gcm.encrypt(iv, b"\x30" + AUTHENTICATION_KEY, plain)
+    def seal(self, tag, plain, gcm=None):
+        iv = self.title + struct.pack(">I", self.counter)
+        text, check = (gcm or self._gcm).encrypt(iv, b"\x30" + self.keys[1], plain)
         body = b"\x30" + struct.pack(">I", self.counter) + bytes(text) + check
         self.counter += 1
-        if tag == 0xDB:
-            return b"\xdb\x08" + CLIENT_TITLE + _length(len(body)) + body
+        if tag in (0xDB, 0xDC):
+            return bytes((tag, 8)) + self.title + _length(len(body)) + body
         return bytes((tag,)) + _length(len(body)) + body
 
-    def unseal(self, apdu):
+    def unseal(self, apdu, gcm=None):
         """The plain answer in a service-specific or general wrapping; None for another."""
         at = 1
-        if apdu[0] == 0xDB:
+        if apdu[0] in (0xDB, 0xDC):
             at = 10
         size = apdu[at]
         at += 1 if size < 0x80 else 1 + (size & 0x7F)
         iv = TITLE + apdu[at + 1 : at + 5]
-        return self._gcm.decrypt(iv, b"\x30" + AUTHENTICATION_KEY, apdu[at + 5 : -12], apdu[-12:])
+        aad = b"\x30" + self.keys[1]
+        return (gcm or self._gcm).decrypt(iv, aad, apdu[at + 5 : -12], apdu[-12:])
 
-    def aarq(self, challenge):
-        initiate = self.seal(0x21, bytes.fromhex("01000000065F1F0400FFFFFF0400"))
-        body = bytes.fromhex("A109060760857405080103A60A0408") + CLIENT_TITLE
+    def initiate(self, dedicated=None):
+        key = b"\x00" if dedicated is None else b"\x01\x10" + dedicated
+        agreed = struct.pack(">IH", self.conformance, self.pdu_size)
+        return b"\x01" + key + b"\x00\x00\x06\x5f\x1f\x04" + agreed
+
+    def aarq(self, challenge, dedicated=None):
+        initiate = self.seal(0x21, self.initiate(dedicated))
+        body = bytes.fromhex("A109060760857405080103A60A0408") + self.title
         body += bytes.fromhex("8A0207808B0760857405080205")
         body += bytes((0xAC, len(challenge) + 2, 0x80, len(challenge))) + challenge
         body += bytes((0xBE, len(initiate) + 2, 0x04, len(initiate))) + initiate
-        return bytes((0x60, len(body))) + body
+        return b"\x60" + _length(len(body)) + body
 
-    def open(self, now_ms):
-        """Associates; raises AssertionError where the meter keeps its own operator out."""
-        challenge = bytes(range(16))
-        answer = self.ask(self.aarq(challenge), now_ms)
-        at = answer.find(b"\xaa\x12\x80\x10")
-        assert at > 0, "no challenge: %s" % _hex(answer)
-        theirs = answer[at + 4 : at + 20]
-        iv = CLIENT_TITLE + struct.pack(">I", self.counter)
-        proof = b"\x10" + iv[8:] + self._gcm.mac(iv, b"\x10" + AUTHENTICATION_KEY, theirs)
-        action = b"\xc3\x01\xc1\x00\x0f\x00\x00\x28\x00\x00\xff\x01\x01\x09\x11" + proof
-        answer = self.unseal(self.ask(self.seal(0xCB, action), now_ms))
+    def reply(self, aare):
+        """The answer to the challenge in an AARE; raises AssertionError where there is none."""
+        at = aare.find(b"\xaa\x12\x80\x10")
+        assert at > 0, "no challenge: %s" % _hex(aare)
+        theirs = aare[at + 4 : at + 20]
+        iv = self.title + struct.pack(">I", self.counter)
+        proof = b"\x10" + iv[8:] + self._gcm.mac(iv, b"\x10" + self.keys[1], theirs)
+        return b"\xc3\x01\xc1\x00\x0f\x00\x00\x28\x00\x00\xff\x01\x01\x09\x11" + proof
+
+    def open(self, now_ms, dedicated=None):
+        """Associates; raises AssertionError where the meter keeps its own client out."""
+        aare = self.ask(self.aarq(bytes(range(16)), dedicated), now_ms)
+        answer = self.unseal(self.ask(self.seal(0xCB, self.reply(aare)), now_ms))
         assert answer[:4] == b"\xc7\x01\xc1\x00", "proof refused: %s" % _hex(answer)
+
+
+Operator = Client

@@ -4,7 +4,7 @@ import struct
 
 from ams.cosem import acse
 from ams.cosem.objects.base import Object
-from ams.cosem.results import READ_WRITE_DENIED, TYPE_UNMATCHED, AccessError
+from ams.cosem.results import READ_WRITE_DENIED, AccessError
 
 _OID = b"\x60\x85\x74\x05\x08"
 _VERSION = 6
@@ -97,16 +97,15 @@ class AssociationLn(Object):
                 out.enum(_CALL if rights.may_call(method, who) else 0)
 
     def call(self, method, data, out, who):
-        if method != 1 or data is None:
-            raise AccessError(READ_WRITE_DENIED)
         association = self._association
-        if association is None or association.client is not self._client:
+        if method != 1 or association is None or association.client is not self._client:
             raise AccessError(READ_WRITE_DENIED)
         try:
-            proof = data.octets()
+            proof = data.octets() if data is not None else None
+            if proof is not None:
+                data.end()
         except AccessError:
-            association.failed = True
-            raise AccessError(TYPE_UNMATCHED)
+            proof = None
         out.octets(self._server.gate.reply_to_challenge(association, proof))
 
 

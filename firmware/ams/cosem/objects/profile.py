@@ -116,8 +116,11 @@ class Profile(View):
     def _rows(self, out, span, chosen):
         """`span`: (rows, runs of numbers, test or None)."""
         left, runs, test = span
-        out.array(left)
         writer = RowWriter(self.argument, self._columns, chosen, self.model.stamp)
+        if writer.size > PIECE:
+            # Columns may be named again and again, but no row is longer than a piece.
+            raise AccessError(OTHER_REASON)
+        out.array(left)
         begun = 0
         rows = self._found(runs, test)
         while left:
@@ -197,12 +200,12 @@ class Profile(View):
         return datetime.parse(octets, self.meter.local_clock, end)
 
     def _between(self, kind, low, high):
-        """Bounds count to the second."""
+        """Bounds count to the second; what lies before or behind all time is cut."""
         self._spend(_SEARCH)
-        low = 0 if low is None else low
+        low = 0 if low is None else max(low, 0)
         high = _LATEST_MS if high is None else high
         from_s = low // 1000 if kind == "M" else -(-low // 1000)
-        return self._ring.between(max(from_s, 0), high // 1000) + (None,)
+        return self._ring.between(from_s, high // 1000) + (None,)
 
     def _filtered(self, test):
         """The span of those rows alone that pass: they are counted first."""

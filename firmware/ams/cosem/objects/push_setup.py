@@ -1,6 +1,6 @@
 """Push setup (class 40): what the meter sends unasked, where to, and how often it tries."""
 
-from ams.cosem.axdr import ENUM, UINT8, UINT16, Reader
+from ams.cosem.axdr import ENUM, UINT8, UINT16, Full, Reader
 from ams.cosem.objects import stored
 from ams.cosem.objects.stored import Stored
 from ams.cosem.objects.view import no_parameter
@@ -137,12 +137,15 @@ class PushSetup(Stored):
         data = Reader(self.value(2))
         count = data.array(_OBJECTS)
         out.structure(count)
-        for _ in range(count):
+        size = out.size
+        for left in range(count - 1, -1, -1):
             class_id, ln, attribute, index = stored.capture_object(data)
             at = out.length
+            # Each of those behind has an octet left: what does not fit is null.
+            out.size = size - left
             try:
                 self._write_one(class_id, ln, attribute, index, out)
-            except AccessError:
+            except (AccessError, Full):
                 out.length = at
                 out.null()
 
