@@ -237,6 +237,9 @@ class MeterLink:
         if self.work is not None:
             try:
                 self.work(now_ms)
+            except OSError:
+                # A flash that takes nothing: the memory has told it, and it is tried again.
+                pass
             except Exception as error:
                 self.server.fault("update: %r" % error)
 

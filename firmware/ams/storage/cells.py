@@ -40,7 +40,8 @@ def _sum(numbers):
 class Cells:
     """Cells 0 to 253 in the ring of `journal`, of which nobody else appends.
 
-    RAM: an integer for each cell that is in use.
+    RAM: an integer for each cell that is in use. `on_damage()` is called when one can no longer
+    be read, and when none takes a value.
     """
 
     def __init__(self, journal, on_damage=None):
@@ -78,8 +79,15 @@ class Cells:
         size = _HEAD_SIZE + len(value)
         if self._octets + footprint(size) > _CAPACITY:
             raise JournalError("the cells are full")
+        try:
+            self._put(key, struct.pack(_HEAD, self._number + 1, _SET) + value, size)
+        except OSError:
+            if self._on_damage is not None:
+                self._on_damage()
+            raise
+
+    def _put(self, key, data, size):
         journal = self._journal
-        data = struct.pack(_HEAD, self._number + 1, _SET) + value
         for _ in range(journal.count + 1):
             # A sector that took only copies so far may lack some: it is made anew.
             if journal.head != journal.held or not journal.fits(size):

@@ -5,7 +5,6 @@ import struct
 from micropython import const
 
 from ams.registers import transfer
-from ams.storage.journal import JournalError
 from ams.update import image, reasons, verify
 from ams.update.slots import BLOCKS_MAX, SlotError
 from ams.update.switch import BASE, Switch
@@ -73,7 +72,7 @@ class Updater:
             return transfer.DENIED
         except image.Refused:
             return transfer.REFUSED
-        except (JournalError, SlotError):
+        except (OSError, SlotError):
             return transfer.NOT_STORED
 
     # --- what outlives a power cut -------------------------------------------------------
@@ -212,7 +211,11 @@ class Updater:
     def _fail(self, reason):
         self._work = None
         self._then_activate = False
-        self._store(VERIFICATION_FAILED)
+        try:
+            self._store(VERIFICATION_FAILED)
+        except OSError:
+            # Until the next start: then it is verified again.
+            self._status = VERIFICATION_FAILED
         self._on_refused(reason)
 
     # --- activation --------------------------------------------------------------------------
@@ -237,7 +240,7 @@ class Updater:
         self._store(ACTIVATING)
         try:
             self.switch.activate(self.slot, self._image)
-        except JournalError:
+        except OSError:
             self._store(before)
             raise
         self.restart = True

@@ -14,10 +14,10 @@ from openams.errors import BenchError
 from openams.places import PACKAGE, SHIMS, repository_root
 from openams.runtimes.launch import find_micropython
 
-TARGETS = ("hdlc", "wrapper", "server", "meter")
+TARGETS = ("hdlc", "wrapper", "server", "meter", "keyed")
 BLOCK = 1000
 # Links, server and their sources compiled on the VM, and what the laboratory itself needs.
-_HEAP = {"meter": "4m"}
+_HEAP = {"meter": "4m", "keyed": "6m"}
 
 
 @dataclass

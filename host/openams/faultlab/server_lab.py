@@ -169,7 +169,7 @@ class Client:
     conformance = 0xFFFFFF
 
     def __init__(self, lab, channel, sap=1, keys=(KEY, AUTHENTICATION_KEY)):
-        self._server = lab.server
+        self._lab = lab  # whose server may be another after a power cut
         self._channel = channel
         self.sap = sap
         self.keys = keys
@@ -178,7 +178,7 @@ class Client:
 
     def ask(self, apdu, now_ms):
         data = memoryview(bytearray(apdu))
-        answer = self._server.request(self._channel, self.sap, 1, data, now_ms)
+        answer = self._lab.server.request(self._channel, self.sap, 1, data, now_ms)
         return None if answer is None else bytes(answer)
 
     def seal(self, tag, plain, gcm=None):

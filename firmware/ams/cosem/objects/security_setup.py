@@ -8,6 +8,7 @@ from ams.cosem.axdr import ENUM
 from ams.cosem.keyring import KEY_AUTHENTICATION, KEY_MASTER, KEY_UNICAST, SAP_OPERATOR
 from ams.cosem.objects.base import Object
 from ams.cosem.results import (
+    HARDWARE_FAULT,
     OTHER_REASON,
     READ_WRITE_DENIED,
     TEMPORARY_FAILURE,
@@ -94,9 +95,12 @@ class SecuritySetup(Object):
         data.end()
         if not new:
             raise AccessError(TYPE_UNMATCHED)
-        self._server.change_keys(
-            self._association,
-            new.get(KEY_UNICAST),
-            new.get(KEY_AUTHENTICATION),
-            new.get(KEY_MASTER),
-        )
+        try:
+            self._server.change_keys(
+                self._association,
+                new.get(KEY_UNICAST),
+                new.get(KEY_AUTHENTICATION),
+                new.get(KEY_MASTER),
+            )
+        except OSError:
+            raise AccessError(HARDWARE_FAULT)
