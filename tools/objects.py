@@ -116,12 +116,11 @@ Sorted first in, first out; selective access by range and by entry, with columns
 inclusive at both ends and counts to the second; a time without deviation is local time, and of the
 two hours that share it in October the clock status tells which. Fields that are not specified
 stand for the begin (from) or end (to) of what is. A bound before 2000 or behind what the meter can
-know is cut to that, so that a client that asks from 1970 on gets all there is. A range by a column that is no time takes
-values of any integer type; one request looks through 300 rows for it at the most, so it serves
-for the logs: a longer profile answers scope-of-access-violated (13), a list that asks for more,
-or for more than four ranges by time, temporary-failure (2). A row that can no longer be read has no
-time (FF), values of
-zero and the status bit "data not valid" (0x04).
+know is cut to that, so that a client that asks from 1970 on gets all there is. A range by a column
+that is no time takes values of any integer type; one request looks through 300 rows for it at the
+most, so it serves for the logs: a longer profile answers scope-of-access-violated (13), a list that
+asks for more, or for more than four ranges by time, temporary-failure (2). A row that can no longer
+be read has no time (FF), values of zero and the status bit "data not valid" (0x04).
 
 | profile | columns | octets of a row |
 | --- | --- | --- |

@@ -174,5 +174,9 @@ class Board:
     def entropy(self, count):
         return os.urandom(count)
 
+    def more_numbers(self, least):
+        """Asks the bench, which has the keystore, for numbers from `least` on: message G comes."""
+        self._link.send(ord("G"), struct.pack("<I", least))
+
     def log(self, text):
         self._link.send(ord("L"), text.encode())

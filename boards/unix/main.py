@@ -162,6 +162,7 @@ class Process:
             ord("A"): self.operate,
             ord("R"): self.rows,
             ord("D"): self.link_message,
+            ord("G"): self.more_numbers,
             ord("F"): self.finish,
             ord("X"): self.stop,
         }
@@ -374,6 +375,15 @@ class Process:
             if link:
                 link.closed(channel)
             self.board.link_closed(channel)
+
+    def more_numbers(self, length):
+        """A range of invocation counters that the meter has asked for."""
+        first, count = struct.unpack("<II", self.link.payload(length))
+        if self.meter_link:
+            try:
+                self.meter_link.keyring.numbers.extend(first, count)
+            except OSError as error:
+                self.board.log("numbers: %r" % error)
 
     def operate(self, length):
         """What the grid operator, or somebody at the case, does."""

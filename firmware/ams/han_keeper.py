@@ -5,6 +5,7 @@ import struct
 from micropython import const
 
 from ams import settings as st
+from ams.cosem.numbers import Spent
 from ams.cosem.results import AccessError
 from ams.han import make_format
 from ams.han.port import HanPort
@@ -130,14 +131,17 @@ class HanKeeper:
         )
 
     def _reserve(self, counter):
-        """Keeps that counters below the one given back may have been used.
+        """Keeps that counters below the end given back may have been used.
 
-        Gives `counter` itself when that cannot be kept: then the port falls silent.
+        Gives (first, end) of those that may be. When there are none, or that cannot be
+        kept, they are the same: then the port falls silent.
         """
         value = self._settings.get(st.HAN_KEYS)
-        limit = min(counter + _RESERVE, 0xFFFFFFFF)
+        numbers = self._meter.link.keyring.numbers
         try:
+            counter = numbers.next(counter)
+            limit = min(counter + _RESERVE, numbers.end)
             self._settings.set(st.HAN_KEYS, value[:32] + struct.pack(">I", limit))
-        except AccessError:
-            return counter
-        return limit
+        except (AccessError, Spent):
+            return counter, counter
+        return counter, limit

@@ -36,6 +36,10 @@ def make_link(meter, board, security, log):
         board, meter.model, cells, security, log, identity.meter_type, identity.meter_id
     )
     link.keyring.lent = meter.han_keeper.keys
+    numbers = link.keyring.numbers
+    numbers.say = board.log
+    # Who holds the keystore, if there is anybody: gives a range by `numbers.extend`, soon or now.
+    numbers.more = getattr(board, "more_numbers", None)
     link.server.complain = lambda text: meter.faults.tell(LINK, text)
     if getattr(board, "slots", None) is not None and meter.memory.takes(UPDATE):
         from ams.firmware_keeper import make_updater
@@ -237,11 +241,10 @@ class MeterLink:
         if self.work is not None:
             try:
                 self.work(now_ms)
-            except OSError:
-                # A flash that takes nothing: the memory has told it, and it is tried again.
-                pass
             except Exception as error:
-                self.server.fault("update: %r" % error)
+                # A flash that takes nothing has been told, and is tried again.
+                if not getattr(error, "told", False):
+                    self.server.fault("update: %r" % error)
 
     def _tick(self, link, channel, now_ms):
         try:

@@ -137,7 +137,9 @@ def run(
         ports = None
         if dlms_port is not None or service or han_open:
             options.keystore = open_keystore(keystore, passphrase_file)
-            options.security = provisioned(options.keystore, meter_id)
+            # At full speed a month of encrypted lists passes before anybody could ask for more.
+            lists = int(duration or 0) if options.speed is None else 0
+            options.security = provisioned(options.keystore, meter_id, least=lists)
         if dlms_port is not None or service:
             ports = _link_ports(service, dlms_port, dlms_host)
             stack.callback(ports.close)

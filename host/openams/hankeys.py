@@ -2,8 +2,8 @@
 
     {"keys": [{"encryption": hex, "authentication": hex}, ...], "next_counter": n}
 
-The counter is raised in the file before a run begins, by more than a run can
-use: no counter is ever used twice with a key, however the run ends.
+The counter is raised in the file before a run begins, and no run goes beyond that: no counter
+is ever used twice with a key, however the run ends.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def take_keys(path: Path) -> dict[str, Any]:
         raise BenchError(f"{path}: its counter is nearly used up, make new keys")
     record["next_counter"] = counter + _RESERVE
     _write(path, record, new=False)
-    return {"keys": record["keys"], "counter": counter}
+    return {"keys": record["keys"], "counter": counter, "counters": _RESERVE}
 
 
 def _write(path: Path, record: dict[str, Any], new: bool) -> None:

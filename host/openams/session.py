@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import tempfile
 import time
@@ -19,6 +20,7 @@ from openams.grid.frontend import FrontEndModel, make_front_end
 from openams.grid.scenario import Scenario
 from openams.hankeys import system_title, take_keys
 from openams.hanline import HanLine
+from openams.keys.provision import more_numbers
 from openams.linkports import LinkPorts
 from openams.mbusline import MBUS_CHANNEL, MBusLine
 from openams.meter_time import to_utc_ms
@@ -141,7 +143,12 @@ class Session:
             LINK_HEAP_KIB if options.security else HEAP_KIB,
             self._from_link,
             self._ports.restarted if self._ports else None,
+            more_numbers=self._more_numbers() if options.keystore else None,
         )
+
+    def _more_numbers(self) -> Callable[[int], tuple[int, int]]:
+        assert self.options.keystore
+        return functools.partial(more_numbers, self.options.keystore, self.options.meter_id)
 
     def _from_link(self, channel: int, kind: int, data: bytes) -> None:
         if channel == MBUS_CHANNEL:

@@ -10,7 +10,7 @@ from ams.storage import layout
 
 _SECTOR = 4096
 _GET_CLOCK = b"\xc0\x01\xc1\x00\x08\x00\x00\x01\x00\x00\xff\x02\x00"
-_NOT_POSSIBLE = b"\xd8\x01\x01"
+_OTHER = b"\xd8\x01\x03"
 _HARDWARE_FAULT = 1
 
 
@@ -69,7 +69,7 @@ def run():
             answer = lab.ask(client, request)
             if not alive[1]:
                 # The number of the request cannot be kept: nothing is done.
-                assert answer == _NOT_POSSIBLE, answer
+                assert answer == _OTHER, answer
                 assert lists.kept() == before
                 codes = [event[1] for event in lab.meter.events.entries()]
                 assert NV_MEMORY_ERROR in codes

@@ -79,8 +79,8 @@ def parse(data, local_clock, end=False):
     """`utc_ms` of a date-time, or None when its year is not specified.
 
     It may lie before what the meter can know (2000), then it is negative, or behind: who asks
-    for a moment looks, of a range it is cut. A time without deviation is local. What else is not specified counts as
-    the begin of what is, or with `end` as its end. The clock status tells the
+    for a moment looks, of a range it is cut. A time without deviation is local. What else is not
+    specified counts as the begin of what is, or with `end` as its end. The clock status tells the
     two hours apart that share their local time in October.
     """
     if len(data) != SIZE:

@@ -19,6 +19,7 @@ import struct
 
 from micropython import const
 
+from ams.cosem.numbers import LAST, Numbers, Spent
 from ams.cosem.objects.base import BREAKER, OPERATOR, PUBLIC, READER, UPDATE
 from ams.crypto.gcm import Gcm, equal
 
@@ -38,7 +39,6 @@ _CELL_IN = const(1)  # generation u8, floor u32, ceiling u32
 _CELL_OUT = const(2)  # generation u8, next u32
 CELL_FAILURES = const(3)
 
-LAST = const(0xFFFFFFFF)
 READS = const(64)
 _RESERVE = const(1000)
 # More than the settings that a ring of cells holds can have reserved.
@@ -48,10 +48,6 @@ _LOST = const(1 << 20)
 KEY_UNICAST = const(0)
 KEY_AUTHENTICATION = const(2)
 KEY_MASTER = const(3)
-
-
-class Spent(Exception):
-    """All numbers of a key have served: it must be changed."""
 
 
 class Keys:
@@ -101,7 +97,7 @@ class Keyring:
     `config`: `system_title`, `kek`, `clients` (`sap`, `encryption`, `authentication`;
     with `bind_title` also `title`) and further secrets, all in hex. It counts only
     while the cells hold none. `server_counter` is where the meter's own counters begin
-    then, for one that forgets them at the end.
+    then; with `server_counters`, how many they are, it is the range of `numbers`.
     """
 
     def __init__(self, cells, config=None):
@@ -110,12 +106,22 @@ class Keyring:
         if config and not cells.get(_TITLE):
             self._provision(config)
         self._finish_transfer()
+        self.numbers = Numbers(cells)
+        if config and config.get("server_counters"):
+            self._bind(config["server_counter"], config["server_counters"])
         self.title = cells.get(_TITLE)
         self.clients = []
         for place, (sap, who) in enumerate(CLIENTS):
             client = Client(place, sap, who)
             if who == PUBLIC or self._load(client):
                 self.clients.append(client)
+
+    def _bind(self, first, count):
+        try:
+            self.numbers.extend(first, count)
+        except OSError:
+            # What takes no range takes no number either.
+            pass
 
     # --- what is kept --------------------------------------------------------------
 
@@ -245,11 +251,9 @@ class Keyring:
 
     def take(self, client, keys):
         """The next number for what the meter sends under these keys. Raises Spent."""
-        number = keys.next_out
-        if number >= LAST:
-            raise Spent()
+        number = self.numbers.next(keys.next_out)
         if number >= keys.reserved:
-            reserved = min(number + _RESERVE, LAST)
+            reserved = min(number + _RESERVE, self.numbers.end)
             if keys.in_force:
                 value = struct.pack(">BI", keys.generation, reserved)
                 self._cells.set(client.cell(_CELL_OUT), value)
@@ -267,9 +271,12 @@ class Keyring:
         """
         old = client.keys
         # The number of that answer: the new keys begin behind it.
-        if old.next_out < LAST or not encryption:
+        try:
             old.next_out = self.take(client, old)
             old.reserved = old.next_out + 1
+        except Spent:
+            if not encryption:
+                raise
         value = bytes(((old.generation + (1 if encryption else 0)) & 0xFF,))
         value += (encryption or old.encryption) + (authentication or old.authentication)
         value += client.title or b""

@@ -19,9 +19,10 @@ from ams.cosem.answers import (
 )
 from ams.cosem.association import IDLE, OPEN, PENDING, Association, Gate
 from ams.cosem.block import GATHER_SIZE
-from ams.cosem.keyring import SAP_OPERATOR, Spent
+from ams.cosem.keyring import SAP_OPERATOR
 from ams.cosem.lockout import Lockout
 from ams.cosem.notification import Outbox
+from ams.cosem.numbers import Spent
 from ams.cosem.objects.base import EVERYBODY, KEYED, NOBODY, OPERATOR, Rights
 from ams.cosem.security import Answer, Refused, Sealed
 from ams.cosem.service import ACTION, GET, Services
@@ -111,13 +112,13 @@ class Server:
             return self._exception(error.state, error.error)
         except Refused as refusal:
             return self._refused(refusal)
-        except (OSError, Spent):
-            # No number of the client's or of ours can be kept, or there is none left: nothing is
-            # done, and nothing said but that. Whoever keeps them has told it.
-            return self._exception(NOT_ALLOWED, NOT_POSSIBLE)
+        except Spent:
+            # There is no number left to answer under.
+            return self._exception(NOT_ALLOWED, OTHER)
         except Exception as error:
-            # The meter goes on, whatever is wrong in here.
-            self.fault("DLMS request failed: %r" % error)
+            # The meter goes on, whatever is wrong in here. Of a flash that takes nothing was told.
+            if not getattr(error, "told", False):
+                self.fault("DLMS request failed: %r" % error)
             self._services.forget(association)
             return self._exception(NOT_ALLOWED, OTHER)
         finally:
@@ -134,10 +135,11 @@ class Server:
         """What the meter has to say unasked, or None; good until the next call of this."""
         try:
             return self._outbox.take(channel, self.associations[channel])
-        except (OSError, Spent):
+        except Spent:
             return None
         except Exception as error:
-            self.fault("DLMS message failed: %r" % error)
+            if not getattr(error, "told", False):
+                self.fault("DLMS message failed: %r" % error)
             return None
 
     def prepare(self, channel):

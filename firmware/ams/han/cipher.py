@@ -18,9 +18,12 @@ _LAST_COUNTER = 0xFFFFFFFF
 
 
 class Cipher:
-    """`keys` are pairs (encryption key, authentication key) in the order of their use."""
+    """`keys` are pairs (encryption key, authentication key) in the order of their use.
 
-    def __init__(self, system_title, keys, counter):
+    `count`: how many counters there are from `counter` on, None: all.
+    """
+
+    def __init__(self, system_title, keys, counter, count=None):
         if len(system_title) != 8:
             raise ValueError("system title must have 8 octets")
         if not keys:
@@ -28,6 +31,7 @@ class Cipher:
         self._title = system_title
         self._keys = keys
         self.counter = counter
+        self._limit = _LAST_COUNTER + 1 if count is None else counter + count
         self.key_number = 0
         self._load()
 
@@ -38,7 +42,7 @@ class Cipher:
 
     def used_up(self):
         """Whether every invocation counter has served."""
-        return self.counter > _LAST_COUNTER
+        return self.counter >= self._limit
 
     def next_key(self):
         """The following pair comes into force, after the last the first again."""
@@ -75,16 +79,18 @@ class Cipher:
 
 
 class KeptCipher(Cipher):
-    """Its counters outlive a power cut: `reserve(counter)` keeps ahead how far they may go."""
+    """Its counters outlive a power cut: `reserve(counter)` keeps ahead how far they may go.
+
+    It gives the first that may be used and the end of them.
+    """
 
     def __init__(self, system_title, keys, counter, reserve):
-        super().__init__(system_title, keys, counter)
+        super().__init__(system_title, keys, counter, 0)
         self._reserve = reserve
-        self._limit = counter
 
     def used_up(self):
-        if self.counter >= self._limit and self.counter <= _LAST_COUNTER:
-            self._limit = self._reserve(self.counter)
+        if self.counter >= self._limit:
+            self.counter, self._limit = self._reserve(self.counter)
         return self.counter >= self._limit
 
 
@@ -94,4 +100,5 @@ def cipher_of(han):
         (binascii.unhexlify(pair["encryption"]), binascii.unhexlify(pair["authentication"]))
         for pair in han["keys"]
     ]
-    return Cipher(binascii.unhexlify(han["system_title"]), pairs, han["counter"])
+    title = binascii.unhexlify(han["system_title"])
+    return Cipher(title, pairs, han["counter"], han.get("counters"))

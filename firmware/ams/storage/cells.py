@@ -81,10 +81,10 @@ class Cells:
             raise JournalError("the cells are full")
         try:
             self._put(key, struct.pack(_HEAD, self._number + 1, _SET) + value, size)
-        except OSError:
+        except OSError as error:
             if self._on_damage is not None:
                 self._on_damage()
-            raise
+            raise JournalError(str(error))
 
     def _put(self, key, data, size):
         journal = self._journal

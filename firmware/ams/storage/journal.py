@@ -37,6 +37,8 @@ _PIECE = memoryview(bytearray(len(_BLANK)))  # of all journals: each is done wit
 class JournalError(OSError):
     """What was asked cannot be stored."""
 
+    told = True  # by whoever keeps the flash: no fault of who asked
+
 
 def footprint(length):
     """What a record of `length` octets takes of a sector."""
@@ -149,8 +151,7 @@ class Journal:
             if sequence and self.sequence - sequence < self.count:
                 yield place, sequence
 
-    def used(self):
-        """Whether anything was ever stored."""
+    def used(self):  # whether anything was ever stored
         return self.sequence > 0
 
     def _blank(self):
@@ -172,8 +173,7 @@ class Journal:
                 return self._limit if self.torn else _SECTOR_HEAD_SIZE
             at = self._newest[1]
         self._newest = place, at
-        length, _ = self.record_at(place, self.sequence, at)
-        return at + footprint(length)
+        return at + footprint(self.record_at(place, self.sequence, at)[0])
 
     def _last_alike(self, place):
         """Where the last record of a sector stands behind which all is erased, or -1."""

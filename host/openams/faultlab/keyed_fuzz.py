@@ -1,4 +1,4 @@
-"""Requests by who has the right keys, of all four roles: well formed, nearly right, or wrong inside.
+"""Requests by who has the right keys, of all four roles: right, nearly right, or wrong inside.
 
 Lists, blocks of both kinds, dedicated keys, changes of keys, sealed orders, selections, power cuts:
 whatever they say, nothing is an error of the meter's own, and it goes on measuring. For both VMs.
@@ -27,26 +27,33 @@ GOOD = VALUES + tuple(
     for text in (
         "060000 0384", "120001", "120002", "110A", "1002", "10FC7C", "166C", "1605", "050007A120",
         "0203 0600001000 0600000E10 120384", "0202 06 0000003C 1103", "0203 120001"
-        "090C07EA0601FF0C00000080000006 00000E10", "0101 120001", "0203 120005 09060100000100FF 0F02",
+        "090C07EA0601FF0C000000800000 0600000E10", "0101 120001",
         "0202 0202 09060000 0A006AFF 120001 0202 090600000A006AFF 120002",
         "0101 0202 09040C000000 0905FFFFFFFFFF", "0101 0202 0904FF000000 0905FFFF02FEFF",
         "0101 0203 120001 0905FFFF0C19FF 1102", "0203 120001 0905FFFF021EFF 1101",
         "0101 0202 1101 0101 0203 090400000000 09060000 0A0064FF 120002",
         "0101 0208 090131 1101 1101 1101 1101 1101 1101 1101",
         "0101 0203 090131 090CFFFF0101FF000000008000 00 090131",
-        "0202 09036C6162 0600000800", "0202 0600000000 0940" + "5A" * 64, "0202 0600000001 0940" + "A5" * 64,
-        "0203 1600 090B31302E302E302E313A3830 1600", "0101 0202 090 104 090113".replace(" ", ""),
+        "0202 09036C6162 0600000800", "0202 0600000000 0940" + "5A" * 64,
+        "0202 0600000001 0940" + "A5" * 64,
+        "0203 1600 090B31302E302E302E313A3830 1600",
         "0102 0204 120008 09060000010000FF 0F02 120000 0204 12000F 09060000280000FF 0F02 120000",
         "0101 0204 120007 09060100630100FF 0F02 120064",
-        "090C07EA021EFF0C000000800000", "090C07E80A01FF0C000000FFC400", "090C000101010000000000800000",
-        "090CFFFE0C1FFF173B3B63800000", "090C083A0101FF00000000000000", "190C07EA0601FF0C000000800000",
-        "0203 090C07E80A01FF0C000000800000 090C07D00101FF00000000800000 090C08330101FF00000000800000",
+        "090C07EA021EFF0C000000800000", "090C07E80A01FF0C000000FFC400",
+        "090C000101010000000000800000", "090CFFFE0C1FFF173B3B63800000",
+        "090C083A0101FF00000000000000", "1907EA0601FF0C000000800000",
+        "0203 090C07E80A01FF0C000000800000 090C07D00101FF00000000800000"
+        "090C08330101FF00000000800000",
     )
 )  # fmt: skip
 
 
 def octets(data):
-    return b"\x09" + (bytes((len(data),)) if len(data) < 0x80 else b"\x81" + bytes((len(data),))) + data
+    return (
+        b"\x09"
+        + (bytes((len(data),)) if len(data) < 0x80 else b"\x81" + bytes((len(data),)))
+        + data
+    )
 
 
 def _form(value):
@@ -77,7 +84,7 @@ class Party:
         self.dedicated = None if dedicated is None else (Gcm(dedicated), 1)
 
     def ask(self, plain, general=False):
-        """The plain answer, or None where there is none or the association has to be opened anew."""
+        """The plain answer, or None where there is none."""
         client = self.client
         tag = {0xC0: 0xC8, 0xC1: 0xC9, 0xC3: 0xCB}.get(plain[0] if plain else 0, 0xDB)
         gcm = None
@@ -313,7 +320,9 @@ class Keyed:
         elif kind < 10:
             self._by_blocks(rng, party, rng.below(2))
         elif kind < 12:
-            request = self._whole(rng, party, rng.below(2)) if rng.below(2) else self._get(rng, party)
+            request = (
+                self._whole(rng, party, rng.below(2)) if rng.below(2) else self._get(rng, party)
+            )
             party.in_general_blocks(rng, request)
         elif kind < 14:
             party.ask(mutate(rng, self._whole(rng, party, rng.below(2)))[:900])
@@ -362,7 +371,7 @@ class Keyed:
         return lab.server.faults or lab.meter.faults.count or lab.model.faults
 
     def alive(self):
-        """Everybody still gets in, energy is counted, and nobody but its client moved the breaker."""
+        """Everybody gets in, energy is counted, nobody but its client moved the breaker."""
         lab = self.lab
         lab.now_ms += 3600000
         for party in self.parties:

@@ -6,6 +6,7 @@ Their time is simulated: it passes while a test waits.
 from __future__ import annotations
 
 import contextlib
+import functools
 import secrets
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from openams.hil.meter import CAPABILITIES, HilMeter, LoadScenario
 from openams.hil.options import MeterOptions
 from openams.keys.keystore import Keystore
 from openams.keys.model import MeterKeys
-from openams.keys.provision import provisioned
+from openams.keys.provision import more_numbers, provisioned
 from openams.keys.sealed import SCRYPT_N_RANDOM
 from openams.linkports import LinkPorts
 from openams.runtimes.launch import HEAP_KIB, LINK_HEAP_KIB
@@ -199,6 +200,11 @@ class ProcessMeter(EmulatedMeter):
             heap_kib=LINK_HEAP_KIB if ports else HEAP_KIB,
             on_link=ports.from_meter if ports else None,
             on_restart=ports.restarted if ports else None,
+            more_numbers=(
+                functools.partial(more_numbers, self.keystore, self.meter_id)
+                if self.keystore
+                else None
+            ),
         )
         self._process.configure(self._configuration(self._now_ms))
         if ports:

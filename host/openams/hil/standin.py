@@ -6,6 +6,7 @@ tests a board tests it in the same way.
 
 from __future__ import annotations
 
+import functools
 import os
 import selectors
 import threading
@@ -17,7 +18,7 @@ from openams.hanline import HanLine
 from openams.hil.emulated import BLOCK, RATE, START_MS, configuration
 from openams.hil.meter import LoadScenario
 from openams.keys.keystore import Keystore
-from openams.keys.provision import provisioned
+from openams.keys.provision import more_numbers, provisioned
 from openams.linkports import LinkPorts
 from openams.options import DEFAULT_METER_ID
 from openams.ptylink import PtyLink
@@ -35,6 +36,7 @@ class StandIn:
 
     def __init__(self, folder: Path, store: Keystore, runtime: str = "micropython") -> None:
         self._runtime = runtime
+        self._store = store
         self._security = provisioned(store, DEFAULT_METER_ID)
         self._state = StateImage(folder / "state")
         self._grid = LoadScenario()
@@ -87,6 +89,7 @@ class StandIn:
                 self._han.set_line,
                 heap_kib=LINK_HEAP_KIB,
                 on_link=ports.from_meter,
+                more_numbers=functools.partial(more_numbers, self._store, DEFAULT_METER_ID),
             )
             config = configuration(self._state.path, self._now_ms())
             process.configure({**config, "security": self._security})

@@ -186,10 +186,10 @@ class Keystore:
             pair = _pair(keys.client(sap), pending)
             pair.next_counter = max(pair.next_counter, min(least, COUNTER_MAX))
 
-    def reserve_server(self, meter_id: str, count: int) -> int:
-        """The first of `count` counters of the meter's own."""
+    def reserve_server(self, meter_id: str, count: int, least: int = 1) -> int:
+        """The first of `count` counters of the meter's own, `least` or above."""
         with self._changing_meter(meter_id) as keys:
-            first = keys.server_counter
+            first = max(keys.server_counter, least)
             if first + count > COUNTER_MAX:
                 raise BenchError(
                     f"the counters of meter {meter_id} are nearly used up: "

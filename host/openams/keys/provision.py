@@ -6,15 +6,21 @@ from typing import Any
 
 from openams.keys.keystore import Keystore
 
-# Answers of the meter in a run whose flash is thrown away, and then some.
+# Numbers of the meter's own in a run on the bench; when they come to their end it is given more.
 _SERVER_RESERVE = 1 << 18
-# Of one that keeps its flash for years, until somebody flashes it anew with the same keys.
-_DEVICE_RESERVE = 1 << 24
+# Of one that keeps its flash for years: lists of the HAN port for twenty, or ten answers a second
+# for ten months. Nobody gives it more before it is flashed again.
+_DEVICE_RESERVE = 1 << 28
 
 
-def provisioned(store: Keystore, meter_id: str, device: bool = False) -> dict[str, Any]:
-    """`security` of the meter's configuration. A meter that has keys in its flash keeps those."""
-    reserve = _DEVICE_RESERVE if device else _SERVER_RESERVE
+def provisioned(
+    store: Keystore, meter_id: str, device: bool = False, least: int = 0
+) -> dict[str, Any]:
+    """`security` of the meter's configuration. A meter that has keys in its flash keeps those.
+
+    `least`: so many numbers at once, for a run whose time is faster than its keystore.
+    """
+    reserve = _DEVICE_RESERVE if device else max(_SERVER_RESERVE, least)
     keys = store.get_or_new(meter_id)
     return {
         "system_title": keys.system_title,
@@ -34,4 +40,10 @@ def provisioned(store: Keystore, meter_id: str, device: bool = False) -> dict[st
         "han": keys.han,
         "release_key": store.release_public(make=True),
         "server_counter": store.reserve_server(meter_id, reserve),
+        "server_counters": reserve,
     }
+
+
+def more_numbers(store: Keystore, meter_id: str, least: int) -> tuple[int, int]:
+    """(first, count) for a meter that has come to the end of its range. Raises BenchError."""
+    return store.reserve_server(meter_id, _SERVER_RESERVE, least), _SERVER_RESERVE

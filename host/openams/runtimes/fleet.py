@@ -22,7 +22,7 @@ from typing import Any
 from openams.errors import BenchError
 from openams.grid.frontend import make_front_end
 from openams.keys.keystore import Keystore
-from openams.keys.provision import provisioned
+from openams.keys.provision import more_numbers, provisioned
 from openams.meter_time import to_utc_ms
 from openams.places import SHIMS, repository_root
 
@@ -112,6 +112,9 @@ class _Board:
     def entropy(self, count: int) -> bytes:
         return os.urandom(count)
 
+    def more_numbers(self, least: int) -> None:
+        self._owner.extend(least)
+
     def log(self, text: str) -> None:
         pass
 
@@ -122,6 +125,7 @@ class FleetMeter:
     def __init__(self, meter_id: str, store: Keystore, how: Behaviour, port: int) -> None:
         self.meter_id = meter_id
         self.how = how
+        self._store = store
         self.board = _Board(self)
         self.meter = load_firmware().Meter(
             self.board,
@@ -151,6 +155,12 @@ class FleetMeter:
     @property
     def url(self) -> str:
         return f"tcp://127.0.0.1:{self.port}"
+
+    def extend(self, least: int) -> None:
+        """Another range of invocation counters. Without one it says nothing more."""
+        with contextlib.suppress(BenchError):
+            given = more_numbers(self._store, self.meter_id, least)
+            self.meter.link.keyring.numbers.extend(*given)
 
     def write(self, channel: int, data: bytes) -> None:
         if self.how.late_s:

@@ -49,6 +49,8 @@ class MeterProcess:
     """A running meter. Use as a context manager; `stop` is a normal stop.
 
     `on_restart` is called when the meter has gone and is about to be started again.
+    `more_numbers(least)` gives (first, count) of invocation counters that nobody has, see
+    openams.keys.provision; what it raises is for the log.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class MeterProcess:
         on_link: Callable[[int, int, bytes], None] | None = None,
         on_restart: Callable[[], None] | None = None,
         watchdog_s: float = WATCHDOG_S,
+        more_numbers: Callable[[int], tuple[int, int]] | None = None,
     ) -> None:
         self._argv, self._environment = command(runtime, heap_kib)
         self.runtime = runtime
@@ -69,6 +72,7 @@ class MeterProcess:
         self._on_log = on_log
         self._on_link = on_link
         self._on_restart = on_restart
+        self._more_numbers = more_numbers
         self._watchdog_s = watchdog_s
         self._sending = threading.Lock()
         self._reviving = threading.Lock()
@@ -138,6 +142,10 @@ class MeterProcess:
         elif kind == "d":
             if self._on_link:
                 self._on_link(payload[0], payload[1], payload[2:])
+        elif kind == "G":
+            # The keystore takes its time: whoever reads what the meter says does not wait for it.
+            (least,) = wire.NUMBER.unpack(payload)
+            threading.Thread(target=self._give_numbers, args=(least,), daemon=True).start()
         elif kind == "E":
             self._error = payload.decode(errors="replace")
         elif kind == "c":
@@ -150,6 +158,17 @@ class MeterProcess:
             self._due = time.monotonic() + self._watchdog_s
         else:
             self._replies.put((ord(kind), payload))
+
+    def _give_numbers(self, least: int) -> None:
+        if self._more_numbers is None:
+            return
+        try:
+            self._write("G", wire.RANGE.pack(*self._more_numbers(least)))
+        except BenchError as error:
+            if self._on_log:
+                self._on_log(f"numbers: {error}")
+        except _Ended:
+            pass  # whoever starts the meter again gives it numbers
 
     def _drain(self, stream: IO[bytes]) -> None:
         for line in stream:

@@ -16,6 +16,8 @@ SAMPLES = struct.Struct("<qqH")
 ROW = struct.Struct("<qI3i3i3i3i3i")
 ROWS_MOST = 32  # of one message, see boards/unix/main.py
 TIME = struct.Struct("<q")
+NUMBER = struct.Struct("<I")
+RANGE = struct.Struct("<II")  # first and how many
 
 
 @dataclass(frozen=True)
