@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 
-from openams import __version__
+from openams import __version__, terminal
 from openams.cli_client import clock, events, han_port, interval, read
 from openams.cli_control import breaker, limit, order_app
 from openams.cli_flash import calibrate, console, flash
@@ -61,8 +60,10 @@ for command in (
 
 @app.callback(invoke_without_command=True)
 def root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
 ) -> None:
+    context.with_resource(terminal.guard())
     if version:
         print(f"openams {__version__}")
         raise typer.Exit()
@@ -105,11 +106,12 @@ def _print_measured(result: dict[str, Any]) -> None:
             f"{errors['active_power_w']:+.4f}" if errors else "",
             verdict,
         )
-    Console().print(table)
+    terminal.console().print(table)
 
 
 def main() -> None:
     """Entry point: errors that a user can act on are one line and a non-zero exit."""
+    terminal.install()
     try:
         code = app(standalone_mode=False)
     except (BenchError, OSError) as error:
@@ -133,7 +135,7 @@ def main() -> None:
 
 
 def _fail(text: str, code: int) -> NoReturn:
-    print(f"ams: {' '.join(text.split())}", file=sys.stderr)
+    terminal.say(f"ams: {' '.join(text.split())}", error=True)
     sys.exit(code)
 
 

@@ -25,6 +25,7 @@ from openams.client.names import (
 from openams.errors import BenchError
 from openams.keys.keystore import Keystore
 from openams.meter_time import NORWAY, parse_time
+from openams.terminal import say
 
 if TYPE_CHECKING:
     from openams.client.client import Client
@@ -52,10 +53,10 @@ def read(
         else:
             values = [readout.value_of(meter, entry) for entry in readout.object_list(meter)]
     if as_json:
-        print(json.dumps(values))
+        say(json.dumps(values))
     else:
         for value in values:
-            print(_value_line(value))
+            say(_value_line(value))
     if wanted and any("error" in value for value in values):
         raise typer.Exit(1)
 
@@ -121,7 +122,7 @@ def events(
     # By moments: the offset of the written time changes with the season.
     found.sort(key=lambda event: datetime.fromisoformat(event["time"] or "2000-01-01T00:00:00Z"))
     if as_json:
-        print(json.dumps(found))
+        say(json.dumps(found))
         return
     for event in found:
         more = " ".join(
@@ -129,11 +130,11 @@ def events(
             for key, value in event.items()
             if key not in ("time", "log", "code", "name", "number") and value not in (0, None)
         )
-        print(
+        say(
             f"{event['time']} {event['log']:<13} {event['code']:>3} {event['name']} {more}".rstrip()
         )
     if not found:
-        print("no events")
+        say("no events")
 
 
 @takes_access
@@ -161,9 +162,9 @@ def clock(
     shown = after.astimezone(NORWAY).isoformat() if after else None
     ahead = round((after - here).total_seconds(), 1) if after else None
     if as_json:
-        print(json.dumps({"time": shown, "ahead_of_this_computer_s": ahead}))
+        say(json.dumps({"time": shown, "ahead_of_this_computer_s": ahead}))
     else:
-        print(f"{shown or 'not set'}" + (f", {ahead:+} s from this computer" if after else ""))
+        say(f"{shown or 'not set'}" + (f", {ahead:+} s from this computer" if after else ""))
 
 
 def _clock_of(meter: Client) -> datetime | None:
@@ -187,9 +188,9 @@ def interval(
         meter.set(7, obis, 4, axdr.uint32(60 * minutes))
         period_s = meter.get(7, obis, 4)
     if as_json:
-        print(json.dumps({"capture_period_s": period_s}))
+        say(json.dumps({"capture_period_s": period_s}))
     else:
-        print(f"the load profile has intervals of {period_s // 60} min")
+        say(f"the load profile has intervals of {period_s // 60} min")
 
 
 @takes_access
@@ -223,9 +224,9 @@ def han_port(
             )
         }
     if as_json:
-        print(json.dumps(status))
+        say(json.dumps(status))
         return
-    print(
+    say(
         f"HAN port {'open' if status['open'] else 'closed'}, {status['format']}, "
         f"{'encrypted' if status['encrypted'] else 'in clear'}, {status['sent']} lists sent"
     )

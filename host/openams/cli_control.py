@@ -14,8 +14,15 @@ from openams.cli_meter import Access, JsonOption, UrlArgument, takes_access
 from openams.cli_output import print_values
 from openams.control.orders import Order, countersigned, parse, seconds
 from openams.errors import BenchError
-from openams.keys.cli import KeystoreOption, PassphraseOption, check_meter_id, open_keystore
+from openams.keys.cli import (
+    KeystoreOption,
+    PassphraseOption,
+    check_meter_id,
+    meter_first,
+    open_keystore,
+)
 from openams.meter_time import parse_time
+from openams.private import write_private
 
 _MONITORED = ("average-import", "current-l1", "current-l2", "current-l3", "current-max")
 order_app = typer.Typer(help="Sealed orders to a breaker, in files.", no_args_is_help=True)
@@ -169,6 +176,11 @@ def _ids(text: str) -> list[int]:
 # --- orders in files -----------------------------------------------------------------
 
 
+def _write_order(path: Path, sealed: bytes) -> None:
+    """Whoever has it can spend it."""
+    write_private(path, sealed.hex().encode() + b"\n")
+
+
 @order_app.command("make")
 def make(
     meter_id: Annotated[str, typer.Argument(metavar="METER_ID")],
@@ -197,24 +209,25 @@ def make(
         seconds(start),
         seconds(start + timedelta(seconds=valid)),
     )
-    out.write_text(order.sealed(bytes.fromhex(keys.breaker)).hex() + "\n")
+    _write_order(out, order.sealed(bytes.fromhex(keys.breaker)))
     _print({"number": order.number, "action": action, "file": str(out)}, as_json)
 
 
 @order_app.command("countersign")
 def countersign(
-    file: Annotated[Path, typer.Argument(metavar="FILE")],
     meter_id: Annotated[str, typer.Argument(metavar="METER_ID")],
+    order_file: Annotated[str, typer.Argument(metavar="FILE")],
     keystore: KeystoreOption = None,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Add the second person's seal, with the second breaker key of that person's keystore."""
-    keys = open_keystore(keystore, passphrase_file).get(check_meter_id(meter_id))
+    number, file = meter_first(meter_id, order_file)
+    keys = open_keystore(keystore, passphrase_file).get(number)
     keys.demand_settled("breaker_second")
     data = _bytes_of(file)
     order, _ = parse(data)
     if order.system_title.hex() != keys.system_title:
         raise BenchError(f"{file} is an order to another meter")
-    file.write_text(countersigned(data, bytes.fromhex(keys.breaker_second)).hex() + "\n")
+    _write_order(file, countersigned(data, bytes.fromhex(keys.breaker_second)))
     _print({"number": order.number, "action": order.action, "seals": 2}, as_json)

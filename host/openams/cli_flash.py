@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from openams.cli_output import progress
 from openams.errors import BenchError
 from openams.flashing import install as installing
 from openams.flashing import package, provision
@@ -18,6 +18,7 @@ from openams.flashing.targets import Target, target
 from openams.keys.cli import KeystoreOption, PassphraseOption, open_keystore
 from openams.keys.keystore import Keystore
 from openams.keys.provision import provisioned
+from openams.terminal import say
 
 Port = Annotated[str | None, typer.Option(help="Serial port; without it the only board found.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -64,7 +65,8 @@ def flash(
         if keys and identity is not None:
             installing.check_two_way(link, wanted, machine)
         if code:
-            done = installing.install(link, wanted, files, _progress(as_json))
+            with progress("octets", as_json) as told:
+                done = installing.install(link, wanted, files, told)
             report |= {"slot": done.slot, "files": done.files, "octets": done.octets}
             paths = ("/" + done.slot,)
         else:
@@ -106,26 +108,15 @@ def _identity(
     return provision.identity(meter_id, system, front_end, calibration, security) | more
 
 
-def _progress(quiet: bool) -> installing.Progress:
-    if quiet or not sys.stderr.isatty():
-        return lambda done, total: None
-
-    def show(done: int, total: int) -> None:
-        end = "\n" if done >= total else ""
-        print(f"\r{done * 100 // total:3} % of {total // 1024} KiB", end=end, file=sys.stderr)
-
-    return show
-
-
 def _print(report: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(report))
+        say(json.dumps(report))
         return
     if "slot" in report:
         kib = report["octets"] / 1024
-        print(f"{report['port']}: {report['files']} files, {kib:.0f} KiB, read back and the same")
+        say(f"{report['port']}: {report['files']} files, {kib:.0f} KiB, read back and the same")
     if "meter_id" in report:
-        print(f"{report['port']}: this is meter {report['meter_id']} now")
+        say(f"{report['port']}: this is meter {report['meter_id']} now")
 
 
 def calibrate(
@@ -159,11 +150,11 @@ def calibrate(
         link.start("import machine;machine.reset()")
     report = {"port": link.port, "element": element, "found": vars(found), "left": vars(after)}
     if as_json:
-        print(json.dumps(report))
+        say(json.dumps(report))
         return
     for name, was in vars(found).items():
         unit = name.rsplit("_", 1)[1]
-        print(f"{name.rsplit('_', 1)[0]}: was off by {was:+.0f} {unit}, "
+        say(f"{name.rsplit('_', 1)[0]}: was off by {was:+.0f} {unit}, "
               f"is now by {vars(after)[name]:+.0f}")  # fmt: skip
 
 
@@ -180,7 +171,7 @@ def console(
     def show(line: str) -> None:
         stamp = time.strftime("%H:%M:%S")
         text = json.dumps({"time": stamp, "line": line}) if as_json else f"{stamp} {line}"
-        print(text, flush=True)
+        say(text)
 
     try:
         listen(port or find_port(), show, lambda: end is not None and time.monotonic() >= end)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import signal
 from pathlib import Path
@@ -12,6 +13,8 @@ import typer
 
 from openams.errors import BenchError
 from openams.keys.cli import KeystoreOption, PassphraseOption, open_keystore
+from openams.private import write_private
+from openams.terminal import say
 
 
 def fleet(
@@ -45,13 +48,14 @@ def fleet(
     with Fleet(store, ids, dict(zip(ids, kinds, strict=False)), port) as meters:
         rows = [{"meter_id": meter.meter_id, "url": meter.url} for meter in meters.meters]
         if plan:
-            with plan.open("w", newline="") as stream:
-                writer = csv.DictWriter(stream, ["meter_id", "url"])
-                writer.writeheader()
-                writer.writerows(rows)
+            text = io.StringIO()
+            writer = csv.DictWriter(text, ["meter_id", "url"], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+            write_private(plan, text.getvalue().encode())
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: meters.stop())
-        print(json.dumps(rows) if as_json else f"{count} meters from {rows[0]['url']}", flush=True)
+        say(json.dumps(rows) if as_json else f"{count} meters from {rows[0]['url']}")
         meters.serve()
 
 

@@ -10,6 +10,7 @@ import typer
 from openams.errors import BenchError
 from openams.faultlab.fuzzing import TARGETS, Fuzz, run
 from openams.runtimes.launch import RUNTIMES
+from openams.terminal import say
 
 
 def fuzz(
@@ -36,14 +37,14 @@ def fuzz(
         cases = count if case is None else 1
         results.append(run(Fuzz(name, runtime, seed, first, cases), jobs))
     if as_json:
-        print(json.dumps({"runtime": runtime, "seed": seed, "targets": results}))
+        say(json.dumps({"runtime": runtime, "seed": seed, "targets": results}))
     else:
         for result in results:
             heap = result["heap_highest"]
             used = f", heap at most {heap} octets, grown by {result['heap_grown']}" if heap else ""
             failed = len(result["failures"])
-            print(f"{result['target']}: {result['frames']} frames, {failed} failures{used}")
+            say(f"{result['target']}: {result['frames']} frames, {failed} failures{used}")
             for failure in result["failures"]:
-                print(f"  case {failure['failed']}: {failure['why']}")
+                say(f"  case {failure['failed']}: {failure['why']}")
     if any(result["failures"] for result in results):
         raise typer.Exit(1)

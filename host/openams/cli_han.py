@@ -24,6 +24,7 @@ from openams.han.reader import (
 )
 from openams.runtimes.launch import RUNTIMES
 from openams.runtimes.process import MeterProcess
+from openams.terminal import say
 
 app = typer.Typer(help="Read HAN ports, files and captures.", no_args_is_help=True)
 
@@ -83,14 +84,14 @@ def _watch(
             try:
                 reading = next(readings, None)
             except HanError as error:
-                typer.echo(f"ams: {error}", err=True)
+                say(f"ams: {error}", error=True)
                 break
             if reading is None:
                 break
             seen += 1
             last = time.monotonic()
             shown = json.dumps(reading_to_json(reading)) if as_json else format_reading(reading)
-            print(shown, flush=True)
+            say(shown)
         if timeout is not None and time.monotonic() - last > timeout:
             raise BenchError(
                 f"no list for {timeout:g} s: is the port open, and its baud rate right?"
@@ -112,16 +113,16 @@ def decode(
             if as_json:
                 good.append({"place": place, "error": found})
             else:
-                print(f"{place}: {found}")
+                say(f"{place}: {found}")
         elif as_json:
             good.append({"place": place, **reading_to_json(found)})
         else:
             good.append({})
-            print(format_reading(found))
+            say(format_reading(found))
     if not good and not bad:
         raise BenchError(f"{file} holds no frames")
     if as_json:
-        print(json.dumps({"readings": good}))
+        say(json.dumps({"readings": good}))
     if bad:
         raise typer.Exit(1)
 
@@ -141,8 +142,8 @@ def replay(
         result = replay_frames(loaded, process.push)
         process.stop()
     if as_json:
-        print(json.dumps(result))
+        say(json.dumps(result))
         return
-    print(f"{result['identical']} of {result['frames']} frames identical")
+    say(f"{result['identical']} of {result['frames']} frames identical")
     for entry in result["different"]:
-        print(f"  line {entry['line']}: {entry['reason']} ({entry['source']})")
+        say(f"  line {entry['line']}: {entry['reason']} ({entry['source']})")

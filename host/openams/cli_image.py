@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,16 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from openams.cli_meter import Access, ClientOption, JsonOption, UrlArgument, takes_access
-from openams.cli_output import print_values
+from openams.cli_output import print_values, progress
 from openams.errors import BenchError
 from openams.image.file import Image
-from openams.keys.cli import KeystoreOption, PassphraseOption, check_meter_id, open_keystore
+from openams.keys.cli import KeystoreOption, PassphraseOption, meter_first, open_keystore
 from openams.keys.keystore import Keystore
 from openams.keys.releasekey import public_key
 from openams.meter_time import from_utc_ms, parse_time, to_utc_ms
+from openams.terminal import say
 
 if TYPE_CHECKING:
-    from openams.image.transfer import Progress, Sender
+    from openams.image.transfer import Sender
 
 app = typer.Typer(help="Firmware images: build, sign, send.", no_args_is_help=True)
 
@@ -63,7 +61,7 @@ def key(
         public_key(octets)
         store.trust_release(octets.hex())
     public = store.release_public(make=True)
-    print(json.dumps({"public_key": public}) if as_json else public)
+    say(json.dumps({"public_key": public}) if as_json else str(public))
 
 
 @app.command()
@@ -119,13 +117,13 @@ def show(file: _File, as_json: JsonOption = False) -> None:
     _print_image(file, image, as_json)
     if not as_json:
         for entry in image.contents()["files"]:
-            print(f"  {entry['name']:<40} {entry['size']:>6} octets, {entry['packed']:>6} packed")
+            say(f"  {entry['name']:<40} {entry['size']:>6} octets, {entry['packed']:>6} packed")
 
 
 @app.command()
 def release(
-    file: _File,
     meter_id: Annotated[str, typer.Argument(metavar="METER_ID")],
+    image_file: Annotated[str, typer.Argument(metavar="FILE", help="A signed image.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Image for this meter alone.")],
     expires: _Expires = None,
     keystore: KeystoreOption = None,
@@ -133,9 +131,10 @@ def release(
     as_json: JsonOption = False,
 ) -> None:
     """Release a signed image to one meter, in a file that any client can send."""
+    number, file = meter_first(meter_id, image_file)
     store = open_keystore(keystore, passphrase_file)
-    store.get(check_meter_id(meter_id)).demand_settled("update")
-    image = _released(Image.load(file), file, store, check_meter_id(meter_id), expires)
+    store.get(number).demand_settled("update")
+    image = _released(Image.load(file), file, store, number, expires)
     image.save(out)
     _print_image(out, image, as_json)
 
@@ -178,12 +177,12 @@ def _print_image(path: Path, image: Image, as_json: bool) -> None:
         "expires": image.expires,
     }
     if as_json:
-        print(json.dumps(said))
+        say(json.dumps(said))
         return
     state = "signed" if image.is_signed else "not signed"
     if image.is_released:
         state += f", released to {image.title.hex()} until {image.expires}"
-    print(
+    say(
         f"{path}: {said['product']} {said['version']} for {said['board']}, "
         f"{len(said['files'])} files, {said['octets'] / 1024:.1f} KiB, {state}"
     )
@@ -257,8 +256,8 @@ def send(
     if when and to_utc_ms(when) // 1000 + 60 >= image.expiry_s:
         raise BenchError(f"the image expires at {image.expires}: give --expires after --at")
     sender = _sender(access, url, retries)
-    with _progress(as_json) as progress:
-        sender.send(image, block_size, progress)
+    with progress("blocks", as_json) as told:
+        sender.send(image, block_size, told)
     done: dict[str, Any] = {
         "meter_id": number,
         "identifier": image.identifier.decode(),
@@ -329,24 +328,3 @@ def status(
     with access.connected(url, role) as meter:
         found = status_of(meter)
     print_values(found, as_json)
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Progress]:
-    """A bar on standard error, where somebody looks at it."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn("blocks"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("blocks", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

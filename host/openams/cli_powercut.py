@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ from openams.errors import BenchError
 from openams.faultlab.campaign import LAST, TORN, Campaign, Part
 from openams.options import DEFAULT_METER_ID
 from openams.runtimes.launch import RUNTIMES
+from openams.terminal import say
 
 _SAY_EVERY_S = 10.0
 
@@ -90,15 +90,15 @@ def powercut(
         "failures": [failure for part in parts for failure in part.failed],
     }
     if as_json:
-        print(json.dumps(result))
+        say(json.dumps(result))
     else:
-        print(
+        say(
             f"{result['operations']} flash operations in {result['minutes']} minutes of work; "
             f"{result['cuts']} cuts, {result['second_cuts']} second cuts, "
             f"{len(result['failures'])} failures"
         )
         for failure in result["failures"][:20]:
-            print(f"  operation {_where(failure)}: {failure['failure']}")
+            say(f"  operation {_where(failure)}: {failure['failure']}")
     if result["failures"]:
         raise typer.Exit(1)
 
@@ -121,13 +121,12 @@ def _play(campaign: Campaign, jobs: int) -> list[Part]:
             return
         said[0] = now
         counts = [part.counts for part in parts]
-        print(
+        say(
             f"operation {min(count['done'] for count in counts)} of {counts[0]['operations']}: "
             f"{sum(count['tried'] for count in counts)} cuts, "
             f"{sum(count['second'] for count in counts)} second cuts, "
             f"{sum(len(part.failed) for part in parts)} failures",
-            file=sys.stderr,
-            flush=True,
+            error=True,
         )
 
     with ThreadPoolExecutor(jobs) as pool:

@@ -17,6 +17,7 @@ from openams.errors import BenchError
 from openams.meter_time import from_utc_ms, parse_time, to_utc_ms
 from openams.profiles import NAMES, day_limits, plot, read, write_csv
 from openams.runtimes.launch import RUNTIMES
+from openams.terminal import say
 
 if TYPE_CHECKING:
     from openams.client.client import Client
@@ -72,13 +73,13 @@ def profile(
             raise BenchError("--entries chooses rows of a meter at a URL")
         rows = read(Path(source), name, runtime, **limits)
     if as_json:
-        print(json.dumps(rows))
+        say(json.dumps(rows))
     elif as_plot:
         print(plot(rows))
     elif as_csv or rows:
         write_csv(rows, sys.stdout)
     else:
-        print("no entries")
+        say("no entries")
 
 
 def _entries(text: str | None) -> tuple[int, int] | None:

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
+from openams import terminal
 from openams.errors import BenchError
 from openams.grid.scenario import Scenario, load
 from openams.han.reader import FrameReader, HanError, format_reading, load_keys
@@ -31,6 +32,7 @@ from openams.ptylink import PtyLink
 from openams.runtimes.launch import RUNTIMES
 from openams.runtimes.wire import Frame
 from openams.session import Session
+from openams.terminal import say
 
 RUN_ON = (*RUNTIMES, CHIP)
 _LINE_EVERY_S = 1.0
@@ -215,7 +217,7 @@ def _run(
         except HanError as error:
             readings[0] = f"unreadable: {error}"
 
-    console = Console()
+    console = terminal.console()
     logged: list[str] = []
     session = Session(scenario, options, line, None if as_json else on_frame, logged.append, ports)
     if options.han_keys:
@@ -235,10 +237,10 @@ def _run(
     finally:
         session.close()
     for text in logged:
-        print(f"ams: {text}", file=sys.stderr)
+        say(f"ams: {text}", error=True)
     summary = _summary(session, result)
     if as_json:
-        print(json.dumps(summary))
+        say(json.dumps(summary))
     else:
         _print_summary(summary)
 
@@ -259,21 +261,21 @@ def _play_plain(
     session: Session, view: View, readings: dict[int, str], links: list[str], urls: list[str]
 ) -> None:
     name = session.scenario.name
-    print(f"meter on {session.options.runtime}, {name}, {session.scenario.system}", flush=True)
+    say(f"meter on {session.options.runtime}, {name}, {session.scenario.system}")
     for link in links:
-        print(f"HAN port: {link}", flush=True)
+        say(f"HAN port: {link}")
     for url in urls:
-        print(f"DLMS: {url}", flush=True)
+        say(f"DLMS: {url}")
     shown = 0
 
     def show() -> None:
         nonlocal shown
         view.take(session.process.view())
-        print(view.line(), flush=True)
+        say(view.line())
         if readings and session.progress.frames != shown:
             shown = session.progress.frames
             # The list that came last stands last.
-            print(f"  HAN {list(readings.values())[-1]}", flush=True)
+            say(f"  HAN {list(readings.values())[-1]}")
 
     session.play(show, _LINE_EVERY_S)
 
@@ -329,16 +331,16 @@ def _summary(session: Session, result: dict[str, Any]) -> dict[str, Any]:
 def _print_summary(summary: dict[str, Any]) -> None:
     registers = summary["registers"]
     end = datetime.fromisoformat(summary["end"]).astimezone(NORWAY)
-    print(
+    say(
         f"stopped at {end:%Y-%m-%d %H:%M:%S}: {summary['simulated_s']:.0f} s simulated in "
         f"{summary['wall_s']:.1f} s"
     )
-    print(
+    say(
         f"A+ {registers['a_plus_mwh'] / 1e6:.6f} kWh, A- {registers['a_minus_mwh'] / 1e6:.6f} kWh, "
         f"R+ {registers['r_plus_mvarh'] / 1e6:.6f} kvarh, "
         f"R- {registers['r_minus_mvarh'] / 1e6:.6f} kvarh"
     )
-    print(f"HAN frames sent {sum(summary['han']['sent'])}, events {len(summary['events'])}")
+    say(f"HAN frames sent {sum(summary['han']['sent'])}, events {len(summary['events'])}")
     if sys.stdout.isatty():
         for event in summary["events"][-5:]:
-            print(f"  {event['time']} {event['name']} {event['detail'] or ''}")
+            say(f"  {event['time']} {event['name']} {event['detail'] or ''}")

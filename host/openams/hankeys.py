@@ -9,17 +9,18 @@ is ever used twice with a key, however the run ends.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from pathlib import Path
 from typing import Any
 
+from openams import private
 from openams.errors import BenchError
 from openams.han.reader import load_keys
 
 # A frame a second for a year.
 _RESERVE = 40_000_000
 _LARGEST = 0xFFFFFFFF
+_HINT = "name another file with --han-keys"
 
 
 def take_keys(path: Path) -> dict[str, Any]:
@@ -29,9 +30,13 @@ def take_keys(path: Path) -> dict[str, Any]:
             {"encryption": secrets.token_hex(16), "authentication": secrets.token_hex(16)}
             for _ in range(2)
         ]
-        _write(path, {"keys": pairs, "next_counter": 1}, new=True)
+        try:
+            _write(path, {"keys": pairs, "next_counter": 1}, new=True)
+        except FileExistsError:
+            raise BenchError(f"{path} is there already: somebody has just made it") from None
     load_keys(path)  # refuses a file that is none
-    record = json.loads(path.read_text())
+    # Whoever could write it could have a counter used twice.
+    record = json.loads(private.read_private(path, hint=_HINT))
     counter = record.get("next_counter")
     if not isinstance(counter, int) or counter < 1:
         raise BenchError(f"{path} has no next_counter: it is no key file of a meter")
@@ -43,18 +48,7 @@ def take_keys(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, record: dict[str, Any], new: bool) -> None:
-    part = path.with_name(path.name + ".new")
-    try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            json.dump(record, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        if new and path.exists():
-            raise BenchError(f"{path} is there already")
-        os.replace(part, path)
-    except OSError as error:
-        raise BenchError(f"cannot write {path}: {error.strerror}") from None
+    private.write_private(path, json.dumps(record).encode() + b"\n", new, hint=_HINT)
 
 
 def system_title(meter_id: str) -> str:

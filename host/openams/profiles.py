@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 from collections import Counter
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
@@ -15,6 +14,7 @@ from openams.errors import BenchError
 from openams.meter_time import NORWAY, from_utc_ms, to_utc_ms
 from openams.runtimes.process import MeterProcess
 from openams.state import FLASH_SIZE, StateImage
+from openams.terminal import say
 
 NAMES = ("load", "daily", "monthly", "voltage", "events")
 _STATUS = (
@@ -94,7 +94,7 @@ def read(folder: Path, name: str, runtime: str, **limits: Any) -> list[dict[str,
     finally:
         state.close()
     for line in found:
-        print(f"ams: storage: {line}", file=sys.stderr)
+        say(f"ams: storage: {line}", error=True)
     return [named(name, row) for row in rows]
 
 

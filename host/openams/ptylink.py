@@ -9,21 +9,20 @@ import tempfile
 import tty
 from pathlib import Path
 
+from openams import private
 from openams.errors import BenchError
 
 
 def default_link(name: str) -> Path:
     """A name of this user's own, free right now: /tmp/openams-UID/<name>."""
     folder = Path(tempfile.gettempdir()) / f"openams-{os.getuid()}"
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
-    except OSError as error:
-        text = f"cannot make {folder}: {error.strerror}; name one with --{name}"
-        raise BenchError(text) from None
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
-        # In a folder of somebody else's the name could lead to his line.
-        raise BenchError(f"{folder} is not this user's alone: name one with --{name}")
+    hint = f"name one with --{name}"
+    private.make_folder(folder, hint)
+    # In a folder of somebody else's the name could lead to his line.
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise BenchError(f"{folder} is not this user's own: {hint}")
+    private.check_folder(folder, hint)
     for number in range(1, 100):
         link = folder / (name if number == 1 else f"{name}{number}")
         if not _in_use(link):
@@ -57,6 +56,7 @@ class PtyLink:
             raise BenchError(f"{link} is in use: name another link with {option}")
         if not link.parent.is_dir():
             raise BenchError(f"no folder {link.parent} to put the link of {option} in")
+        private.check_folder(link.parent, f"name another link with {option}")
         self.master, self.slave = os.openpty()
         tty.setraw(self.slave)
         os.set_blocking(self.master, False)
@@ -68,7 +68,8 @@ class PtyLink:
         except OSError as error:
             os.close(self.master)
             os.close(self.slave)
-            raise BenchError(f"cannot make {link}: {error.strerror}") from None
+            hint = f"name another link with {option}"
+            raise BenchError(f"cannot make {link}: {private.reason(error, hint)}") from None
 
     def close(self) -> None:
         with contextlib.suppress(OSError):

@@ -86,7 +86,11 @@ class Session:
         self._orders = sorted(options.at, key=lambda order: order.after_s)
         # Without --state the flash is one that is thrown away.
         self._folder = None if options.state else tempfile.TemporaryDirectory(prefix="openams-")
-        self._state = StateImage(options.state or Path(self._folder.name if self._folder else ""))
+        self._state = (
+            StateImage(options.state)
+            if options.state
+            else StateImage(Path(self._folder.name if self._folder else ""), durable=False)
+        )
         self._ports = ports
         self._gateway: Gateway | None = None
         self._take_link: Callable[[int, int, bytes], None] | None = None

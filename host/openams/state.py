@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import os
 from pathlib import Path
 
+from openams import private
 from openams.errors import BenchError
 
 FLASH_SIZE = 1024 * 1024
@@ -13,39 +14,43 @@ FLASH_SIZE = 1024 * 1024
 SLOTS_SIZE = 256 * 1024
 _NAME = "flash.bin"
 _SLOTS = "slots.bin"
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+_HINT = "name another folder with --state"
 
 
 class StateImage:
     """The image in a folder, with the flash of the firmware slots beside it (`slots`).
 
-    Locked while a meter runs on it.
+    Locked while a meter runs on it. The meter's keys lie in it in clear, and code in the slots:
+    both are the user's own, and nobody else's (`private`). Not `durable`: of a run whose
+    flash is thrown away.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, durable: bool = True) -> None:
         if folder.exists() and not folder.is_dir():
             raise BenchError(f"--state {folder} is a file: name a folder")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise BenchError(f"cannot make --state {folder}: {error.strerror}") from None
+        private.make_folder(folder, _HINT)
         self.path = folder / _NAME
         self.slots = folder / _SLOTS
         for path, size in ((self.path, FLASH_SIZE), (self.slots, SLOTS_SIZE)):
             if not path.exists():
-                blank = path.with_name(path.name + ".new")
-                # The meter's keys will lie in it in clear.
-                with os.fdopen(os.open(blank, _NEW, 0o600), "wb") as file:
-                    file.write(b"\xff" * size)
-                blank.rename(path)
+                # Another that has just made it is as good.
+                with contextlib.suppress(FileExistsError):
+                    private.fill_private(path, 0xFF, size, durable, _HINT)
+            self._check(path)
         # One that is too short or too long is taken as it is: the meter says what it found.
         self.length = self.path.stat().st_size
-        self._lock = os.open(self.path, os.O_RDWR)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        self._lock = private.open_private(self.path, os.O_RDWR, _HINT)
+        if not private.try_lock(self._lock):
             os.close(self._lock)
             raise BenchError(f"{self.path} is in use by another meter") from None
+
+    def _check(self, path: Path) -> None:
+        try:
+            descriptor = private.open_private(path, os.O_RDWR, _HINT)
+        except FileNotFoundError:
+            raise BenchError(f"{path} leads to no file: take it away or {_HINT}") from None
+        private.close_to_others(descriptor)
+        os.close(descriptor)
 
     def close(self) -> None:
         os.close(self._lock)

@@ -61,7 +61,7 @@ def test_two_hundred_meters_with_an_interruption(fleet, store, tmp_path):
     plan = plan_of(fleet, tmp_path / "plan.csv", MARKED)
     path = tmp_path / "results.jsonl"
     pace = Pace(per_minute=60_000, jobs=8, max_failures=1000, timeout_s=2.0)
-    results = Results(path, plan, "disconnect", False)
+    results = Results(path, plan, "disconnect", False, store.path)
     seen = 0
     run = Run(plan, "disconnect", store, results, pace)
 
@@ -82,7 +82,7 @@ def test_two_hundred_meters_with_an_interruption(fleet, store, tmp_path):
         stream.write('{"meter_id": "73599900')
     before = {meter.meter_id: meter.board.relay.pulses for meter in fleet.meters}
 
-    results = Results(path, plan, "disconnect", True)
+    results = Results(path, plan, "disconnect", True, store.path)
     run = Run(plan, "disconnect", store, results, pace)
     run.play()
     results.close()
@@ -103,6 +103,31 @@ def test_two_hundred_meters_with_an_interruption(fleet, store, tmp_path):
             assert meter.board.relay.pulses == before[meter.meter_id], "moved twice"
 
 
+def test_a_meter_that_was_under_way_is_asked_first_and_it_is_said(fleet, store, tmp_path):
+    """The computer went off after an order went out: it may have arrived or not."""
+    meter = fleet.meters[OFFLINE + LATE + CRITICAL]
+    (tmp_path / "plan.csv").write_text(f"meter_id,url\n{meter.meter_id},{meter.url}\n")
+    plan = load_plan(tmp_path / "plan.csv")
+    said = []
+    for number in range(2):
+        path = tmp_path / f"{number}.jsonl"
+        action = "reconnect" if meter.board.relay.contact is False else "disconnect"
+        action = action if not number else said[0][0]
+        begun = Results(path, plan, action, False, store.path)
+        begun.begin(plan.entries[0])
+        begun.close()
+        results = Results(path, plan, action, True, store.path)
+        assert "1 meters were begun and have no result" in results.notices[0]
+        Run(plan, action, store, results, Pace(60_000, 1, timeout_s=5.0)).play()
+        results.close()
+        said.append((action, results.last[meter.meter_id]))
+    (_, first), (_, second) = said
+    assert first["status"] == second["status"] == "done"
+    assert "by a second order" in first["detail"] and first["order"] > 0
+    assert "was so already, by an order of which no answer came" in second["detail"]
+    assert second["order"] is None
+
+
 def test_plan_errors(tmp_path):
     path = tmp_path / "plan.csv"
     for text, complaint in (
@@ -112,6 +137,7 @@ def test_plan_errors(tmp_path):
         (f"meter_id,url\n{meter_number(0)},tcp://h:1\n{meter_number(0)},tcp://h:1\n", "twice"),
         (f"meter_id,url\n{meter_number(0)},nonsense\n", "nonsense"),
         (f"meter_id,url,critical\n{meter_number(0)},tcp://h:1,maybe\n", "yes or no"),
+        (f"meter_id,url,group\n{meter_number(0)},tcp://h:1,\x1b[2Kx\n", "is no text"),
     ):
         path.write_text(text)
         with pytest.raises(BenchError, match=complaint):
@@ -142,6 +168,8 @@ def test_the_command_line_wants_a_dry_run_first(tmp_path):
         env=environment,
     )  # fmt: skip
     assert json.loads(done.output)["counts"]["offline"] == 1, done.output
+    # What is not as wanted is no success; what was left alone on purpose is none either.
+    assert done.exit_code == 1
     record = audit.verify(tmp_path / "plan.audit.json")
     assert record["counts"] == {**record["counts"], "offline": 1, "excluded": 1}
     again = runner.invoke(

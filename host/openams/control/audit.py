@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from openams.errors import BenchError
-from openams.keys.sealed import write_private
+from openams.keys.sealed import WHERE
+from openams.private import make_folder, read_private, write_private
 
 
 def signing_key(keystore: Path) -> Ed25519PrivateKey:
@@ -24,13 +26,24 @@ def signing_key(keystore: Path) -> Ed25519PrivateKey:
     path = _beside(keystore)
     if not path.exists():
         fresh = Ed25519PrivateKey.generate()
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         raw = fresh.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
-        write_private(path, raw.hex().encode() + b"\n")
+        make_folder(path.parent, WHERE)
+        # Of two that start at once, the first one's key stands.
+        with contextlib.suppress(FileExistsError):
+            write_private(path, raw.hex().encode() + b"\n", new=True, hint=WHERE)
     try:
-        return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text().strip()))
+        text = read_private(path, secret=True).decode()
+        return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(text.strip()))
     except (OSError, ValueError):
         raise BenchError(f"{path} is no audit key: move it away to get a new one") from None
+
+
+def public_key(text: str) -> Ed25519PublicKey:
+    """Of 64 hex digits, as `ams ration --verify` prints them."""
+    try:
+        return Ed25519PublicKey.from_public_bytes(bytes.fromhex(text))
+    except ValueError:
+        raise BenchError(f"--audit-key {text!r} is no key: give its 64 hex digits") from None
 
 
 def own_key(keystore: Path) -> str | None:
@@ -56,9 +69,8 @@ def write(path: Path, record: dict[str, Any], key: Ed25519PrivateKey) -> None:
         "public_key": _public(key),
         "signature": key.sign(_octets(record)).hex(),
     }
-    part = path.with_name(path.name + ".new")
-    part.write_text(json.dumps(signed, indent=1) + "\n")
-    part.replace(path)
+    hint = "name another file with --audit"
+    write_private(path, json.dumps(signed, indent=1).encode() + b"\n", hint=hint)
 
 
 def verify(path: Path, public_key: str | None = None) -> dict[str, Any]:
@@ -69,8 +81,10 @@ def verify(path: Path, public_key: str | None = None) -> dict[str, Any]:
         named = signed["public_key"]
         signature = bytes.fromhex(signed["signature"])
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(named))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BenchError(f"{path} is no audit file: {error}") from None
+    except OSError as error:
+        raise BenchError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError):
+        raise BenchError(f"{path} is no audit file, and no result file") from None
     if public_key is not None and public_key != named:
         raise BenchError(f"{path} was signed with another key ({named})")
     try:

@@ -48,6 +48,8 @@ class Operator:
         self._store = store
         self._meter_id = meter_id
         self._valid = timedelta(seconds=valid_s)
+        # The number of the last order that the meter may have been given.
+        self.last_order: int | None = None
 
     # --- orders -----------------------------------------------------------------------
 
@@ -57,6 +59,7 @@ class Operator:
         used = self._meter.get(1, ORDER, 2)
         number = self._store.reserve_order(self._meter_id, int(used) + 1)
         now = datetime.now(UTC)
+        self.last_order = number
         order = Order(
             bytes.fromhex(keys.system_title),
             action,

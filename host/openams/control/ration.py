@@ -1,8 +1,8 @@
 """Rationing: one action on a list of meters, staged, resumable, with a result for each.
 
-The result file is a line of JSON for each meter that was dealt with, on the
-disk before the next one begins, so that a run that was interrupted goes on
-where it stopped. The audit file is signed when a run ends or stops.
+The result file (`control.results`) has a line for each step, on the disk before
+the next one begins, so that a run that was interrupted goes on where it
+stopped. The audit file is signed when a run ends or stops.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from __future__ import annotations
 import csv
 import getpass
 import hashlib
-import json
-import os
 import socket
 import threading
 import time
@@ -26,13 +24,13 @@ from openams.client.client import session
 from openams.client.errors import ClientError, LateError, LinkError
 from openams.client.links import parse_url
 from openams.control.client import Operator
+from openams.control.results import BEGUN, STATUSES, Results
 from openams.errors import BenchError
 from openams.keys.keystore import Keystore
 
+__all__ = ["ACTIONS", "STATUSES", "Entry", "Pace", "Plan", "Results", "Run", "audit_record",
+           "load_plan", "stages"]  # fmt: skip
 ACTIONS = ("disconnect", "reconnect")
-# What needs no second try in a run that is taken up again.
-_FINAL = ("done", "excluded", "critical", "refused")
-STATUSES = (*_FINAL, "offline", "late")
 
 
 @dataclass(frozen=True)
@@ -84,6 +82,8 @@ def load_plan(path: Path, critical: Iterable[str] = ()) -> Plan:
         url = (row["url"] or "").strip()
         parse_url(url)
         group = (row.get("group") or "").strip()
+        if not group.isprintable():
+            raise BenchError(f"{path} line {number}: the name of the group is no text: {group!r}")
         entries.append(Entry(meter_id, url, group, mark in _YES or meter_id in also))
     unknown = also - seen
     if unknown:
@@ -98,67 +98,6 @@ def stages(plan: Plan) -> list[tuple[str, list[Entry]]]:
     for entry in plan.entries:
         out.setdefault(entry.group, []).append(entry)
     return list(out.items())
-
-
-class Results:
-    """The result file: appended line by line, each on the disk before the next."""
-
-    def __init__(self, path: Path, plan: Plan, action: str, resume: bool) -> None:
-        self.path = path
-        self.last: dict[str, dict[str, Any]] = {}
-        self._lock = threading.Lock()
-        head = {"plan_sha256": plan.sha256, "action": action}
-        if path.exists():
-            if not resume:
-                raise BenchError(f"{path} is there already: take the run up with --resume")
-            self._load(head)
-        elif resume:
-            raise BenchError(f"there is no {path} to take up: leave --resume out")
-        self._file = path.open("a")
-        if path.stat().st_size == 0:
-            self._append(head)
-
-    def _load(self, head: dict[str, Any]) -> None:
-        whole = self.path.read_text()
-        # A line that was cut short by the interruption is dealt with again.
-        kept = whole[: whole.rfind("\n") + 1]
-        if kept != whole:
-            self.path.write_text(kept)
-        lines = [json.loads(line) for line in kept.splitlines()]
-        if not lines or {key: lines[0].get(key) for key in head} != head:
-            raise BenchError(f"{self.path} belongs to another plan or action")
-        for line in lines[1:]:
-            self.last[line["meter_id"]] = line
-
-    def _append(self, record: dict[str, Any]) -> None:
-        self._file.write(json.dumps(record) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def add(self, entry: Entry, status: str, detail: str = "") -> dict[str, Any]:
-        record = {
-            "meter_id": entry.meter_id,
-            "group": entry.group,
-            "status": status,
-            "detail": detail,
-            "time": datetime.now(UTC).isoformat(),
-        }
-        with self._lock:
-            self._append(record)
-            self.last[entry.meter_id] = record
-        return record
-
-    def finished(self, entry: Entry) -> bool:
-        return self.last.get(entry.meter_id, {}).get("status") in _FINAL
-
-    def counts(self) -> dict[str, int]:
-        out = dict.fromkeys(STATUSES, 0)
-        for record in self.last.values():
-            out[record["status"]] += 1
-        return out
-
-    def close(self) -> None:
-        self._file.close()
 
 
 @dataclass
@@ -221,7 +160,7 @@ class Run:
             for entry in entries:
                 if entry.critical:
                     # Never even spoken to.
-                    self._note(entry, "excluded", "critical in the plan")
+                    self._note(entry, Outcome("excluded", "critical in the plan"))
                     continue
                 wait = begin + begun * each_s - time.monotonic()
                 if self._stop.wait(max(wait, 0)):
@@ -232,43 +171,72 @@ class Run:
     def _deal_with(self, entry: Entry) -> None:
         if self._stop.is_set():
             return
+        again = self._results.status(entry) in (BEGUN, "late")
         try:
-            status, detail = act(entry, self.action, self._store, self._pace.timeout_s)
+            # What cannot be written down is not done.
+            self._results.begin(entry)
+        except BenchError as error:
+            self.stop(str(error))
+            return
+        try:
+            outcome = act(entry, self.action, self._store, self._pace.timeout_s, again)
         except Exception as error:  # the file must have a line for each that was begun
-            status, detail = "refused", f"{type(error).__name__}: {error}"
-        self._note(entry, status, detail)
+            outcome = Outcome("refused", f"{type(error).__name__}: {error}")
+        self._note(entry, outcome)
 
-    def _note(self, entry: Entry, status: str, detail: str) -> None:
-        self._on_result(self._results.add(entry, status, detail))
-        if status in ("refused", "late"):
+    def _note(self, entry: Entry, outcome: Outcome) -> None:
+        try:
+            record = self._results.add(entry, outcome.status, outcome.detail, outcome.order)
+        except BenchError as error:
+            self.stop(f"{error}; not written: {entry.meter_id} {outcome.status}")
+            return
+        self._on_result(record)
+        if outcome.status in ("refused", "late"):
             with self._lock:
                 self._failures += 1
                 if self._failures >= self._pace.max_failures:
                     self.stop(f"{self._failures} meters refused or answered late")
 
 
-def act(entry: Entry, action: str, store: Keystore, timeout_s: float) -> tuple[str, str]:
-    """(status, detail) of one meter. What may have happened unseen is looked up."""
+@dataclass(frozen=True)
+class Outcome:
+    """Of one meter; `order`: the number of the sealed order that it was given."""
+
+    status: str
+    detail: str
+    order: int | None = None
+
+
+def act(
+    entry: Entry, action: str, store: Keystore, timeout_s: float, again: bool = False
+) -> Outcome:
+    """Deals with one meter. What may have happened unseen is looked up first.
+
+    `again`: it was sent an order before whose outcome is not known.
+    """
     url = parse_url(entry.url)
-    sent = False
+    operator = None
     try:
         with session(url, "breaker", store, entry.meter_id, timeout_s) as meter:
             operator = Operator(meter, store, entry.meter_id)
             state = operator.state()
             if {"critical", "inhibit"} & set(state["policy"]):
-                return "critical", "the meter says that it must never be disconnected"
+                return Outcome("critical", "the meter says that it must never be disconnected")
             target = "disconnected" if action == "disconnect" else "connected"
             if state["state"] == target:
-                return "done", "was so already"
-            sent = True
+                why = ", by an order of which no answer came" * again
+                return Outcome("done", "was so already" + why)
             after = operator.move(action)
-            return "done", f"{state['state']} to {after['state']}"
+            second = ", by a second order: no answer came to the first" * again
+            moved = f"{state['state']} to {after['state']}{second}"
+            return Outcome("done", moved, operator.last_order)
     except LinkError as error:
-        if sent:
-            return "late", f"sent, no answer: {error}"
-        return ("late" if isinstance(error, LateError) else "offline"), str(error)
+        order = operator.last_order if operator else None
+        if order is not None:
+            return Outcome("late", f"sent, no answer: {error}", order)
+        return Outcome("late" if isinstance(error, LateError) else "offline", str(error))
     except (ClientError, BenchError) as error:
-        return "refused", str(error)
+        return Outcome("refused", str(error), operator.last_order if operator else None)
 
 
 # --- audit ---------------------------------------------------------------------------
@@ -286,5 +254,5 @@ def audit_record(run: Run, results: Results, started: datetime) -> dict[str, Any
         "stopped": run.stopped_because,
         "counts": results.counts(),
         "results": list(results.last.values()),
-        "results_sha256": hashlib.sha256(results.path.read_bytes()).hexdigest(),
+        **results.signature_of(),
     }

@@ -17,6 +17,7 @@ from openams.errors import BenchError
 from openams.image import build
 from openams.keys.releasekey import PrivateKey, public_key
 from openams.meter_time import from_utc_ms
+from openams.private import write_private
 
 _HEAD = struct.Struct(">4sHHI8sI32s64s")
 _NUMBERS = struct.Struct(">IHHI32s")
@@ -58,10 +59,7 @@ class Image:
             raise BenchError(f"{path} is no image: make one with ams image build") from None
 
     def save(self, path: Path) -> None:
-        try:
-            path.write_bytes(self.octets())
-        except OSError as error:
-            raise BenchError(f"cannot write {path}: {error.strerror}") from None
+        write_private(path, self.octets())
 
     def octets(self) -> bytes:
         return build.whole(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import os
 import secrets
-import stat
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,8 +16,10 @@ import typer
 from openams.errors import BenchError
 from openams.keys.keystore import Keystore
 from openams.keys.model import MeterKeys
-from openams.keys.sealed import SCRYPT_N_PERSON, SCRYPT_N_RANDOM, write_private
+from openams.keys.sealed import SCRYPT_N_PERSON, SCRYPT_N_RANDOM, WHERE
 from openams.options import DEFAULT_METER_ID
+from openams.private import make_folder, read_private, write_private
+from openams.terminal import one_line, say
 
 app = typer.Typer(help="Keys of meters, in an encrypted keystore.", no_args_is_help=True)
 
@@ -53,11 +55,9 @@ def open_keystore(path: Path | None, passphrase_file: Path | None) -> Keystore:
 
 def _read_passphrase(path: Path) -> bytes:
     try:
-        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise BenchError(f"others may read {path}: chmod 600 it")
-        text = path.read_bytes().strip()
-    except OSError as error:
-        raise BenchError(f"cannot read {path}: {error.strerror}") from None
+        text = read_private(path, secret=True).strip()
+    except FileNotFoundError:
+        raise BenchError(f"there is no {path} to read the passphrase from") from None
     if not text:
         raise BenchError(f"{path} is empty: it shall hold the keystore's passphrase")
     return text
@@ -65,19 +65,10 @@ def _read_passphrase(path: Path) -> bytes:
 
 def _bench_passphrase(beside: Path) -> bytes:
     if not beside.exists():
-        try:
-            beside.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise BenchError(f"cannot make {beside.parent}: {error.strerror}") from None
-        # Two that start at once must end up with the same one: the first link stands.
-        fresh = beside.with_name(f"{beside.name}.{os.getpid()}")
-        write_private(fresh, secrets.token_hex(32).encode() + b"\n")
-        try:
-            os.link(fresh, beside)
-        except FileExistsError:
-            pass
-        finally:
-            fresh.unlink()
+        make_folder(beside.parent, WHERE)
+        # Two that start at once must end up with the same one: the first stands.
+        with contextlib.suppress(FileExistsError):
+            write_private(beside, secrets.token_hex(32).encode() + b"\n", new=True, hint=WHERE)
     return _read_passphrase(beside)
 
 
@@ -86,7 +77,7 @@ def _ask(path: Path) -> bytes:
         raise BenchError(
             f"{path} needs its passphrase: set OPENAMS_KEYSTORE_PASSPHRASE or --passphrase-file"
         )
-    first = getpass.getpass(f"passphrase of {path}: ")
+    first = getpass.getpass(one_line(f"passphrase of {path}: "))
     if not path.exists() and getpass.getpass("once more: ") != first:
         raise BenchError("the two passphrases differ: try again")
     if not first:
@@ -100,6 +91,13 @@ def check_meter_id(meter_id: str) -> str:
     return meter_id
 
 
+def meter_first(first: str, second: str) -> tuple[str, Path]:
+    """(meter's number, file) of two arguments; the other way round was right once."""
+    if first.isdigit() or not second.isdigit():
+        return check_meter_id(first), Path(second)
+    return check_meter_id(second), Path(first)
+
+
 @app.command()
 def new(
     meter_id: _MeterArgument,
@@ -111,9 +109,9 @@ def new(
     store = open_keystore(keystore, passphrase_file)
     keys = store.new(check_meter_id(meter_id))
     if as_json:
-        print(json.dumps({"meter_id": meter_id, "system_title": keys.system_title}))
+        say(json.dumps({"meter_id": meter_id, "system_title": keys.system_title}))
     else:
-        print(f"made the keys of meter {meter_id} in {store.path}")
+        say(f"made the keys of meter {meter_id} in {store.path}")
 
 
 @app.command("list")
@@ -133,12 +131,12 @@ def list_(
         for number, keys in sorted(meters.items())
     ]
     if as_json:
-        print(json.dumps(rows))
+        say(json.dumps(rows))
         return
     for row in rows:
-        print(f"{row['meter_id']} {row['system_title']}" + (" rotating" * bool(row["rotating"])))
+        say(f"{row['meter_id']} {row['system_title']}" + (" rotating" * bool(row["rotating"])))
     if not rows:
-        print("no keys: make some with ams keys new METER_ID")
+        say("no keys: make some with ams keys new METER_ID")
 
 
 @app.command()
@@ -156,30 +154,30 @@ def show(
     """
     keys = open_keystore(keystore, passphrase_file).hand_out(check_meter_id(meter_id))
     if as_json:
-        print(json.dumps(keys.shown()))
+        say(json.dumps(keys.shown()))
     else:
         _print_keys(keys)
 
 
 def _print_keys(keys: MeterKeys) -> None:
     shown = keys.shown()
-    print(f"meter {shown['meter_id']}, system title {shown['system_title']}, SAP 1, suite 0")
+    say(f"meter {shown['meter_id']}, system title {shown['system_title']}, SAP 1, suite 0")
     for client in shown["clients"]:
-        print(f"client {client['name']}, SAP {client['sap']}: {client['security']}")
+        say(f"client {client['name']}, SAP {client['sap']}: {client['security']}")
         if client["mechanism"]:
-            print(f"  system title        {client['system_title']}")
-            print(f"  encryption key      {client['encryption_key']}")
-            print(f"  authentication key  {client['authentication_key']}")
-            print(f"  next counter        {client['next_counter']}")
+            say(f"  system title        {client['system_title']}")
+            say(f"  encryption key      {client['encryption_key']}")
+            say(f"  authentication key  {client['authentication_key']}")
+            say(f"  next counter        {client['next_counter']}")
         if "pending" in client:
-            print("  a rotation is under way: the meter may have these already")
-            print(f"  encryption key      {client['pending']['encryption_key']}")
-            print(f"  authentication key  {client['pending']['authentication_key']}")
-    print(f"KEK                   {shown['kek']}")
-    print(f"breaker key           {shown['breaker_key']}")
-    print(f"update key            {shown['update_key']}")
-    print(f"HAN encryption key    {shown['han']['encryption_key']}")
-    print(f"HAN authentication key {shown['han']['authentication_key']}")
+            say("  a rotation is under way: the meter may have these already")
+            say(f"  encryption key      {client['pending']['encryption_key']}")
+            say(f"  authentication key  {client['pending']['authentication_key']}")
+    say(f"KEK                   {shown['kek']}")
+    say(f"breaker key           {shown['breaker_key']}")
+    say(f"update key            {shown['update_key']}")
+    say(f"HAN encryption key    {shown['han']['encryption_key']}")
+    say(f"HAN authentication key {shown['han']['authentication_key']}")
 
 
 @app.command()
@@ -199,9 +197,9 @@ def rotate(
     store = open_keystore(keystore, passphrase_file)
     names = rotate_keys(where, store, check_meter_id(meter_id), timeout)
     if as_json:
-        print(json.dumps({"meter_id": meter_id, "rotated": names}))
+        say(json.dumps({"meter_id": meter_id, "rotated": names}))
     else:
-        print(f"new keys for {', '.join(names)}")
+        say(f"new keys for {', '.join(names)}")
 
 
 @app.command()
@@ -217,6 +215,6 @@ def han(
     pairs = [pair for pair in (keys.pending_secrets.get("han"), keys.han, keys.han_before) if pair]
     write_private(file, json.dumps({"keys": pairs}).encode() + b"\n")
     if as_json:
-        print(json.dumps({"file": str(file), "pairs": len(pairs)}))
+        say(json.dumps({"file": str(file), "pairs": len(pairs)}))
     else:
-        print(f"{file}: {len(pairs)} pair(s) of keys")
+        say(f"{file}: {len(pairs)} pair(s) of keys")

@@ -7,8 +7,6 @@ no counter is used twice with a key.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,8 @@ from openams.keys.model import (
     Pair,
     new_key,
 )
-from openams.keys.sealed import SCRYPT_N_PERSON, SealedFile
+from openams.keys.sealed import SCRYPT_N_PERSON, WHERE, SealedFile
+from openams.private import locked, make_folder
 
 # Counters that an outside client may use without asking again.
 _OUTSIDE = 1 << 16
@@ -70,19 +69,11 @@ class Keystore:
 
     @contextlib.contextmanager
     def _changing_content(self) -> Iterator[dict[str, Any]]:
-        lock_path = self.path.with_name(self.path.name + ".lock")
-        try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise BenchError(f"cannot make {lock_path}: {error.strerror}") from None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        make_folder(self.path.parent, WHERE)
+        with locked(self.path.with_name(self.path.name + ".lock"), WHERE):
             content = self._content()
             yield content
             self._file.write(content)
-        finally:
-            os.close(lock)
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[_Meters]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import secrets
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from openams.errors import BenchError
+from openams.private import read_private, write_private
 
+WHERE = "name a keystore elsewhere with --keystore or OPENAMS_KEYSTORE"
 _FORMAT = "openams-keystore"
 _VERSION = 1
 # A person's passphrase is short: guessing it shall cost. A random one needs no help.
@@ -43,7 +44,7 @@ class SealedFile:
     def read(self) -> Any:
         """The value; BenchError when the passphrase is wrong or the file is none of ours."""
         try:
-            record = json.loads(self.path.read_bytes())
+            record = json.loads(read_private(self.path, hint=WHERE))
             head = record["head"]
             n = head["kdf"]["n"]
             salt = base64.b64decode(head["kdf"]["salt"])
@@ -89,28 +90,8 @@ class SealedFile:
             "nonce": base64.b64encode(nonce).decode(),
             "sealed": base64.b64encode(sealed).decode(),
         }
-        write_private(self.path, json.dumps(record).encode() + b"\n")
+        write_private(self.path, json.dumps(record).encode() + b"\n", hint=WHERE)
 
 
 def _aad(head: dict[str, Any]) -> bytes:
     return json.dumps(head, sort_keys=True, separators=(",", ":")).encode()
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Replaces a file whole; only its owner may read it."""
-    part = path.with_name(path.name + ".new")
-    try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            os.fchmod(descriptor, 0o600)
-            stream.write(data)
-            stream.flush()
-            os.fsync(descriptor)
-        os.replace(part, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise BenchError(f"cannot write {path}: {error.strerror}") from None

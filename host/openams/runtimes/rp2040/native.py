@@ -8,7 +8,6 @@ is a C compiler with Python's headers, and kept in the cache; without, all works
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
 import os
 import shutil
@@ -21,6 +20,9 @@ from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
+
+from openams import private
+from openams.errors import BenchError
 
 _PACKAGE = "rp2040py.native"
 # Set, the wheel's own modules are used.
@@ -52,6 +54,9 @@ def install() -> Path | None:
         folder = _built()
     except (OSError, subprocess.CalledProcessError):
         return None  # what comes with the package works as well
+    except BenchError as error:
+        print(f"ams: {error}; the emulated chip runs slower without it", file=sys.stderr)
+        return None
     if folder is not None:
         sys.meta_path.insert(0, Finder(folder))
     return folder
@@ -78,13 +83,15 @@ def _built() -> Path | None:
     tag = f"{version('rp2040py')}-{sysconfig.get_config_var('SOABI')}-{sys.hexversion:x}"
     place = base / "openams" / "emulator" / tag
     if place.exists():
+        # Code is run from it.
+        private.check_folder(place.parent)
+        private.check_folder(place)
         return place
     sources = _sources()
     if not sources or not can_build():
         return None
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with open(place.parent / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    private.make_folder(place.parent)
+    with private.locked(place.parent / "lock"):
         if not place.exists():
             print("compiling the emulated chip for this Python, once ...", file=sys.stderr)
             with tempfile.TemporaryDirectory(dir=place.parent) as work:
