@@ -104,6 +104,7 @@ def test_the_dependencies_of_the_sbom_are_among_its_components(first):
 def test_all_of_it_twice_with_the_images_built_anew(tmp_path):
     import shutil
 
+    pins = json.loads((ROOT / "tools" / "firmware" / "pins.json").read_text())
     made = []
     for name in ("first", "second"):
         for board in ("pico", "pico-bench"):
@@ -111,3 +112,6 @@ def test_all_of_it_twice_with_the_images_built_anew(tmp_path):
         made.append(build(tmp_path / name))
     assert made[0] == made[1]
     assert "openams-pico.uf2" in made[0]
+    tools = json.loads(made[0]["sbom.cdx.json"])["metadata"]["tools"]["components"]
+    assert {tool["name"] for tool in tools} == set(pins["toolchain"])
+    assert all(tool["version"] != "unknown" for tool in tools)

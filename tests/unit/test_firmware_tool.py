@@ -64,6 +64,77 @@ def test_no_toolchain(tmp_path):
     assert "no arm-none-eabi-gcc: install" in line
 
 
+COMPILER = {
+    "arm-none-eabi-gcc": "arm-none-eabi-gcc (15:14.2.rel1-1) 14.2.1 20241119",
+    "arm-none-eabi-ld": "GNU ld (2.44-3+23+b1) 2.44",
+    "dpkg-query": "libnewlib-arm-none-eabi 4.5.0.20241231-1 install ok installed\n"
+    "libstdc++-arm-none-eabi-newlib 15:14.2.rel1-1+29 install ok installed\n"
+    "gcc-arm-none-eabi 15:12.2.rel1-1 deinstall ok config-files",
+}
+
+
+def machine(folder, **changes):
+    """A search path with programs that say what these versions of them say."""
+    folder.mkdir()
+    for name, text in {**COMPILER, **changes}.items():
+        if text is not None:
+            program = folder / name
+            program.write_text(f"#!/bin/sh\ncat <<'END'\n{text}\nEND\n")
+            program.chmod(0o755)
+    return f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin"
+
+
+def test_the_compiler_of_a_release_is_known_by_what_the_programs_say(tmp_path, monkeypatch):
+    import toolchain
+
+    pinned = sources_pins()
+    monkeypatch.setenv("PATH", machine(tmp_path / "same"))
+    assert toolchain.others(pinned) == ""
+    for number, (name, text, said) in enumerate((
+        ("arm-none-eabi-gcc", "arm-none-eabi-gcc (15:13.2.rel1-2) 13.2.1",
+         "gcc-arm-none-eabi is 15:13.2.rel1-2, not 15:14.2.rel1-1"),
+        # Not Debian's: by the version of the program.
+        ("arm-none-eabi-gcc", "arm-none-eabi-gcc (Arm GNU Toolchain 14.2.Rel1 (Build 5)) 14.2.1",
+         "gcc-arm-none-eabi is 14.2.1, not"),
+        ("arm-none-eabi-ld", "GNU ld (2.40-2+18+b1) 2.40", "binutils-arm-none-eabi is 2.40-2+18"),
+        ("dpkg-query", "", "libnewlib-arm-none-eabi is unknown, not 4.5"),
+    )):  # fmt: skip
+        monkeypatch.setenv("PATH", machine(tmp_path / str(number), **{name: text}))
+        assert said in toolchain.others(pinned) and "\n" not in toolchain.others(pinned)
+
+
+def sources_pins():
+    import sources
+
+    return sources.pins()["toolchain"]
+
+
+def test_another_compiler_builds_with_a_warning_and_not_where_it_must_be_the_pinned(
+    tmp_path, monkeypatch
+):
+    import toolchain
+    from problem import Problem
+
+    changed = {"arm-none-eabi-gcc": "arm-none-eabi-gcc (15:13.2.rel1-2) 13.2.1"}
+    monkeypatch.setenv("PATH", machine(tmp_path / "path", **changed))
+    monkeypatch.setattr(toolchain, "missing", list)
+    toolchain.ensure(tmp_path, sources_pins())
+    monkeypatch.setenv("OPENAMS_PINNED_COMPILER", "1")
+    with pytest.raises(Problem, match="gcc-arm-none-eabi is 15:13.2.rel1-2, not 15:14.2.rel1-1"):
+        toolchain.ensure(tmp_path, sources_pins())
+
+
+def test_an_image_is_built_anew_when_the_compiler_is_another(tmp_path, monkeypatch):
+    import build as tool
+
+    monkeypatch.setenv("PATH", machine(tmp_path / "first"))
+    first = tool._digest(images.BOARDS["pico"], None)
+    assert tool._digest(images.BOARDS["pico"], None) == first
+    changed = {"arm-none-eabi-ld": "GNU ld (2.40-2+18+b1) 2.40"}
+    monkeypatch.setenv("PATH", machine(tmp_path / "second", **changed))
+    assert tool._digest(images.BOARDS["pico"], None) != first
+
+
 def test_checkout_that_is_none(tmp_path):
     line = one_line(build("pico", "--micropython", str(tmp_path), "--out", str(tmp_path / "out")))
     assert "no MicroPython checkout" in line

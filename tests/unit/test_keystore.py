@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openams import private
 from openams.errors import BenchError
-from openams.keys import sealed
 from openams.keys.keystore import Keystore
 from openams.keys.model import CLIENT_SAPS, COUNTER_MAX
 from openams.keys.provision import provisioned
@@ -151,14 +151,17 @@ def test_a_cut_while_writing_leaves_the_old_file(store, monkeypatch):
     store.new(METER)
     before = store.path.read_bytes()
 
-    def cut(*_):
+    def cut(*_, **__):
         raise OSError(5, "cut")
 
-    monkeypatch.setattr(sealed.os, "replace", cut)
+    monkeypatch.setattr(private.os, "replace", cut)
     with pytest.raises(BenchError, match="cannot write"):
         store.reserve(METER, 2, 1)
     monkeypatch.undo()
     assert store.path.read_bytes() == before
+    assert {path.name for path in store.path.parent.iterdir()} <= {
+        "keystore", "keystore.lock", "keystore.passphrase"
+    }  # fmt: skip
     assert store.reserve(METER, 2, 1) == 1
 
 

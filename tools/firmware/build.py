@@ -64,8 +64,12 @@ def build(board: images.Board, micropython: Path | None, out: Path, quiet: bool)
                 print(size.report(json.loads((folder / "size.json").read_text())))
             return image
         tree = _tree(micropython, folder)
+        different = toolchain.others(_pinned())
+        if different and not quiet:
+            print(f"firmware: {different}", file=sys.stderr)
         _compile(board, tree, folder)
-        stamp.write_text(digest)
+        # Once more: the compiler may have been installed just now.
+        stamp.write_text(_digest(board, micropython))
     if not quiet:
         print(size.report(json.loads((folder / "size.json").read_text())))
     return image
@@ -75,10 +79,16 @@ def _digest(board: images.Board, micropython: Path | None) -> str:
     """Of all that the image depends on, and where from."""
     digest = hashlib.sha256(str(micropython and micropython.resolve()).encode())
     digest.update(_epoch().encode())
+    digest.update(json.dumps(toolchain.used(_pinned()), sort_keys=True).encode())
     for path in images.inputs(board):
         digest.update(str(path.relative_to(images.ROOT)).encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def _pinned() -> dict[str, str]:
+    """The packages of the compiler of a release, and their versions."""
+    return sources.pins()["toolchain"]
 
 
 def _epoch() -> str:
@@ -105,14 +115,14 @@ def _tree(micropython: Path | None, folder: Path) -> Path:
             if not (tree / "lib" / library / file).exists():
                 raise Problem(f"no lib/{library}: run  make -C {tree}/ports/rp2 submodules")
         corrections.check(tree)
-        toolchain.ensure(folder)
+        toolchain.ensure(folder, _pinned())
         _cross_compiler(tree, folder)
         return tree
     cache = sources.cache_dir()
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        toolchain.ensure(cache / "logs")
+        toolchain.ensure(cache / "logs", _pinned())
         tree = sources.tree(cache)
         _cross_compiler(tree, cache / "logs")
     return tree

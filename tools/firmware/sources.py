@@ -40,7 +40,9 @@ def pins() -> dict:
 def tree(cache: Path) -> Path:
     """MicroPython with its libraries, corrected and ready to build; fetched when not there."""
     pinned = pins()
-    known = json.dumps(pinned, sort_keys=True).encode() + corrections.digest()
+    # The compiler is no part of the tree.
+    taken = {name: value for name, value in pinned.items() if name != "toolchain"}
+    known = json.dumps(taken, sort_keys=True).encode() + corrections.digest()
     place = cache / f"micropython-{hashlib.sha256(known).hexdigest()[:12]}"
     if not (place / ".complete").exists():
         fetch(cache, pinned)

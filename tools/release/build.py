@@ -14,6 +14,10 @@ from pathlib import Path
 import packages
 import sbom
 
+sys.path.append(str(packages.ROOT / "tools" / "firmware"))
+import sources
+import toolchain
+
 from openams.errors import BenchError
 from openams.flashing import package
 from openams.flashing.targets import TARGETS
@@ -46,14 +50,23 @@ def release(out: Path, boards: tuple[str, ...]) -> None:
     packages.sdist(out)
     for name, target in TARGETS.items():
         _mip(out / f"openams-mip-{name}.tar", package.build(target))
-    (out / "sbom.cdx.json").write_text(sbom.sbom())
     for board in boards:
         shutil.copy(_image(board), out / f"openams-{board}.uf2")
+    (out / "sbom.cdx.json").write_text(sbom.sbom(_compiler() if boards else {}))
     sums = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
         for path in sorted(out.iterdir())
     ]
     (out / "SHA256SUMS").write_text("".join(sums))
+
+
+def _compiler() -> dict[str, str]:
+    """What the images were built with; says so when a release is built with another."""
+    pinned = sources.pins()["toolchain"]
+    different = toolchain.others(pinned)
+    if different:
+        print(f"release: {different}: nobody will get the same images", file=sys.stderr)
+    return toolchain.used(pinned)
 
 
 def _mip(path: Path, files: dict[str, bytes]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -109,7 +109,15 @@ def firmware(pins: dict) -> list[dict]:
     return out
 
 
-def sbom(root: Path = ROOT) -> str:
+def _tools(compiler: Mapping[str, str]) -> list[dict]:
+    return [
+        {"type": "application", "name": name, "version": version}
+        for name, version in sorted(compiler.items())
+    ]
+
+
+def sbom(compiler: Mapping[str, str] | None = None, root: Path = ROOT) -> str:
+    """`compiler`: packages that the images were built with, and their versions."""
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     ref = f"pkg:pypi/{project['name']}@{project['version']}"
     packages = needed(project["dependencies"])
@@ -124,6 +132,7 @@ def sbom(root: Path = ROOT) -> str:
             "version": 1,
             "metadata": {
                 "timestamp": when,
+                "tools": {"components": _tools(compiler or {})},
                 "component": {
                     "type": "application",
                     "bom-ref": ref,

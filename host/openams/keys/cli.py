@@ -57,7 +57,7 @@ def _read_passphrase(path: Path) -> bytes:
     try:
         text = read_private(path, secret=True).strip()
     except FileNotFoundError:
-        raise BenchError(f"there is no {path} to read the passphrase from") from None
+        raise BenchError(f"cannot read {path}: there is no such file") from None
     if not text:
         raise BenchError(f"{path} is empty: it shall hold the keystore's passphrase")
     return text
