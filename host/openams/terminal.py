@@ -28,9 +28,9 @@ _OF_LINES = re.compile(f"[\t\n{_OBEYED}]")
 
 
 def _escape(found: re.Match[str]) -> str:
-    # As JSON writes it, whose line this may be.
-    code = ord(found.group())
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    # As JSON writes it, whose line this may be: in units of UTF-16.
+    units = found.group().encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[k]:02x}{units[k + 1]:02x}" for k in range(0, len(units), 2))
 
 
 def clean(text: str) -> str:
