@@ -1,9 +1,15 @@
 """ATM90E32AS: three-phase metering IC over SPI (mode 3, up to 1 MHz).
 
 The IC measures and counts by itself; the meter takes its quantities and the
-energy that its registers counted. Those registers clear when they are read,
-so each count is taken exactly once: a reading that the bus may have spoilt is
-settled with the IC's own record of it (LastSPIData).
+energy that its registers counted. Nothing that the bus says is believed at once:
+
+- What it measures counts when it comes twice in a row.
+- Energy registers clear when they are read: what came is held against the IC's own
+  record of what it sent (LastSPIData). Each is read again, and must be next to empty:
+  else the IC has heard another address.
+- A register whose value is known is read before and after. While the line is dead,
+  none that clears is read; what a line that died meanwhile has cleared is marked as
+  missing, never taken for zero.
 
 Phases A, B, C are L1, L2, L3 on 3P4W. On 3P3W phase A carries U12 and I1,
 phase C U32 and I3; U13 and I2 follow from them.
@@ -12,6 +18,7 @@ phase C U32 and I3; U13 and I2 follow from them.
 from micropython import const
 
 from ams.hal import MeteringIc
+from ams.metrology import phases
 from ams.metrology.fixed import ONE, div_rounded, isqrt, rotation
 from ams.registers import quantities as qu
 
@@ -36,7 +43,6 @@ PHI_A = const(0x48)  # and 0x4A, 0x4C
 U_GAIN_A = const(0x61)  # gain of voltage, current; two offsets; then phase B, C
 SOFT_RESET = const(0x70)
 EMM_STATE0 = const(0x71)
-EMM_STATE1 = const(0x72)
 LAST_SPI_DATA = const(0x78)
 CFG_REG_ACC_EN = const(0x7F)
 AP_ENERGY_T = const(0x80)  # forward active, net of the phases
@@ -49,6 +55,7 @@ LSB = const(0x10)  # from the high word of a power to its low word
 U_RMS_A = const(0xD9)
 I_RMS_A = const(0xDD)
 FREQ = const(0xF8)
+U_ANGLE_B = const(0xFE)  # by which it lags A
 U_ANGLE_C = const(0xFF)
 
 RESET_KEY = const(0x789A)
@@ -56,8 +63,9 @@ ACCESS_KEY = const(0x55AA)
 
 _M_MODE0 = {"3P4W": 0x0087, "3P3W": 0x0185}  # 50 Hz, phases counted
 _STATE0_U_REVERSED = const(0x0200)
-_STATE0_P_NO_LOAD = const(0x0020)
-_STATE1_PHASE_LOSS_A = const(0x0400)  # B and C below it
+# What says that the line and the IC are alive: no bit that the IC mishears makes an energy
+# register of its address.
+_ALIVE = const(0xD654)
 # Pulse constant register: 450e9 over the pulses per kWh. Energy counts 0.01 pulse.
 _PL_CONST = 450000000000
 _UWS_PER_KWH = 3600000000000
@@ -65,6 +73,9 @@ _UWS_PER_KWH = 3600000000000
 _DELAY_NRAD = const(153398)
 _GAIN_ONE = const(0x8000)
 _STUCK = const(0xFFFF)
+_TRIES = const(5)
+_SURGE_PERCENT = const(130)
+_FULL_UA = const(65535000)
 
 
 def default_calibration(system):
@@ -107,14 +118,29 @@ class Atm90e32(MeteringIc):
             raise ValueError("ATM90E32: pulses per kWh must divide 36e9")
         self._config = self._make_config(calibration, gains, pulses_per_kwh, mode1)
         self._check = 0  # which of them is compared next
-        self._pending_active = 0  # read already, not handed out yet
+        self._pending_active = 0  # counts that are read already, not handed out yet
         self._pending_reactive = 0
+        self._nominal_mv = calibration.nominal_voltage_mv
+        # No more counts than this come in a second.
+        most_mw = self._nominal_mv * _SURGE_PERCENT // 100 * (_FULL_UA // 1000) // 1000
+        self._most_counts = len(self._places) * most_mw * 1000 // self.count_uws + 1
+        self._limit = _STUCK  # of a reading, by the time since the last
+        self._u = [0, 0, 0]  # 10 mV, as read last
+        self._i = [0, 0, 0]  # 1 mA
+        self._p = [0, 0, 0]  # 0.32 mW
+        self._q = [0, 0, 0]
+        self._frequency = 0  # 10 mHz
+        self._angle_b = self._angle_c = 0  # 0.1 degrees
+        self._reversed_sequence = False
+        self._permille = [0, 0, 0]  # of the nominal voltage
+        self._points = [[0, 0], [0, 0], [0, 0]]
+        self._open = 0  # wires, see metrology.phases
         self.active_uws = 0
         self.reactive_uvars = 0
         self.status = 0
         self.resets = 0  # times the IC had lost its settings
-        self._has_lost = False  # and with them what it had counted
-        self.disturbed = 0  # energy readings that had to be settled
+        self._has_lost = False  # something of what it had counted
+        self.disturbed = 0  # readings that were not what the IC had sent
         cs(1)
 
     def _make_config(self, calibration, gains, pulses_per_kwh, mode1):
@@ -124,7 +150,7 @@ class Atm90e32(MeteringIc):
         gain_u = _gain(gains[0], calibration.voltages[0])
         config = [
             (SAG_PEAK_DET_CFG, 0x143F),
-            (ZX_CONFIG, 0xD654),
+            (ZX_CONFIG, _ALIVE),
             (SAG_TH, _threshold(calibration.nominal_voltage_mv * 9 // 10, gain_u)),
             (PHASE_LOSS_TH, _threshold(calibration.nominal_voltage_mv // 2, gain_u)),
             (FREQ_LO_TH, 4750),
@@ -172,32 +198,46 @@ class Atm90e32(MeteringIc):
         out[3] = value & 0xFF
         self._exchange()
 
+    def _twice(self, register):
+        """A register as it comes twice in a row; None when it does not."""
+        value = self.read(register)
+        for _ in range(_TRIES):
+            again = self.read(register)
+            if again == value:
+                return value
+            self.disturbed += 1
+            value = again
+        return None
+
     def _signed32(self, register):
         """A power, high and low word, both of the same measurement. 0.32 mW a count."""
         high = self.read(register)
-        while True:
+        low = self.read(register + LSB)
+        for _ in range(_TRIES):
+            before, low_before = high, low
+            high = self.read(register)
             low = self.read(register + LSB)
-            again = self.read(register)
-            if again == high:
-                break
-            high = again
-        value = high << 16 | low
-        return value - (1 << 32) if high & 0x8000 else value
-
-    def _counts(self, register):
-        """Takes what an energy register counted: it is 0 after this. None: no answer."""
-        value = self.read(register)
-        kept = self.read(LAST_SPI_DATA)
-        if kept != value:
+            if high == before and low == low_before:
+                if high & 0x8000:
+                    high -= 0x10000
+                return high << 16 | low
             self.disturbed += 1
-            # Reading the record does not change it: two alike are what it was.
-            for _ in range(8):
-                again = self.read(LAST_SPI_DATA)
-                if again == kept:
-                    break
-                kept = again
-            value = kept
-        return None if value == _STUCK else value
+        return None
+
+    def _holds(self, register, value):
+        """Whether a register has this value: the bus is given three chances to say so."""
+        for _ in range(3):
+            if self.read(register) == value:
+                return True
+        return False
+
+    def _answers(self):
+        """Whether there is an IC: it repeats what it was told, whatever its state."""
+        for value in (ACCESS_KEY, 0):
+            self.write(CFG_REG_ACC_EN, value)
+            if not self._holds(LAST_SPI_DATA, value):
+                return False
+        return True
 
     # --- life ----------------------------------------------------------------
 
@@ -206,6 +246,9 @@ class Atm90e32(MeteringIc):
         counted meanwhile is counted. False when nothing answers."""
         if self._is_configured():
             return True
+        if not self._answers():
+            # A reset that it hears all the same would cost it what it has counted.
+            return False
         self.resets += 1
         self.write(SOFT_RESET, RESET_KEY)
         self._wait_ms(2)
@@ -220,70 +263,137 @@ class Atm90e32(MeteringIc):
 
     def _is_configured(self):
         for register, value in self._config:
-            if self.read(register) != value:
+            if not self._holds(register, value):
                 return False
         return True
 
-    def _repaired(self):
-        """Looks whether the IC still has its settings, one of them at each call."""
-        register, value = self._config[self._check]
-        self._check = (self._check + 1) % len(self._config)
-        if self.read(METER_EN) == 1 and self.read(register) == value:
+    def _is_there(self):
+        """Whether the line is alive and the IC as we set it up; else it is set up again."""
+        if self._holds(ZX_CONFIG, _ALIVE):
             return True
-        # Twice wrong: not the bus, but the IC or no IC at all.
-        enabled = self.read(METER_EN)
-        if enabled == 1 and self.read(register) == value:
-            return True
-        if enabled == _STUCK:
-            return False
-        if enabled == 0:
-            # It has lost its supply: what it counted is gone, it starts anew.
+        return self._answers() and self._repair()
+
+    def _repair(self):
+        """It answers, but not as it was set up: False when that cannot be mended."""
+        if not self._holds(METER_EN, 1):
+            # It has been without supply: what it counted is gone, it starts anew.
             self._has_lost = True
             return self.begin()
         self._configure()
         return self._is_configured()
 
+    def _repaired(self):
+        """Looks whether the IC still has its settings, one of them at each call."""
+        register, value = self._config[self._check]
+        self._check = (self._check + 1) % len(self._config)
+        return self._holds(register, value) or (self._answers() and self._repair())
+
     # --- measurement ---------------------------------------------------------
 
     def poll(self, quantities):
-        if not self._repaired() or not self._take_energy():
+        if not self._is_there() or not self._take_energy():
             return False
-        self._read_phases(quantities)
-        self._read_state(quantities)
-        self.active_uws, self._pending_active = self._pending_active, 0
-        self.reactive_uvars, self._pending_reactive = self._pending_reactive, 0
+        if not self._measure() or not self._repaired() or not self._holds(ZX_CONFIG, _ALIVE):
+            # What a dying line or IC has said is not what was measured.
+            return False
+        self._publish(quantities)
+        self.status = self._state(quantities)
+        self.active_uws = self._pending_active * self.count_uws
+        self.reactive_uvars = self._pending_reactive * self.count_uws
+        self._pending_active = self._pending_reactive = 0
         return True
 
     def _take_energy(self):
         """Each register is counted as soon as it is read, whatever comes after."""
-        return (
-            self._take_active(AP_ENERGY_T, self.count_uws)
-            and self._take_active(AN_ENERGY_T, -self.count_uws)
-            and self._take_reactive(RP_ENERGY_T, self.count_uws)
-            and self._take_reactive(RN_ENERGY_T, -self.count_uws)
-        )
+        self._limit = _STUCK
+        if self.elapsed_ms:
+            self._limit = min((self.elapsed_ms * 5 // 4 + 50) * self._most_counts // 1000, _STUCK)
+        p = self._p[0] + self._p[1] + self._p[2]
+        q = self._q[0] + self._q[1] + self._q[2]
+        self._pending_active += self._counts(AP_ENERGY_T, p)
+        self._pending_active -= self._counts(AN_ENERGY_T, -p)
+        self._pending_reactive += self._counts(RP_ENERGY_T, q)
+        self._pending_reactive -= self._counts(RN_ENERGY_T, -q)
+        if self._holds(ZX_CONFIG, _ALIVE):
+            return True
+        self._has_lost = True
+        return False
 
-    def _take_active(self, register, unit_uws):
-        counts = self._counts(register)
-        if counts is None:
+    def _counts(self, register, power):
+        """Takes what an energy register counted: it is 0 after this. `power`: as was read last."""
+        first = self._cleared(register, power)
+        if first == _STUCK:
+            # Full, and what came after is lost; or a line that is dead.
+            self._has_lost = True
+            return first if self._holds(ZX_CONFIG, _ALIVE) else 0
+        second = self._cleared(register, 0)
+        if first < self._limit and second <= 2 + (first >> 4):
+            return first + second
+        # The first was of another register, and may have cleared that one.
+        self._has_lost = True
+        return second if second < self._limit else 0
+
+    def _cleared(self, register, power):
+        value = self.read(register)
+        kept = self.read(LAST_SPI_DATA)
+        if kept == value:
+            return value
+        self.disturbed += 1
+        # Reading the record does not change it: two alike are what it was.
+        for _ in range(8):
+            again = self.read(LAST_SPI_DATA)
+            if again == kept:
+                break
+            kept = again
+        if kept == value:
+            return value
+        # A bit of the answer was wrong; or the IC has heard another address for the record,
+        # which is gone then, and the answer was right. What is not sure is missing.
+        wrong = kept ^ value
+        sure = not wrong & (wrong - 1)
+        if sure and self.elapsed_ms:
+            expected = max(power, 0) * 8 // 25 * self.elapsed_ms // self.count_uws
+            sure = 4 * abs(value - expected) >= abs(kept - expected)
+        if sure:
+            return kept
+        self._has_lost = True
+        return min(value, kept)
+
+    def _measure(self):
+        """Reads what it measures; False when the bus does not carry it."""
+        for place in self._places:
+            u = self._twice(U_RMS_A + place)
+            i = self._twice(I_RMS_A + place)
+            p = self._signed32(P_MEAN_A + place)
+            q = self._signed32(Q_MEAN_A + place)
+            if u is None or i is None or p is None or q is None:
+                return False
+            self._u[place] = u
+            self._i[place] = i
+            self._p[place] = p
+            self._q[place] = q
+        frequency = self._twice(FREQ)
+        angle_c = self._twice(U_ANGLE_C)
+        angle_b = state = 0
+        if self.system == "3P3W":
+            state = self._twice(EMM_STATE0)
+        else:
+            angle_b = self._twice(U_ANGLE_B)
+        if frequency is None or angle_c is None or angle_b is None or state is None:
             return False
-        self._pending_active += counts * unit_uws
+        self._frequency = frequency
+        self._angle_b = angle_b
+        self._angle_c = angle_c
+        self._reversed_sequence = state & _STATE0_U_REVERSED != 0
         return True
 
-    def _take_reactive(self, register, unit_uvars):
-        counts = self._counts(register)
-        if counts is None:
-            return False
-        self._pending_reactive += counts * unit_uvars
-        return True
-
-    def _read_phases(self, q):
+    def _publish(self, q):
         p = r = s = 0
         for place in self._places:
-            u = self.read(U_RMS_A + place)  # 10 mV
-            i = self.read(I_RMS_A + place)  # 1 mA
-            active = self._signed32(P_MEAN_A + place) * 8 // 25
-            reactive = self._signed32(Q_MEAN_A + place) * 8 // 25
+            u = self._u[place]
+            i = self._i[place]
+            active = self._p[place] * 8 // 25
+            reactive = self._q[place] * 8 // 25
             apparent = max(u * i // 100, isqrt(active * active + reactive * reactive))
             q.voltage_mv[place] = u * 10
             q.current_ua[place] = i * 1000
@@ -297,42 +407,72 @@ class Atm90e32(MeteringIc):
         if self.system == "3P3W":
             # Two elements are no phases: the vector sum is what S means here.
             s = isqrt(p * p + r * r)
+            self._third(q)
         q.total_active_power_mw = p
         q.total_reactive_power_mvar = r
         q.total_apparent_power_mva = s
-        q.frequency_mhz = self.read(FREQ) * 10
+        # The range in which it measures one.
+        q.frequency_mhz = self._frequency * 10 if 4500 <= self._frequency <= 6500 else 0
 
-    def _read_state(self, q):
-        state0 = self.read(EMM_STATE0)
-        state1 = self.read(EMM_STATE1)
-        status = 0
-        if state0 & _STATE0_P_NO_LOAD:
-            status |= qu.STATUS_NO_LOAD
-        lost = 0
-        for place in self._places:
-            if state1 & (_STATE1_PHASE_LOSS_A >> place):
-                lost |= 1 << place
-        if self.system == "3P3W":
-            self._third(q, state0 & _STATE0_U_REVERSED)
-            if q.voltage_mv[1] < 115000:
-                lost |= 2
-        status |= lost * qu.STATUS_PHASE_LOSS_L1
-        if lost == 7:
+    def _state(self, q):
+        """STATUS_ bits of what was read."""
+        status = self._loads(q)
+        if 10 * max(q.voltage_mv) < self._nominal_mv:
             status |= qu.STATUS_NO_VOLTAGE
             q.frequency_mhz = 0
-        if q.total_active_power_mw > 0 and self.system == "3P4W":
-            for place in self._places:
-                if q.active_power_mw[place] < -self._starting_mva:
-                    status |= qu.STATUS_REVERSED_L1 << place
+        self._look_for_open(q)
+        status |= (self._open & phases.ALL) * qu.STATUS_PHASE_LOSS_L1
+        if self._open & phases.NEUTRAL:
+            status |= qu.STATUS_NEUTRAL_LOST
         if self._has_lost:
             self._has_lost = False
             status |= qu.STATUS_SAMPLES_MISSING
-        self.status = status
+        return status
 
-    def _third(self, q, reversed_sequence):
+    def _look_for_open(self, q):
+        u = self._permille
+        for place in range(3):
+            u[place] = 1000 * q.voltage_mv[place] // self._nominal_mv
+        if self.system == "3P3W":
+            self._open = phases.open_of_sides(u, q.current_ua, self._open)
+            return
+        b = _tenths(self._angle_b)
+        c = _tenths(self._angle_c)
+        even = 1120 <= b <= 1280 and 2320 <= c <= 2480 or 1120 <= c <= 1280 and 2320 <= b <= 2480
+        if even and min(u) > 850 and max(u) < 1150:
+            self._open = 0
+            return
+        points = self._points
+        points[0][0] = u[0]
+        _place(points[1], u[1], b)
+        _place(points[2], u[2], c)
+        self._open = phases.open_of_phases(u, points, q.current_ua, self._open)
+
+    def _loads(self, q):
+        """Bits of load and direction; active energy comes in lumps, so power says the latter."""
+        least = self._starting_mva
+        total = q.total_active_power_mw
+        status = 0
+        if _below(total, q.total_reactive_power_mvar, least):
+            status = qu.STATUS_NO_LOAD
+        for place in self._places:
+            power = q.active_power_mw[place]
+            if not _below(power, q.reactive_power_mvar[place], least):
+                status = 0
+                break
+        counts = self._pending_active
+        # A lump may be of before: two are of this time.
+        self.exporting = counts < -1 or (total < 0 and counts <= 1)
+        if total > 0 and self.system == "3P4W":
+            for place in self._places:
+                if q.active_power_mw[place] < -least:
+                    status |= qu.STATUS_REVERSED_L1 << place
+        return status
+
+    def _third(self, q):
         """U13 = U12 - U32 and I2 = -(I1 + I3), by the angle from U12 to U32."""
-        cos, sin = _unit(self.read(U_ANGLE_C))
-        if reversed_sequence:
+        cos, sin = _unit(self._angle_c)
+        if self._reversed_sequence:
             sin = -sin
         u1, u3 = q.voltage_mv[0], q.voltage_mv[2]
         q.voltage_mv[1] = isqrt(max(0, u1 * u1 + u3 * u3 - 2 * u1 * u3 * cos // ONE))
@@ -348,6 +488,37 @@ class Atm90e32(MeteringIc):
         y3 = (p3 * sin - r3 * cos) // ONE
         product = i1 * i3 * (p1 * x3 - r1 * y3) // (s1 * s3)
         q.current_ua[1] = isqrt(max(0, i1 * i1 + i3 * i3 + 2 * product))
+
+
+def _below(active, reactive, least):
+    """Whether an apparent power is below the starting power."""
+    if not (-least < active < least and -least < reactive < least):
+        return False
+    return active * active + reactive * reactive < least * least
+
+
+def _tenths(angle):
+    """An angle register, signed or not, as 0 to 359.9 degrees."""
+    return (angle - 0x10000 if angle & 0x8000 else angle) % 3600
+
+
+def _cosine(length, quarters):
+    """length * cos of an angle in quarter degrees, to 0.3 % of the length, in small integers."""
+    quarters %= 1440
+    if quarters > 720:
+        quarters = 1440 - quarters
+    if quarters > 360:
+        return -_cosine(length, 720 - quarters)
+    square = quarters * quarters
+    # Bhaskara's fraction.
+    return length * (518400 - 4 * square) // (518400 + square)
+
+
+def _place(point, length, tenths):
+    """Puts a voltage that lags the first by so much into the plane."""
+    quarters = tenths * 2 // 5
+    point[0] = _cosine(length, quarters)
+    point[1] = _cosine(length, quarters + 360)
 
 
 def _gain(base, channel):
@@ -375,9 +546,7 @@ def _threshold(voltage_mv, gain):
 
 def _unit(tenths):
     """(cos, sin) times 2**30 of an angle in 0.1 degree, folded to 0..180 degrees."""
-    if tenths & 0x8000:
-        tenths = 0x10000 - tenths
-    tenths %= 3600
+    tenths = _tenths(tenths)
     if tenths > 1800:
         tenths = 3600 - tenths
     # An eighth of the angle is small enough for `rotation`; then double it thrice.

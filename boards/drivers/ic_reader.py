@@ -7,6 +7,7 @@ class IcReader:
         self._meter = meter
         self._read_ms = raw_ms
         self._tried_ms = raw_ms
+        self._has_read = False  # what it counted before the first time, nobody knows
 
     def read(self, raw_ms):
         """True when something came. Raises what the bus raises."""
@@ -16,9 +17,15 @@ class IcReader:
             return False
         self._tried_ms = raw_ms
         # What it does not answer it goes on counting: the next answer has it all.
+        duration_ms = raw_ms - self._read_ms
+        if self._has_read:
+            ic.elapsed_ms = duration_ms
         if not ic.poll(meter.quantities):
             return False
-        duration_ms = raw_ms - self._read_ms
+        self._has_read = True
         self._read_ms = raw_ms
-        meter.measured(raw_ms, duration_ms, ic.active_uws, ic.reactive_uvars, ic.status)
+        meter.measured(
+            raw_ms, duration_ms, ic.active_uws, ic.reactive_uvars, ic.status,
+            getattr(ic, "exporting", None),
+        )  # fmt: skip
         return True

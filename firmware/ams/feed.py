@@ -26,6 +26,7 @@ class Feed:
         self._missing = False
         self._late = False
         self._broken = False
+        self._senseless = False  # what comes is none of a front end that works
 
     def start(self, utc_ms, expected):
         """Power-up. `expected`: there is a front end, which has to begin."""
@@ -77,6 +78,20 @@ class Feed:
         self._missing = True
         meter.keeper.mark(profile.STATUS_ENERGY_MISSING)
         meter.quantities.status |= qu.STATUS_SAMPLES_MISSING
+
+    def judged(self, utc_ms, makes_sense):
+        """Of each window: whether its samples can be those of a mains."""
+        if makes_sense:
+            self._senseless = False
+            return
+        meter = self._meter
+        if not self._senseless:
+            self._senseless = True
+            self.miss(utc_ms, 0)
+            meter.events.log(utc_ms, ev.MEASUREMENT_ERROR)
+        # Each of its intervals has a hole.
+        meter.keeper.mark(profile.STATUS_ENERGY_MISSING)
+        self._missing = True
 
     def look(self, utc_ms):
         """Time passes: until a front end that gives nothing does, no interval is whole."""

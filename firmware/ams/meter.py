@@ -59,6 +59,7 @@ class Meter:
         self.quality = QualityWatch(
             self.quantities, self.calibration.nominal_voltage_mv, self.events
         )
+        self._changes = status.StatusEvents(self.events)
         self.settings = Settings(self.memory.cells(layout.PARAMETERS))
         self.han = make_port(self, board.han_uart, config["han"])
         self.han_keeper = HanKeeper(self, self.settings)
@@ -252,7 +253,8 @@ class Meter:
         self.measured_ms += duration_ms
         self.energy.add(active_uws, reactive_uvars)
         flags = self.metrology.flags
-        self._set_status(status.of_window(self.metrology) | self.feed.status())
+        self.feed.judged(self.utc_ms, not flags & metrology.FLAG_BROKEN)
+        self._set_status(status.of_window(self.metrology) | self.feed.status(), duration_ms)
         # A voltage that is gone needs no frequency to be measured.
         if not flags & metrology.FLAG_ACQUIRING or flags & metrology.FLAG_NO_VOLTAGE:
             self._counted(duration_ms, duration_us, active_uws, self.raw_ms, self.utc_ms)
@@ -269,15 +271,16 @@ class Meter:
         except Exception as error:
             self.faults.take(ft.MEASURED, error)
 
-    def _set_status(self, now):
-        status.log_changes(self.events, self.utc_ms, self.quantities.status, now)
+    def _set_status(self, now, duration_ms):
+        self._changes.look(self.utc_ms, duration_ms, now)
         self.quantities.status = now
 
-    def measured(self, raw_ms, duration_ms, active_uws, reactive_uvars, known):
+    def measured(self, raw_ms, duration_ms, active_uws, reactive_uvars, known, exporting=None):
         """Takes what a metering IC measured in the `duration_ms` before `raw_ms`.
 
         Its driver has filled `quantities`; the energies are what the IC counted
-        since the last time, `known` the STATUS_ bits it knows of.
+        since the last time, `known` the STATUS_ bits it knows of, `exporting` which way
+        active power flows (None: as its energy says).
         """
         utc_ms = self.clock.utc_ms(raw_ms)
         self.feed.came(utc_ms, max(SAMPLES_DUE_MS, 3 * duration_ms))
@@ -285,8 +288,8 @@ class Meter:
         if known & qu.STATUS_SAMPLES_MISSING:
             # The IC was without supply: what it had counted is gone.
             self.feed.miss(utc_ms, 0)
-        self.energy.add(active_uws, reactive_uvars)
-        self._set_status(known | self.feed.status())
+        self.energy.add(active_uws, reactive_uvars, exporting)
+        self._set_status(known | self.feed.status(), duration_ms)
         self._counted(duration_ms, duration_ms * 1000, active_uws, raw_ms, utc_ms)
         self._advance(utc_ms, raw_ms)
 
@@ -318,7 +321,7 @@ class Meter:
             most = control.due_ms(active)
             if most is not None and most < step:
                 step = most
-            self.energy.add(active * step, reactive * step)
+            self.energy.add(active * step, reactive * step, active < 0)
             self.keeper.voltage.add(step)
             raw_ms += step
             utc_ms = self.clock.utc_ms(raw_ms)

@@ -25,6 +25,7 @@ _STATUS_NAMES = (
     (0x0100, "phase L1 lost"),
     (0x0200, "phase L2 lost"),
     (0x0400, "phase L3 lost"),
+    (0x0800, "neutral lost"),
     (0x1000, "L1 reversed"),
     (0x2000, "L2 reversed"),
     (0x4000, "L3 reversed"),

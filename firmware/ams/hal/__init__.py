@@ -76,6 +76,11 @@ class MeteringIc:
 
     # How often it is to be read; its registers must not overflow in between.
     period_ms = 200
+    # Which way active power flows: its energy is counted in lumps, and most polls have none.
+    exporting = False
+    # Since the last poll, as who polls knows it (0: not at all): what cannot have been counted
+    # in that time was not.
+    elapsed_ms = 0
 
     def poll(self, quantities):
         """Fills `quantities` and gives True; False when the IC did not answer.

@@ -32,8 +32,7 @@ class Element:
         # The measured angle U to I is too large by what the current lags more.
         self._cos, self._sin = rotation(current.phase_urad - voltage.phase_urad)
         self._turned = current.phase_urad != voltage.phase_urad
-        self._mean_u = (0, 1)  # DC of the last whole window, as a fraction
-        self._mean_i = (0, 1)
+        self.forget_dc()
         self.square_u = 0  # 64 * samples * code**2, without DC
         self.fundamental_u = 0  # of it
         self.square_i = 0
@@ -49,6 +48,10 @@ class Element:
         self.apparent_power_mva = 0
         self.thd_voltage_permille = 0
         self.thd_current_permille = 0
+
+    def forget_dc(self):
+        self._mean_u = (0, 1)  # DC of the last whole window, as a fraction
+        self._mean_i = (0, 1)
 
     def _remove_dc(self, total, weight, whole):
         su = total[kernel.SUM_U]
@@ -76,6 +79,11 @@ class Element:
         mi, wi = self._mean_i
         self._mean_u = (mu - (mu >> 3) + total[kernel.SUM_U], wu - (wu >> 3) + weight)
         self._mean_i = (mi - (mi >> 3) + total[kernel.SUM_I], wi - (wi >> 3) + weight)
+
+    def has_dc(self, codes):
+        """Whether the voltage of the last whole window, or the last few, is off zero by so much."""
+        total, weight = self._mean_u
+        return abs(total) > codes * weight
 
     def evaluate(self, total, weight, whole=True):
         """Takes the sums of a window; `whole` says that it holds whole cycles."""

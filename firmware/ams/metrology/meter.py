@@ -11,7 +11,7 @@ quantities stand in `quantities` by then.
 
 from micropython import const
 
-from ams.metrology import kernel
+from ams.metrology import kernel, phases
 from ams.metrology.element import Element
 from ams.metrology.fixed import div_rounded, isqrt, sqrt_rounded
 from ams.metrology.oscillator import Oscillator
@@ -22,6 +22,7 @@ FLAG_ACQUIRING = const(1)
 FLAG_NO_VOLTAGE = const(2)
 FLAG_SATURATED = const(4)
 FLAG_NO_LOAD = const(8)
+FLAG_BROKEN = const(16)  # a voltage that no mains has: the reference or the bias is gone
 
 # Picovolt * picoampere * samples/64 per micro-watt-second, times the rate.
 _PVPA_PER_UW = 10**18
@@ -34,7 +35,8 @@ class Metrology:
         self.on_window = on_window
         self.oscillator = Oscillator(calibration.sample_rate_hz)
         self.flags = FLAG_ACQUIRING
-        self.phase_loss = 0  # bit per place
+        self.phase_loss = 0  # bit per phase
+        self.neutral_lost = False
         self.reversed = 0
         self.windows = 0
         self._samples = 0  # whole sample sets in the open window
@@ -53,6 +55,11 @@ class Metrology:
             self._sums.append(ElementSums(2 * k, stride, u.offset, i.offset, table))
             self._elements.append(Element(u, i, calibration.starting_power_mva))
             self._headroom.append((calibration.headroom(u), calibration.headroom(i)))
+        self._followed = None
+        # What brings the points of the phases to permille of the nominal voltage.
+        self._per_code = [
+            phases.factor(u.scale, calibration.nominal_voltage_mv) for u in calibration.voltages
+        ]
         self._cross = None
         if calibration.system == "3P3W":
             u, i = calibration.voltages, calibration.currents
@@ -108,8 +115,11 @@ class Metrology:
             if not was_locked:
                 element.blend_dc(self._sums[k].total, weight)
             element.evaluate(self._sums[k].total, weight, was_locked)
-        self._steer(weight)
         oscillator.progress = step - left
+        if self._is_broken(was_locked):
+            self._lose(weight)
+            return
+        self._steer(weight)
         self._finish(weight, was_locked, self._reactive(weight))
 
     def flush(self):
@@ -120,7 +130,9 @@ class Metrology:
         """
         weight = PARTS * self._samples + self._carry
         cycles2 = self.oscillator.progress >> 23
-        if weight:
+        if weight and self.flags & FLAG_BROKEN:
+            self.drop()
+        elif weight:
             for sums in self._sums:
                 sums.close(None, 0, 0, None)
             if self._cross:
@@ -154,6 +166,44 @@ class Metrology:
 
     # --- windows -----------------------------------------------------------
 
+    def _is_broken(self, was_locked):
+        """Whether the front end has lost its reference: DC, or rails that are no swell's.
+
+        A swell clips the tips of a wave that is still there, a short circuit has no voltage.
+        """
+        was_broken = self.flags & FLAG_BROKEN
+        for k in range(len(self._sums)):
+            sums = self._sums[k]
+            e = self._elements[k]
+            most_u, most_i = self._headroom[k]
+            clipped = sums.peak_u >= most_u
+            if clipped and sums.peak_i >= most_i:
+                return True
+            # Much voltage, and none of it of a frequency: not of a window that it came in.
+            if clipped or was_broken:
+                much = 2 * e.voltage_mv > self.calibration.nominal_voltage_mv
+                if much and 8 * e.fundamental_u < e.square_u:
+                    return True
+            # A voltage that comes or goes leaves a mean of a 31st of its peak, of a sixth in
+            # the short windows.
+            if e.has_dc(most_u >> 4 if was_locked else most_u >> 2):
+                return True
+        return False
+
+    def _lose(self, weight):
+        """A window that says nothing: no energy, and nothing of it is shown."""
+        self.windows += 1
+        self._steer(weight)
+        for element in self._elements:
+            element.forget_dc()
+        self.flags = FLAG_BROKEN | FLAG_ACQUIRING
+        self.reversed = 0
+        self.quantities.clear()
+        self.on_window(0, 0, self._duration_us(weight))
+
+    def _duration_us(self, weight):
+        return div_rounded(weight * 15625, self.calibration.sample_rate_hz)
+
     def _steer(self, weight):
         """Follows the phase with the largest voltage, if that is any voltage."""
         best = self._elements[0]
@@ -167,6 +217,10 @@ class Metrology:
             self.flags |= FLAG_NO_VOLTAGE
             return
         self.flags &= ~FLAG_NO_VOLTAGE
+        if best is not self._followed:
+            # Another phase has another angle: that is no advance.
+            self._followed = best
+            oscillator.lose()
         x, y = best.phasor_u
         oscillator.follow(x, y, weight, best.square_u, best.fundamental_u)
 
@@ -195,8 +249,7 @@ class Metrology:
         reactive += self._rest_reactive
         self._rest_active = active % per_uws
         self._rest_reactive = reactive % per_uws
-        duration_us = div_rounded(weight * 15625, self.calibration.sample_rate_hz)
-        self.on_window(active // per_uws, reactive // per_uws, duration_us)
+        self.on_window(active // per_uws, reactive // per_uws, self._duration_us(weight))
 
     def _flag(self, was_locked):
         flags = self.flags & FLAG_NO_VOLTAGE
@@ -282,15 +335,8 @@ class Metrology:
             out[1] = sqrt_rounded(square // (weight * unit * unit)) if square > 0 else 0
 
     def _directions(self, total_mw, weight):
-        """Phase loss, and phases that export while the sum imports."""
-        q = self.quantities
-        half = self.calibration.nominal_voltage_mv // 2
-        places = (0,) if self.calibration.system == "1P2W" else (0, 1, 2)
-        lost = 0
-        for place in places:
-            if q.voltage_mv[place] < half:
-                lost |= 1 << place
-        self.phase_loss = lost
+        """Open phases, and phases that export while the sum imports."""
+        self._look_for_open(weight)
         against = 0
         threshold = self.calibration.starting_power_mva
         for place, power in enumerate(self._phase_powers(weight)):
@@ -298,6 +344,29 @@ class Metrology:
             if power < -threshold and total_mw > 0:
                 against |= 1 << place
         self.reversed = against
+
+    def _look_for_open(self, weight):
+        system = self.calibration.system
+        if system == "1P2W":
+            # Its one phase is lost with the voltage.
+            return
+        q = self.quantities
+        nominal = self.calibration.nominal_voltage_mv
+        u = [1000 * voltage // nominal for voltage in q.voltage_mv]
+        if system == "3P3W":
+            self.phase_loss = phases.open_of_sides(u, q.current_ua, self.phase_loss)
+            return
+        points = None
+        # Without a lock the angles are those of the windows.
+        if not self.flags & FLAG_ACQUIRING:
+            points = [
+                phases.point(self._elements[k].phasor_u, self._per_code[k], weight)
+                for k in range(3)
+            ]
+        before = self.phase_loss | (phases.NEUTRAL if self.neutral_lost else 0)
+        found = phases.open_of_phases(u, points, q.current_ua, before)
+        self.phase_loss = found & phases.ALL
+        self.neutral_lost = found & phases.NEUTRAL != 0
 
     def _phase_powers(self, weight):
         """Active power per phase in mW; on 3P3W against an artificial neutral."""

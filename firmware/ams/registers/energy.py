@@ -50,6 +50,7 @@ class EnergyRegisters:
     def __init__(self):
         self.mwh = [0] * REGISTER_COUNT
         self.remainder_uws = [0] * REGISTER_COUNT
+        self._exporting = False  # the last step
         # Copies of `mwh` as they were at the last full hour, for hourly lists.
         self.hour_mwh = [0] * REGISTER_COUNT
         self.hour_utc_ms = None
@@ -72,22 +73,27 @@ class EnergyRegisters:
             rest %= UWS_PER_MWH
         self.remainder_uws[register] = rest
 
-    def add(self, active_uws, reactive_uvars):
+    def add(self, active_uws, reactive_uvars, exporting=None):
         """Counts one step of net energy; signs choose the registers.
 
-        A step without active energy counts its reactive energy on the import
-        side (quadrant I or IV).
+        `exporting`: which way active power flows in a step without active energy. A metering
+        IC counts in lumps, and at small power most steps have none. Where it is not known,
+        such a step is on the side of the last that had some.
         """
         if active_uws > 0:
             self._count(A_PLUS, active_uws)
+            self._exporting = False
         elif active_uws < 0:
             self._count(A_MINUS, -active_uws)
+            self._exporting = True
+        elif exporting is not None:
+            self._exporting = exporting
         if reactive_uvars > 0:
             self._count(R_PLUS, reactive_uvars)
-            self._count(R_Q2 if active_uws < 0 else R_Q1, reactive_uvars)
+            self._count(R_Q2 if self._exporting else R_Q1, reactive_uvars)
         elif reactive_uvars < 0:
             self._count(R_MINUS, -reactive_uvars)
-            self._count(R_Q3 if active_uws < 0 else R_Q4, -reactive_uvars)
+            self._count(R_Q3 if self._exporting else R_Q4, -reactive_uvars)
 
     def begin(self, utc_ms):
         """Starts (or restarts) the running hour, after power-up or a time shift."""

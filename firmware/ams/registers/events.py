@@ -38,7 +38,7 @@ MAGNETIC_FIELD = const(42)
 MAGNETIC_FIELD_GONE = const(43)
 METER_COVER_REMOVED = const(44)
 METER_COVER_CLOSED = const(45)
-CURRENT_REVERSED = const(91)  # detail: place
+CURRENT_REVERSED = const(91)  # detail: bit of the status
 
 AUTHENTICATION_FAILED = const(46)
 KEYS_CHANGED = const(48)
@@ -65,6 +65,7 @@ UNDERVOLTAGE = const(76)
 OVERVOLTAGE = const(79)
 MISSING_VOLTAGE = const(82)
 NORMAL_VOLTAGE = const(85)
+MISSING_NEUTRAL = const(89)
 
 STATE_RESTORED = const(170)
 ENERGY_MISSING = const(171)  # timed at the last record before an unclean stop
@@ -76,10 +77,11 @@ SAMPLES_LATE = const(176)
 CLOCK_VALID = const(177)
 EVENTS_SUPPRESSED = const(178)  # detail: log, extra: how many
 SOFTWARE_FAULT = const(179)  # detail: the part, see ams.faults, extra: how many so far
-PHASE_LOST = const(180)
+PHASE_LOST = const(180)  # detail: bit of the status
 PHASE_BACK = const(181)
 VOLTAGE_LOST = const(182)
 VOLTAGE_BACK = const(183)
+NEUTRAL_BACK = const(184)
 HAN_OPENED = const(190)
 HAN_CLOSED = const(191)
 
@@ -134,9 +136,10 @@ _CODES = (
     (OVERVOLTAGE, LOG_QUALITY, "overvoltage-l1 overvoltage-l2 overvoltage-l3"),
     (MISSING_VOLTAGE, LOG_QUALITY, "missing-voltage-l1 missing-voltage-l2 missing-voltage-l3"),
     (NORMAL_VOLTAGE, LOG_QUALITY, "normal-voltage-l1 normal-voltage-l2 normal-voltage-l3"),
+    (MISSING_NEUTRAL, LOG_QUALITY, "missing-neutral"),
     (CURRENT_REVERSED, LOG_FRAUD, "current-reversed"),
     (STATE_RESTORED, LOG_STANDARD, _OWN_NAMES),
-    (PHASE_LOST, LOG_FRAUD, "phase-lost phase-back voltage-lost voltage-back"),
+    (PHASE_LOST, LOG_QUALITY, "phase-lost phase-back voltage-lost voltage-back neutral-back"),
     (HAN_OPENED, LOG_COMMUNICATION, "han-opened han-closed"),
     (EVENT_LOG_CLEARED, LOG_STANDARD, "event-log-cleared"),
 )

@@ -18,6 +18,7 @@ STATUS_SAMPLES_MISSING = const(0x0008)  # samples never came
 STATUS_SAMPLES_LATE = const(0x0010)  # samples came out of time and were dropped
 STATUS_NO_LOAD = const(0x0020)  # every element below the starting power
 STATUS_PHASE_LOSS_L1 = const(0x0100)  # L1, L2, L3: shift by the place
+STATUS_NEUTRAL_LOST = const(0x0800)  # 3P4W
 STATUS_REVERSED_L1 = const(0x1000)  # exports while the sum imports, per place
 
 SYSTEMS = ("1P2W", "3P3W", "3P4W")

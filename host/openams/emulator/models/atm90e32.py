@@ -4,6 +4,9 @@ The registers of metering and calibration, energy that clears when it is read,
 LastSPIData, soft reset and the write lock. `set_quantities` gives what is at
 the terminals, `advance` lets time pass. The sensors before the chip may err
 (`sensor_gain`, `sensor_lag_urad`), which is what its calibration corrects.
+
+By a seed, the same on every VM: `disturb` spoils single bits on the bus, `add_noise` lets
+the readings scatter from one `advance` to the next.
 """
 
 import math
@@ -28,8 +31,28 @@ _ENERGY = range(0x80, 0xB0)
 _TOTALS = (0x80, 0x84, 0x88, 0x8C)
 
 
+# Scatter of a reading: a part of it in 1e-6, and counts of the register.
+_NOISE_PPM = 300
+_NOISE_COUNTS = 2
+
+
 def _word(value):
     return int(value) & 0xFFFF
+
+
+class _Random:
+    """The same numbers on every VM."""
+
+    def __init__(self, seed):
+        self._state = (seed * 2654435761 + 88172645) & 0xFFFFFFFF or 1
+
+    def below(self, count):
+        x = self._state
+        x ^= x << 13 & 0xFFFFFFFF
+        x ^= x >> 17
+        x ^= x << 5 & 0xFFFFFFFF
+        self._state = x
+        return x % count
 
 
 class Atm90e32(SpiDevice):
@@ -39,7 +62,12 @@ class Atm90e32(SpiDevice):
         self.sensor_gain = [1.0] * 6  # U and I of A, B, C in turn
         self.sensor_lag_urad = [0] * 3  # by which the current lags its voltage
         self.writes_refused = 0
-        self._true = ([0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0], 0, 0)
+        self.spoilt = 0  # octets with a wrong bit
+        self.stuck = None  # a level at which the line to the controller hangs
+        self._true = ([0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0], 0, 0, 0)
+        self._bus = None
+        self._one_in = (0, 0)
+        self._noise = None
         self._frame = bytearray(4)
         self._at = 0
         self._answer = 0
@@ -55,20 +83,35 @@ class Atm90e32(SpiDevice):
 
     # --- bus -----------------------------------------------------------------
 
+    def disturb(self, seed, one_in, heard_one_in=0):
+        """From now on one octet in so many goes out with a wrong bit, and one in so many that
+        come in is misheard; 0: none."""
+        self._bus = _Random(seed)
+        self._one_in = (one_in, heard_one_in)
+
+    def _spoil(self, octet, one_in):
+        if one_in and self._bus.below(one_in) == 0:
+            self.spoilt += 1
+            octet ^= 1 << self._bus.below(8)
+        return octet
+
     def select(self, active):
         # A frame that was cut short has no effect: nothing is written, nothing clears.
         self._at = 0
 
     def peek(self):
+        if self.stuck is not None:
+            return 0xFF if self.stuck else 0
         if self._at == 2:
-            return self._answer >> 8
+            return self._spoil(self._answer >> 8, self._one_in[0])
         if self._at == 3:
-            return self._answer & 0xFF
+            return self._spoil(self._answer & 0xFF, self._one_in[0])
         return 0
 
     def put(self, octet):
         if self._at >= 4:
             return
+        octet = self._spoil(octet, self._one_in[1])
         self._frame[self._at] = octet
         self._at += 1
         frame = self._frame
@@ -111,11 +154,29 @@ class Atm90e32(SpiDevice):
     # --- terminals -------------------------------------------------------------
 
     def set_quantities(
-        self, voltage_mv, current_ua, active_mw, reactive_mvar, frequency_mhz=50000, angle_c=240.0
+        self,
+        voltage_mv,
+        current_ua,
+        active_mw,
+        reactive_mvar,
+        frequency_mhz=50000,
+        angle_c=240.0,
+        angle_b=120.0,
     ):
-        """Three of each, at places A, B, C; `angle_c` in degrees from U of A to U of C."""
-        self._true = (voltage_mv, current_ua, active_mw, reactive_mvar, frequency_mhz, angle_c)
+        """Three of each, at places A, B, C; the angles in degrees by which U lags that of A."""
+        self._true = (
+            voltage_mv, current_ua, active_mw, reactive_mvar, frequency_mhz, angle_c, angle_b
+        )  # fmt: skip
         self._measure()
+
+    def add_noise(self, seed):
+        self._noise = _Random(seed)
+
+    def _scattered(self, value):
+        if self._noise is None or not value:
+            return value
+        part = (self._noise.below(2001) - 1000) / 1000
+        return value + part * (abs(value) * _NOISE_PPM * 1e-6 + _NOISE_COUNTS)
 
     def _gain(self, place, current):
         """Sensor and gain register together."""
@@ -133,7 +194,7 @@ class Atm90e32(SpiDevice):
         mode = r.get(0x33, 0)
         self._power = [0, 0]
         lost = sags = 0
-        voltage, current, active, reactive, frequency, angle_c = self._true
+        voltage, current, active, reactive, frequency, angle_c, angle_b = self._true
         for place in range(3):
             gain_u, gain_i = self._gain(place, 0), self._gain(place, 1)
             u = voltage[place] * gain_u / 10
@@ -143,10 +204,10 @@ class Atm90e32(SpiDevice):
             q = (reactive[place] * math.cos(turn) + active[place] * math.sin(turn)) * gain_u
             p *= gain_i / 0.32
             q *= gain_i / 0.32
-            r[0xD9 + place] = _word(min(round(u), 0xFFFF))
-            r[0xDD + place] = _word(min(round(i), 0xFFFF))
+            r[0xD9 + place] = _word(min(max(round(self._scattered(u)), 0), 0xFFFF))
+            r[0xDD + place] = _word(min(max(round(self._scattered(i)), 0), 0xFFFF))
             for base, value in ((0xB1, p), (0xB5, q)):
-                whole = int(round(value)) & 0xFFFFFFFF
+                whole = int(round(self._scattered(value))) & 0xFFFFFFFF
                 r[base + place] = whole >> 16
                 r[base + 0x10 + place] = whole & 0xFFFF
             s = u * i / 100 / 0.32
@@ -161,6 +222,7 @@ class Atm90e32(SpiDevice):
                     self._power[1] += int(round(q))
         r[0xF8] = _word(frequency / 10)
         r[0xFD] = 0
+        r[0xFE] = _word(round(angle_b * 10))
         r[0xFF] = _word(round(angle_c * 10))
         self._state(lost, sags)
 
@@ -182,6 +244,8 @@ class Atm90e32(SpiDevice):
 
     def advance(self, us):
         """Lets time pass: energy is counted."""
+        if self._noise is not None:
+            self._measure()
         if not self._registers.get(0x00):
             return
         constant = (self._registers.get(0x31, 0) << 16 | self._registers.get(0x32, 0)) or 1

@@ -54,7 +54,7 @@ class GridTerminals:
 def window_quantities(
     block: Samples, places: tuple[int, ...], phase_before: float | None
 ) -> tuple[tuple[Any, ...], float]:
-    """(voltage_mv, current_ua, active_mw, reactive_mvar, frequency_mhz, angle_c) and the phase."""
+    """What the model's `set_quantities` takes, and the phase of the first voltage."""
     voltage, current, active, reactive = [0] * 3, [0] * 3, [0] * 3, [0] * 3
     reference = np.exp(-2j * np.pi * _CYCLES * np.arange(len(block)) / len(block))
     # Not as a product of matrices: the threads of BLAS would spin for it on every core.
@@ -71,7 +71,9 @@ def window_quantities(
     if phase_before is not None:
         turned = (phase - phase_before + math.pi) % (2 * math.pi) - math.pi
         frequency += turned / (2 * math.pi) * _RATE_HZ / len(block)
-    last = 2 * (len(places) - 1)
-    angle = math.degrees(phase - float(np.angle(phasors[last]))) % 360
-    quantities = (voltage, current, active, reactive, round(1000 * frequency), angle)
+    lags = [0.0] * 3
+    for element, place in enumerate(places):
+        lags[place] = math.degrees(phase - float(np.angle(phasors[2 * element]))) % 360
+    millihertz = round(1000 * frequency)
+    quantities = (voltage, current, active, reactive, millihertz, lags[2], lags[1])
     return quantities, phase
