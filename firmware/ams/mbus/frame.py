@@ -14,6 +14,7 @@ SHORT = const(0x10)
 LONG = const(0x68)
 _STOP = const(0x16)
 _LONGEST = const(261)
+_NOISE_MOST = const(4)
 
 # C fields. The master's requests for data carry FCB and FCV.
 SND_NKE = const(0x40)
@@ -51,30 +52,61 @@ def long(control, address, ci, data=b""):
 
 
 class FrameReader:
-    """Collects one answer. After `feed` says True, `kind` is ACK, SHORT or LONG."""
+    """Collects one answer. After `feed` says True, `kind` is ACK, SHORT or LONG.
+
+    A converter may give back what it was given to send: `reset` takes those octets, and they
+    are no answer. Neither are some that a line gives as it turns round, before an answer.
+    """
 
     def __init__(self):
         self.buffer = bytearray(_LONGEST)
         self.fill = 0
         self.kind = 0
         self.broken = False  # something came that is no frame: noise, or several at a time
+        self.noise = 0  # octets before it that can begin none
+        self._own = b""
+        self._echoed = 0
 
-    def reset(self):
+    def reset(self, own=b""):
         self.fill = 0
         self.kind = 0
         self.broken = False
+        self.noise = 0
+        self._own = own
+        self._echoed = 0
+
+    @property
+    def begun(self):
+        """Whether something came that is not our own."""
+        return self.fill > 0 or self.broken or self.noise > 0
 
     def feed(self, data):
         """Takes octets; whether a whole frame is there. What comes behind it breaks it."""
         for octet in data:
-            if self.broken or self.kind or self.fill == _LONGEST:
-                self.broken = True
-                self.kind = 0
-                continue
+            own = self._own
+            if self._echoed < len(own) and not self.begun:
+                if octet == own[self._echoed]:
+                    self._echoed += 1
+                    continue
+                # It was the begin of an answer.
+                for k in range(self._echoed):
+                    self._take(own[k])
+            # Once the first has come that is not ours, nothing is.
+            self._echoed = len(own)
+            self._take(octet)
+        return bool(self.kind)
+
+    def _take(self, octet):
+        if self.fill == 0 and not self.broken and octet not in (ACK, SHORT, LONG):
+            self.noise += 1
+            self.broken = self.noise > _NOISE_MOST
+        elif self.broken or self.kind or self.fill == _LONGEST:
+            self.broken = True
+            self.kind = 0
+        else:
             self.buffer[self.fill] = octet
             self.fill += 1
             self._look()
-        return bool(self.kind)
 
     def _look(self):
         b = self.buffer

@@ -1,7 +1,8 @@
 """Master of a wired M-Bus (EN 13757-2): asks, waits, repeats; one job at a time.
 
-A job is a generator that yields (frame, what answer it wants) and is sent that answer, or None
-when there was none after all tries. Octets come in by `feed`, frames go out by `write`.
+A job is a generator that yields (frame, what answer it wants, how often it is tried) and is sent
+that answer, or None when there was none after all tries. Octets come in by `feed`, frames go out
+by `write`.
 """
 
 from micropython import const
@@ -10,6 +11,10 @@ from ams.mbus import frame, records
 from ams.mbus.frame import ACK, ALL, FCB, LONG, REQ_UD2, SELECTED, SND_NKE, SND_UD
 
 _TRIES = const(3)
+# What converters and radio links add to the times of the standard.
+_SLACK_MS = const(250)
+# Octets of one answer may be so far apart.
+_PAUSE_MS = const(250)
 _ANY = const(0)
 # More telegrams of one readout than any meter has.
 _TELEGRAMS_MAX = const(16)
@@ -29,7 +34,8 @@ class Answer:
     def __init__(self, address, wants=None):
         self.address = address
         self.wants = wants
-        self.header = None
+        self.header = None  # None: it does not say who it is, or there is no answer
+        self.state = None  # (access number, status)
         self.records = []
         self.own = b""
         self.error = None  # why there is nothing, or not all
@@ -54,9 +60,9 @@ class Master:
 
     def set_baud(self, baud):
         # A slave answers within 330 bit times and 50 ms (EN 13757-2, clause 5.7).
-        self._bit_us = 1000000 // baud
-        self._answer_ms = 330 * self._bit_us // 1000 + 50
-        self._gap_ms = max(33 * self._bit_us // 1000, 50)
+        self._baud = baud
+        self._answer_ms = 330000 // baud + 50 + _SLACK_MS
+        self._gap_ms = max(33000 // baud, 50)
 
     @property
     def busy(self):
@@ -91,32 +97,31 @@ class Master:
         self._step(None)
 
     def _ping(self, address):
-        return (yield frame.short(SND_NKE, address), ACK)
+        return (yield frame.short(SND_NKE, address), ACK, _TRIES)
 
     def _read(self, out):
-        answer = yield frame.short(SND_NKE, out.address), ACK
-        if answer is None:
-            out.error = "no answer"
-            return out
-        return (yield from self._readout(out))
+        # Who does not acknowledge it may answer all the same: asked once, to lose no time.
+        known = yield frame.short(SND_NKE, out.address), ACK, _TRIES - 1
+        return (yield from self._readout(out, _TRIES if known else 1))
 
     def _read_selected(self, select):
-        yield frame.short(SND_NKE, SELECTED), None  # whoever was selected is so no more
+        yield frame.short(SND_NKE, SELECTED), None, 1  # whoever was selected is so no more
         out = Answer(SELECTED)
-        if (yield select, ACK) is None:
+        if (yield select, ACK, _TRIES) is None:
             out.error = "no answer"
             return out
-        return (yield from self._readout(out))
+        return (yield from self._readout(out, _TRIES))
 
-    def _readout(self, out):
+    def _readout(self, out, tries):
         """All telegrams; the toggle bit begins anew after a reset or a selection."""
         fcb = FCB
         for _ in range(_TELEGRAMS_MAX):
-            reply = yield frame.short(REQ_UD2 | fcb, out.address), LONG
+            reply = yield frame.short(REQ_UD2 | fcb, out.address), LONG, tries
             if reply is None:
                 out.error = "no answer"
                 return out
             fcb ^= FCB
+            tries = _TRIES
             if not self._take(out, reply[0], reply[1]):
                 return out
         out.error = "no end of telegrams"
@@ -125,16 +130,9 @@ class Master:
     def _take(self, out, ci, data):
         """Adds a telegram to the readout; whether there is another."""
         try:
-            at = 0
-            if ci == records.LONG_HEADER:
-                header = records.Header(data)
-                out.header = out.header or header
-                at = 12
-            elif ci == records.SHORT_HEADER:
-                at = 4
-            elif ci != records.NO_HEADER:
-                raise records.Malformed("CI %02X" % ci)
-            found = records.Records(data, at)
+            header, state, found = records.opened(ci, data)
+            out.header = out.header or header
+            out.state = out.state or state
             for record in found:
                 if len(out.records) < _RECORDS_MAX and (out.wants is None or out.wants(record)):
                     out.records.append(record)
@@ -152,10 +150,10 @@ class Master:
             prefix = prefixes.pop()
             for digit in range(9, -1, -1):
                 digits = prefix + (digit,)
-                yield frame.short(SND_NKE, SELECTED), None
-                if (yield _select(_pattern(digits)), _ANY) is None:
+                yield frame.short(SND_NKE, SELECTED), None, 1
+                if (yield _select(_pattern(digits)), _ANY, 1) is None:
                     continue
-                answer = yield from self._readout(Answer(SELECTED, _nothing))
+                answer = yield from self._readout(Answer(SELECTED, _nothing), _TRIES)
                 if answer.header is not None:
                     found.append(answer.header)
                 elif len(digits) < 8:
@@ -167,20 +165,19 @@ class Master:
     def _step(self, answer):
         """Gives the job its answer and sends what it asks next."""
         try:
-            self._frame, self._wanted = self._job.send(answer)
+            self._frame, self._wanted, self._tries = self._job.send(answer)
         except StopIteration as end:
             done = self._done
             self._job = self._done = None
             done(end.value)
             return
-        self._tries = 1 if self._wanted in (None, _ANY) else _TRIES
         self._send()
 
     def _send(self):
         self._tries -= 1
-        self._reader.reset()
+        self._reader.reset(self._frame)
         # The answer's time runs from the last octet of ours: eleven bits each.
-        self._sent_ms = self._octet_ms = self._now_ms + len(self._frame) * 11 * self._bit_us // 1000
+        self._sent_ms = self._octet_ms = self._now_ms + len(self._frame) * 11000 // self._baud
         self._write(self._frame)
 
     def feed(self, data, now_ms):
@@ -197,8 +194,8 @@ class Master:
             return
         r = self._reader
         # The line must be quiet: what follows an answer at once was no single answer.
-        if r.fill or r.broken:
-            if now_ms - self._octet_ms >= self._gap_ms:
+        if r.begun:
+            if now_ms - self._octet_ms >= (self._gap_ms if r.kind else _PAUSE_MS):
                 self._judge()
         elif now_ms - self._sent_ms > self._answer_ms:
             self._missed()

@@ -1,9 +1,15 @@
 """The M-Bus port: reads each installed sub-meter when its capture is due."""
 
+from ams.mbus import records, vif
 from ams.mbus.master import Master
 from ams.registers import submeters
 
 _MOST = 0x7FFFFFFFFFFFFFFF
+# Measured, though there is no unit for them.
+_UNITLESS = (
+    "heat-cost-allocation", "volume-flow-per-min", "volume-flow-per-s", "mass-flow-per-h",
+    "dimensionless",
+)  # fmt: skip
 
 
 class MBusPort:
@@ -68,51 +74,96 @@ class MBusPort:
         meter = self.table.meters[self._channel]
         if not meter.installed:
             return
-        if answer.header is None:
+        if answer.header is None and answer.error is not None:
             meter.failures += 1
             meter.alarm |= submeters.ALARM_NO_ANSWER
             self._say("channel %d: %s" % (self._channel + 1, answer.error))
             return
         header = answer.header
-        if meter.identification_number not in (0, header.identification):
-            # Another meter at this address: its values must not pass for those of the one before.
-            self._say("channel %d: another meter answers" % (self._channel + 1))
-            meter.values = [submeters.Value() for _ in range(submeters.VALUES)]
+        # Some answer without saying who they are.
+        if header is not None:
+            if meter.identification_number not in (0, header.identification):
+                # Another meter here: its values must not pass for those of the one before.
+                self._say("channel %d: another meter answers" % (self._channel + 1))
+                meter.values = [submeters.Value() for _ in range(submeters.VALUES)]
+            meter.identification_number = header.identification
+            meter.manufacturer_id = header.manufacturer_id
+            meter.version = header.version
+            meter.device_type = header.medium
         meter.failures = 0
-        meter.identification_number = header.identification
-        meter.manufacturer_id = header.manufacturer_id
-        meter.version = header.version
-        meter.device_type = header.medium
-        meter.access_number = header.access_number
-        meter.status = header.status
-        meter.alarm = header.status & 0x1C
+        meter.access_number, meter.status = answer.state or (0, 0)
+        meter.alarm = meter.status & 0x1C
         meter.captured_utc_ms = self._utc_ms()
         self._keep(meter, answer.records)
 
     def _wants(self, record):
-        """Numbers of the definition, or the first plain ones."""
-        # COSEM has numbers of 64 bits; a slave may send longer ones.
-        if not isinstance(record.value, int) or not -_MOST - 1 <= record.value <= _MOST:
+        """Those of the definition; without one the first plain ones that are measured."""
+        meter = self.table.meters[self._channel]
+        if meter.capture_definition:
+            return (record.dib, record.vib) in meter.capture_definition and (
+                record.error or _is_number(record.value)
+            )
+        if not record.is_plain or not _is_number(record.value):
             return False
-        definition = self.table.meters[self._channel].capture_definition
-        if definition:
-            return (record.dib, record.vib) in definition
-        self._kept += 1
-        return self._kept <= submeters.VALUES
+        if record.unit == vif.NONE and record.quantity not in _UNITLESS:
+            return False
+        if _place_of(meter, record) is None:
+            self._kept += 1
+            return self._kept <= submeters.VALUES
+        return True
 
-    def _keep(self, meter, records):
+    def _keep(self, meter, found):
+        """Each value has its place: that of the definition, or the one it had first."""
         definition = meter.capture_definition
-        for place, record in enumerate(records):
+        for value in meter.values:
+            # Of what does not come this time the old value stays, with its time.
+            if value.utc_ms is not None:
+                value.mark |= submeters.MARK_ERROR
+        for record in found:
             pair = (record.dib, record.vib)
-            # It may have changed since the readout began.
-            if place >= submeters.VALUES or (definition and pair not in definition):
-                continue
-            value = meter.values[definition.index(pair) if definition else place]
-            value.dib, value.vib = record.dib, record.vib
-            value.value = record.value
-            value.scaler, value.unit = record.power, record.unit
-            value.utc_ms = meter.captured_utc_ms
+            if definition:
+                # It may have changed since the readout began.
+                place = definition.index(pair) if pair in definition else None
+            else:
+                place = _place_of(meter, record)
+                if place is None:
+                    place = _free_place(meter)
+            if place is not None:
+                _put(meter.values[place], record, meter.captured_utc_ms)
 
     def _say(self, text):
         if self._log:
             self._log("M-Bus: " + text)
+
+
+def _place_of(meter, record):
+    for place in range(submeters.VALUES):
+        value = meter.values[place]
+        if value.dib == record.dib and value.vib == record.vib:
+            return place
+    return None
+
+
+def _free_place(meter):
+    for place in range(submeters.VALUES):
+        if not meter.values[place].dib:
+            return place
+    return None
+
+
+def _put(value, record, utc_ms):
+    value.dib, value.vib = record.dib, record.vib
+    value.value = record.value
+    value.scaler, value.unit = record.power, record.unit
+    value.mark = 0
+    if record.changed:
+        value.unit = vif.changed_unit(record.vib, record.unit)
+        value.mark = submeters.MARK_OTHER
+    if record.error or record.function == records.IN_ERROR:
+        value.mark |= submeters.MARK_ERROR
+    value.utc_ms = utc_ms
+
+
+def _is_number(value):
+    # COSEM has numbers of 64 bits; a slave may send longer ones.
+    return isinstance(value, int) and -_MOST - 1 <= value <= _MOST

@@ -6,7 +6,8 @@ Units are those of COSEM (IEC 62056-6-2, table 4), so that a value becomes a reg
 from micropython import const
 
 DAY, HOUR, MINUTE, SECOND = const(4), const(5), const(6), const(7)
-CELSIUS, M3, M3_PER_H, KG = const(9), const(13), const(15), const(20)
+CELSIUS, M3, M3_BASE, M3_PER_H = const(9), const(13), const(14), const(15)
+M3_PER_H_BASE, M3_PER_D, M3_PER_D_BASE, KG = const(16), const(17), const(18), const(20)
 BAR, JOULE, JOULE_PER_H, WATT, WH = const(24), const(25), const(26), const(27), const(30)
 AMPERE, VOLT, KELVIN, NONE = const(33), const(35), const(52), const(255)
 
@@ -78,15 +79,69 @@ def _find(table, vif):
     return _UNKNOWN
 
 
+# What a VIFE may say of a record that could not be given: codes below 20 but these.
+_NO_ERRORS = b"\x00\x12\x13\x14\x1d\x1e\x1f"
+# VIFE that leave the unit as it is, beside those below 20: uncorrected, by direction, limits,
+# values while they are exceeded, offsets, future values.
+_SAME_UNIT = b"\x3a\x3b\x3c\x40\x48\x68\x69\x6c\x6d\x78\x79\x7a\x7b\x7e"
+# Units that are another one per hour or day, or at base conditions.
+_PER_HOUR = ((WH, WATT), (M3, M3_PER_H), (M3_BASE, M3_PER_H_BASE), (JOULE, JOULE_PER_H))
+_PER_DAY = ((M3, M3_PER_D), (M3_BASE, M3_PER_D_BASE))
+_AT_BASE = ((M3, M3_BASE), (M3_PER_H, M3_PER_H_BASE))
+
+
+def _true_vif(vib):
+    """(where the VIFEs of combination begin, first VIF without its extension bit)"""
+    return (2 if vib[0] in (0xFB, 0xFD, 0xEF) and len(vib) > 1 else 1), vib[0] & 0x7F
+
+
+def error(vib):
+    """The code of a record error that a VIFE tells (EN 13757-3, table of record errors), or 0."""
+    at, vif = _true_vif(vib)
+    if vif == 0x7F:
+        return 0
+    for k in range(at, len(vib)):
+        vife = vib[k] & 0x7F
+        if vife == 0x7F or vife == 0x7C:
+            break
+        if vife < 0x20 and vife not in _NO_ERRORS:
+            return vife
+    return 0
+
+
+def changed_unit(vib, unit):
+    """The unit of a value that VIFEs make another quantity; NONE where COSEM has none for it."""
+    at, _ = _true_vif(vib)
+    while at < len(vib):
+        vife = vib[at] & 0x7F
+        at += 1
+        if vife == 0x7F:
+            return NONE
+        if vife < 0x20 or 0x70 <= vife <= 0x77 or vife == 0x7D or vife in _SAME_UNIT:
+            continue
+        if 0x50 <= vife <= 0x67:
+            # For how long a limit was exceeded, or something lasted.
+            return _DURATIONS[vife & 3]
+        other = {0x22: _PER_HOUR, 0x23: _PER_DAY, 0x3E: _AT_BASE}.get(vife, ())
+        unit = dict(other).get(unit, NONE)
+        if unit == NONE:
+            break
+    return unit
+
+
 def meaning(vib):
     """(quantity, unit, power of ten, whether a VIFE changes what it is) of VIF and VIFEs.
 
-    A plain-text unit stands in `vib` behind its VIF and is skipped by who reads it.
+    Quantity and unit are those of the VIF: what a value is that is changed, `changed_unit`
+    says. A plain-text unit stands behind its VIF and is skipped by who reads it.
     """
     vif = vib[0] & 0x7F
     at = 1
     if vib[0] in (0xFB, 0xFD) and len(vib) > 1:
         found = _find(_EXTENSION_FB if vib[0] == 0xFB else _EXTENSION_FD, vib[1] & 0x7F)
+        at = 2
+    elif vib[0] == 0xEF and len(vib) > 1:
+        found = _UNKNOWN
         at = 2
     elif vif == 0x6C:
         found = ("date", NONE, 0)
@@ -108,6 +163,8 @@ def meaning(vib):
     while at < len(vib):
         vife = vib[at] & 0x7F
         at += 1
+        if vife == 0:
+            continue  # no error
         if 0x70 <= vife <= 0x77:
             power += vife - 0x76
         elif vife == 0x7D:

@@ -19,6 +19,9 @@ ALARM_POWER_LOW = const(0x04)
 ALARM_PERMANENT_ERROR = const(0x08)
 ALARM_TEMPORARY_ERROR = const(0x10)
 ALARM_NO_ANSWER = const(0x80)
+# Beside them, in the status of one value.
+MARK_OTHER = const(0x20)  # a VIFE makes it another quantity than its VIF says
+MARK_ERROR = const(0x40)  # measured in error, or the meter says why it has none
 
 
 class Value:
@@ -31,6 +34,7 @@ class Value:
         self.scaler = 0
         self.unit = 255
         self.utc_ms = None
+        self.mark = 0
 
 
 class SubMeter:

@@ -129,7 +129,7 @@ class Value(View):
         elif attribute == 3:
             write_unit(out, value.scaler, value.unit)
         elif attribute == 4:
-            out.uint8(meter.alarm)
+            out.uint8(meter.alarm | value.mark)
         elif value.utc_ms is None:
             out.octets(b"\xff" * 9 + b"\x80\x00\xff")
         else:

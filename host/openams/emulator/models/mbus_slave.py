@@ -8,11 +8,18 @@ def checked(body):
 
 
 class MBusSlave:
-    """`telegrams`: the records of each telegram of a readout, without header and without 1F."""
+    """`telegrams`: the records of each telegram of a readout, without header and without 1F.
+
+    `ci`: 72 a long header, 7A a short one, 78 none, 76 a long one with the highest octet first
+    (the telegrams come as they are given). `config`: its configuration field.
+    """
 
     def __init__(
-        self, primary, identification, telegrams, manufacturer=0x0421, version=1, medium=7
-    ):
+        self, primary, identification, telegrams, manufacturer=0x0421, version=1, medium=7,
+        ci=0x72, config=0,
+    ):  # fmt: skip
+        self.ci = ci
+        self.config = config
         self.primary = primary
         self.identification = identification  # as BCD digits in an int: 0x12345678
         self.manufacturer = manufacturer
@@ -92,17 +99,38 @@ class MBusSlave:
         data = self.telegrams[self._telegram]
         if self._telegram < len(self.telegrams) - 1:
             data += b"\x1f"
-        head = self._secondary() + bytes((self.access_number, self.status, 0, 0))
-        return checked(bytes((0x08, self.primary, 0x72)) + head + data)
+        return checked(bytes((0x08, self.primary, self.ci)) + self._head() + data)
+
+    def _head(self):
+        state = bytes((self.access_number, self.status))
+        if self.ci == 0x78:
+            return b""
+        if self.ci == 0x76:
+            who = self.identification.to_bytes(4, "big") + self.manufacturer.to_bytes(2, "big")
+            return who + bytes((self.version, self.medium)) + state + self.config.to_bytes(2, "big")
+        state += self.config.to_bytes(2, "little")
+        return state if self.ci == 0x7A else self._secondary() + state
 
 
 class MBus:
-    """Slaves on one pair of wires: those that answer at a time disturb one another."""
+    """Slaves on one pair of wires: those that answer at a time disturb one another.
 
-    def __init__(self, slaves):
+    The level converter may give back what it sends (`echo`), and give octets of its own as
+    the line turns round (`noise`).
+    """
+
+    def __init__(self, slaves, echo=False, noise=b""):
         self.slaves = slaves
+        self.echo = echo
+        self.noise = noise
 
     def put(self, frame):
+        answer = self._answers(frame)
+        if answer:
+            answer = self.noise + answer
+        return bytes(frame) + answer if self.echo else answer
+
+    def _answers(self, frame):
         answers = []
         for slave in self.slaves:
             answer = slave.hear(frame)
