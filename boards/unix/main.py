@@ -120,8 +120,10 @@ def load_firmware():
     Here code is compiled from source, which leaves holes in the heap; what is
     collected between two rooms is filled by the next. A chip has it frozen.
     """
-    if hasattr(gc, "threshold"):
-        gc.threshold(GC_THRESHOLD)
+    if not hasattr(gc, "threshold"):
+        # CPython, whose heap has no such holes: it looked for garbage most of the start.
+        return
+    gc.threshold(GC_THRESHOLD)
     for name in ROOMS:
         gc.collect()
         __import__(name)

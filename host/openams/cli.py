@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -23,6 +24,7 @@ from openams.cli_ration import ration
 from openams.cli_run import run as run_command
 from openams.errors import BenchError
 from openams.keys.cli import app as keys_app
+from openams.private import reason
 from openams.runtimes.launch import RUNTIMES
 
 app = typer.Typer(
@@ -119,7 +121,7 @@ def main() -> None:
             # The reader of our output has gone (`ams ... | head`).
             sys.stderr.close()
             sys.exit(1)
-        _fail(str(error), 1)
+        _fail(_words(error), 1)
     except typer.Abort:
         _fail("stopped", 130)
     except Exception as error:
@@ -132,6 +134,15 @@ def main() -> None:
             sys.exit(2)
         _fail(f"{message()} (see ams --help)", getattr(error, "exit_code", 2))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _words(error: BenchError | OSError) -> str:
+    """In place of what the system calls it: the path, and what helps."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return str(error)
+    hint = "choose a place where you may write, or a file that you may read"
+    path = os.fsdecode(error.filename) if not isinstance(error.filename, int) else "a file"
+    return f"{path}: {reason(error, hint)}"
 
 
 def _fail(text: str, code: int) -> NoReturn:

@@ -13,6 +13,7 @@ from openams.client import data as axdr
 from openams.client import readout
 from openams.client.data import parse_date_time
 from openams.client.errors import ResultError
+from openams.client.event_details import event_text
 from openams.client.events import LOGS
 from openams.client.names import (
     CLOCK,
@@ -24,7 +25,7 @@ from openams.client.names import (
 )
 from openams.errors import BenchError
 from openams.keys.keystore import Keystore
-from openams.meter_time import NORWAY, parse_time
+from openams.meter_time import NORWAY, parse_range, parse_time
 from openams.terminal import say
 
 if TYPE_CHECKING:
@@ -94,8 +95,9 @@ def _value_line(value: dict[str, Any]) -> str:
     elif not isinstance(shown, str):
         shown = json.dumps(shown)
     number = f"@{value['attribute']}" if value["attribute"] not in (2, 7) else ""
-    name = value["obis"] + number
-    return f"{name:<20} {value['class_name']:<22} {shown} {value.get('unit', '')}".rstrip()
+    obis = value["obis"] + number
+    name = value.get("name") or value["class_name"]
+    return f"{obis:<20} {name:<42} {shown} {value.get('unit', '')}".rstrip()
 
 
 @takes_access
@@ -111,8 +113,7 @@ def events(
     """Read the event logs of a meter, oldest first."""
     if log is not None and log not in LOGS:
         raise BenchError(f"--log {log!r} is unknown: choose one of {', '.join(LOGS)}")
-    begin = parse_time("--from", from_) if from_ else None
-    end = parse_time("--to", to) if to else None
+    begin, end = parse_range(from_, to)
     found: list[dict[str, Any]] = []
     role = client or "reader"
     with access.connected(url, role) as meter:
@@ -125,14 +126,7 @@ def events(
         say(json.dumps(found))
         return
     for event in found:
-        more = " ".join(
-            str(value)
-            for key, value in event.items()
-            if key not in ("time", "log", "code", "name", "number") and value not in (0, None)
-        )
-        say(
-            f"{event['time']} {event['log']:<13} {event['code']:>3} {event['name']} {more}".rstrip()
-        )
+        say(f"{event['time']} {event['log']:<13} {event['code']:>3} {event_text(event)}")
     if not found:
         say("no events")
 

@@ -57,6 +57,8 @@ def breaker(
         raise BenchError(f"breaker {action!r} is unknown: state, disconnect, reconnect or mode")
     if (action == "mode") != (mode is not None) or (mode is not None and not 0 <= mode <= 6):
         raise BenchError("write it like ams breaker URL mode 4; modes go from 0 to 6")
+    if order and action not in ("disconnect", "reconnect"):
+        raise BenchError(f"--order is spent by disconnect or reconnect, not by {action}")
     sealed = _read_order(order, action) if order else None
     with _operator(access, url) as operator:
         if action == "state":
@@ -106,8 +108,12 @@ def limit(
         str | None, typer.Option(metavar="ID,ID", help="Emergency ids that count here.")
     ] = None,
     quota_wh: Annotated[int | None, typer.Option(help="Energy of a period, 0: none.")] = None,
-    quota_period: Annotated[int, typer.Option(metavar="S")] = 86400,
-    quota_warning: Annotated[int, typer.Option(metavar="PERMILLE")] = 900,
+    quota_period: Annotated[
+        int | None, typer.Option(metavar="S", help="Of --quota-wh; 86400 else.")
+    ] = None,
+    quota_warning: Annotated[
+        int | None, typer.Option(metavar="PERMILLE", help="Of --quota-wh; 900 else.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show or set the limiter and the quota of a meter."""
@@ -115,6 +121,17 @@ def limit(
         raise BenchError(f"limit {action!r} is unknown: show or set")
     if monitored is not None and monitored not in _MONITORED:
         raise BenchError(f"--monitored {monitored!r} is unknown: {', '.join(_MONITORED)}")
+    wanted = (monitored, threshold, emergency_threshold, over, under, reconnect, window,
+              emergency, groups, quota_wh)  # fmt: skip
+    if quota_wh is None and (quota_period, quota_warning) != (None, None):
+        raise BenchError("--quota-period and --quota-warning are of a quota: give --quota-wh too")
+    changes = any(option is not None for option in wanted)
+    if changes != (action == "set"):
+        raise BenchError(
+            "limit set changes nothing without an option: ams limit --help lists them"
+            if action == "set"
+            else "limit show takes no settings: write  ams limit URL set ..."
+        )
     normal = _threshold("--threshold", threshold)
     emergency_milli = _threshold("--emergency-threshold", emergency_threshold)
     profile = _emergency(emergency) if emergency else None
@@ -139,7 +156,9 @@ def limit(
             if ids is not None:
                 operator.set_groups(ids)
             if quota_wh is not None:
-                operator.set_quota(quota_wh, quota_period if quota_wh else 0, quota_warning)
+                period_s = quota_period or 86400
+                permille = 900 if quota_warning is None else quota_warning
+                operator.set_quota(quota_wh, period_s if quota_wh else 0, permille)
         shown = operator.limits()
     _print(shown, as_json)
 

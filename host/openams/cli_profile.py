@@ -14,7 +14,7 @@ from openams.cli_meter import Access, ClientOption, takes_access
 from openams.client.readout import PROFILES, columns, named_rows
 from openams.client.readout import rows as rows_of
 from openams.errors import BenchError
-from openams.meter_time import from_utc_ms, parse_time, to_utc_ms
+from openams.meter_time import from_utc_ms, parse_range, to_utc_ms
 from openams.profiles import NAMES, day_limits, plot, read, write_csv
 from openams.runtimes.launch import RUNTIMES
 from openams.terminal import say
@@ -45,16 +45,23 @@ def profile(
     """Read a profile of a state image or of a meter at a URL; writes nothing."""
     if runtime not in RUNTIMES:
         raise BenchError(f"--runtime {runtime!r} is unknown: choose one of {', '.join(RUNTIMES)}")
+    forms = [name for name, wanted in
+             (("--csv", as_csv), ("--json", as_json), ("--plot", as_plot)) if wanted]  # fmt: skip
+    if len(forms) > 1:
+        raise BenchError(f"{' and '.join(forms)} exclude each other: choose one")
     limits = {}
+    if day and (from_ or to):
+        raise BenchError("--day and --from or --to exclude each other: leave one out")
     if day:
         try:
             limits["from_ms"], limits["to_ms"] = day_limits(date.fromisoformat(day))
         except ValueError:
             raise BenchError(f"--day {day!r} is no date: write it like 2026-01-31") from None
-    if from_:
-        limits["from_ms"] = to_utc_ms(parse_time("--from", from_))
-    if to:
-        limits["to_ms"] = to_utc_ms(parse_time("--to", to))
+    begin, end = parse_range(from_, to)
+    if begin:
+        limits["from_ms"] = to_utc_ms(begin)
+    if end:
+        limits["to_ms"] = to_utc_ms(end)
     if as_plot and name != "load":
         raise BenchError("--plot shows the load profile: leave --name out")
     if "://" in source:

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.live import Live
 
 from openams import terminal
+from openams.client.event_details import event_text, means
 from openams.errors import BenchError
 from openams.grid.scenario import Scenario, load
 from openams.han.reader import FrameReader, HanError, format_reading, load_keys
@@ -24,7 +25,7 @@ from openams.keys.cli import KeystoreOption, PassphraseOption, open_keystore
 from openams.keys.provision import provisioned
 from openams.linkports import LinkPorts
 from openams.liveview import View, status_names
-from openams.meter_time import NORWAY, from_utc_ms, parse_start
+from openams.meter_time import local_text, parse_start
 from openams.options import CHIP, DEFAULT_METER_ID, METER_TYPES, Options, check
 from openams.orders import POLICIES, parse_order, parse_policy
 from openams.profiles import named
@@ -290,8 +291,8 @@ def _summary(session: Session, result: dict[str, Any]) -> dict[str, Any]:
         "scenario": session.scenario.name,
         "system": session.scenario.system,
         "sampled": session.sampled,
-        "start": from_utc_ms(session.start_ms).isoformat(),
-        "end": from_utc_ms(result["utc_ms"]).isoformat(),
+        "start": local_text(session.start_ms),
+        "end": local_text(result["utc_ms"]),
         "simulated_s": session.progress.simulated_s,
         "wall_s": round(session.progress.wall_s, 3),
         "registers": result["registers"],
@@ -303,12 +304,13 @@ def _summary(session: Session, result: dict[str, Any]) -> dict[str, Any]:
         "storage": result["storage"],
         "events": [
             {
-                "time": from_utc_ms(when).isoformat(),
+                "time": local_text(when),
                 "log": log,
                 "code": code,
                 "name": name,
                 "detail": detail,
                 "extra": extra,
+                "means": means(code, detail, extra),
             }
             for when, code, name, detail, log, extra in result["events"]
         ],
@@ -330,9 +332,9 @@ def _summary(session: Session, result: dict[str, Any]) -> dict[str, Any]:
 
 def _print_summary(summary: dict[str, Any]) -> None:
     registers = summary["registers"]
-    end = datetime.fromisoformat(summary["end"]).astimezone(NORWAY)
+    end = datetime.fromisoformat(summary["end"])
     say(
-        f"stopped at {end:%Y-%m-%d %H:%M:%S}: {summary['simulated_s']:.0f} s simulated in "
+        f"stopped at {end:%Y-%m-%d %H:%M:%S%z}: {summary['simulated_s']:.0f} s simulated in "
         f"{summary['wall_s']:.1f} s"
     )
     say(
@@ -343,4 +345,4 @@ def _print_summary(summary: dict[str, Any]) -> None:
     say(f"HAN frames sent {sum(summary['han']['sent'])}, events {len(summary['events'])}")
     if sys.stdout.isatty():
         for event in summary["events"][-5:]:
-            say(f"  {event['time']} {event['name']} {event['detail'] or ''}")
+            say(f"  {event['time']} {event_text(event)}")

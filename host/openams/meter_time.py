@@ -19,6 +19,11 @@ def from_utc_ms(utc_ms: int) -> datetime:
     return EPOCH + timedelta(milliseconds=utc_ms)
 
 
+def local_text(utc_ms: int) -> str:
+    """Norwegian time with its offset, as every time that is shown."""
+    return from_utc_ms(utc_ms).astimezone(NORWAY).isoformat()
+
+
 def parse_start(text: str) -> datetime:
     return parse_time("--start", text)
 
@@ -36,3 +41,12 @@ def parse_time(option: str, text: str) -> datetime:
     if not 2000 <= when.year <= 2099:
         raise BenchError(f"{option} must lie in the years 2000 to 2099")
     return when.astimezone(UTC)
+
+
+def parse_range(from_: str | None, to: str | None) -> tuple[datetime | None, datetime | None]:
+    """`--from` and `--to`, which may be the same moment."""
+    begin = parse_time("--from", from_) if from_ else None
+    end = parse_time("--to", to) if to else None
+    if begin and end and begin > end:
+        raise BenchError(f"--from {from_} is after --to {to}: change them round")
+    return begin, end

@@ -36,8 +36,7 @@ _HINTS = {
 
 def reason(error: OSError, hint: str = "") -> str:
     """The system's words, and what helps."""
-    more = hint if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) else ""
-    more = more or _HINTS.get(error.errno or 0, "")
+    more = _HINTS.get(error.errno or 0, hint)
     return (error.strerror or str(error)) + (f": {more}" if more else "")
 
 

@@ -9,9 +9,10 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import IO, Any
 
+from openams.client.event_details import means
 from openams.client.events import LOGS
 from openams.errors import BenchError
-from openams.meter_time import NORWAY, from_utc_ms, to_utc_ms
+from openams.meter_time import NORWAY, local_text, to_utc_ms
 from openams.runtimes.process import MeterProcess
 from openams.state import FLASH_SIZE, StateImage
 from openams.terminal import say
@@ -36,26 +37,23 @@ def status_names(status: int) -> list[str]:
     return [name for bit, name in _STATUS if status & bit]
 
 
-def _local(utc_ms: int) -> str:
-    return from_utc_ms(utc_ms).astimezone(NORWAY).isoformat()
-
-
 def named(name: str, row: list[Any]) -> dict[str, Any]:
     """A row as the process gives it, with names. Times are local with their offset."""
     if name == "events":
         number, utc_ms, log, code, text, detail, extra = row
         return {
             "number": number,
-            "time": _local(utc_ms),
+            "time": local_text(utc_ms),
             "log": LOGS[log],
             "code": code,
             "name": text,
             "detail": detail,
             "extra": extra,
+            "means": means(code, detail, extra),
         }
     if name == "voltage":
         utc_s, measured_s, status, *values = row
-        out: dict[str, Any] = {"time": _local(utc_s * 1000), "measured_s": measured_s}
+        out: dict[str, Any] = {"time": local_text(utc_s * 1000), "measured_s": measured_s}
         out["status"] = status
         for k in range(3):
             for j, what in enumerate(("min", "mean", "max")):
@@ -66,7 +64,7 @@ def named(name: str, row: list[Any]) -> dict[str, Any]:
         number, utc_s, status, length_s, *values = row
         return {
             "number": number,
-            "time": _local(utc_s * 1000),
+            "time": local_text(utc_s * 1000),
             "length_s": length_s,
             "status": status,
             "status_names": status_names(status),
@@ -75,7 +73,7 @@ def named(name: str, row: list[Any]) -> dict[str, Any]:
     number, utc_s, status, *values = row
     return {
         "number": number,
-        "time": _local(utc_s * 1000),
+        "time": local_text(utc_s * 1000),
         "status": status,
         "status_names": status_names(status),
         **dict(zip(_BILLING, values, strict=True)),
@@ -141,6 +139,8 @@ def write_csv(rows: Iterable[dict[str, Any]], out: IO[str]) -> None:
     for row in rows:
         if "status_names" in row:
             row = {**row, "status_names": " ".join(row["status_names"])}
+        if "means" in row:
+            row = {**row, "means": " ".join(f"{k}={v}" for k, v in row["means"].items())}
         writer.writerow(row)
 
 

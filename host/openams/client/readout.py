@@ -10,6 +10,8 @@ from typing import Any
 from openams.client.client import Client
 from openams.client.data import date_time, parse_date_time
 from openams.client.errors import ClientError, ResultError
+from openams.client.event_details import means
+from openams.client.events import LOGS
 from openams.client.events import NAMES as EVENT_NAMES
 from openams.client.names import (
     ASSOCIATION,
@@ -18,6 +20,7 @@ from openams.client.names import (
     parse_obis,
     range_selection,
 )
+from openams.client.object_names import object_name
 from openams.meter_time import NORWAY
 from openams.profiles import status_names
 
@@ -111,15 +114,20 @@ def local_text(raw: Any) -> str | None:
     return when.astimezone(NORWAY).isoformat() if when else None
 
 
-def value_of(client: Client, entry: Entry) -> dict[str, Any]:
-    """The object's value as a person looks for it; of a profile how full it is."""
-    number = 7 if entry.class_id == 7 else 2
-    out: dict[str, Any] = {
+def _described(entry: Entry, number: int) -> dict[str, Any]:
+    return {
         "obis": entry.obis,
+        "name": object_name(entry.obis),
         "class": entry.class_id,
         "class_name": CLASSES.get(entry.class_id, ""),
         "attribute": number,
     }
+
+
+def value_of(client: Client, entry: Entry) -> dict[str, Any]:
+    """The object's value as a person looks for it; of a profile how full it is."""
+    number = 7 if entry.class_id == 7 else 2
+    out = _described(entry, number)
     if not entry.attributes.get(number):
         return {**out, "value": None, "error": "not readable"}
     try:
@@ -141,12 +149,7 @@ def value_of(client: Client, entry: Entry) -> dict[str, Any]:
 
 
 def attribute_of(client: Client, entry: Entry, number: int) -> dict[str, Any]:
-    out: dict[str, Any] = {
-        "obis": entry.obis,
-        "class": entry.class_id,
-        "class_name": CLASSES.get(entry.class_id, ""),
-        "attribute": number,
-    }
+    out = _described(entry, number)
     try:
         return {**out, "value": plain(client.get(entry.class_id, entry.obis, number))}
     except ResultError as error:
@@ -303,5 +306,15 @@ def events(
             else:
                 kind = column.obis.rsplit(".", 2)[0] + "."
                 event[_EVENT_COLUMNS.get(kind, column.name)] = plain(value)
+        event["means"] = means(event["code"], event.get("detail"), event.get("extra"))
         out.append(event)
     return out
+
+
+def newest_events(client: Client, log: str, count: int) -> list[dict[str, Any]]:
+    """The last `count` entries of a log, oldest first."""
+    obis = EVENT_LOGS[LOGS.index(log)]
+    used = int(client.get(7, obis, 7))
+    if not used:
+        return []
+    return events(client, log, obis, None, None, (max(1, used - count + 1), 0))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from openams.client import data as axdr
-from openams.client.errors import ResultError
+from openams.client.errors import ClientError, ResultError
+from openams.client.event_details import STATES, means
+from openams.client.events import NAMES
 from openams.client.names import parse_obis
 from openams.control.orders import Order, digest, seconds
 from openams.errors import BenchError
@@ -23,7 +26,6 @@ POLICY = "0.0.96.3.130.255"
 WINDOW = "0.0.96.3.131.255"
 ALARMS = "0.0.96.3.132.255"
 LIMITER = "0.0.17.0.0.255"
-STATES = ("disconnected", "connected", "ready-for-reconnection")
 MONITORED = {
     "average-import": (5, "1.0.1.4.0.255"),
     "current-l1": (3, "1.0.31.7.0.255"),
@@ -38,6 +40,11 @@ _OFF_POWER = 0xFFFFFFFF
 _OFF_CURRENT = 0x7FFFFFFF
 # Clocks of meter and operator may differ by so much.
 _EARLY = timedelta(seconds=60)
+# A relay is tried three times, which takes two seconds; an emulated chip is slower than that.
+_MOVES_S = 15.0
+_LOOK_S = 0.1
+# Code, detail and extra of the control log's newest event.
+_LAST_EVENT = ("0.0.96.11.2.255", "0.0.128.2.2.255", "0.0.128.3.2.255")
 
 
 class Operator:
@@ -84,7 +91,21 @@ class Operator:
         try:
             self._meter.set(1, ORDER, 2, axdr.octets(sealed))
         except ResultError as error:
-            raise BenchError(f"the meter does not take the order ({_reason(error)})") from None
+            raise BenchError(f"the meter does not take the order ({self._why(error)})") from None
+
+    def _why(self, error: ResultError) -> str:
+        """The result, and the reason that the meter's control log has for it."""
+        result = str(error).split(": ")[-1]
+        try:
+            code, detail, extra = (self._meter.get(1, obis, 2) for obis in _LAST_EVENT)
+            said = means(code, detail, extra)
+            # Of this client, and with this order or before any was taken.
+            mine = detail >> 16 == self._meter.sap and extra >> 8 in (0, self.last_order)
+            if NAMES.get(code) == "control-refused" and mine:
+                return f"{result}: {said['reason']}"
+        except (ClientError, TypeError):
+            pass
+        return f"{result}; ams events URL --log control may say why"
 
     # --- breaker -----------------------------------------------------------------------
 
@@ -100,8 +121,26 @@ class Operator:
         try:
             self._meter.action(70, BREAKER, 1 if action == "disconnect" else 2, axdr.int8(0))
         except ResultError as error:
-            raise BenchError(f"the meter refuses to {action} ({_reason(error)})") from None
-        return self.state()
+            raise BenchError(f"the meter refuses to {action} ({self._why(error)})") from None
+        return self._settled_state()
+
+    def _settled_state(self) -> dict[str, Any]:
+        """How it stands once the contact is where the state has it: a relay takes its time.
+
+        BenchError when it does not follow, or is not known to.
+        """
+        end = time.monotonic() + _MOVES_S
+        while True:
+            state = self.state()
+            if state["connected"] == (state["state"] == "connected"):
+                return state
+            if "failed" in state["alarms"] or time.monotonic() > end:
+                where = "closed" if state["connected"] else "open"
+                raise BenchError(
+                    f"the meter has the order and its contact is still {where} "
+                    f"(alarms: {', '.join(state['alarms']) or 'none'})"
+                )
+            time.sleep(_LOOK_S)
 
     def set_mode(self, mode: int) -> dict[str, Any]:
         self._set("set-breaker", 70, BREAKER, 4, axdr.enum(mode))
@@ -112,7 +151,7 @@ class Operator:
         try:
             self._meter.set(class_id, obis, number, value)
         except ResultError as error:
-            raise BenchError(f"the meter refuses {obis}@{number} ({_reason(error)})") from None
+            raise BenchError(f"the meter refuses {obis}@{number} ({self._why(error)})") from None
 
     # --- limiter -----------------------------------------------------------------------
 
@@ -162,10 +201,6 @@ class Operator:
             axdr.uint32(limit_wh), axdr.uint32(period_s), axdr.uint16(warning_permille)
         )
         self._set("set-limiter", 1, QUOTA, 2, value)
-
-
-def _reason(error: ResultError) -> str:
-    return f"{str(error).split(': ')[-1]}; ams events URL --log control says why"
 
 
 def breaker_state(meter: Client) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import getpass
 import hashlib
+import os
 import socket
 import threading
 import time
@@ -242,12 +243,20 @@ def act(
 # --- audit ---------------------------------------------------------------------------
 
 
+def _user() -> str:
+    """Who runs this; by number, where the system knows no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
 def audit_record(run: Run, results: Results, started: datetime) -> dict[str, Any]:
     return {
         "plan": str(run.plan.path.name),
         "plan_sha256": run.plan.sha256,
         "action": run.action,
-        "operator": getpass.getuser(),
+        "operator": _user(),
         "computer": socket.gethostname(),
         "started": started.isoformat(),
         "ended": datetime.now(UTC).isoformat(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -212,10 +212,7 @@ def _why(meter: Client, error: ResultError | None = None) -> str:
 
 def last_refusal(meter: Client) -> dict[str, Any] | None:
     """The newest `firmware-refused` among the last entries of the security log."""
-    from openams.client.events import LOGS
-
-    log = LOGS.index("security")
-    for event in reversed(list(_newest_events(meter, log))):
+    for event in reversed(readout.newest_events(meter, "security", _LOOK_BACK)):
         if event["name"] == "firmware-refused":
             number = int(event["detail"])
             return {
@@ -224,14 +221,6 @@ def last_refusal(meter: Client) -> dict[str, Any] | None:
                 "text": reasons.text(number),
             }
     return None
-
-
-def _newest_events(meter: Client, log: int) -> Iterator[dict[str, Any]]:
-    obis = readout.EVENT_LOGS[log]
-    used = int(meter.get(7, obis, 7))
-    if used:
-        entries = (max(1, used - _LOOK_BACK + 1), 0)
-        yield from readout.events(meter, "security", obis, None, None, entries)
 
 
 def status(meter: Client) -> dict[str, Any]:

@@ -35,8 +35,11 @@ _MeterArgument = Annotated[str, typer.Argument(metavar="METER_ID", help="GS1 num
 
 
 def default_path() -> Path:
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "openams" / "keystore"
+    base = os.environ.get("XDG_DATA_HOME")
+    try:
+        return Path(base or Path.home() / ".local" / "share") / "openams" / "keystore"
+    except RuntimeError:
+        raise BenchError(f"this user has no home: {WHERE}, or set HOME") from None
 
 
 def open_keystore(path: Path | None, passphrase_file: Path | None) -> Keystore:
@@ -182,20 +185,30 @@ def _print_keys(keys: MeterKeys) -> None:
 
 @app.command()
 def rotate(
-    meter_id: _MeterArgument,
-    url: Annotated[str, typer.Option("--url", help="Where the meter is, see ams read.")],
+    meter: Annotated[
+        list[str],
+        typer.Argument(metavar="[METER_ID] URL", help="The number is found out without it."),
+    ],
+    at_url: Annotated[str | None, typer.Option("--url", help="URL as an option.")] = None,
     keystore: KeystoreOption = None,
     passphrase_file: PassphraseOption = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 10.0,
     as_json: _Json = False,
 ) -> None:
     """Give a meter new keys, all of them, over the link. May be cut off and called again."""
+    from openams.client.client import identify
     from openams.client.links import parse_url
     from openams.client.rotation import rotate as rotate_keys
 
-    where = parse_url(url)
+    # What is no number is meant to be a URL, and the error says what one looks like.
+    numbers = [text for text in meter if text.isdigit()]
+    urls = [text for text in meter if not text.isdigit()] + ([at_url] if at_url else [])
+    if len(urls) != 1 or len(numbers) > 1:
+        raise BenchError("write it like ams keys rotate METER_ID tcp://host:4059")
+    where = parse_url(urls[0])
     store = open_keystore(keystore, passphrase_file)
-    names = rotate_keys(where, store, check_meter_id(meter_id), timeout)
+    meter_id = check_meter_id(numbers[0]) if numbers else identify(where, store, timeout).meter_id
+    names = rotate_keys(where, store, meter_id, timeout)
     if as_json:
         say(json.dumps({"meter_id": meter_id, "rotated": names}))
     else:

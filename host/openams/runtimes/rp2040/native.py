@@ -52,7 +52,7 @@ def install() -> Path | None:
         return None
     try:
         folder = _built()
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, RuntimeError, subprocess.CalledProcessError):
         return None  # what comes with the package works as well
     except BenchError as error:
         print(f"ams: {error}; the emulated chip runs slower without it", file=sys.stderr)
