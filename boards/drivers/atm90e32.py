@@ -74,8 +74,10 @@ _DELAY_NRAD = const(153398)
 _GAIN_ONE = const(0x8000)
 _STUCK = const(0xFFFF)
 _TRIES = const(5)
+_BETWEEN_MS = const(25)
 _SURGE_PERCENT = const(130)
-_FULL_UA = const(65535000)
+# Twice what its register of the current holds: power is counted beyond that.
+_FULL_UA = const(131070000)
 
 
 def default_calibration(system):
@@ -327,7 +329,9 @@ class Atm90e32(MeteringIc):
             self._has_lost = True
             return first if self._holds(ZX_CONFIG, _ALIVE) else 0
         second = self._cleared(register, 0)
-        if first < self._limit and second <= 2 + (first >> 4):
+        # What comes in the time of a collection of garbage.
+        between = 2 + max(self._expected(power, _BETWEEN_MS), first >> 4)
+        if first < self._limit and second <= between:
             return first + second
         # The first was of another register, and may have cleared that one.
         self._has_lost = True
@@ -352,12 +356,16 @@ class Atm90e32(MeteringIc):
         wrong = kept ^ value
         sure = not wrong & (wrong - 1)
         if sure and self.elapsed_ms:
-            expected = max(power, 0) * 8 // 25 * self.elapsed_ms // self.count_uws
+            expected = self._expected(power, self.elapsed_ms)
             sure = 4 * abs(value - expected) >= abs(kept - expected)
         if sure:
             return kept
         self._has_lost = True
         return min(value, kept)
+
+    def _expected(self, power, ms):
+        """Counts of so much power, in its own unit, in so long; none of the other direction."""
+        return max(power, 0) * 8 // 25 * ms // self.count_uws
 
     def _measure(self):
         """Reads what it measures; False when the bus does not carry it."""

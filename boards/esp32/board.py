@@ -39,6 +39,8 @@ _BUTTON, _SUPPLY = const(4), const(13)
 _HAN_BUFFER = const(2048)
 _SERVICE_BUFFER = const(512)
 _FIFO = const(128)
+# The first guards a trial of new firmware.
+_TIMER = const(1)
 _WATCHDOG_MS = const(8000)
 # A lithium cell keeps the clock chip for years; its crystal may err by minutes in one.
 _CLOCK_BACKUP_S = const(31536000)
@@ -84,6 +86,7 @@ class Board:
         )
         self.watchdog = Watchdog(_WATCHDOG_MS)
         self.pulse_led = PinLed(Pin(_TEST_LED, Pin.OUT, value=0))
+        self.pulse_timer = machine.Timer(_TIMER)
         self.status_led = PinLed(Pin(_STATUS_LED, Pin.OUT, value=0))
         self.unique_id = machine.unique_id()
         self.frontend = None

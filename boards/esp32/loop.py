@@ -18,6 +18,7 @@ from ams.registers.pulses import PulseOutput
 from ams.storage.layout import SECURITY, SETTINGS
 from drivers.ic_reader import IcReader
 from drivers.links import Links
+from drivers.pulse_led import PulseTimer
 
 CONFIG = "meter.json"
 DLMS_PORT = const(4059)
@@ -32,6 +33,7 @@ class Loop:
         self.board = board
         self.meter = meter
         self.pulses = PulseOutput(board.pulse_led)
+        self._beat = PulseTimer(self.pulses, getattr(board, "pulse_timer", None))
         self._wlan = None
         self._port = config.get("dlms_port", DLMS_PORT)
         now = board.clock.utc_ms()
@@ -62,15 +64,15 @@ class Loop:
         """One pass: takes what was measured, and gives every room its time."""
         board = self.board
         raw_ms = board.clock.utc_ms()
+        self._beat.show(raw_ms)
         try:
             if self._reader.read(raw_ms):
                 mwh = self.meter.energy.mwh
-                self.pulses.take(raw_ms, mwh[A_PLUS] + mwh[A_MINUS])
+                self.pulses.take(raw_ms, mwh[A_PLUS] + mwh[A_MINUS], self.meter.measured_ms)
         except Exception as error:
             # The case, the breaker and the lists have their time all the same.
             self.meter.faults.take(MEASURED, error)
         self.meter.tick(raw_ms)
-        self.pulses.poll(raw_ms)
         try:
             if board.links is not None:
                 self._serve(raw_ms)

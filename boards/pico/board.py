@@ -93,6 +93,7 @@ class Board:
         )
         self.watchdog = Watchdog(_WATCHDOG_MS)
         self.pulse_led = PinLed(Pin(_TEST_LED, Pin.OUT, value=0))
+        self.pulse_timer = machine.Timer()
         self.status_led = PinLed(Pin(_STATUS_LED, Pin.OUT, value=0))
         self.unique_id = machine.unique_id()
         self.frontend = None

@@ -21,10 +21,12 @@ _COLLECT_EVERY = const(40)
 class Loop:
     def __init__(self, board, meter):
         from ams.registers.pulses import PulseOutput
+        from drivers.pulse_led import PulseTimer
 
         self.board = board
         self.meter = meter
         self.pulses = PulseOutput(board.pulse_led)
+        self._beat = PulseTimer(self.pulses, getattr(board, "pulse_timer", None))
         self.bench = None
         if board.mailbox is not None:
             from bench import Bench
@@ -69,6 +71,7 @@ class Loop:
         board = self.board
         meter = self.meter
         raw_ms = board.clock.utc_ms()
+        self._beat.show(raw_ms)
         try:
             measured = self._measure(raw_ms)
         except Exception as error:
@@ -80,9 +83,8 @@ class Loop:
             board.watchdog.feed()
         if measured:
             mwh = meter.energy.mwh
-            self.pulses.take(raw_ms, mwh[A_PLUS] + mwh[A_MINUS])
+            self.pulses.take(raw_ms, mwh[A_PLUS] + mwh[A_MINUS], meter.measured_ms)
         meter.tick(raw_ms)
-        self.pulses.poll(raw_ms)
         if board.links is not None:
             board.links.poll(time.ticks_ms())
         self._passes += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -40,3 +41,30 @@ def test_an_atm90e32_measures_three_phases(image, tmp_path):
     assert register_change(before, after, "r_plus_mvarh", 2) / active == pytest.approx(
         reactive / power, rel=0.01
     )
+
+
+@pytest.mark.parametrize("kw", [9.2, 90.0])
+def test_the_test_led_is_even_up_to_90_kw(image, tmp_path, kw):
+    """By a timer, between the passes of the main loop: none waits, and each can be seen."""
+    bench = ChipBench(image, tmp_path, steady("3P4W", 230.0, kw * 1000 / 690, 0.0))
+    meter = bench.meter
+    try:
+        bench.boot()
+        bench.run(1.5)
+        led = meter.wiring.pulses
+        led.times_ns.clear()
+        led.ends_ns.clear()
+        before = meter.view()
+        bench.run(4.0)
+        after = meter.view()
+        begins = [at / 1e6 for at in led.times_ns]
+        ends = [at / 1e6 for at in led.ends_ns if at / 1e6 > begins[0]]
+    finally:
+        meter.kill()
+    even = 3600 / kw
+    gaps = [b - a for a, b in itertools.pairwise(begins)]
+    # The IC counts in lumps of 11 Ws, and is read by passes of 25 ms.
+    assert all(abs(gap - even) < 0.15 * even + 10 for gap in gaps), (min(gaps), max(gaps))
+    assert all(24 < end - begin < 42 for begin, end in zip(begins, ends, strict=False))
+    counted = register_change(before, after, "a_plus_mwh", 0) / 1000
+    assert abs(len(begins) - counted) <= 2 + 300 / even

@@ -186,16 +186,35 @@ class WDT:
 
 
 class Timer:
-    """Is set, and never comes: the bench's time is its own."""
+    """Its calls come while the board sleeps. What each was set to stands in `board.timers`."""
 
     ONE_SHOT = 0
+    PERIODIC = 1
 
     def __init__(self, id=-1, **settings):
+        self.due_us = None
         if settings:
             self.init(**settings)
 
-    def init(self, **settings):
-        board.timers.append(settings)
+    def init(self, mode=PERIODIC, period=-1, callback=None):
+        self._period_us = None if mode == Timer.ONE_SHOT else 1000 * period
+        self._callback = callback
+        self.due_us = board.now_us + 1000 * period
+        board.timers.append({"mode": mode, "period": period, "callback": callback})
+        if self not in board.armed:
+            board.armed.append(self)
+
+    def deinit(self):
+        self.due_us = None
+        if self in board.armed:
+            board.armed.remove(self)
+
+    def fire(self):
+        if self._period_us is None:
+            self.deinit()
+        else:
+            self.due_us += self._period_us
+        self._callback(self)
 
 
 class ADC:

@@ -32,7 +32,8 @@ class Wiring:
         self.watchdog_ms = None
         self.now_us = 0
         self.resets = 0
-        self.timers = []
+        self.timers = []  # what each timer of `machine` was set to
+        self.armed = []  # those that run
         self.unique_id = b"\x24\x0a\xc4\x00\x00\x01"
         self.alarms = []  # functions(now_us) that run as time passes
 
@@ -72,7 +73,17 @@ class Wiring:
 
     def advance(self, us):
         """Time passes; a watchdog that is not fed resets the board."""
-        self.now_us += us
+        end_us = self.now_us + us
+        while True:
+            first = None
+            for timer in self.armed:
+                if timer.due_us <= end_us and (first is None or timer.due_us < first.due_us):
+                    first = timer
+            if first is None:
+                break
+            self.now_us = max(self.now_us, first.due_us)
+            first.fire()
+        self.now_us = end_us
         for alarm in self.alarms:
             alarm(self.now_us)
         if self.watchdog_ms is not None:

@@ -25,16 +25,19 @@ _QUIET = {TERMINAL_COVER: False, METER_COVER: False, MAGNETIC_FIELD: True, BUTTO
 
 
 class Pulses:
-    """Counts the flashes of an LED; `times_ns` of their begin."""
+    """Counts the flashes of an LED; `times_ns` of their begin, `ends_ns` of their end."""
 
     def __init__(self, chip: RP2040, pin: int) -> None:
         self.times_ns: list[float] = []
+        self.ends_ns: list[float] = []
         self._clock = chip.clock
         chip.gpio[pin].add_listener(self._changed)
 
     def _changed(self, level: GPIOPinState, before: GPIOPinState) -> None:
         if level == GPIOPinState.HIGH:
             self.times_ns.append(self._clock.nanos)
+        elif self.times_ns:
+            self.ends_ns.append(self._clock.nanos)
 
 
 class WiredRelay:
