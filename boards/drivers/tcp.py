@@ -10,45 +10,38 @@ from ams.hal import Network
 _AGAIN = (11, 35)  # EAGAIN on Linux and lwIP, on BSD
 # EINPROGRESS on Linux, ESP-IDF and BSD.
 _IN_PROGRESS = (115, 119, 36)
+# The network has no more connections to give: ENFILE, EMFILE, ENOMEM, ENOBUFS.
+_NO_MORE = (23, 24, 12, 105)
 _BACKLOG = const(2)
-# What a peer that does not read may leave with us.
-_UNSENT_MOST = const(4096)
 
 
 class Connection:
-    def __init__(self, peer):
+    def __init__(self, peer, address=None):
+        self.address = address
         peer.setblocking(False)
         self._peer = peer
         # MicroPython's sockets are streams.
         self._read = peer.readinto if hasattr(peer, "readinto") else peer.recv_into
         self._send = peer.write if hasattr(peer, "write") else peer.send
-        self._unsent = bytearray()
 
     def readinto(self, buffer):
         """Octets that came: their number, None when there are none, 0 when the peer is gone."""
         try:
-            if self._unsent:
-                self._push()
             return self._read(buffer)
         except OSError as error:
             return None if error.args[0] in _AGAIN else 0
 
     def write(self, data):
-        """Sends, or keeps what does not go yet. Raises OSError when the peer takes nothing."""
-        if len(self._unsent) + len(data) > _UNSENT_MOST:
-            raise OSError(11)
-        self._unsent.extend(data)
-        self._push()
+        """Gives how many octets went: who does not read keeps nothing waiting here.
 
-    def _push(self):
+        Raises OSError when the peer is gone.
+        """
         try:
-            sent = self._send(self._unsent)
+            return self._send(data) or 0
         except OSError as error:
             if error.args[0] not in _AGAIN:
                 raise
-            return
-        if sent:
-            self._unsent = self._unsent[sent:]
+            return 0
 
     def close(self):
         self._peer.close()
@@ -92,10 +85,13 @@ class Listener(Network):
 
     def accept(self):
         try:
-            peer, _ = self._socket.accept()
-        except OSError:
+            peer, address = self._socket.accept()
+        except OSError as error:
+            if error.args[0] in _NO_MORE:
+                raise
             return None
-        return Connection(peer)
+        # What a VM gives is a tuple, or octets of one.
+        return Connection(peer, address[0] if isinstance(address, tuple) else bytes(address[4:8]))
 
     def dial(self, destination):
         return Dialled(destination)

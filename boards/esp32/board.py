@@ -114,7 +114,7 @@ class Board:
         machine.reset()
 
     def link_write(self, channel, data):
-        self.links.write(channel, data)
+        return self.links.write(channel, data)
 
     def link_connect(self, channel, destination):
         return self.links.connect(channel, destination)

@@ -134,7 +134,7 @@ class Board:
         return machine.reset_cause() == machine.WDT_RESET and not planned
 
     def link_write(self, channel, data):
-        self.links.write(channel, data)
+        return self.links.write(channel, data)
 
     def link_close(self, channel):
         self.links.close(channel)

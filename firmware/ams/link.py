@@ -19,8 +19,6 @@ from ams.storage.layout import SECURITY, UPDATE
 SERVICE = const(0)
 # TCP connections that a client with keys keeps where others want one.
 _EACH = const(2)
-# Messages while nobody is connected: to the reader (2), from logical device 1, physical 16.
-_PUSH_ADDRESSES = b"\x05\x02\x21"
 _FLAG_ID = "OAM"
 # A board's milliseconds wrap here (time.ticks_ms).
 _WRAP = const(0x3FFFFFFF)
@@ -59,23 +57,25 @@ class MeterLink:
         self._board = board
         self.keyring = Keyring(cells, config)
         self.server = Server(model, self.keyring, board.entropy, log, board.log)
-        self.hdlc = HdlcLink(self.server, self._write_service, SERVICE)
+        self.hdlc = HdlcLink(self.server, self._write_service, SERVICE, devices=(SERVER_SAP,))
         self.service = OpticalFront(self.hdlc, self._write_service, None, _FLAG_ID, name, address)
         # Each made for its first connection: a board without a network has none.
         self.tcp = [None] * (CHANNELS - 1)
+        self.one_at_a_time = False  # messages of a connection: who feeds them feeds the rest again
         self._tcp_inactivity_s = 120
         self._dialled = [None] * len(self.tcp)  # client of each connection of our own
-        self.hdlc.push_addresses = _PUSH_ADDRESSES
         self.work = None  # what is done a piece at a time beside the links
         self._ticks = None
         self._now_ms = 0
 
-    def has_line(self, line, room):
+    def has_line(self, line, room, sending=None):
         """The service port is a UART: `line(baud, bits, parity, stop)` sets it.
 
-        `room`: octets that can be written to it at a time.
+        `room`: octets that can be written to it at a time; `sending()`: whether any of them
+        are still on their way.
         """
         self.service.line = line
+        self.hdlc.sending = sending
         self.hdlc.parameters.turn = room
         self.server.model.set_up_link()
         self.service.start()
@@ -98,6 +98,7 @@ class MeterLink:
 
             link = self.tcp[k] = WrapperLink(self.server, channel)
             link.inactivity_ms = self._tcp_inactivity_s * 1000
+            link.one_at_a_time = self.one_at_a_time
         link.open(self._writer(channel), self._closer(channel), self._now_ms)
         return link
 
@@ -135,13 +136,21 @@ class MeterLink:
         for k in range(len(self.tcp)):
             if self.is_dialled(k + 1):
                 return k + 1
+        channel = self._free_channel()
+        if channel is None or not connect(channel, destination):
+            return None
+        self._dialled[channel - 1] = sap
+        return channel
+
+    def _free_channel(self):
+        """A TCP channel that nobody has; or that of one who gives way, or None."""
         for k in range(len(self.tcp)):
             if self._is_free(k) and self._dialled[k] is None:
-                if not connect(k + 1, destination):
-                    return None
-                self._dialled[k] = sap
                 return k + 1
-        return None
+        channel = self.dispensable()
+        if channel is not None:
+            self._drop(channel)
+        return channel
 
     def is_dialled(self, channel):
         """Whether a connection that was asked for is there."""
@@ -159,25 +168,44 @@ class MeterLink:
 
     # --- what the board says -------------------------------------------------------
 
-    def dispensable(self):
+    def greeted(self, said, ms):
+        """Of a TCP connection that has no channel: whether what it `said` is to be served.
+
+        None: more is to come. False: it goes, since it said what is no message, or took longer
+        than these `ms` may be.
+        """
+        from ams.cosem.wrapper import MESSAGE_MS, opening
+
+        if not said:
+            return None if ms <= self._tcp_inactivity_s * 1000 else False
+        wanted = opening(said)
+        if wanted is None or len(said) >= wanted:
+            return wanted is not None
+        return None if ms <= MESSAGE_MS else False
+
+    def dispensable(self, keyed=True):
         """The TCP channel that gives way to a new connection where none is free, or None.
 
-        Whoever has shown keys stays, with two connections of one client. Of the others those who
-        said nothing go first, then the oldest: neither silence nor talk without keys, nor the
-        keys of one client, keep the others' keys out.
+        Whoever has shown keys stays, with two connections of one client; and any number of them
+        if not `keyed`. Of the others those who said nothing go first, then the oldest: neither
+        silence nor talk without keys, nor the keys of one client, keep the others' keys out.
         """
         chosen = least = None
         for k, link in enumerate(self.tcp):
             if self._is_free(k) or self._dialled[k] is not None:
                 continue
             association = self.server.associations[k + 1]
-            keyed = association.ciphered
-            if keyed and self._connections_of(association.client) <= _EACH:
+            shown = association.ciphered
+            if shown and not (keyed and self._connections_of(association.client) > _EACH):
                 continue
-            rank = (keyed, link.heard, link.opened_ms)
+            rank = (shown, link.heard, link.opened_ms)
             if least is None or rank < least:
                 chosen, least = k + 1, rank
         return chosen
+
+    def has_shown_keys(self, channel):
+        """Whether whoever is on a channel opened with keys, by a number that was fresh."""
+        return self.server.associations[channel].ciphered
 
     def _connections_of(self, client):
         count = 0

@@ -1,8 +1,9 @@
 """What the meter sends unasked: the last intervals on schedule, alarms when they are raised.
 
-A message is left with the server, which sends it when the link can take it;
-nothing here waits. Times are the board's, so that a clock that is set neither
-loses nor repeats a message.
+A message is left with the server, which sends it when the link can take it: on the service
+port when the client gives it the line, or unasked if the destination names a client. Nothing
+here waits. Times are the board's, so that a clock that is set neither loses nor repeats a
+message.
 """
 
 from micropython import const
@@ -90,19 +91,30 @@ class Push:
         if link is None:
             return False
         transport, destination = setup.destination()
+        named = False
+        sap = None
         if transport == TRANSPORT_HDLC:
             channel = _SERVICE
+            if destination:
+                # Said unasked to the client that is named; else it waits for the line.
+                named = True
+                sap = destination[0] >> 1
         elif destination:
             channel = self._dial(which, link, destination)
         else:
             channel = self._connected(link)
         if channel is None:
             return False
-        sap = self._client_sap(link, channel)
+        if sap is None:
+            sap = self._client_sap(link, channel)
         if sap is None:
             return False
         stamp = bytes(self._model.stamp.of(utc_ms, self._model.meter.clock.status))
-        return link.server.notify(channel, sap, setup.write, stamp)
+        left = link.server.notify(
+            channel, sap, setup.write, stamp, which, named, lambda: self.ask(which, True)
+        )
+        # One that still waits for the line says what is true when it goes.
+        return left or channel == _SERVICE
 
     def _client_sap(self, link, channel):
         """For whom a message of a channel is ciphered: who is there, or the reader."""

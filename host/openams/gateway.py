@@ -2,8 +2,9 @@
 
 The wrapper of TCP on one side, HDLC on channel 0 on the other: each client
 that speaks gets an HDLC connection of its own, one at a time, as the line has
-it. It sits between `LinkPorts` and the meter and looks like a meter to the one
-and like the ports to the other.
+it. The channels take turns, a message each: whatever one of them sends, another
+waits for one turn of it. It sits between `LinkPorts` and the meter and looks like a
+meter to the one and like the ports to the other.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from openams.client.errors import LinkError
@@ -25,6 +27,8 @@ _WRAPPER = struct.Struct(">HHHH")
 _APDU_MAX = 2048
 # What a client may have sent that was not served yet.
 _WAITING_MAX = 1 << 16
+# Pieces that the meter has said and nobody has heard: more than any answer.
+_HEARD_MAX = 8192
 # The line is somebody else's when he was silent for so long.
 _SILENT_S = 10.0
 # Seconds of the line's own clock: an emulated chip may be many times slower than the wall's.
@@ -40,13 +44,14 @@ class MeterLine:
     def __init__(self, to_meter: _To, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self._to_meter = to_meter
-        self._heard: queue.Queue[bytes] = queue.Queue()
+        self._heard: queue.Queue[bytes] = queue.Queue(_HEARD_MAX)
         self._rest = b""
 
     def take(self, channel: int, kind: int, data: bytes) -> None:
         """What the meter says."""
         if channel == SERVICE_CHANNEL and kind == DATA:
-            self._heard.put(data)
+            with suppress(queue.Full):
+                self._heard.put_nowait(data)
 
     @property
     def in_waiting(self) -> int:
@@ -65,6 +70,21 @@ class MeterLine:
 
     def close(self) -> None:
         """Nothing to close: the line is the meter's."""
+
+
+@dataclass
+class _Caller:
+    """A TCP connection: what it has sent, and whether it has ended."""
+
+    received: bytearray = field(default_factory=bytearray)
+    closed: bool = False
+
+    def is_due(self) -> bool:
+        """Whether there is something to do: an end, a whole message, or what is none."""
+        if self.closed or len(self.received) < _WRAPPER.size:
+            return self.closed
+        version, _, _, size = _WRAPPER.unpack_from(self.received)
+        return bool(version != 1 or size > _APDU_MAX or len(self.received) >= _WRAPPER.size + size)
 
 
 class MetersLine(Line, Protocol):
@@ -86,10 +106,8 @@ class Gateway:
         self._to_meter = to_meter
         self._to_client = to_client
         self._timeout_s = timeout_s
-        self._messages: queue.Queue[tuple[int, int, bytes]] = queue.Queue()
-        self._received: dict[int, bytes] = {}
-        self._waiting: dict[int, int] = {}  # octets in `_messages`, by channel
-        self._lock = threading.Lock()
+        self._callers: dict[int, _Caller] = {}  # in the order of their turns
+        self._due = threading.Condition()
         self._line = line or MeterLine(to_meter)
         self._transport: HdlcTransport | None = None
         self._owner = (0, 0, 0)  # channel, client SAP, server SAP
@@ -101,21 +119,28 @@ class Gateway:
     # --- what the ports and the meter call -----------------------------------------------
 
     def from_client(self, channel: int, kind: int, data: bytes) -> None:
-        if channel != SERVICE_CHANNEL:
-            if self._wait(channel, len(data)) > _WAITING_MAX:
-                self._wait(channel, -len(data))
-                self._to_client(channel, CLOSE, b"")
-                return
-            self._messages.put((channel, kind, data))
-        elif self._transport is None:
-            # The service port itself is free while no TCP client has the line.
-            self._to_meter(channel, kind, data)
-
-    def _wait(self, channel: int, count: int) -> int:
-        """Octets of a channel that wait, with `count` more."""
-        with self._lock:
-            waiting = self._waiting[channel] = self._waiting.get(channel, 0) + count
-        return waiting
+        if channel == SERVICE_CHANNEL:
+            if self._transport is None:
+                # The service port itself is free while no TCP client has the line.
+                self._to_meter(channel, kind, data)
+            return
+        with self._due:
+            caller = self._callers.get(channel)
+            if kind == OPENED:
+                self._callers[channel] = _Caller()
+            elif caller is None and kind == CLOSED:
+                # One that was hung up on here.
+                self._callers[channel] = _Caller(closed=True)
+            elif caller is not None and kind == CLOSED:
+                caller.closed = True
+            elif caller is not None:
+                caller.received += data
+            too_much = caller is not None and len(caller.received) > _WAITING_MAX
+            if too_much:
+                self._callers[channel].received.clear()
+            self._due.notify()
+        if too_much:
+            self._to_client(channel, CLOSE, b"")
 
     def from_meter(self, channel: int, kind: int, data: bytes) -> None:
         if self._transport is None:
@@ -127,30 +152,40 @@ class Gateway:
 
     def _run(self) -> None:
         while True:
-            channel, kind, data = self._messages.get()
-            self._wait(channel, -len(data))
+            channel, caller = self._next()
             try:
-                if kind == OPENED:
-                    self._received[channel] = b""
-                elif kind == CLOSED:
+                if caller.closed:
                     self._closed(channel)
                     self._to_client(channel, ACKNOWLEDGED, b"")
-                elif channel in self._received:
-                    self._received[channel] += data
-                    self._serve(channel)
+                else:
+                    self._serve(channel, caller)
             except LinkError:
                 self._hang_up(channel)
             except BenchError:
                 return  # the meter is gone
 
+    def _next(self) -> tuple[int, _Caller]:
+        """Whose turn it is: he is the last of all for the next."""
+        with self._due:
+            while True:
+                for channel, caller in self._callers.items():
+                    if caller.is_due():
+                        del self._callers[channel]
+                        if not caller.closed:
+                            self._callers[channel] = caller
+                        return channel, caller
+                self._due.wait()
+
     def _closed(self, channel: int) -> None:
-        self._received.pop(channel, None)
         if self._transport and self._owner[0] == channel:
             self._release()
 
     def _hang_up(self, channel: int) -> None:
         """Ends a TCP connection; its closing comes back to us from the ports."""
-        self._received.pop(channel, None)
+        with self._due:
+            caller = self._callers.get(channel)
+            if caller is not None and not caller.closed:
+                del self._callers[channel]
         self._to_client(channel, CLOSE, b"")
 
     def _release(self) -> None:
@@ -159,31 +194,27 @@ class Gateway:
             self._transport.disconnect()
             self._transport = None
 
-    def _serve(self, channel: int) -> None:
-        while len(self._received[channel]) >= _WRAPPER.size:
-            octets = self._received[channel]
-            version, client, server, size = _WRAPPER.unpack_from(octets)
-            if version != 1 or size > _APDU_MAX:
-                self._hang_up(channel)
-                return
-            if len(octets) < _WRAPPER.size + size:
-                return
-            self._received[channel] = octets[_WRAPPER.size + size :]
-            apdu = octets[_WRAPPER.size : _WRAPPER.size + size]
-            if not apdu:
-                continue  # nothing that would be answered
-            if not self._take(channel, client, server):
-                self._hang_up(channel)
-                return
-            assert self._transport
-            try:
-                answer = self._transport.send_request(apdu)
-            except LinkError:
-                self._release()
-                raise
-            self._used = time.monotonic()
-            self._keyed = self._keyed or KEYED in answer
-            self._to_client(channel, DATA, _WRAPPER.pack(1, server, client, len(answer)) + answer)
+    def _serve(self, channel: int, caller: _Caller) -> None:
+        """One message of a client."""
+        with self._due:
+            version, client, server, size = _WRAPPER.unpack_from(caller.received)
+            good = version == 1 and size <= _APDU_MAX
+            apdu = bytes(caller.received[_WRAPPER.size : _WRAPPER.size + size]) if good else b""
+            del caller.received[: _WRAPPER.size + size]
+        if good and not apdu:
+            return  # nothing that would be answered
+        if not good or not self._take(channel, client, server):
+            self._hang_up(channel)
+            return
+        assert self._transport
+        try:
+            answer = self._transport.send_request(apdu)
+        except LinkError:
+            self._release()
+            raise
+        self._used = time.monotonic()
+        self._keyed = self._keyed or KEYED in answer
+        self._to_client(channel, DATA, _WRAPPER.pack(1, server, client, len(answer)) + answer)
 
     def _take(self, channel: int, client: int, server: int) -> bool:
         """Whether the line is the client's; a holder that is idle or without keys gives way."""

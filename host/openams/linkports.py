@@ -1,9 +1,15 @@
 """What outside clients connect to: TCP connections and the service port of a running meter.
 
 Octets go to the meter's channels as they come and back as the meter writes
-them; nothing here knows a protocol. Channel 0 is the service port, 1 to 4 are
+them; of the protocol nothing is known here but where a message ends and what
+an opening with keys looks like. Channel 0 is the service port, 1 to 4 are
 TCP connections. One thread moves everything, so that a slow client holds
 nobody up; a client that sends but does not read is read no further.
+
+A connection that has not said its first message whole is a guest: it has no
+channel yet, and where there is no place left the oldest guest goes. Who has a
+channel and no keys gives it to the next that has said something. See
+docs/security.md, "TCP"; the boards do the same (boards/drivers/links.py).
 """
 
 from __future__ import annotations
@@ -20,6 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from openams.errors import BenchError
+from openams.guests import PIECE, Guest, Guests, listen
 from openams.ptylink import PtyLink
 
 SERVICE_CHANNEL = 0
@@ -30,15 +37,17 @@ CLOSE, ACKNOWLEDGED, CONNECT = 1, 2, 3
 _RESTARTED = 4  # not of the wire: the meter has lost all its connections
 # How long a connection that the meter asks for may take.
 _CONNECT_S = 5.0
-# What goes to the meter at a time: its buffer.
-PIECE = 512
 # A client with so much unread is read no further.
 _UNREAD_MAX = 16384
-# When all channels are taken, those give way that the meter has not let in with keys, and one
-# that was silent for so long: neither half-open connections nor talk keeps those with keys out.
-_SILENT_S = 10.0
-# How an AARE goes on that does: its context is ciphered, its result is accepted.
+# Of connections that one client has opened with keys so many are safe.
+_EACH = 2
+# The meter answers an opening that claims keys sooner, and any other.
+_CLAIM_ANSWER_S = 10.0
+_ANSWER_S = 1.0
+# How an AARE goes on that opens with keys: its context is ciphered, its result is accepted.
 KEYED = bytes.fromhex("60857405080103 A203020100")
+_HEAD = 8
+_RLRE = 0x63
 
 
 @dataclass
@@ -53,7 +62,10 @@ class _Port:
     closing: bool = False  # close as soon as `waiting` is written
     heard: float = 0.0
     answered: bool = False
-    keyed: bool = False
+    own: bool = False  # the meter asked for it
+    claims: bool = False  # it opens as one does that has keys
+    keyed: bool = False  # and was let in
+    sap: int | None = None  # of its client
 
 
 class LinkPorts:
@@ -66,17 +78,17 @@ class LinkPorts:
         host: str = "127.0.0.1",
     ) -> None:
         self.service = service
-        self._listener = _listen(host, dlms_port) if dlms_port is not None else None
+        self._listener = listen(host, dlms_port) if dlms_port is not None else None
+        self._guests: Guests | None = None
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
         self._wake.setblocking(False)
         self._woken.setblocking(False)
         self._ports: dict[int, _Port] = {}
         self._leaving: set[int] = set()  # closed here, not yet acknowledged by the meter
-        self._displacing = False  # one of them makes room for a newcomer
-        self._newcomer: socket.socket | None = None
         self._from_meter: deque[tuple[int, int, bytes]] = deque()
         # Channels that the meter asked a connection for, and those that were made.
+        self._to_dial: dict[int, bytes] = {}
         self._dialling: set[int] = set()
         self._dialled: deque[tuple[int, socket.socket | None]] = deque()
         self._thread: threading.Thread | None = None
@@ -99,7 +111,7 @@ class LinkPorts:
         self._to_meter = to_meter
         self._selector.register(self._woken, selectors.EVENT_READ)
         if self._listener:
-            self._selector.register(self._listener, selectors.EVENT_READ)
+            self._guests = Guests(self._listener, self._selector)
         if self.service:
             port = _Port(SERVICE_CHANNEL, self.service.master)
             self._open(port)
@@ -126,9 +138,9 @@ class LinkPorts:
             if port.connection:
                 port.connection.close()
         self._ports.clear()
-        if self._newcomer:
-            self._newcomer.close()
-        if self._listener:
+        if self._guests:
+            self._guests.close()
+        elif self._listener:
             self._listener.close()
         if self.service:
             self.service.close()
@@ -145,14 +157,19 @@ class LinkPorts:
     def _run(self) -> None:
         while not self._ending:
             try:
-                for key, events in self._selector.select():
+                patience_s = self._guests.patience_s() if self._guests else None
+                for key, events in self._selector.select(patience_s):
                     if key.fileobj is self._woken:
                         self._woken.recv(4096)
-                    elif key.fileobj is self._listener:
-                        self._accept()
-                    else:
+                    elif isinstance(key.data, Guest):
+                        assert self._guests
+                        self._guests.hear(key.data)
+                    elif isinstance(key.data, _Port):
                         self._serve(key.data, events)
                 self._deliver()
+                if self._guests:
+                    self._guests.accept(self._has_channel)
+                    self._admit(self._guests)
             except BenchError:
                 # The meter's process is gone: whoever plays it finds out and says why.
                 return
@@ -170,22 +187,27 @@ class LinkPorts:
                 continue
             if kind == ACKNOWLEDGED:
                 self._leaving.discard(channel)
-                self._displacing = False
-                if self._newcomer:
-                    newcomer, self._newcomer = self._newcomer, None
-                    self._connect(channel, newcomer)
+                if (destination := self._to_dial.pop(channel, None)) is not None:
+                    self._dial(channel, destination)
                 continue
             port = self._ports.get(channel)
             if port is None:
                 continue  # it closed while the meter was answering
             if kind == DATA:
-                port.answered = True
-                port.keyed = port.keyed or KEYED in data
+                self._note(port, data)
                 port.waiting.append(data)
                 port.unread += len(data)
             elif kind == CLOSE and port.connection:
                 port.closing = True
             self._write(port)
+
+    def _note(self, port: _Port, answer: bytes) -> None:
+        """What an answer says about who gets it."""
+        port.answered = True
+        if KEYED in answer[: 4 * _HEAD]:
+            port.keyed = True
+        elif answer[_HEAD : _HEAD + 1] == bytes((_RLRE,)):
+            port.keyed = port.claims = False
 
     def _drop_all(self) -> None:
         for port in list(self._ports.values()):
@@ -195,10 +217,7 @@ class LinkPorts:
                 del self._ports[port.channel]
         self._leaving.clear()
         self._dialling.clear()
-        self._displacing = False
-        if self._newcomer:
-            newcomer, self._newcomer = self._newcomer, None
-            self._connect(1, newcomer)
+        self._to_dial.clear()
 
     def _open(self, port: _Port, kind: int = OPENED) -> None:
         port.heard = time.monotonic()
@@ -210,7 +229,10 @@ class LinkPorts:
 
     def _dial(self, channel: int, destination: bytes) -> None:
         """In a thread of its own: a destination that does not answer holds nobody up."""
-        if channel in self._ports or channel in self._leaving or channel in self._dialling:
+        if channel in self._leaving or (channel in self._ports and self._ports[channel].closing):
+            self._to_dial[channel] = destination
+            return
+        if channel in self._ports or channel in self._dialling:
             return  # it was taken meanwhile; the meter asks again
         self._dialling.add(channel)
         threading.Thread(target=self._connect_to, args=(channel, destination), daemon=True).start()
@@ -229,44 +251,67 @@ class LinkPorts:
             self._leaving.add(channel)
             self._to_meter(channel, CLOSED, b"")
             return
-        self._connect(channel, connection, CONNECTED)
-
-    def _accept(self) -> None:
-        assert self._listener
-        connection, _ = self._listener.accept()
-        channel = self._free_channel()
-        if channel is None:
-            if self._displacing and self._newcomer is None:
-                self._newcomer = connection
-            else:
-                connection.close()
-            return
-        self._connect(channel, connection)
-
-    def _connect(self, channel: int, connection: socket.socket, kind: int = OPENED) -> None:
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._open(_Port(channel, connection.fileno(), connection), kind)
+        self._open(_Port(channel, connection.fileno(), connection, own=True), CONNECTED)
+
+    # --- who gets a channel --------------------------------------------------------------
+
+    def _admit(self, guests: Guests) -> None:
+        """Gives channels to those who have said something."""
+        ready = guests.ready()
+        while ready and (channel := self._free_channel()) is not None:
+            guest = ready.pop(0)
+            guests.leave(guest)
+            connection = guest.connection
+            port = _Port(channel, connection.fileno(), connection)
+            port.claims, port.sap = guest.claims, guest.sap
+            self._open(port)
+            for at in range(0, len(guest.said), PIECE):
+                self._to_meter(channel, DATA, guest.said[at : at + PIECE])
+        # Somebody gives way to each of the others, as far as anybody does.
+        for guest in ready[len(self._leaving) :]:
+            loser = self._dispensable(guest.claims)
+            if loser is None:
+                break
+            self._hang_up(loser)
 
     def _free_channel(self) -> int | None:
+        taken = self._ports.keys() | self._leaving | self._dialling | self._to_dial.keys()
         for channel in range(1, TCP_CHANNELS + 1):
-            if channel not in self._ports and channel not in self._leaving | self._dialling:
+            if channel not in taken:
                 return channel
-        if not self._displacing and (port := self._dispensable()):
-            self._hang_up(port)
-            self._displacing = True
         return None
 
-    def _dispensable(self) -> _Port | None:
-        """One that the meter never answered, else one without keys, else one that was silent
-        for long: of these the one that was heard the longest ago."""
-        taken = [port for port in self._ports.values() if port.connection]
-        idle = (
-            [port for port in taken if not port.answered]
-            or [port for port in taken if not port.keyed]
-            or [port for port in taken if time.monotonic() - port.heard > _SILENT_S]
-        )
-        return min(idle, key=lambda port: port.heard, default=None)
+    def _has_channel(self) -> bool:
+        """Whether there could be a channel for somebody new who has keys."""
+        tcp = [port for port in self._ports.values() if port.connection]
+        safe = [port for port in tcp if port.own or port.keyed]
+        return len(safe) < TCP_CHANNELS or self._dispensable(True) is not None
+
+    def _dispensable(self, claims: bool) -> _Port | None:
+        """Who gives way to one that claims keys, or to one that does not.
+
+        Who has no keys: of those one that was answered, and heard the longest ago. But none whose
+        opening claims keys and is not answered yet; and where the other claims none, nobody that is
+        not answered. Then, of the connections with keys of one client, the oldest of more than two.
+        """
+        now = time.monotonic()
+        tcp = [port for port in self._ports.values() if port.connection and not port.own]
+        idle = []
+        for port in tcp:
+            patience_s = _CLAIM_ANSWER_S if port.claims else 0.0 if claims else _ANSWER_S
+            if not port.keyed and (port.answered or now - port.heard >= patience_s):
+                idle.append(port)
+        if idle:
+            return min(idle, key=lambda port: (not port.answered, port.heard))
+        for port in tcp:  # in the order in which they came
+            same = [other for other in tcp if other.sap == port.sap and other.keyed]
+            if port.keyed and port.sap is not None and len(same) > _EACH:
+                return port
+        return None
+
+    # --- channels ------------------------------------------------------------------------
 
     def _serve(self, port: _Port, events: int) -> None:
         if self._ports.get(port.channel) is not port:
@@ -321,13 +366,3 @@ class LinkPorts:
         del self._ports[port.channel]
         self._leaving.add(port.channel)
         self._to_meter(port.channel, CLOSED, b"")
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port), backlog=8)
-    except (OSError, OverflowError) as error:
-        text = getattr(error, "strerror", None) or str(error)
-        raise BenchError(
-            f"cannot listen on {host}:{port}: {text}; name another port with --dlms-port"
-        ) from None

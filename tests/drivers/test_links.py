@@ -18,6 +18,8 @@ class Echo:
     def __init__(self):
         self.log = []
         self.gives_way = None
+        self.takes = None
+        self.keys = False
     def feed(self, channel, data, ticks_ms):
         data = bytes(data)
         self.log.append((channel, data))
@@ -25,8 +27,17 @@ class Echo:
             links.close(channel)
         else:
             links.write(channel, data + data)
-    def has_line(self, line, room):
+        return self.takes
+    def greeted(self, said, ms):
+        # Three octets are a message; "no" is none, and what is not whole in a second goes.
+        if said[:2] == b"no":
+            return False
+        return True if len(said) > 2 else None if ms < 1000 else False
+    def has_shown_keys(self, channel):
+        return self.keys
+    def has_line(self, line, room, sending):
         self.line = line
+        self.sending = sending
         line(9600, 8, None, 1)
     def opened(self, channel):
         self.log.append((channel, "opened"))
@@ -37,8 +48,8 @@ class Echo:
         self.log.append((channel, "closed"))
     def poll(self, ticks_ms):
         pass
-    def dispensable(self):
-        return self.gives_way
+    def dispensable(self, keyed=True):
+        return self.gives_way if keyed else None
 
 class Line(line.Line):
     sent = True
@@ -69,13 +80,19 @@ links.write(0, bytes(300))
 links.write(0, bytes(300))
 links.write(0, bytes(300))
 echo.line(115200, 8, None, 1)
+# Nothing is read meanwhile, and what waits has an end.
+board.line(1).waiting.extend(b"def")
 turn()
-counts = [len(board.line(1).sent)]
+counts = [len(board.line(1).sent), echo.sending()]
+for _ in range(100):
+    links.write(0, bytes(300))
+print(len(links._unsent), len(board.line(1).waiting))
+links._unsent = links._unsent[:394]
 Line.sent = True
 for _ in range(3):
     links.poll(0)
     counts.append((len(board.line(1).sent), board.line(1).line[0]))
-print(counts, links.busy(299), links.busy(300))
+print(counts, links.busy(299), links.busy(300), echo.log.pop())
 first, second = connect(), connect()
 turn()
 second.send(b"two")
@@ -88,9 +105,14 @@ print(first.recv(20))
 second.close()
 turn()
 many = []
-for _ in range(5):
+for _ in range(4):
     many.append(connect())
+    many[-1].send(b"hey")
     turn(3)
+    many[-1].recv(6)
+# Where nobody gives way nobody is let in.
+many.append(connect())
+turn(3)
 print(many[4].recv(20))
 many[3].send(bytes(200))
 turn()
@@ -99,15 +121,34 @@ print(echo.log)
 echo.gives_way = 2
 sixth = connect()
 turn(3)
-sixth.send(b"six")
+sixth.send(b"si")
+turn(3)
+print(echo.log[-1][0], len(links._guests))
+sixth.send(b"x")
 turn()
 print(sixth.recv(20), echo.log[-3:])
 many[4] = sixth
-links.write(2, b"x" * 4096)
-# One who never reads: what he would have to keep is not kept for ever.
-for _ in range(3000):
-    links.write(3, b"y" * 4096)
-print(echo.log[-1])
+# One who never reads: nothing of what he would have to hear is kept.
+taken = [links.write(3, b"y" * 4096) for _ in range(3000)]
+print(taken[0], taken[-1], sum(taken) < 20000000)
+# Nor is he read while he does not take his answer.
+echo.takes = 2
+many[3].send(b"12345")
+turn(2)
+print(echo.log[-1], bytes(links._left[4]))
+turn(1)
+echo.takes = None
+turn(1)
+print(echo.log[-1], links._left[4])
+# Guests who say nothing whole, or nonsense.
+nonsense, slow = connect(), connect()
+nonsense.send(b"nonsense")
+slow.send(b"sl")
+turn(3)
+print(nonsense.recv(20), len(links._guests))
+links.poll(999)
+links.poll(1000)
+print(slow.recv(20), len(links._guests))
 for peer in many:
     peer.close()
 turn()
@@ -138,12 +179,19 @@ def test_service_port_and_tcp(twin):
     assert out[0] == "(9600, 8, None, 1)"
     # Nothing waits for octets that have not come: the sampling would stand still.
     assert out[1] == "b'abcabc' 0"
-    assert out.pop(2) == "[512, (906, 9600), (906, 115200), (906, 115200)] True False"
+    assert out.pop(2) == "1894 3"
+    assert out.pop(2) == (
+        "[512, True, (906, 9600), (912, 115200), (912, 115200)] True False (0, b'def')"
+    )
     assert out[2] == "b'oneone' b'twotwo'"
     assert out[3] == "b''", "the meter closed it"
     assert out[4] == "b''", "no fifth"
     assert out[5] == "400"
     assert "(2, 'closed')" in out[6] and "(1, 'closed')" not in out[6]
-    assert out[7] == "b'sixsix' [(2, 'closed'), (2, 'opened'), (2, b'six')]"
-    assert out[8] == "(3, 'closed')"
+    assert out[7] == "4 1", "two octets are no message"
+    assert out[8] == "b'sixsix' [(2, 'closed'), (2, 'opened'), (2, b'six')]"
+    assert out[9].endswith(" 0 True")
+    assert out[10] == "(4, b'345') b'5'"
+    assert out[11] == "(4, b'5') b''"
+    assert out[12] == "b'' 1" and out[13] == "b'' 0"
     assert out[-1] == ("[True, False, True, False] b'hello' [(1, 'connected'), (2, 'closed')]")

@@ -396,33 +396,3 @@ def test_snrm_again_begins_anew():
     ]
     assert primary.exchange(b"whole") == answer_to(b"whole")
     assert bench.server.delivered == [b"whole"]
-
-
-def test_messages_of_its_own():
-    bench = Bench()
-    bench.server.message = memoryview(b"\x0f" + bytes(range(200)))
-    bench.link.tick(bench.now_ms)
-    assert bench.out == [], "nobody is connected and no destination is set"
-    primary = bench.primary(server=address(1, 16))
-    assert primary.connect()
-    bench.link.tick(bench.now_ms)
-    frames = [Heard(data) for data in bench.out]
-    assert [(f.control, f.segmented) for f in frames] == [(peer.UI, True), (peer.UI, False)]
-    assert b"".join(f.info for f in frames) == b"\xe6\xe7\x00\x0f" + bytes(range(200))
-    assert frames[0].target == address(16) and frames[0].source == address(1, 16)
-    bench.out.clear()
-    # Not between the segments of an answer, but while its last one is not acknowledged.
-    bench.send(primary.frame(0x10, b"\xe6\xe6\x00" + bytes(range(1, 100))))
-    bench.server.message = memoryview(b"\x0fhi")
-    bench.link.tick(bench.now_ms)
-    assert bench.out == []
-    bench.send(primary.frame(0x31))
-    bench.link.tick(bench.now_ms)
-    assert [Heard(data).info for data in bench.out] == [b"\xe6\xe7\x00\x0fhi"]
-    bench.out.clear()
-    bench.send(primary.frame(peer.DISC))
-    bench.link.push_addresses = address(1) + address(1, 16)
-    bench.server.message = memoryview(b"\x0f" + bytes(300))
-    bench.link.tick(bench.now_ms)
-    (only,) = [Heard(data) for data in bench.out]
-    assert only.target == address(1) and only.source == address(1, 16)

@@ -331,8 +331,19 @@ def opened(message, keys=READER_KEYS):
     return decode(bytes(notification.body))
 
 
-def from_service_port(bench):
-    """What went out on the service port: UI frames, parsed by dlms-cosem."""
+# An empty UI frame of client 2 with a poll: it gives the line to the meter.
+GIVES_THE_LINE = bytes.fromhex("7EA00703051354C17E")
+
+
+# Over HDLC, and said unasked to client 2.
+TO_THE_READER = b"\x02\x03\x16\x05\x09\x01\x05\x16\x00"
+
+
+def from_service_port(bench, asked=True):
+    """What goes out on the service port, once it is asked for: UI frames, parsed by dlms-cosem."""
+    if asked:
+        assert bench.board.written[0] == b"", "said unasked"
+        bench.meter.link.feed(0, memoryview(bytearray(GIVES_THE_LINE)), bench.raw_ms & 0x3FFFFFFF)
     octets_ = bench.board.written[0]
     bench.board.written[0] = b""
     out = b""
@@ -363,6 +374,8 @@ def pushing(*settings, **more):
     bench.model.push._forget(1)
     poll(bench)
     bench.board.written[0] = b""
+    while from_service_port(bench) is not None:
+        pass  # it starts with an alarm
     return bench
 
 
@@ -475,16 +488,57 @@ def test_alarms_are_sent_when_they_are_raised():
     assert bench.get(1, "0.0.97.98.0") == 0
 
 
+def test_an_alarm_waits_for_the_line_and_not_behind_intervals():
+    bench = pushing()
+    assert bench.call(*PUSH, 1) == 0
+    bench.meter.tamper(ev.METER_COVER_REMOVED)
+    for _ in range(400):
+        bench.hold(60)
+        poll(bench)
+    bench.meter.tamper(ev.MAGNETIC_FIELD)
+    bench.hold(1)
+    poll(bench)
+    assert bench.board.written[0] == b"" and bench.model.push.failed == [0, 0]
+    body = opened(from_service_port(bench))
+    assert body[0] == name("0.4.25.9.0"), "the alarm first, and what is true now"
+    assert body[3] & alarms.MAGNETIC_FIELD and body[3] & alarms.COVER
+    body = opened(from_service_port(bench))
+    assert body[0] == name("0.0.25.9.0") and body[3] == bench.get(7, "1.0.99.1.0")[-4:]
+    assert from_service_port(bench) is None
+
+
+def test_who_is_named_is_told_unasked():
+    bench = pushing((ALARM_PUSH, 3, TO_THE_READER))
+    assert bench.call(*PUSH, 1) == 0
+    bench.meter.tamper(ev.METER_COVER_REMOVED)
+    bench.hold(1)
+    poll(bench)
+    assert opened(from_service_port(bench, False))[0] == name("0.4.25.9.0")
+    # The other setup names nobody: its message waits.
+    bench.hold(60)
+    poll(bench)
+    assert opened(from_service_port(bench))[0] == name("0.0.25.9.0")
+
+
+@pytest.mark.parametrize("there", [b"\x05\x05", b"\x04", b"\x21", b"\x67", b"host:4059", b"\x01"])
+def test_a_line_has_clients_with_keys_or_none(there):
+    bench = Bench(NOON, security=security())
+    head = b"\x02\x03\x16\x05\x09"
+    assert bench.set(*PUSH, 3, head + bytes((len(there),)) + there + b"\x16\x00") == OTHER_REASON
+    for right in (b"", b"\x05", b"\x03"):
+        assert bench.set(*PUSH, 3, head + bytes((len(right),)) + right + b"\x16\x00") == 0
+
+
 def test_the_last_gasp():
     """What must be stored is stored first; then one message, at once."""
-    bench = pushing((ALARM_PUSH, 5, b"\x12\x02\x58"))
+    bench = pushing((ALARM_PUSH, 5, b"\x12\x02\x58"), (ALARM_PUSH, 3, TO_THE_READER))
     stored = []
     keeper = bench.meter.keeper
     plain = keeper.stop
     keeper.stop = lambda: (plain(), stored.append(bench.board.written[0]))
     bench.meter.power_fail()
     assert stored == [b""]
-    body = opened(from_service_port(bench))
+    body = opened(from_service_port(bench, False))
     assert body[3] & alarms.POWER_DOWN
     registers = list(bench.meter.energy.mwh)
     cut(bench)

@@ -12,7 +12,7 @@ from gurux_dlms.enums import Authentication, InterfaceType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ams.cosem.wrapper import WrapperLink, WrapperPort
+from ams.cosem.wrapper import WrapperLink, opening
 from openams.faultlab.link_lab import Echo, answer_to
 
 
@@ -161,38 +161,69 @@ def test_messages_of_its_own():
     bench.link.tick(1)
     assert bench.out == b"", "nobody is associated"
     bench.link.feed(message(b"abc", 1), 0)
-    bench.link.tick(2)
-    assert bench.answers() == [(1, 1, answer_to(b"abc")), (1, 1, b"\x0fhi")]
+    bench.link.tick(1999)
+    assert bench.answers() == [(1, 1, answer_to(b"abc"))], "the client may be asking on"
+    bench.link.feed(message(b"half")[:9], 2000)
+    bench.link.tick(5000)
+    bench.link.feed(message(b"half")[9:], 5000)
+    assert bench.answers() == [(1, 16, answer_to(b"half"))], "nor between a request and its answer"
+    bench.link.tick(7000)
+    assert bench.answers() == [(1, 16, b"\x0fhi")]
 
 
-def test_channels_are_few_and_the_silent_give_way():
-    server = Echo()
-    port = WrapperPort(server, channels=2)
-    benches = []
+def test_nothing_is_told_to_who_is_not_associated():
+    bench = Bench()
+    bench.server.is_open = lambda channel: False
+    bench.server.message = b"\x0fhi"
+    bench.link.feed(message(b"abc", 1), 0)
+    bench.link.tick(60_000)
+    assert bench.answers() == [(1, 1, answer_to(b"abc"))] and bench.server.message
 
-    def connect(now_ms):
-        bench = Bench(link=object())
-        link = port.accept(bench.write, bench.close, now_ms)
-        if link is None:
-            return None
-        bench.link = link
-        benches.append(bench)
-        return bench
 
-    flood = [connect(k) for k in range(1000)]
-    assert all(flood) and sum(bench.closed for bench in benches) == 998
-    one = connect(1000)
-    one.link.feed(message(b"one"), 1000)
-    assert one.out
-    for k in range(1000):
-        connect(2000 + k)
-    assert not one.closed, "who speaks stays"
-    two = connect(3000)
-    two.link.feed(message(b"two"), 3000)
-    assert connect(3001) is None and not one.closed and not two.closed
-    port.tick(121_001)
-    assert one.closed and not two.closed
-    assert connect(121_002)
+def test_a_connection_of_its_own_is_for_its_messages_until_somebody_asks():
+    bench = Bench()
+    bench.link.expect(2, 1)
+    bench.server.message = b"\x0fhi"
+    bench.link.tick(0)
+    assert bench.answers() == [(1, 2, b"\x0fhi")]
+    bench.link.feed(message(b"abc", 2), 10)
+    bench.server.message = b"\x0fho"
+    bench.link.tick(20)
+    assert bench.answers() == [(1, 2, answer_to(b"abc"))]
+    bench.link.tick(2010)
+    assert bench.answers() == [(1, 2, b"\x0fho")]
+
+
+def test_one_message_at_a_time_where_that_is_wanted():
+    bench = Bench()
+    bench.link.one_at_a_time = True
+    data = message(b"one") + message(b"two")
+    assert bench.link.feed(data, 0) == 11
+    assert bench.link.feed(data[11:], 0) == 11
+    assert bench.server.delivered == [b"one", b"two"]
+
+
+@pytest.mark.parametrize(
+    "said, wanted",
+    [
+        (b"", 8),
+        (b"\0", 8),
+        (b"\0\1\0", 8),
+        (message(b"abc")[:8], 11),
+        (message(b"abc"), 11),
+        (message(b""), 16),
+        (message(b"") + message(b"abc"), 19),
+        (message(b"") * 70, 512),
+        (message(bytes(1024)), 512),
+        (b"\1", None),
+        (b"\0\2", None),
+        (message(b"") + b"\0\7", None),
+        (message(bytes(1025)), None),
+        (b"GET / HTTP/1.0", None),
+    ],
+)
+def test_what_a_connection_says_before_it_is_served(said, wanted):
+    assert opening(said) == wanted
 
 
 def test_gurux():
@@ -230,13 +261,10 @@ def test_over_a_real_socket():
 
     async def run():
         server = Echo()
-        port = WrapperPort(server, channels=1, answer_size=3000)
+        link = WrapperLink(server, 1, answer_size=3000)
 
         async def serve(reader, writer):
-            link = port.accept(lambda view: writer.write(bytes(view)), writer.close, 0)
-            if link is None:
-                writer.close()
-                return
+            link.open(lambda view: writer.write(bytes(view)), writer.close, 0)
             while data := await reader.read(64):
                 link.feed(data, 0)
             link.closed()
@@ -249,16 +277,14 @@ def test_over_a_real_socket():
         head = await reader.readexactly(8)
         size = struct.unpack(">HHHH", head)[3]
         assert await reader.readexactly(size) == answer_to(b"x" * 500)
-        refused, _ = await asyncio.open_connection("127.0.0.1", number)
-        assert await refused.read() == b""
         writer.write(message(b"half")[:9])
         writer.close()
         await writer.wait_closed()
         for _ in range(100):
-            if port.links[0].free:
+            if link.free:
                 break
             await asyncio.sleep(0.01)
-        assert port.links[0].free and server.events[-1] == ("disconnected", 1)
+        assert link.free and server.events[-1] == ("disconnected", 1)
         host.close()
 
     asyncio.run(run())
@@ -266,7 +292,7 @@ def test_over_a_real_socket():
 
 HEAP = """
 import gc
-from ams.cosem.wrapper import WrapperPort
+from ams.cosem.wrapper import WrapperLink
 
 class Upper:
     def __init__(self):
@@ -283,7 +309,7 @@ class Upper:
         return None
 
 upper = Upper()
-port = WrapperPort(upper)
+link = WrapperLink(upper, 1)
 octets = [0]
 def write(view):
     octets[0] += len(view)
@@ -292,12 +318,12 @@ def close():
 data = b"\\x00\\x01\\x00\\x10\\x00\\x01\\x04\\x00" + bytes(1024)
 
 def messages(count):
-    link = port.accept(write, close, 0)
+    link.open(write, close, 0)
     for k in range(count):
         at = 0
         while at < len(data):
             at += link.feed(data, 1, at, min(at + 7, len(data)))
-        port.tick(1)
+        link.tick(1)
     link.closed()
 
 messages(2)

@@ -166,8 +166,7 @@ class Initiate:
         self.dedicated_key = None
         if ber.octet():
             self.dedicated_key = bytes(ber.value())
-        if ber.octet():  # response allowed
-            ber.octet()
+        self.response_allowed = not ber.octet() or ber.octet() != 0
         if ber.octet():  # quality of service
             ber.octet()
         self.version = ber.octet()

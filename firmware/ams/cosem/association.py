@@ -32,6 +32,7 @@ class Association:
 
     def __init__(self, channel):
         self.channel = channel
+        self.silent = False  # the request that is being served wants no answer
         self.close()
 
     def close(self):
@@ -121,7 +122,7 @@ class Gate:
             if aarq.secret is None or not equal(aarq.secret, password):
                 return self._fail(association, client, out, now_ms)
             self._lockout.passed(association.channel, client, now_ms)
-        initiate = self._initiate(client, aarq.user_info, out)
+        initiate = self._initiate(association, client, aarq.user_info, out)
         if initiate is None:
             return None
         self._agree(association, client, initiate)
@@ -173,7 +174,7 @@ class Gate:
         if not self._keyring.accept(client, client.keys, sealed.number, True):
             self._note(REPLAY_ATTACK, association.channel, client.sap)
             raise security.Refused(security.BAD_COUNTER, client.keys.next_in)
-        initiate = self._initiate(client, plain, out)
+        initiate = self._initiate(association, client, plain, out)
         if initiate is None:
             return None
         dedicated = initiate.dedicated_key
@@ -231,13 +232,15 @@ class Gate:
 
     # --- both ------------------------------------------------------------------------
 
-    def _initiate(self, client, data, out):
+    def _initiate(self, association, client, data, out):
         """The InitiateRequest, or None when the refusal is in `out`."""
         try:
             initiate = acse.Initiate(data if data is not None else b"")
         except acse.Malformed:
             self._refuse(out, client, acse.NO_REASON, error=acse.REFUSED_BY_VDE)
             return None
+        # Then neither AARE goes back (Green Book, 10.2.6.1).
+        association.silent = not initiate.response_allowed
         error = initiate.error(PDU_MIN)
         if error:
             self._refuse(out, client, acse.NO_REASON, error=error)

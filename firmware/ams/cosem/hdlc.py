@@ -1,6 +1,6 @@
 """HDLC link of the service port: the secondary station (IEC 62056-46, clause 6).
 
-One connection at a time. It speaks only when it is polled, and answers from where the
+One connection at a time. It speaks only when it is polled (P), and answers from where the
 client says it is: what the client did not acknowledge is sent again (go back N). Octets
 come in by `feed`, frames go out by `write`; the time is any count of milliseconds that
 does not jump when the meter's clock is set.
@@ -9,8 +9,11 @@ The upper layer (`server`) has
 
     connected(channel, client_sap, server_sap) -> bool
     request(channel, client_sap, server_sap, apdu, now_ms) -> memoryview or None
+    unconfirmed(channel, client_sap, server_sap, apdu, now_ms), of a _UI frame: it has no answer
     disconnected(channel)
     outgoing(channel) -> memoryview or None, an unsolicited message
+    unasked(channel) -> SAP of the client for whom one is to be said unasked, or None;
+                        outgoing(channel, True) gives it
 
 An answer is read from where the server left it: it must stay as it is until the next
 `request`, a message until the next `outgoing`.
@@ -20,8 +23,7 @@ from micropython import const
 
 from ams import octets
 from ams.cosem import hdlc_frame
-from ams.cosem.hdlc_frame import FrameReader, FrameWriter
-from ams.cosem.hdlc_parameters import Parameters
+from ams.cosem.hdlc_turn import Turn
 
 APDU_SIZE = const(1024)
 MAX_INFO = const(512)
@@ -32,7 +34,6 @@ _SNRM = const(0x83)
 _UA = const(0x63)
 _DISC = const(0x43)
 _DM = const(0x0F)
-_FRMR = const(0x87)
 _UI = const(0x03)
 _RR = const(0x01)
 _RNR = const(0x05)
@@ -43,39 +44,36 @@ _INFO_NOT_ALLOWED = const(0x03)
 _INFO_TOO_LONG = const(0x04)
 _NR_INVALID = const(0x08)
 
-_LLC_RESPONSE = b"\xe6\xe7\x00"
 _LLC_SIZE = const(3)
+_ALL_CLIENTS = const(0x7F)
 
 DISCONNECTED = const(0)
 CONNECTED = const(1)
 REJECTING = const(2)  # after a FRMR, until SNRM or DISC
 
 
-class HdlcLink:
-    """See the module. `parameters` and the times are those of the HDLC setup (class 23)."""
+class HdlcLink(Turn):
+    """See the module. `parameters` and the times are those of the HDLC setup (class 23).
+
+    `devices`: the logical devices that are here; None: any. What is for another is not answered.
+    """
 
     def __init__(self, server, write, channel=0, log=None, physical=16, max_info=MAX_INFO,
-                 apdu_size=APDU_SIZE):  # fmt: skip
-        self._server = server
-        self._write = write
-        self._channel = channel
-        self._log = log
+                 apdu_size=APDU_SIZE, devices=None):  # fmt: skip
+        super().__init__(server, write, channel, log, max_info)
+        self._unconfirmed = getattr(server, "unconfirmed", None)
+        self._unasked = getattr(server, "unasked", None)
+        self._devices = devices
         self.physical = physical
-        self.parameters = Parameters(max_info)
         self.inter_octet_ms = 500
         self.inactivity_ms = 120000
-        # Destination and source octets of messages sent while nobody is connected.
-        self.push_addresses = None
-        self.state = DISCONNECTED
+        # Whether what was written is still on its way: then nothing is answered.
+        self.sending = None
+        self.mute = False  # the line is no HDLC line now
         self.client_sap = 0
         self.server_sap = 0
-        self._reader = FrameReader(max_info, self._frame)
-        self._writer = FrameWriter(max_info)
         self._apdu = bytearray(apdu_size + _LLC_SIZE)
         self._apdu_view = memoryview(self._apdu)
-        self._addresses = bytearray(8)  # of the connected client, for messages to it
-        self._addresses_size = 0
-        self._reject = bytearray(3)
         self._now_ms = 0
         self._octet_ms = 0
         self._frame_ms = 0
@@ -84,13 +82,8 @@ class HdlcLink:
     def _reset(self):
         """A connection as it begins."""
         self._apdu_fill = 0
-        self._receive = 0  # V(R): number of the frame that is expected
-        self._acked = 0  # V(A): number of the oldest frame the client may still want
-        self._sent = 0  # frames sent from V(A) on, once at least
-        self._answer = None
-        self._answer_at = 0  # octets of it, LLC counted, that are acknowledged
-        self._peer_busy = False
-        self.parameters.reset()
+        self._owes_ua = False  # the connection was asked for without a poll
+        self._reset_turn()
 
     @property
     def bad_frames(self):
@@ -121,8 +114,17 @@ class HdlcLink:
         if self.state and now_ms - self._frame_ms > self.inactivity_ms:
             self._say("HDLC: no frame for %d s" % (self.inactivity_ms // 1000))
             self.drop()
-        if not self._reader.partial and self._said():
-            self._push()
+        if self._unasked is not None and not self.mute and self._is_quiet():
+            sap = self._unasked(self._channel)
+            if sap is not None:
+                self._message(self._addresses(sap), _POLL)
+
+    def _addresses(self, sap):
+        """Destination and source octets of what is said unasked: from logical device 1."""
+        low = self.physical << 1 & 0xFE | 1
+        if self.physical < 0x80:
+            return bytes((sap << 1 | 1, 2, low))
+        return bytes((sap << 1 | 1, 0, 2, self.physical >> 6 & 0xFE, low))
 
     def drop(self):
         """Ends the connection without a word to the client."""
@@ -131,36 +133,73 @@ class HdlcLink:
             self._reset()
             self._server.disconnected(self._channel)
 
-    def _say(self, text):
-        if self._log:
-            self._log(text)
+    def _is_sending(self):
+        return self.sending is not None and self.sending()
+
+    def _is_quiet(self):
+        """Whether nobody speaks, and nothing of a request or an answer is still to come."""
+        if self._reader.partial or self._apdu_fill or self._owes_ua or self._is_sending():
+            return False
+        return self._is_said()
 
     # Frames in
 
     def _frame(self):
         r = self._reader
-        lower = hdlc_frame.lower_address(r.buffer, r.target_at, r.target_size)
-        upper = hdlc_frame.upper_address(r.buffer, r.target_at, r.target_size)
-        # Neither all stations nor none is ever answered.
-        if upper == 0 or upper == (0x3FFF if r.target_size == 4 else 0x7F):
-            return
-        if r.source_size != 1 or (lower is not None and lower != self.physical):
-            return
-        client = r.buffer[r.source_at] >> 1
         control = r.control & ~_POLL & 0xFF
         poll = r.control & _POLL
+        client = r.buffer[r.source_at] >> 1
+        # Nobody has these addresses, nor has a client one of several octets (6.4.2.4 and 5).
+        if r.source_size != 1 or client == 0 or client == _ALL_CLIENTS or self._echoes.hear(r):
+            return
+        upper = hdlc_frame.upper_address(r.buffer, r.target_at, r.target_size)
+        lower = hdlc_frame.lower_address(r.buffer, r.target_at, r.target_size)
+        everybody = 0x3FFF if r.target_size == 4 else 0x7F
+        if lower is not None and lower != self.physical and lower != everybody:
+            return
+        if upper == everybody or lower == everybody:
+            self._broadcast(client, control, poll)
+            return
+        if upper == 0 or (self._devices is not None and upper not in self._devices):
+            return
+        if poll and self._is_sending():
+            # As if it were lost: one turn is answered after the other.
+            return
         ours = self.state and client == self.client_sap and upper == self.server_sap
         if ours:
             self._frame_ms = self._now_ms
         if control == _SNRM:
             self._connect(client, upper, ours, poll)
-        elif not ours:
-            if poll and control != _UI:
-                self._unnumbered(_DM | poll)
+        elif ours:
+            self._of_connection(control, poll)
+        elif control == _UI:
+            # Unassociated, it is served nothing. But it may let a message be said.
+            if poll and not self.state:
+                self._message(None, _POLL)
+        elif poll:
+            self._unnumbered(_DM | poll)
+
+    def _broadcast(self, client, control, poll):
+        """To all stations: a UI or DISC of the connected client, and never an answer (6.4.4.6)."""
+        if poll or not self.state or client != self.client_sap:
+            return
+        if control == _UI:
+            self._unnumbered_information()
         elif control == _DISC:
             self.drop()
-            self._unnumbered(_UA | poll)
-        elif self.state == REJECTING:
+
+    def _of_connection(self, control, poll):
+        """A frame of the connected client, but SNRM."""
+        r = self._reader
+        if control == _DISC:
+            self.drop()
+            if poll:
+                self._unnumbered(_UA | poll)
+            return
+        if poll and self._owes_ua:
+            self._owes_ua = False
+            self._accept(0)
+        if self.state == REJECTING:
             if poll:
                 self._send_reject()
         elif r.too_long:
@@ -171,31 +210,34 @@ class HdlcLink:
             self._information(control, poll)
         elif control & 0x0F in (_RR, _RNR):
             self._supervisory(control, poll)
-        elif control != _UI:
+        elif control == _UI:
+            self._unnumbered_information()
+            if poll:
+                self._message(None, _POLL)
+        else:
             self._refuse(_CONTROL_UNKNOWN, "HDLC: control field %02X" % r.control)
 
     def _connect(self, client, server, ours, poll):
         if self.state and not ours:
-            self._unnumbered(_DM | poll)
+            if poll:
+                self._unnumbered(_DM | poll)
             return
         self.drop()
         r = self._reader
         if not self.parameters.take(r.buffer, r.info_at, r.info_end) or not (
             self._server.connected(self._channel, client, server)
         ):
-            self._unnumbered(_DM | poll)
+            if poll:
+                self._unnumbered(_DM | poll)
             return
         self.client_sap = client
         self.server_sap = server
         self.state = CONNECTED
         self._frame_ms = self._now_ms
-        octets.copy(self._addresses, 0, r.buffer, r.source_at, r.source_size)
-        octets.copy(self._addresses, r.source_size, r.buffer, r.target_at, r.target_size)
-        self._addresses_size = r.source_size + r.target_size
-        self.parameters.pack()
-        self._writer.begin(r, _UA | poll)
-        self._writer.add(self.parameters.packed, 0, len(self.parameters.packed))
-        self._write(self._writer.end())
+        # Without a poll the UA waits for the first opportunity to speak (6.4.3.6).
+        self._owes_ua = not poll
+        if poll:
+            self._accept(poll)
 
     def _acknowledge(self, number):
         """Takes the client's N(R). False: it acknowledges what was never sent."""
@@ -218,6 +260,9 @@ class HdlcLink:
         elif self._acknowledge(control >> 5):
             self._peer_busy = control & 0x0F == _RNR
             if poll:
+                if self._answer is None and not self._apdu_fill and not self._peer_busy:
+                    # The client asks for nothing: what waits may be said (6.4.4.7).
+                    self._message(None, 0)
                 self._respond()
 
     def _information(self, control, poll):
@@ -249,8 +294,7 @@ class HdlcLink:
     def _deliver(self):
         size = self._apdu_fill
         self._apdu_fill = 0
-        apdu = self._apdu
-        if size <= _LLC_SIZE or apdu[0] != 0xE6 or apdu[1] != 0xE6:
+        if not _is_command(self._apdu, 0, size):
             return
         answer = self._server.request(
             self._channel,
@@ -263,84 +307,18 @@ class HdlcLink:
             self._answer = answer
             self._answer_at = 0
 
-    # Frames out
-
-    def _respond(self):
-        """The turn is ours: the window's frames of the answer, or RR."""
-        if self._answer is None or self._peer_busy:
-            self._unnumbered(_RR | _POLL | self._receive << 5)
+    def _unnumbered_information(self):
+        """A UI frame: a request that wants no answer, whole in one frame."""
+        r = self._reader
+        if r.too_long or r.segmented or self.state != CONNECTED or self._unconfirmed is None:
             return
-        total = len(self._answer) + _LLC_SIZE
-        at = self._answer_at
-        count = 0
-        for left in range(self.parameters.window_tx - 1, -1, -1):
-            end = min(at + self.parameters.info_tx, total)
-            final = left == 0 or end == total
-            control = self._receive << 5 | (_POLL if final else 0)
-            control |= ((self._acked + count) & 7) << 1
-            self._writer.begin(self._reader, control)
-            self._add_answer(self._answer, at, end)
-            self._write(self._writer.end(end < total))
-            count += 1
-            at = end
-            if final:
-                break
-        self._sent = count
-
-    def _add_answer(self, message, at, end):
-        """Octets at to end of the LLC header and the message behind it."""
-        if at < _LLC_SIZE:
-            stop = min(end, _LLC_SIZE)
-            self._writer.add(_LLC_RESPONSE, at, stop - at)
-            at = stop
-        self._writer.add(message, at - _LLC_SIZE, end - at)
-
-    def _unnumbered(self, control):
-        """A frame without information."""
-        self._writer.begin(self._reader, control)
-        self._write(self._writer.end())
-
-    def _refuse(self, why, text):
-        """The client did what cannot be mended by repeating: FRMR until it starts over."""
-        self._say(text)
-        self.state = REJECTING
-        self._apdu_fill = 0
-        self._answer = None
-        self._reject[0] = self._reader.control
-        self._reject[1] = self._receive << 5 | ((self._acked + self._sent) & 7) << 1
-        self._reject[2] = why
-        if self._reader.control & _POLL:
-            self._send_reject()
-
-    def _send_reject(self):
-        self._writer.begin(self._reader, _FRMR | _POLL)
-        self._writer.add(self._reject, 0, 3)
-        self._write(self._writer.end())
-
-    def _said(self):
-        """Whether every frame of the answer went out once."""
-        if self._answer is None:
-            return True
-        at = self._answer_at + self._sent * self.parameters.info_tx
-        return at >= len(self._answer) + _LLC_SIZE
-
-    def _push(self):
-        """Sends a message of the meter's own as UI frames, if there is one and a way."""
-        if self.state == CONNECTED:
-            addresses, size, info = self._addresses, self._addresses_size, self.parameters.info_tx
-        elif self.push_addresses and not self.state:
-            addresses, size = self.push_addresses, None
-            info = min(self.parameters.max_info_tx, self.parameters.room)
-        else:
+        if r.info_end - r.info_at > self.parameters.info_rx:
             return
-        message = self._server.outgoing(self._channel)
-        if message is None:
-            return
-        at = 0
-        total = len(message) + _LLC_SIZE
-        while at < total:
-            end = min(at + info, total)
-            self._writer.begin_to(addresses, _UI | _POLL, size)
-            self._add_answer(message, at, end)
-            self._write(self._writer.end(end < total))
-            at = end
+        if _is_command(r.buffer, r.info_at, r.info_end):
+            apdu = memoryview(r.buffer)[r.info_at + _LLC_SIZE : r.info_end]
+            self._unconfirmed(self._channel, self.client_sap, self.server_sap, apdu, self._now_ms)
+
+
+def _is_command(buffer, at, end):
+    """Whether the LLC header of a client begins it: to E6, or to all (FF), from E6."""
+    return end - at > _LLC_SIZE and buffer[at] in (0xE6, 0xFF) and buffer[at + 1] == 0xE6

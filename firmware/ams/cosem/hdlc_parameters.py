@@ -1,9 +1,10 @@
 """What the two ends of an HDLC link agree on in SNRM and UA (IEC 62056-46, clause 6.4.4.4).
 
-    81 80 length | identifier length value | ...
+    81 80 length | identifier length value | ... | C0 user data
 
-A group that is absent means its default. What one end transmits the other receives; each
-way the smaller value holds.
+A parameter that is absent, or 0, means its default. What one end transmits the other receives;
+each way the smaller value holds, also below the 32 octets that class 23 begins with. Parameters
+of another kind are a reason to refuse, user data is not; it is nobody's here.
 """
 
 from micropython import const
@@ -14,6 +15,7 @@ _MAX_INFO_TX = const(5)
 _MAX_INFO_RX = const(6)
 _WINDOW_TX = const(7)
 _WINDOW_RX = const(8)
+_USER_DATA = const(0xC0)
 _PACKED = const(23)
 # What a frame has besides its information.
 _FRAME = const(14)
@@ -43,11 +45,15 @@ class Parameters:
             return True
         if end - at < 3 or buffer[at] != 0x81 or buffer[at + 1] != 0x80:
             return False
-        if buffer[at + 2] != end - at - 3:
+        stop = at + 3 + buffer[at + 2]
+        if stop > end or (stop < end and buffer[stop] != _USER_DATA):
             return False
+        end = stop
         at += 3
         while at < end:
             if at + 2 > end or buffer[at + 1] > 4 or at + 2 + buffer[at + 1] > end:
+                return False
+            if not _MAX_INFO_TX <= buffer[at] <= _WINDOW_RX:
                 return False
             value = 0
             for k in range(buffer[at + 1]):

@@ -99,6 +99,10 @@ class OpticalFront:
         elif self._state == _OFFERED and now_ms - self._since_ms > _TIME_OUT_MS:
             if now_ms - self._octet_ms > _TIME_OUT_MS:
                 self._state = _SIGN_ON
+        # At 300 Bd and seven bits no frame could be told.
+        self._link.mute = self._state in (_ANSWERING, _OFFERED) or (
+            self._state == _SIGN_ON and self.mode == MODE_E and self.line is not None
+        )
         self._link.tick(now_ms)
         if (self._state >= _SWITCHED or self._moved) and not (self._link.state or self._link.busy):
             if self._state != _SWITCHED or now_ms - self._since_ms > _FIRST_FRAME_MS:

@@ -2,53 +2,83 @@
 
     0F | long invoke id u32 | length, date-time | data
 
-One message waits for each channel. It is written when the link can take it, so
+One message of a kind waits for each channel. It is written when the link can take it, so
 what it says is what is true then.
 """
 
 import struct
 
+from micropython import const
+
 from ams.cosem import security
 from ams.cosem.axdr import Full
 
 _TAG = 0x0F
+# Kinds of message: the higher goes first.
+_KINDS = const(2)
 
 
 class Outbox:
-    def __init__(self, keyring, answer_class, size, channels):
+    """`answer()` gives the buffer in which messages are made."""
+
+    def __init__(self, keyring, answer, channels):
         self._keyring = keyring
-        self._answer_class = answer_class
-        self._size = size
-        self._answer = None
-        self._waiting = [None] * channels
+        self._answer = answer
+        self._waiting = [None] * (channels * _KINDS)
         self._number = 0
 
-    def put(self, channel, sap, write, stamp=b""):
-        """`write(out)` writes the data, `stamp` is a date-time. False: one still waits there."""
-        if self._waiting[channel] is not None:
+    def put(self, channel, sap, write, stamp=b"", kind=0, named=False, lost=None):
+        """`write(out)` writes the data, `stamp` is a date-time. False: one still waits there.
+
+        `named`: it is for that client whoever is there, and is said unasked. `lost()` is called
+        when it will never go: its client is no longer there.
+        """
+        place = channel * _KINDS + kind
+        if self._waiting[place] is not None:
             return False
-        self._waiting[channel] = (sap, write, stamp)
+        self._waiting[place] = (sap, write, stamp, named, lost)
         return True
 
-    def take(self, channel, association):
+    def named(self, channel):
+        """The SAP of the client whom the next message is for that is said unasked, or None."""
+        place = self._next(channel, True)
+        return None if place is None else self._waiting[place][0]
+
+    def _next(self, channel, named):
+        """Where the next message waits."""
+        for place in range((channel + 1) * _KINDS - 1, channel * _KINDS - 1, -1):
+            message = self._waiting[place]
+            if message is not None and (message[3] or not named):
+                return place
+        return None
+
+    def drop(self, channel):
+        """Whoever was on the channel has left."""
+        for place in range(channel * _KINDS, (channel + 1) * _KINDS):
+            message, self._waiting[place] = self._waiting[place], None
+            if message is not None and message[4] is not None:
+                message[4]()
+
+    def take(self, channel, association, named=False):
         """The message, good until the next; or None. Raises what `write` raises.
 
-        It is no longer than the client of the `association` takes: `write` leaves out what
-        does not fit, and where nothing fits there is none.
+        Whoever has the `association`: if he has keys one that names nobody is for him, else for
+        whom it was left. Only such as do, if `named`. It is no longer than its client takes:
+        `write` leaves out what does not fit, and where nothing fits there is none.
         """
-        message = self._waiting[channel]
-        if message is None:
+        place = self._next(channel, named)
+        if place is None:
             return None
-        self._waiting[channel] = None
-        sap, write, stamp = message
-        client = self._keyring.client(sap)
+        sap, write, stamp, named, _ = self._waiting[place]
+        self._waiting[place] = None
+        client = association.client
+        if named or client is None or client.keys is None:
+            client = self._keyring.client(sap)
         if client is None:
             return None
-        if self._answer is None:
-            self._answer = self._answer_class(self._size)
-        out = self._answer
+        out = self._answer()
         out.begin()
-        out.size = self._size
+        whole = out.size
         if association.client is client:
             most = association.pdu_size
             if client.keys is not None:
@@ -57,7 +87,7 @@ class Outbox:
         try:
             self._write(out, write, stamp)
         except Full:
-            if out.size == self._size:
+            if out.size == whole:
                 raise
             return None
         if client.keys is None:

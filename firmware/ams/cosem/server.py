@@ -72,7 +72,10 @@ class Server:
         self._answers = [Answer(PDU_MAX), None]
         self._answer = self._answers[0]
         self._services = Services(model, self._answer)
-        self._outbox = Outbox(keyring, Answer, PDU_MAX, CHANNELS)
+        # What is said unasked is made apart from the answers, and what comes of a request that
+        # wants none: an answer may still be on its way. Made for its first use.
+        self._aside = None
+        self._outbox = Outbox(keyring, self._answer_aside, CHANNELS)
         self._blocks = gbt.GeneralBlocks(GATHER_SIZE, PDU_MAX)
         self.associations = [Association(channel) for channel in range(CHANNELS)]
         self._notes = {}
@@ -88,6 +91,9 @@ class Server:
         return server_sap == SERVER_SAP and self.keyring.client(client_sap) is not None
 
     def disconnected(self, channel):
+        if channel:
+            # What waits for the service port stays: there whoever may speaks next.
+            self._outbox.drop(channel)
         association = self.associations[channel]
         self._services.forget(association)
         self._blocks.drop(association)
@@ -103,27 +109,66 @@ class Server:
         association = self.associations[channel]
         association.now_ms = now_ms
         association.scanned = 0
+        association.silent = False
         client = self.keyring.client(client_sap)
         if client is None or server_sap != SERVER_SAP or not len(apdu):
             return None
         try:
-            return self._request(association, client, apdu)
+            answer = self._request(association, client, apdu)
         except ServiceError as error:
-            return self._exception(error.state, error.error)
+            answer = self._exception(error.state, error.error)
         except Refused as refusal:
-            return self._refused(refusal)
+            answer = self._refused(refusal)
         except Spent:
             # There is no number left to answer under.
-            return self._exception(NOT_ALLOWED, OTHER)
+            answer = self._exception(NOT_ALLOWED, OTHER)
         except Exception as error:
             # The meter goes on, whatever is wrong in here. Of a flash that takes nothing was told.
             if not getattr(error, "told", False):
                 self.fault("DLMS request failed: %r" % error)
             self._services.forget(association)
-            return self._exception(NOT_ALLOWED, OTHER)
+            answer = self._exception(NOT_ALLOWED, OTHER)
         finally:
-            if association.failed and not self._blocks.is_sending(association):
-                self.disconnected(channel)
+            self._end_failed(association)
+        return None if association.silent else answer
+
+    def _end_failed(self, association):
+        """Whose proof was wrong is out, once he has been told."""
+        if association.failed and not self._blocks.is_sending(association):
+            self.disconnected(association.channel)
+
+    def unconfirmed(self, channel, client_sap, server_sap, apdu, now_ms):
+        """Serves an APDU that is never answered (a UI frame of HDLC), in the association there is.
+
+        With the same rights, ciphering and counters as a request. An association is not opened
+        so: nobody could prove a key without an answer.
+        """
+        association = self.associations[channel]
+        client = self.keyring.client(client_sap)
+        if association.state == IDLE or association.client is not client or not len(apdu):
+            return
+        if server_sap != SERVER_SAP or apdu[0] in (acse.AARQ, acse.RLRQ, gbt.TAG):
+            return
+        self._now_ms = association.now_ms = now_ms
+        association.scanned = 0
+        association.silent = True
+        self._answer = self._services.out = self._answer_aside()
+        try:
+            self._serve(association, client, apdu, PDU_MAX)
+        except (ServiceError, Refused, Spent):
+            pass  # who asks so is not told
+        except Exception as error:
+            if not getattr(error, "told", False):
+                self.fault("DLMS request failed: %r" % error)
+            self._services.forget(association)
+        finally:
+            self._end_failed(association)
+
+    def _answer_aside(self):
+        if self._aside is None:
+            self._aside = Answer(PDU_MAX)
+        self._aside.size = PDU_MAX
+        return self._aside
 
     def _answer_of(self, channel):
         which = 1 if channel else 0
@@ -131,10 +176,23 @@ class Server:
             self._answers[which] = Answer(PDU_MAX)
         return self._answers[which]
 
-    def outgoing(self, channel):
-        """What the meter has to say unasked, or None; good until the next call of this."""
+    def unasked(self, channel):
+        """The SAP of the client for whom something waits that is said unasked, or None."""
+        return None if self._is_engaged(channel) else self._outbox.named(channel)
+
+    def _is_engaged(self, channel):
+        """Whether an association is being opened, or a long answer is between two blocks."""
+        association = self.associations[channel]
+        return association.state == PENDING or association.transfer is not None
+
+    def outgoing(self, channel, named=False):
+        """What the meter has to say unasked, or None; good until the next call of this, or of
+        `unconfirmed`. `named`: only what is said unasked.
+        """
+        if self._is_engaged(channel):
+            return None
         try:
-            return self._outbox.take(channel, self.associations[channel])
+            return self._outbox.take(channel, self.associations[channel], named)
         except Spent:
             return None
         except Exception as error:
@@ -154,9 +212,9 @@ class Server:
 
     # --- what the meter calls --------------------------------------------------------
 
-    def notify(self, channel, sap, write, stamp=b""):
+    def notify(self, channel, sap, write, stamp=b"", kind=0, named=False, lost=None):
         """Leaves a message for a client, see Outbox.put. It goes when its link can take it."""
-        return self._outbox.put(channel, sap, write, stamp)
+        return self._outbox.put(channel, sap, write, stamp, kind, named, lost)
 
     # --- requests --------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from micropython import const
 
 from ams.cosem import acse
 from ams.cosem.answers import (
+    CONFIRMED,
     GET_RESPONSE,
     NOT_ALLOWED,
     NOT_SUPPORTED,
@@ -30,15 +31,21 @@ class Services(Changes):
     def handle(self, association, apdu):
         """Serves one plain APDU; False: there is nothing to answer."""
         data = Reader(apdu)
-        if association.limit < PDU_MIN:
-            # Ciphered there is no room for any answer: nothing is done that could not be told.
-            # General blocks cut what is longer.
-            raise ServiceError(NOT_ALLOWED, PDU_TOO_LONG)
         try:
             service = data.octet()
             kind = data.octet()
             invoke = data.octet()
+            if association.silent:
+                invoke &= ~CONFIRMED
+            elif not invoke & CONFIRMED:
+                association.silent = True
+            elif association.limit < PDU_MIN:
+                # Ciphered there is no room for any answer: nothing is done that could not be
+                # told. General blocks cut what is longer.
+                raise ServiceError(NOT_ALLOWED, PDU_TOO_LONG)
             if service == GET:
+                if association.silent:
+                    return False  # to read is to be answered
                 return self._get(association, kind, invoke, data)
             if service == SET:
                 return self._set(association, kind, invoke, data)

@@ -1,10 +1,10 @@
-"""TCP link: the wrapper of IEC 62056-47, and the few channels a meter has for it.
+"""TCP link: the wrapper of IEC 62056-47.
 
     version 0001 | source port | destination port | length | APDU
 
 Every field two octets. A client that stalls costs one channel's buffers and no more: a
 message must come whole, and an answer be taken, within `message_ms`; a connection that is
-silent for `inactivity_ms` is closed, and one that never said anything gives way to a new one.
+silent for `inactivity_ms` is closed. Who gives way to whom is `ams.link`'s to say.
 
 The upper layer is the one of the HDLC link (hdlc.py). `write(view)` gives how many octets it
 took (None: all), `close()` ends the connection; both come with the connection. The time is
@@ -16,8 +16,30 @@ from micropython import const
 from ams import octets
 
 APDU_SIZE = const(1024)
+MESSAGE_MS = const(10000)
 _HEAD = const(8)
 _VERSION = const(1)
+# No opening of a client of ours is longer; of one that is, the rest is read where it is served.
+_OPENING_MOST = const(512)
+# So long a client has said nothing before it is told something unasked.
+_QUIET_MS = const(2000)
+
+
+def opening(said):
+    """How many octets a connection is to have said until it is served: its first message that
+    has an APDU, whole. None: what it said is no message.
+    """
+    at = 0
+    while True:
+        size = len(said) - at
+        if size and said[at] or size > 1 and said[at + 1] != _VERSION:
+            return None
+        if size < _HEAD:
+            return min(at + _HEAD, _OPENING_MOST)
+        count = said[at + 6] << 8 | said[at + 7]
+        at += _HEAD
+        if count:
+            return None if count > APDU_SIZE else min(at + count, _OPENING_MOST)
 
 
 class WrapperLink:
@@ -28,7 +50,7 @@ class WrapperLink:
         self._channel = channel
         self._log = log
         self.inactivity_ms = 120000  # TCP-UDP setup (class 41), attribute 6
-        self.message_ms = 10000
+        self.message_ms = MESSAGE_MS
         self._write = self._close = None
         self.client_sap = 0
         self.server_sap = 0
@@ -39,7 +61,9 @@ class WrapperLink:
         self._out_view = memoryview(self._out)
         self._out_at = self._out_end = 0
         self._associated = False  # the upper layer knows of it
+        self._own = False  # the meter made the connection
         self.heard = False  # a whole message has come
+        self.one_at_a_time = False  # of several messages that come together
         self.opened_ms = 0
         self._octet_ms = 0
         self._message_ms = 0  # when the message, or the answer, in hand began
@@ -53,13 +77,13 @@ class WrapperLink:
         self._write = write
         self._close = close
         self._fill = self._out_at = self._out_end = 0
-        self.heard = False
+        self.heard = self._own = False
         self.opened_ms = self._octet_ms = self._message_ms = now_ms
 
     def expect(self, client_sap, server_sap):
         """The connection is one of our own: messages go to this client before it says anything."""
         if self._server.connected(self._channel, client_sap, server_sap):
-            self._associated = True
+            self._associated = self._own = True
             self.client_sap = client_sap
             self.server_sap = server_sap
 
@@ -81,7 +105,8 @@ class WrapperLink:
     def feed(self, data, now_ms, start=0, end=None):
         """Takes octets as they come; gives how many.
 
-        It takes none while an answer is on its way: the rest stays with the sender.
+        It takes none while an answer is on its way, and one message at a time where that is
+        wanted: the rest stays with the sender.
         """
         end = len(data) if end is None else end
         at = start
@@ -97,6 +122,8 @@ class WrapperLink:
                 break
             if self._fill == self._wanted():
                 self._message(now_ms)
+                if self.one_at_a_time:
+                    break
         return at - start
 
     def tick(self, now_ms):
@@ -110,10 +137,20 @@ class WrapperLink:
             self.drop("no message for %d s" % (self.inactivity_ms // 1000))
         elif self._out_at < self._out_end:
             self._drain()
-        elif self._associated and not self._fill:
+        elif self._may_tell(now_ms):
             message = self._server.outgoing(self._channel)
             if message is not None:
                 self._send(message, now_ms)
+
+    def _may_tell(self, now_ms):
+        """Whether a message of the meter's own may go: where the meter connected by itself, until
+        it is asked something; elsewhere to a client that is associated, and between its requests.
+        """
+        if not self._associated or self._fill:
+            return False
+        if self._own and not self.heard:
+            return True
+        return now_ms - self._octet_ms >= _QUIET_MS and self._server.is_open(self._channel)
 
     def _u16(self, at):
         return self._in[at] << 8 | self._in[at + 1]
@@ -178,38 +215,3 @@ class WrapperLink:
     def _drain(self):
         taken = self._write(self._out_view[self._out_at : self._out_end])
         self._out_at = self._out_end if taken is None else self._out_at + taken
-
-
-class WrapperPort:
-    """The channels of port 4059: their number is fixed."""
-
-    def __init__(self, server, first_channel=1, channels=2, log=None, apdu_size=APDU_SIZE,
-                 answer_size=APDU_SIZE):  # fmt: skip
-        self.links = [
-            WrapperLink(server, first_channel + k, log, apdu_size, answer_size)
-            for k in range(channels)
-        ]
-
-    def accept(self, write, close, now_ms):
-        """The channel for a new connection, or None: then refuse it.
-
-        One that has not said a whole message yet gives way, the oldest first: a flood of
-        half-open connections keeps nobody out.
-        """
-        chosen = None
-        for link in self.links:
-            if link.free:
-                chosen = link
-                break
-            if not link.heard and (chosen is None or link.opened_ms < chosen.opened_ms):
-                chosen = link
-        if chosen is None:
-            return None
-        if not chosen.free:
-            chosen.drop("gives way, it said nothing")
-        chosen.open(write, close, now_ms)
-        return chosen
-
-    def tick(self, now_ms):
-        for link in self.links:
-            link.tick(now_ms)

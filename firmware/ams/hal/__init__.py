@@ -156,11 +156,12 @@ class Network:
     """A TCP listener that never waits.
 
     A connection has `readinto(buffer)` (octets that came, None: none, 0: the peer
-    is gone), `write(data)` (raises OSError when the peer takes nothing), `close()`.
+    is gone), `write(data)` (octets that went, None: all; raises OSError when the peer is
+    gone), `close()`; it may have `address`, where it comes from.
     """
 
     def accept(self):
-        """The next connection, or None."""
+        """The next connection, or None. Raises OSError when there can be no more of them."""
         raise NotImplementedError
 
     def dial(self, destination):

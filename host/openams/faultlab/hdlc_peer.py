@@ -111,6 +111,7 @@ class Primary:
         self.send = self.expect = 0
         self.info_tx = self.info_rx = 128
         self.window_tx = 1
+        self.agreed = {}
         self.notifications = []
         self.repeats = 0
 
@@ -139,7 +140,7 @@ class Primary:
         if ua.control == DM:
             return False
         self.send = self.expect = 0
-        values = agreed(ua.info)
+        values = self.agreed = agreed(ua.info)
         self.info_tx = values.get(6, 128)
         self.info_rx = values.get(5, 128)
         self.window_tx = values.get(8, 1)
@@ -173,7 +174,7 @@ class Primary:
             ask = True
             for heard in self._talk(frames):
                 control = heard.control
-                if control == UI:
+                if control & 0xEF == UI & 0xEF:
                     self.notifications.append(heard.info)
                     continue
                 assert control not in (DM, FRMR), "refused: %02X %s" % (control, heard.info)

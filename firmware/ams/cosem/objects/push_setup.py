@@ -1,4 +1,9 @@
-"""Push setup (class 40): what the meter sends unasked, where to, and how often it tries."""
+"""Push setup (class 40): what the meter sends unasked, where to, and how often it tries.
+
+The destination (attribute 3) over TCP is "host:port", or nothing: whoever is associated there.
+Over HDLC it is the address octet of a client (05: the reader), who is told unasked, on a line
+that is nobody else's; or nothing: the message waits until the line is given to the meter.
+"""
 
 from ams.cosem.axdr import ENUM, UINT8, UINT16, Full, Reader
 from ams.cosem.objects import stored
@@ -69,9 +74,12 @@ class PushSetup(Stored):
                 self._check_object(class_id, ln, attribute)
         elif attribute == 3:
             data.structure(3)
-            if data.integer(ENUM) not in (TRANSPORT_TCP, TRANSPORT_HDLC):
+            transport = data.integer(ENUM)
+            if transport not in (TRANSPORT_TCP, TRANSPORT_HDLC):
                 raise AccessError(OTHER_REASON)
-            stored.name(data, _DESTINATION)
+            destination = stored.name(data, _DESTINATION)
+            if transport == TRANSPORT_HDLC and destination:
+                self._check_client(destination)
             if data.integer(ENUM):
                 raise AccessError(OTHER_REASON)
         elif attribute == 4:
@@ -86,6 +94,15 @@ class PushSetup(Stored):
                 raise AccessError(OTHER_REASON)
         else:
             raise AccessError(READ_WRITE_DENIED)
+
+    def _check_client(self, destination):
+        """On HDLC a destination is the address of a client that has keys."""
+        link = self.meter.link
+        client = None
+        if link is not None and len(destination) == 1 and destination[0] & 1:
+            client = link.keyring.client(destination[0] >> 1)
+        if client is None or client.keys is None:
+            raise AccessError(OTHER_REASON)
 
     def _check_object(self, class_id, ln, attribute):
         """Only what the reader may read is ever sent."""
