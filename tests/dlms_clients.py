@@ -41,7 +41,6 @@ from typer.testing import CliRunner
 
 from openams.client.client import public_session
 from openams.client.errors import ClientError
-from openams.client.hdlc import Deframer
 from openams.client.links import parse_url
 from openams.keys.cli import app as ams_keys
 
@@ -126,10 +125,6 @@ def _at_home(url: str, timeout_s: float) -> bool:
 # --- gurux-dlms ----------------------------------------------------------------------------
 
 
-# A frame without an answer is sent again after so long.
-_AGAIN_S = 15.0
-
-
 class Gurux:
     """gurux-dlms over TCP or HDLC; the transport is ours, since it has none."""
 
@@ -142,7 +137,6 @@ class Gurux:
             self._tcp = None
             self._serial = serial.Serial(meter.service, 115200, timeout=0.05)
         self._timeout_s = meter.timeout_s
-        self._deframer = Deframer()
         wrapper = InterfaceType.WRAPPER if link == "tcp" else InterfaceType.HDLC
         keys = meter.keys(role)
         level = Authentication.HIGH_GMAC if keys["mechanism"] else Authentication.NONE
@@ -196,7 +190,6 @@ class Gurux:
             self._tcp.sendall(bytes(frame))
         else:
             self._serial.write(bytes(frame))
-        again = time.monotonic() + _AGAIN_S
         buffer = GXByteBuffer()
         notify = GXReplyData()
         deadline = time.monotonic() + self._timeout_s
@@ -206,20 +199,10 @@ class Gurux:
                 data = self._tcp.recv(4096)
                 assert data, "the meter has closed the connection"
             else:
-                data = self._answers(self._serial.read(self._serial.in_waiting or 1))
-                if data:
-                    again = time.monotonic() + _AGAIN_S
-                elif time.monotonic() > again:
-                    again = time.monotonic() + _AGAIN_S
-                    self._serial.write(bytes(frame))
+                data = self._serial.read(self._serial.in_waiting or 1)
             buffer.set(data)
         if reply.error:
             raise GXDLMSException(reply.error)
-
-    def _answers(self, data: bytes) -> bytes:
-        """Without what the meter says unasked: gurux takes it for the answer, whoever it is to."""
-        frames = self._deframer.feed(data)
-        return b"".join(b"\x7e" + body + b"\x7e" for body in frames if not _unasked(body))
 
     def read(self, thing: GXDLMSObject, attribute: int) -> Any:
         reply = self._ask(self.client.read(thing, attribute))
@@ -271,16 +254,6 @@ class Gurux:
         reply = self._ask(self.client.readRowsByEntry(profile, first, count))
         self.client.updateValue(profile, 2, reply.value)
         return [[_plain(cell) for cell in row] for row in profile.buffer]
-
-
-def _unasked(body: bytes) -> bool:
-    """Whether a frame is a UI: its control stands behind two addresses, each ending in a 1."""
-    at = 2
-    for _ in range(2):
-        while not body[at] & 1:
-            at += 1
-        at += 1
-    return body[at] & 0xEF == 0x03
 
 
 def _plain(cell: Any) -> Any:

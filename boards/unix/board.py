@@ -100,6 +100,8 @@ LINK_CONNECT = 3  # the octets name where to
 LINK_CLOSED = 2  # the bench's word that a channel closed has been taken
 # In the place of a channel: the M-Bus.
 MBUS_CHANNEL = 255
+# Octets from there that wait: more than any telegram has.
+_HEARD_MOST = 1024
 # Exit code of a process that is to be started anew: docs/update.md.
 RESTART = 3
 
@@ -112,7 +114,8 @@ class BenchBus(Uart):
         self._heard = b""
 
     def hear(self, data):
-        self._heard += bytes(data)
+        # A slave that goes on and on: a line holds no more than this.
+        self._heard = (self._heard + bytes(data))[:_HEARD_MOST]
 
     def write(self, data):
         self._send(MBUS_CHANNEL, LINK_DATA, data)

@@ -24,6 +24,8 @@ from openams.ptylink import PtyLink, default_link
 # A reader that comes late finds at most this much of the past.
 _STALE_OCTETS = 1500
 _SLICE_S = 0.02
+# Frames that wait to be sent: the newest, where the line or a reader is too slow for all.
+_FRAMES_MAX = 64
 # What a pseudo-terminal holds, less than its 4096 octets; how long to wait for a reader.
 _ROOM_OCTETS = 3500
 _PATIENCE_S = 1.0
@@ -41,7 +43,7 @@ class HanLine:
         self._speed = speed
         self._patience_s = _PATIENCE_S
         self._octets_per_s = 240.0
-        self._queue: queue.Queue[bytes | None] = queue.Queue()
+        self._queue: queue.Queue[bytes | None] = queue.Queue(_FRAMES_MAX)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -57,7 +59,16 @@ class HanLine:
 
     def send(self, data: bytes) -> None:
         """Queues a frame; returns at once."""
-        self._queue.put(data)
+        self._put(data)
+
+    def _put(self, data: bytes | None) -> None:
+        while True:
+            try:
+                self._queue.put_nowait(data)
+                return
+            except queue.Full:
+                with contextlib.suppress(queue.Empty):
+                    self._queue.get_nowait()
 
     def _run(self) -> None:
         free_at = time.monotonic()
@@ -113,7 +124,7 @@ class HanLine:
 
     def drain(self, timeout_s: float) -> None:
         """Waits until what was queued has been sent, and taken if somebody reads."""
-        self._queue.put(None)
+        self._put(None)
         self._thread.join(timeout=timeout_s)
         # What is unread when the line closes is lost.
         unread, waited = self._unread(), 0.0
@@ -124,5 +135,5 @@ class HanLine:
             unread = left
 
     def close(self) -> None:
-        self._queue.put(None)
+        self._put(None)
         self._pty.close()

@@ -64,6 +64,7 @@ class Board:
         self.open = []  # peers that were accepted
         self.most = 0
         self.flood = None
+        self.counter = 1  # of the victims
         self.link = MeterLink(self, Model(), Cells(), security(), lambda *_: None)
         self.links = Links(self.link, None, self)
 
@@ -206,17 +207,16 @@ class Flood:
 def victims(board, latency_ms, count=40, pause_ms=37, address="elsewhere"):
     """How many of so many clients with keys got in, and read a register."""
     got_in = 0
-    counter = 1
     board.run(1000)
     for _ in range(count):
         conversation = Conversation(board, latency_ms, address)
-        client = Raw(conversation, 2, READER_KEYS, counter)
+        client = Raw(conversation, 2, READER_KEYS, board.counter)
         try:
             client.associate()
             got_in += client.ask(GET_REGISTER) == REGISTER_ANSWER
         except (AssertionError, AttributeError, TypeError):
             pass  # no answer
-        counter = client.counter + 1
+        board.counter = client.counter + 1
         conversation.peer.gone = True
         board.run(pause_ms)
     return got_in

@@ -20,6 +20,10 @@ _ANY = const(0)
 _TELEGRAMS_MAX = const(16)
 # What is kept of them, so that no slave fills the heap.
 _RECORDS_MAX = const(64)
+# What a search finds, and how many collisions it follows: a bus has 250 slaves at the most, and
+# one that answers to everything ends it.
+_FOUND_MAX = const(250)
+_COLLISIONS_MAX = const(1000)
 _WILD_MANUFACTURER = const(0xFFFF)
 _WILD = const(0xFF)
 _WILD_ID = const(0xFFFFFFFF)
@@ -146,8 +150,10 @@ class Master:
         """Digit by digit, the highest first; a digit is refined where several answer."""
         found = []
         prefixes = [()]
-        while prefixes:
+        left = _COLLISIONS_MAX
+        while prefixes and left and len(found) < _FOUND_MAX:
             prefix = prefixes.pop()
+            left -= 1
             for digit in range(9, -1, -1):
                 digits = prefix + (digit,)
                 yield frame.short(SND_NKE, SELECTED), None, 1

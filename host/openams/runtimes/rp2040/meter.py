@@ -33,6 +33,8 @@ from openams.state import FLASH_SIZE
 
 _SLICE_MS = 10.0
 _ANSWER_MS = 1.0
+# Octets that a client of the service port may be ahead of the line: two windows of seven frames.
+_AHEAD_MAX = 8192
 # Chip time within which a running meter answers, and one that boots is there.
 _PATIENCE_MS = 10_000.0
 _BOOT_MS = 5_000.0
@@ -239,10 +241,18 @@ class ChipMeter:
         self._send("H")
 
     def link(self, channel: int, kind: int, data: bytes) -> None:
-        """Octets of a client of the service port; may come from another thread."""
+        """Octets of a client of the service port; may come from another thread.
+
+        A line has a rate: what somebody sends far ahead of it is lost.
+        """
         if channel == _SERVICE_CHANNEL and kind == _DATA:
+            machine = self.machine
             with self._lock:
-                self._from_client.append(data)
+                waiting = sum(map(len, self._from_client))
+                if machine is not None:
+                    waiting += machine.chip.uarts[1].incoming
+                if waiting + len(data) <= _AHEAD_MAX:
+                    self._from_client.append(data)
 
     def answer_soon(self) -> None:
         """The chip takes what a client sends with its next step."""

@@ -120,6 +120,11 @@ class PacedUart(RPUART):
 
     # --- receiving -----------------------------------------------------------
 
+    @property
+    def incoming(self) -> int:
+        """Octets that are still to arrive."""
+        return len(self._incoming)
+
     def send_to_chip(self, octets: Iterable[int]) -> None:
         """Puts octets on the receive line, one behind the other."""
         idle = not self._incoming
