@@ -5,7 +5,6 @@ frame does (Green Book, 10.2.6.1). Each attack is a function; all run on CPython
 MicroPython VM.
 """
 
-
 from dlms import (
     GET_LONG,
     GET_REGISTER,

@@ -139,7 +139,7 @@ def test_messages_of_the_meters_own_are_passed_over():
         for _ in range(3):
             server.notify(1, 1, lambda out: out.uint32(7))
             # Ours says nothing between the blocks of an answer; another's may.
-            yield bytes(server._outbox.take(1))
+            yield bytes(server._outbox.take(1, server.associations[1]))
 
     dialogue.pushed = pushed
     assert dialogue.get() == VALUE

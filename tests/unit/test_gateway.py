@@ -95,6 +95,23 @@ def test_talk_without_keys_keeps_nobody_out(tcp, store):
             assert client.get(3, REGISTER, 2) == 123456
 
 
+def test_a_stranger_delays_others_by_a_turn(tcp, store):
+    """However much one sends at once, another's request is the next but one."""
+    opening = bytes.fromhex("601DA109060760857405080101BE10040E01000000065F1F0400001010FFFF")
+    opening = struct.pack(">HHHH", 1, 16, 1, len(opening)) + opening
+    with socket.create_connection((tcp.host, tcp.port), timeout=5) as stranger:
+        stranger.sendall(opening * 1500)
+        assert stranger.recv(8)
+        with session(tcp, "reader", store, METER) as client:
+            assert client.get(3, REGISTER, 2) == 123456
+            heard = 0
+            while data := stranger.recv(65536):
+                heard += len(data)
+            assert client.get(3, REGISTER, 2) == 123456
+        # He was answered while nobody else asked, and hung up on when somebody with keys did.
+        assert heard < 300 * 60
+
+
 @pytest.mark.parametrize(
     "octets",
     [b"GET / HTTP/1.0\r\n\r\n", struct.pack(">HHHH", 1, 200, 1, 1) + b"\0",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import struct
 import threading
 import time
 
 import pytest
 import serial
 
+from openams import guests as guests_module
 from openams import linkports
 from openams.errors import BenchError
 from openams.linkports import ACKNOWLEDGED, CLOSE, CLOSED, DATA, OPENED, LinkPorts
@@ -88,20 +90,77 @@ def test_four_connections_have_a_channel_each(bench):
         assert echoed(again, b"again") == b"again"
 
 
-def test_one_that_is_silent_gives_way(bench, monkeypatch):
+def test_who_has_no_keys_gives_way_the_longest_silent_first(bench):
     ports, echo = bench
-    monkeypatch.setattr(linkports, "_SILENT_S", 0.2)
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connect(ports)) for _ in range(4)]
-        for client in clients:
+        for client in [*clients, *clients[:2], *clients[3:]]:
             echoed(client, b"x")
-        time.sleep(0.3)
-        for client in clients[:2] + clients[3:]:
-            echoed(client, b"x")
+        echoed(clients[1], linkports.KEYED)
         fifth = stack.enter_context(connect(ports))
         assert echoed(fifth, b"in") == b"in"
         assert clients[2].recv(1) == b""
-        assert echoed(clients[0], b"stay") == b"stay"
+        for silent in (clients[0], clients[3], fifth):
+            assert echoed(stack.enter_context(connect(ports)), b"in") == b"in"
+            assert silent.recv(1) == b""
+        assert echoed(clients[1], b"stay") == b"stay"
+
+
+def opening(sap, keyed):
+    """What one says first, and what an echo makes the ports believe of it."""
+    apdu = linkports.KEYED + bytes(20) if keyed else bytes(20)
+    return struct.pack(">4H", 1, sap, 1, len(apdu)) + apdu
+
+
+def test_of_one_client_with_keys_two_are_safe(bench):
+    ports, echo = bench
+    with contextlib.ExitStack() as stack:
+
+        def come(sap, keyed=True):
+            client = stack.enter_context(connect(ports))
+            client.sendall(opening(sap, keyed))
+            assert client.recv(100)
+            return client
+
+        readers = [come(2) for _ in range(4)]
+        operators = [come(1) for _ in range(2)]
+        assert [client.recv(1) for client in readers[:2]] == [b"", b""]
+        assert stack.enter_context(connect(ports)).recv(1) == b""
+        for client in readers[2:] + operators:
+            assert echoed(client, b"still") == b"still"
+        # Whoever has released his association gives way.
+        readers[2].sendall(bytes(8) + b"\x63")
+        assert readers[2].recv(100)
+        come(5)
+        assert readers[2].recv(1) == b""
+
+
+def test_a_guest_is_served_when_his_message_is_whole(bench):
+    ports, echo = bench
+    data = opening(16, False)
+    with contextlib.ExitStack() as stack:
+        guests = [stack.enter_context(connect(ports)) for _ in range(9)]
+        for guest in guests:
+            guest.sendall(data[:9])
+        time.sleep(0.2)
+        assert all(kind != DATA for _, kind, _ in echo.heard)
+        for guest in guests:
+            guest.sendall(data[9:])
+            assert guest.recv(100) == data
+
+
+def test_guests_have_an_end(bench, monkeypatch):
+    ports, echo = bench
+    monkeypatch.setattr(guests_module, "GUESTS_MAX", 10)
+    monkeypatch.setattr(guests_module, "_MESSAGE_S", 0.5)
+    with contextlib.ExitStack() as stack:
+        guests = [stack.enter_context(connect(ports)) for _ in range(30)]
+        for guest in guests[:20]:
+            assert guest.recv(1) == b"", "the oldest go"
+        half = guests[29]
+        half.sendall(b"\0\1")
+        assert half.recv(1) == b"", "and who drips"
+        assert len(ports._guests._guests) == 9
 
 
 def test_half_open_connections_keep_nobody_out(bench):

@@ -19,11 +19,10 @@ from ams.cosem.answers import (
 )
 from ams.cosem.association import IDLE, OPEN, PENDING, Association, Gate
 from ams.cosem.block import GATHER_SIZE
-from ams.cosem.keyring import SAP_OPERATOR
 from ams.cosem.lockout import Lockout
 from ams.cosem.notification import Outbox
 from ams.cosem.numbers import Spent
-from ams.cosem.objects.base import EVERYBODY, KEYED, NOBODY, OPERATOR, Rights
+from ams.cosem.own_objects import OwnObjects
 from ams.cosem.security import Answer, Refused, Sealed
 from ams.cosem.service import ACTION, GET, Services
 from ams.registers.events import (
@@ -43,15 +42,13 @@ _EXCEPTION = const(0xD8)
 # The only thing that may be asked before the challenge is answered:
 # action, class 15, 0.0.40.0.0.255, method 1.
 _REPLY_TO_HLS = b"\x00\x0f\x00\x00\x28\x00\x00\xff\x01"
-# Attribute 7 of an association, its secret, is nobody's to read.
-_SECRET = {7: NOBODY}
 # Of each security event so many at once and then one in so long: guessing shall
 # neither wear the flash out nor push everything else out of the log.
 _NOTES = const(5)
 _NOTE_EVERY_MS = const(60000)
 
 
-class Server:
+class Server(OwnObjects):
     """`model` has the objects, `keyring` the clients; `random(n)` gives n octets.
 
     `log(code, detail, extra)` enters an event: detail is the client's SAP and
@@ -372,59 +369,6 @@ class Server:
 
     def is_open(self, channel):
         return self.associations[channel].state == OPEN
-
-    # --- our objects -------------------------------------------------------------------
-
-    def _rows(self):
-        """(class, logical name, factory, rights) of what the server itself answers for."""
-        everybody = Rights(EVERYBODY)
-        rows = [
-            (
-                15,
-                b"\x00\x00\x28\x00\x00\xff",
-                self._current,
-                Rights(EVERYBODY, calls={1: KEYED}, reads=_SECRET),
-            ),
-            (17, b"\x00\x00\x29\x00\x00\xff", self._sap_assignment, everybody),
-        ]
-        association, setup, counter_of = self._association, self._setup, self._counter
-        for client in self.keyring.clients:
-            rights = Rights(client.who | OPERATOR, reads=_SECRET)
-            rows.append((15, bytes((0, 0, 40, 0, client.sap, 255)), association, rights))
-            if client.keys is None:
-                continue
-            rights = Rights(client.who | OPERATOR, calls={1: client.who, 2: client.who})
-            rows.append((64, bytes((0, 0, 43, 0, client.sap, 255)), setup, rights))
-            counter = bytes((0, 0, 43, 1, client.sap, 255))
-            rows.append((1, counter, counter_of, everybody))
-        return rows
-
-    def _current(self, ln, session):
-        from ams.cosem.objects.association_ln import AssociationLn
-
-        if session is None:
-            return AssociationLn(ln, self, None, self.keyring.client(SAP_OPERATOR))
-        return AssociationLn(ln, self, session, session.client)
-
-    def _association(self, ln, session):
-        from ams.cosem.objects.association_ln import AssociationLn
-
-        return AssociationLn(ln, self, session, self.keyring.client(ln[4]))
-
-    def _sap_assignment(self, ln, session):
-        from ams.cosem.objects.association_ln import SapAssignment
-
-        return SapAssignment(ln, self.model.device_name())
-
-    def _setup(self, ln, session):
-        from ams.cosem.objects.security_setup import SecuritySetup
-
-        return SecuritySetup(ln, self, session, self.keyring.client(ln[4]))
-
-    def _counter(self, ln, session):
-        from ams.cosem.objects.association_ln import Counter
-
-        return Counter(ln, self.keyring.client(ln[4]))
 
 
 def _is_reply_to_hls(apdu):
