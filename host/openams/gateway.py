@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from openams.client.errors import LinkError
+from openams.client.errors import LinkError, QuietError
 from openams.client.hdlc import HdlcTransport, Line
 from openams.errors import BenchError
 from openams.linkports import ACKNOWLEDGED, CLOSE, CLOSED, DATA, KEYED, OPENED, SERVICE_CHANNEL
@@ -209,6 +209,9 @@ class Gateway:
         assert self._transport
         try:
             answer = self._transport.send_request(apdu)
+        except QuietError:
+            self._used = time.monotonic()
+            return  # it wanted none
         except LinkError:
             self._release()
             raise

@@ -146,6 +146,20 @@ def test_a_message_without_an_apdu_is_not_waited_for(tcp, store):
         assert client.recv(8)[:6] == struct.pack(">HHH", 1, 1, 16)
 
 
+def test_a_request_that_wants_no_answer_gets_none(tcp):
+    """The line goes on: the next is answered."""
+    aarq = bytes.fromhex("601DA109060760857405080101BE10040E01000000065F1F0400001010FFFF")
+    confirmed = bytes.fromhex("C001C1000301000108 00FF0200")
+    quiet = b"\xc0\x01\x81" + confirmed[3:]
+    with socket.create_connection((tcp.host, tcp.port), timeout=5) as client:
+        for apdu, size in ((aarq, None), (quiet, 0), (confirmed, 9)):
+            client.sendall(struct.pack(">HHHH", 1, 16, 1, len(apdu)) + apdu)
+            if size != 0:
+                head = client.recv(8)
+                (length,) = struct.unpack(">H", head[6:])
+                assert len(client.recv(length)) == length and size in (None, length)
+
+
 def test_a_message_in_pieces(tcp):
     aarq = bytes.fromhex("600ba109060760857405080101")
     octets = struct.pack(">HHHH", 1, 16, 1, len(aarq)) + aarq

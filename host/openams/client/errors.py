@@ -37,6 +37,10 @@ class LateError(LinkError):
     """Somebody is there, but no answer came in time."""
 
 
+class QuietError(LinkError):
+    """The meter took the request, and has no answer to it."""
+
+
 class RefusedError(ClientError):
     """The meter refused an association."""
 

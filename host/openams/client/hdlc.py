@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from openams.client.errors import LinkError
+from openams.client.errors import LinkError, QuietError
 from openams.han.frames import crc_x25
 
 SNRM, UA, DISC, DM, FRMR = 0x93, 0x73, 0x53, 0x1F, 0x97
@@ -169,6 +169,8 @@ class HdlcTransport:
                 break
             if answer.control & 0x0F != 0x01 or answer.control >> 5 != self._sent:
                 raise self._broken(answer)
+        if answer.control & 0x0F == 0x01 and answer.control >> 5 == self._sent:
+            raise QuietError("the meter has no answer to the request")
         return self._answer(answer)
 
     def receive(self) -> bytes:
