@@ -7,6 +7,7 @@ from micropython import const
 import ams
 from ams.registers import events as ev
 from ams.registers.clock import STATUS_INVALID
+from ams.registers.own_time import ORDERS
 from ams.storage import layout
 from ams.update import switch
 from ams.update.image import version_numbers
@@ -74,11 +75,11 @@ class FirmwareKeeper:
         self._measured_ms = 0
 
     def _now_s(self):
-        """None while the clock is not to be trusted. A time once passed stays passed."""
+        """None while the clock is not to be trusted. Setting it revives and ends nothing."""
         meter = self._meter
         if meter.clock.status & STATUS_INVALID:
             return None
-        return max(meter.utc_ms // 1000, meter.control.guard.latest_s)
+        return meter.own_time.of(ORDERS, meter.raw_ms) // 1000
 
     def _log(self, code, detail=0):
         self._meter.events.log(self._meter.utc_ms, code, detail)

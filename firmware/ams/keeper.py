@@ -6,8 +6,9 @@ then one record of the registers is stored with what is due.
 
 from ams.registers import billing, profile
 from ams.registers import events as ev
-from ams.registers.clock import STATUS_INVALID
-from ams.registers.meter_clock import MeterClock
+from ams.registers.clock import MS_PER_DAY, STATUS_INVALID
+from ams.registers.meter_clock import STEP_MS, MeterClock
+from ams.registers.pace import Pace
 from ams.registers.profile import (
     STATUS_CLOCK_ADJUSTED,
     STATUS_CLOCK_INVALID,
@@ -17,13 +18,24 @@ from ams.registers.profile import (
     STATUS_POWER_DOWN,
 )
 from ams.registers.record import DUE_DAY, DUE_INTERVAL, DUE_MONTH
-from ams.registers.voltage import VoltageProfile
+from ams.registers.voltage import PERIOD_MS, VoltageProfile
 from ams.storage import layout
 
 # The registers are stored so often, and at a stop: what a power cut can cost.
 STORE_EVERY_MS = 60000
 # A clock chip shows whole seconds: a start right after a stop finds one that was shown already.
 RTC_MS = 1000
+# A correction of the clock up to this is small. Of larger ones clients make four at once, from
+# then on one in a quarter of an hour; of small ones one a minute.
+SMALL_MS = 10000
+_STEPS_AT_ONCE = 4
+_STEP_EVERY_MS = 900000
+_SMALL_AT_ONCE = 60
+_SMALL_EVERY_MS = 60000
+# Entries of a profile beyond what time itself would bring, wherever the clock is set and however
+# the capture period is changed.
+_MORE = 3
+_MONTH_MS = 28 * MS_PER_DAY
 
 
 class Keeper:
@@ -42,6 +54,14 @@ class Keeper:
         self._entry = None
         self._day = None
         self._dst = False
+        self.own_time = None  # see registers.own_time
+        self.raw_ms = 0  # of the board's clock, as last seen
+        self._small_steps = Pace(_SMALL_EVERY_MS, _SMALL_AT_ONCE)
+        self._steps = Pace(_STEP_EVERY_MS, _STEPS_AT_ONCE)
+        self._intervals = Pace(3600000, _MORE)
+        self._days = Pace(MS_PER_DAY, _MORE)
+        self._months = Pace(_MONTH_MS, _MORE)
+        self._voltages = Pace(PERIOD_MS, _MORE)
         self.due_ms = 0  # the next moment at which something ends
         self.unmeasured = False  # the front end gives nothing
         memory.on_failure = self._storage_failed
@@ -57,6 +77,7 @@ class Keeper:
         Gives the meter's time.
         """
         utc_ms = raw_ms
+        self.raw_ms = raw_ms
         load_profile = self.load_profile
         self._events.numbers[:] = self._memory.event_numbers()
         self.voltage.number = self._memory.newest_number(layout.VOLTAGE)
@@ -64,10 +85,12 @@ class Keeper:
             self.clock.begin(raw_ms, utc_ms)
             if backup_s == 0:
                 self.clock.status |= STATUS_INVALID
+            self._start_own_time(utc_ms, None, backup_s == 0)
             load_profile.open(utc_ms, self._marks())
             self._events.log(utc_ms, ev.POWER_UP)
             if backup_s == 0:
                 self._events.log(utc_ms, ev.CLOCK_INVALID)
+            self.voltage.begin(utc_ms)
             self._set_due(utc_ms)
             self._store(False)
             return utc_ms
@@ -78,9 +101,11 @@ class Keeper:
             utc_ms = stored_ms
         off_ms = utc_ms - stored_ms
         marks = STATUS_POWER_DOWN
-        if backup_s is not None and (off_ms > backup_s * 1000 or backup_s == 0):
+        lost = backup_s is not None and (off_ms > backup_s * 1000 or backup_s == 0)
+        if lost:
             self.clock.status |= STATUS_INVALID
         self.clock.begin(raw_ms, utc_ms)
+        self._start_own_time(utc_ms, stored_ms, lost)
         self._events.log(utc_ms, ev.POWER_UP)
         self._events.log(utc_ms, ev.STATE_RESTORED)
         if not restored.clean:
@@ -95,6 +120,17 @@ class Keeper:
             self._events.log(utc_ms, ev.CLOCK_INVALID)
         self._resume(stored_ms, utc_ms, marks)
         return utc_ms
+
+    def _start_own_time(self, utc_ms, kept_ms, lost):
+        own_time = self.own_time
+        own_time.paces = (self._steps, self._intervals, self._days, self._months, self._voltages)
+        self._intervals.every_ms = self.load_profile.period_s * 1000
+        valid = not self.clock.status & STATUS_INVALID
+        own_time.start(self.raw_ms, utc_ms, kept_ms, lost, valid)
+        if kept_ms is not None:
+            # What is not kept each time: a supply that comes and goes brings no more entries.
+            for pace in (self._intervals, self._voltages):
+                pace.until_ms = max(pace.until_ms, own_time.lived(self.raw_ms) + pace.every_ms)
 
     def report(self, utc_ms, say):
         """What the flash held that was not as it should be: lines for `say`, and events."""
@@ -114,14 +150,23 @@ class Keeper:
         load_profile = self.load_profile
         load_profile.status |= marks
         self._midnight = billing.midnight_after(stored_ms, self._local_clock)
+        start_ms = load_profile.start_ms
+        if stored_ms >= load_profile.due_ms():
+            # It went on already.
+            load_profile.go_on(stored_ms)
         if utc_ms >= load_profile.due_ms():
-            self._close(load_profile.due_ms(), marks)
-            load_profile.open(load_profile.boundary_before(utc_ms), marks)
-        elif utc_ms < load_profile.start_ms:
-            self._close(max(stored_ms, load_profile.start_ms), marks)
-            load_profile.open(utc_ms, marks)
+            if self._close(load_profile.due_ms(), marks):
+                load_profile.open(load_profile.boundary_before(utc_ms), marks)
+            else:
+                load_profile.go_on(utc_ms)
+        elif utc_ms < start_ms:
+            if self._close(max(stored_ms, start_ms), marks):
+                load_profile.open(utc_ms, marks)
+            else:
+                load_profile.shift(utc_ms - max(stored_ms, start_ms), utc_ms)
         # The registers stood still: the last midnight's are those of now.
         self._pass_midnight(utc_ms)
+        self.voltage.begin(utc_ms)
         self._set_due(utc_ms)
         self._store(False)
 
@@ -143,7 +188,6 @@ class Keeper:
         self._store_due = utc_ms + STORE_EVERY_MS
         self._midnight = billing.midnight_after(utc_ms, self._local_clock)
         self._dst = self._is_dst(utc_ms)
-        self.voltage.begin(utc_ms)
         self._next()
 
     def _next(self):
@@ -164,17 +208,41 @@ class Keeper:
             marks |= STATUS_ENERGY_MISSING
         return marks | (STATUS_CRITICAL_ERROR if self._memory.failed else 0)
 
+    def _take(self, pace, kept=False):
+        """Whether one more entry may come. `kept`: remembered over a power cut in any case."""
+        lived_ms = self.own_time.lived(self.raw_ms)
+        if not pace.take(lived_ms):
+            return False
+        if kept or pace.is_ahead(lived_ms):
+            self.own_time.store(self.raw_ms, self.clock.utc_ms(self.raw_ms))
+        return True
+
     def _close(self, utc_ms, status=None):
+        """Ends the open interval. False: it has to go on, entries came too fast."""
         load_profile = self.load_profile
+        if not load_profile.is_empty(utc_ms) and not self._take(self._intervals):
+            return False
         dst = self._is_dst(max(load_profile.start_ms, 0))
         entry = load_profile.close(utc_ms, dst, self._marks() if status is None else status)
         if entry is not None:
             self._entry = entry
+        return True
+
+    def _close_voltage(self, utc_ms, status):
+        """The same for the ten minutes of the voltage profile."""
+        if not self.voltage.is_empty and not self._take(self._voltages):
+            return False
+        entry = self.voltage.close(utc_ms, status)
+        if entry is not None:
+            self._memory.append_voltage(entry)
+        return True
 
     def _pass_midnight(self, utc_ms):
         if utc_ms >= self._midnight:
             month = billing.month_start_before(utc_ms, self._local_clock) >= self._midnight
-            self._day = billing.midnight_before(utc_ms, self._local_clock), month
+            month = month and self._take(self._months, True)
+            if self._take(self._days, True) or month:
+                self._day = billing.midnight_before(utc_ms, self._local_clock), month
             self._midnight = billing.midnight_after(utc_ms, self._local_clock)
 
     def advance(self, utc_ms):
@@ -183,16 +251,15 @@ class Keeper:
         if utc_ms < self.due_ms:
             return
         if utc_ms >= self.voltage.due_ms:
-            due = self.voltage.due_ms
-            entry = self.voltage.close(due, self._marks())
-            if entry is not None:
-                self._memory.append_voltage(entry)
-            if utc_ms >= self.voltage.due_ms:
+            if not self._close_voltage(self.voltage.due_ms, self._marks()):
+                self.voltage.go_on(utc_ms)
+            elif utc_ms >= self.voltage.due_ms:
                 self.voltage.begin(utc_ms)
         load_profile = self.load_profile
         if utc_ms >= load_profile.due_ms():
-            self._close(load_profile.due_ms())
-            if utc_ms >= load_profile.due_ms():
+            if not self._close(load_profile.due_ms()):
+                load_profile.go_on(utc_ms)
+            elif utc_ms >= load_profile.due_ms():
                 # Time that nobody measured.
                 marks = STATUS_ENERGY_MISSING | self._marks()
                 load_profile.open(load_profile.boundary_before(utc_ms), marks)
@@ -244,34 +311,62 @@ class Keeper:
             return
         self._events.log(self.utc_ms, ev.PARAMETER_CHANGED, ev.PARAMETER_CAPTURE_PERIOD, period_s)
         load_profile.status |= STATUS_PERIOD_CHANGED
-        self._close(self.utc_ms, self._marks() | STATUS_PERIOD_CHANGED)
+        closed = self._close(self.utc_ms, self._marks() | STATUS_PERIOD_CHANGED)
         load_profile.period_s = period_s
+        self._intervals.change(period_s * 1000, self.own_time.lived(self.raw_ms))
+        if not closed:
+            load_profile.go_on(self.utc_ms)
         self._store(False)
+
+    def may_set_clock(self, raw_ms, utc_ms):
+        """Whether a client may set the clock once more; then it is counted."""
+        step = utc_ms - self.clock.utc_ms(raw_ms)
+        if not step or self.clock.status & STATUS_INVALID:
+            return True
+        self.raw_ms = raw_ms
+        if -SMALL_MS <= step <= SMALL_MS:
+            return self._small_steps.take(self.own_time.lived(raw_ms))
+        return self._take(self._steps, True)
+
+    def may_sync_clock(self, raw_ms, true_ms):
+        """The same for a time from outside: what is slewed is no step."""
+        error = true_ms - self.clock.utc_ms(raw_ms)
+        return -STEP_MS < error < STEP_MS or self.may_set_clock(raw_ms, true_ms)
 
     def set_clock(self, raw_ms, utc_ms, synced=False):
         """Sets the clock; intervals that are touched are marked. Gives the step in ms."""
         before = self.clock.utc_ms(raw_ms)
         was_invalid = self.clock.status & STATUS_INVALID
         step = utc_ms - before
+        self.raw_ms = raw_ms
+        self.own_time.look(raw_ms, before, not was_invalid)
+        if step:
+            self.own_time.setting(raw_ms, utc_ms)
         self.clock.set(raw_ms, utc_ms, synced)
         if was_invalid:
             self._events.log(utc_ms, ev.CLOCK_VALID)
+            self.own_time.told(raw_ms, utc_ms)
         if not step:
             return 0
         self._log_step(before, utc_ms)
         load_profile = self.load_profile
         load_profile.status |= STATUS_CLOCK_ADJUSTED
         if not load_profile.start_ms <= utc_ms < load_profile.due_ms():
-            self._close(before)
-            load_profile.open(utc_ms, STATUS_CLOCK_ADJUSTED | self._marks())
+            if self._close(before):
+                load_profile.open(utc_ms, STATUS_CLOCK_ADJUSTED | self._marks())
+            else:
+                load_profile.shift(step, utc_ms)
         elif was_invalid:
             load_profile.status |= STATUS_CLOCK_INVALID
-        voltage = self.voltage.close(before, STATUS_CLOCK_ADJUSTED)
-        if voltage is not None:
-            self._memory.append_voltage(voltage)
+        voltage = self.voltage
+        if not voltage.holds(utc_ms):
+            if self._close_voltage(before, STATUS_CLOCK_ADJUSTED):
+                voltage.begin(utc_ms)
+            else:
+                voltage.go_on(utc_ms)
+        voltage.status |= STATUS_CLOCK_ADJUSTED
         self._pass_midnight(utc_ms)
         self._set_due(utc_ms)
-        self.voltage.status |= STATUS_CLOCK_ADJUSTED
         self._store(False)
         return step
 

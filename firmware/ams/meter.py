@@ -3,7 +3,7 @@
 from ams import faults as ft
 from ams import status
 from ams.case import Case
-from ams.control.control import Control
+from ams.control.control import CELL_OWN_TIME, Control
 from ams.feed import SAMPLES_DUE_MS, Feed
 from ams.han_keeper import HanKeeper, make_port
 from ams.keeper import Keeper
@@ -13,10 +13,11 @@ from ams.metrology.aggregate import Aggregate
 from ams.metrology.calibration import Calibration
 from ams.registers import events as ev
 from ams.registers import quantities as qu
-from ams.registers.clock import MS_PER_HOUR, LocalClock
+from ams.registers.clock import MS_PER_HOUR, STATUS_INVALID, LocalClock
 from ams.registers.energy import EnergyRegisters
 from ams.registers.events import EventLog
 from ams.registers.identity import Identity
+from ams.registers.own_time import OwnTime
 from ams.registers.quality import QualityWatch
 from ams.registers.quantities import Quantities
 from ams.settings import Settings
@@ -51,6 +52,9 @@ class Meter:
         self.clock = self.keeper.clock
         stored, settings = self._load_settings(config)
         self._restored = self.memory.mount(self.energy, self.keeper.load_profile)
+        keeps = hasattr(board.clock, "keep")
+        cells = self.memory.cells(layout.CONTROL)
+        self.own_time = self.keeper.own_time = OwnTime(cells, CELL_OWN_TIME, keeps)
         self.calibration = Calibration(config["system"], settings["calibration"])
         if settings != stored:
             self.memory.save_settings(settings)
@@ -68,7 +72,7 @@ class Meter:
         self._model = None
         self.control = Control(
             getattr(board, "relay", None),
-            self.memory.cells(layout.CONTROL),
+            cells,
             self,
             settings.get("breaker"),
             self._breaker_secrets,
@@ -115,12 +119,11 @@ class Meter:
         """Power-up at `raw_ms` of the board's clock."""
         backup_s = getattr(self._board.clock, "backup_s", None)
         self.raw_ms = self.events.raw_ms = raw_ms
-        kept_ms = self._restored.utc_ms if self._restored is not None else None
         utc_ms = self.utc_ms = self.keeper.start(raw_ms, self._restored, backup_s)
         self.local_clock.status = self.clock.status
         self.feed.start(utc_ms, getattr(self._board, "frontend", None) is not None)
         self._begin_hour(utc_ms)
-        self.control.start(raw_ms, utc_ms, kept_ms)
+        self.control.start(raw_ms, utc_ms)
         self.han_keeper.start(utc_ms)
         if self._formatted:
             self.events.log(utc_ms, ev.STORAGE_FORMATTED)
@@ -178,8 +181,6 @@ class Meter:
         if name == "update":
             if self.updater is not None:
                 self.updater.terms.update_key = self.link.keyring.secret(name)
-        elif name == "breaker":
-            self.control.guard.rekeyed(self.utc_ms // 1000)
         else:
             self.control.guard.disarm()
 
@@ -188,17 +189,24 @@ class Meter:
     def set_clock(self, raw_ms, utc_ms):
         """Sets the clock: what was measured so far is counted under the old time."""
         self.close_window()
-        self.control.clock_set(self.clock.utc_ms(raw_ms), utc_ms)
         self._clock_moved(raw_ms, self.keeper.set_clock(raw_ms, utc_ms))
 
     def adjust_clock(self, utc_ms):
-        """Sets the clock now."""
+        """Sets the clock now, for a client. False: it was set too often this hour."""
+        if not self.keeper.may_set_clock(self.raw_ms, utc_ms):
+            return False
         self.set_clock(self.raw_ms, utc_ms)
+        return True
 
     def sync_clock(self, raw_ms, true_ms):
-        """Synchronisation: small differences teach the drift, large ones set the clock."""
-        self.control.clock_set(self.clock.utc_ms(raw_ms), true_ms)
+        """Synchronisation: small differences teach the drift, large ones set the clock.
+
+        False: it would be set too often this hour.
+        """
+        if not self.keeper.may_sync_clock(raw_ms, true_ms):
+            return False
         self._clock_moved(raw_ms, self.keeper.sync_clock(raw_ms, true_ms))
+        return True
 
     def _clock_moved(self, raw_ms, step_ms):
         self.local_clock.status = self.clock.status
@@ -208,6 +216,7 @@ class Meter:
             self._begin_hour(self.utc_ms)
             self.han.clock_set()
             self.quality.clock_set(step_ms)
+            self.control.clock_moved(step_ms)
             if self._model is not None:
                 self._model.due_ms = 0
         self._due = 0
@@ -337,7 +346,7 @@ class Meter:
                 connected = control.connected
                 fill(connected)
                 active, reactive = self._counted_power()
-        self.raw_ms = raw_ms
+        self.raw_ms = self.keeper.raw_ms = raw_ms
         self.measured_ms += duration_ms
         self._close_hour(utc_ms)
         self.keeper.advance(utc_ms)
@@ -371,6 +380,9 @@ class Meter:
         # time go back, or what was due in between would be due twice.
         utc_ms = self.utc_ms = max(utc_ms, self.utc_ms)
         raw_ms = self.raw_ms = self.events.raw_ms = max(raw_ms, self.raw_ms)
+        self.keeper.raw_ms = raw_ms
+        if raw_ms >= self.own_time.due_ms:
+            self.own_time.look(raw_ms, utc_ms, not self.clock.status & STATUS_INVALID)
         # Each by itself: whatever fails in one, the others have their time.
         self._look(raw_ms)
         try:

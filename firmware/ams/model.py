@@ -19,6 +19,7 @@ from ams.cosem.results import (
 )
 from ams.push import Push
 from ams.registers import billing, events, profile, voltage
+from ams.registers.own_time import CALENDAR, place_of
 from ams.ring import Ring
 from ams.storage import layout
 
@@ -54,8 +55,8 @@ class Model:
         self.faults = 0  # errors of our own
         self.due_ms = 0  # when `tick` has something to do, by the meter's time
         self.push = Push(self, meter.entropy)
-        self._minute_ms = 0  # the next minute that schedules are looked at
         self._schedules = None  # those that have times
+        self._minutes = {}  # the next minute, of its own time, that each is looked at
         self._more = []  # rows of the server
         self.submeters = None  # see ams.submeters; a board without the line has none
         self._absent = catalogue.absent_phases(meter.quantities.system)
@@ -211,42 +212,58 @@ class Model:
             pass
         if self.alarms.raised and self.push.ask(True):
             self.alarms.raised = 0
-        self._run_schedules(utc_ms)
+        self._run_schedules()
         self.push.tick(raw_ms, utc_ms)
         due = self.push.due_ms() - raw_ms + utc_ms
         if self._schedules is None:
             # One of them changed what there is: they are looked for again.
             due = 0
-        self.due_ms = min(due, self._minute_ms) if self._schedules else due
+        for ln in self._schedules or ():
+            # By the clock that is shown: its own time goes as fast.
+            due = min(due, utc_ms + self._minutes[ln] - self._own_ms(ln))
+        self.due_ms = due
 
-    def _run_schedules(self, utc_ms):
+    def own_ms(self, place):
+        """What acts by time has a time of its own: see registers.own_time."""
+        return self.meter.own_time.of(place, self.meter.raw_ms)
+
+    def bind(self, place):
+        """Its owner has set it: its time is the clock's from here on."""
+        meter = self.meter
+        meter.own_time.bind(place, meter.raw_ms, meter.clock.utc_ms(meter.raw_ms))
+
+    def begin_anew(self, ln):
+        """A schedule with new times: it begins with the next minute."""
+        self._minutes.pop(ln, None)
+
+    def _own_ms(self, ln):
+        """Of a schedule or of the calendar."""
+        return self.own_ms(CALENDAR if ln[2] == 13 else place_of(ln[4]))
+
+    def _run_schedules(self):
         if self._schedules is None:
             self._find_schedules()
-            self._minute_ms = next_minute(utc_ms)
-        if utc_ms < self._minute_ms - _MINUTE_MS:
-            # The clock was set back.
-            self._minute_ms = next_minute(utc_ms)
-        if utc_ms < self._minute_ms:
-            return
-        minute = self._minute_ms
-        self._minute_ms = next_minute(utc_ms)
-        if utc_ms - minute > _MISSED_MS:
-            # The clock was set forward: what lay between is not made up for.
-            minute = self._minute_ms - _MINUTE_MS
         for ln in list(self._schedules):
-            if ln[2] == 13:
-                self._change_calendar(utc_ms)
+            own_ms = self._own_ms(ln)
+            minute = self._minutes[ln]
+            if own_ms < minute <= own_ms + _MINUTE_MS:
                 continue
-            at = minute
-            while at <= utc_ms:
-                if self.find(22, ln)[0].is_due(at):
-                    self._run(ln)
-                at += _MINUTE_MS
+            self._minutes[ln] = next_minute(own_ms)
+            if ln[2] == 13:
+                self._change_calendar(own_ms)
+                continue
+            if not 0 <= own_ms - minute <= _MISSED_MS:
+                # What the meter slept through is not made up for, nor is what it lost the time of.
+                minute = own_ms - own_ms % _MINUTE_MS
+            while minute <= own_ms:
+                if self.find(22, ln)[0].is_due(minute):
+                    self._run(ln, minute)
+                minute += _MINUTE_MS
 
-    def _run(self, ln):
+    def _run(self, ln, minute):
         """A script that is refused has been logged by who refused it."""
         try:
-            self.find(22, ln)[0].run()
+            self.find(22, ln)[0].run(minute)
         except AccessError:
             pass
 
@@ -256,15 +273,20 @@ class Model:
         for row in catalogue.ROWS:
             if row[0] == 22:
                 for ln in catalogue.names(row):
-                    if self.find(22, ln)[0].is_set():
+                    thing = self.find(22, ln)[0]
+                    if thing.is_set():
                         self._schedules.append(ln)
+                        if ln not in self._minutes:
+                            self._minutes[ln] = next_minute(self._own_ms(ln))
         if self.calendar().due_ms() is not None:
             self._schedules.append(CALENDAR_LN)
+            if CALENDAR_LN not in self._minutes:
+                self._minutes[CALENDAR_LN] = next_minute(self._own_ms(CALENDAR_LN))
 
-    def _change_calendar(self, utc_ms):
+    def _change_calendar(self, own_ms):
         calendar = self.calendar()
         due = calendar.due_ms()
-        if due is not None and due <= utc_ms:
+        if due is not None and due <= own_ms:
             self._schedules = None
             calendar.activate_once()
 

@@ -64,7 +64,7 @@ class Push:
 
     def _send(self, which, raw_ms, utc_ms):
         setup = self._setup(which)
-        if not setup.is_open(utc_ms):
+        if not setup.is_open():
             self._due_ms[which] = raw_ms + _AGAIN_MS
             return
         if self._leave(which, setup, utc_ms):

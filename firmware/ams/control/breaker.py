@@ -96,7 +96,10 @@ class Breaker:
     # --- life ----------------------------------------------------------------------
 
     def start(self, now_ms):
-        """Power-up: the record, the contact, and what is to be done when they differ."""
+        """Power-up: the record, the contact, and what is to be done when they differ.
+
+        Gives whether a movement begins that was not under way before.
+        """
         data = self._cells.get(self._key)
         closed = self._relay.closed()
         if data is None or len(data) != _SIZE or data[0] != 1:
@@ -107,7 +110,7 @@ class Breaker:
             except OSError:
                 # The flash is somebody else's: what moves it is refused as not stored.
                 pass
-            return
+            return False
         _, self.state, self.mode, moving, self.last_event, _, self.movements = struct.unpack(
             _RECORD, data
         )
@@ -118,12 +121,14 @@ class Breaker:
                 self._moves.start(wanted, now_ms)
             if not self.moving:
                 self._alarm(ALARM_MISMATCH, ev.BREAKER_MISMATCH, WHO_START)
+                return not wanted
         elif self.moving:
             if closed is None:
                 self._moves.start(wanted, now_ms)
             else:
                 # The pulse had done its work.
                 self._finish()
+        return False
 
     def _store(self):
         self._cells.set(
@@ -156,20 +161,33 @@ class Breaker:
 
     # --- movements -------------------------------------------------------------------
 
-    def event(self, event, who, now_ms, number=0):
-        """REMOTE_DISCONNECT to LOCAL_RECONNECT; gives a reason, OK when it is under way."""
+    def may(self, event):
+        """Whether `event` leads anywhere now; gives a reason."""
         assert 0 <= event < EVENT_COUNT
-        before = self.state
-        after = next_state(self.mode, before, event)
+        after = next_state(self.mode, self.state, event)
         if after is None:
             return cm.NO_TRANSITION
-        if self._never and after != CONNECTED and before == CONNECTED:
+        if self._never and after != CONNECTED and self.state == CONNECTED:
             return cm.INHIBITED
         if after == CONNECTED and self._relay.load_voltage() and self._relay.closed() is False:
             # Somebody feeds the open side.
             return cm.VOLTAGE_AT_LOAD
+        return cm.OK
+
+    def moves(self, event):
+        """Whether `event`, which may be, moves the relay."""
+        after = next_state(self.mode, self.state, event)
+        return (self.state == CONNECTED) != (after == CONNECTED)
+
+    def event(self, event, who, now_ms, number=0):
+        """REMOTE_DISCONNECT to LOCAL_RECONNECT; gives a reason, OK when it is under way."""
+        reason = self.may(event)
+        if reason != cm.OK:
+            return reason
+        before = self.state
         kept = (self.moving, self.last_event, self.movements)
-        moves = (before == CONNECTED) != (after == CONNECTED)
+        moves = self.moves(event)
+        after = next_state(self.mode, before, event)
         self.state = after
         self.last_event = event
         self.moving = moves

@@ -5,7 +5,7 @@
 
 Big-endian; times in seconds since 2000-01-01 UTC. A seal is HMAC-SHA-256 over
 all before the seals, cut to 128 bits. Numbers only grow, so an order serves
-once. The digest binds what the order sets: the first octets of the SHA-256 of
+once; that of ANEW is where they go on. The digest binds what the order sets: the first octets of the SHA-256 of
 the attribute's number and new value, zeros where there is none.
 """
 
@@ -25,6 +25,7 @@ DISCONNECT = const(1)
 RECONNECT = const(2)
 SET_BREAKER = const(3)  # an attribute of class 70, by digest
 SET_LIMITER = const(4)  # an attribute of class 71 or of the quota, by digest
+ANEW = const(5)  # numbers and own time of orders begin anew; done when it is given
 
 NO_DIGEST = bytes(8)
 
@@ -45,6 +46,8 @@ NOT_ORDERED = const(13)  # the policy asks for a sealed order, and there is none
 NO_KEY = const(15)
 UNKNOWN_ACTION = const(16)
 NOT_ALLOWED = const(17)  # not the client of the breaker
+NUMBER_TOO_HIGH = const(18)
+BEGUN_ANEW = const(255)  # no refusal
 REASONS = (
     "ok",
     "bad-form",
@@ -64,6 +67,7 @@ REASONS = (
     "no-key",
     "unknown-action",
     "not-allowed",
+    "number-too-high",
 )
 
 
@@ -104,12 +108,13 @@ def same(a, b):
 
 
 class Order:
-    """An order whose seals are right."""
+    """An order whose seals are right. `tag`: what tells it from others."""
 
-    def __init__(self, fields, seals):
+    def __init__(self, fields, seals, tag):
         _, self.title, self.action, self.number, self.not_before_s, self.expiry_s, bound = fields
         self.digest = bytes(bound)
         self.seals = seals
+        self.tag = tag
 
 
 def check(data, keys):
@@ -132,4 +137,4 @@ def check(data, keys):
     fields = struct.unpack(_FORMAT, body)
     if fields[0] != MAGIC:
         return BAD_FORM, None
-    return OK, Order(fields, seals)
+    return OK, Order(fields, seals, struct.unpack("<I", given[:4])[0])

@@ -14,6 +14,7 @@ from ams.control.breaker import (
 )
 from ams.control.button import LONG, SHORT, Button
 from ams.control.guard import Guard, Policy
+from ams.control.moves import Moves
 from ams.control.transitions import (
     CONNECTED,
     LOCAL_DISCONNECT,
@@ -25,6 +26,7 @@ from ams.control.transitions import (
     REMOTE_RECONNECT,
 )
 from ams.registers import events as ev
+from ams.registers import own_time
 from ams.registers.clock import STATUS_INVALID
 from ams.registers.quantities import (
     STATUS_ACQUIRING,
@@ -39,6 +41,9 @@ CELL_USED = const(2)
 CELL_LIMITER = const(3)
 CELL_QUOTA = const(4)
 CELL_QUOTA_RUN = const(5)
+CELL_OWN_TIME = const(6)
+CELL_ARMED = const(7)
+CELL_MOVES = const(8)
 
 # The starting current of class A (EN 50470-3, 0.004 of 5 A): less says nothing of a contact.
 FLOWS_UA = const(20000)
@@ -48,6 +53,8 @@ SAFETY_MS = const(5000)
 # can make them, and the log has an end.
 _ATTEMPTS = const(5)
 _ATTEMPT_EVERY_MS = const(3600000)
+# The attribute of class 71 that names a time.
+_EMERGENCY_PROFILE = const(8)
 
 
 def _flows_ua(calibration):
@@ -77,6 +84,7 @@ class Control:
         self._energy = meter.energy
         self._events = meter.events
         self._clock = meter.clock
+        self._own = meter.own_time
         self._cells = cells
         self.policy = Policy(policy)
         self.has_relay = relay is not None and not self.policy.inhibit
@@ -88,7 +96,9 @@ class Control:
             self.policy.never_disconnect,
             (policy or {}).get("mode", DEFAULT_MODE) if self.has_relay else 0,
         )
-        self.guard = Guard(cells, CELL_USED, self.policy, secrets)
+        self.guard = Guard(cells, CELL_USED, self.policy, secrets, CELL_ARMED)
+        self.moves = Moves(cells, CELL_MOVES, self.policy.per_hour)
+        self._own.orders_follow = self.policy.interactive
         self.limiter = lim.Limiter(self._quantities, lim.Settings.unpack(cells.get(CELL_LIMITER)))
         self.quota = qt.Quota(cells, CELL_QUOTA, CELL_QUOTA_RUN, meter.local_clock.local_ms)
         self.button = Button()
@@ -103,15 +113,19 @@ class Control:
 
     # --- time ----------------------------------------------------------------------
 
-    def start(self, now_ms, utc_ms, kept_ms=None):
-        """`kept_ms`: the meter's time when its state was kept last, None: never."""
+    def start(self, now_ms, utc_ms):
+        """Power-up; the meter's own time runs already."""
         self._now_ms = now_ms
         self._utc_ms = utc_ms
-        if kept_ms is not None:
-            # The clock chip may have been set while there was no supply.
-            self.clock_set(kept_ms, utc_ms)
-        self.limiter.look_at_clock(utc_ms // 1000)
-        self.breaker.start(now_ms)
+        self.limiter.look_at_clock(self._own_s(own_time.EMERGENCY))
+        if self.breaker.start(now_ms):
+            self.moves.add(self._lived_ms())
+
+    def _own_s(self, place):
+        return self._own.of(place, self._now_ms) // 1000
+
+    def _lived_ms(self):
+        return self._own.lived(self._now_ms)
 
     @property
     def connected(self):
@@ -125,9 +139,9 @@ class Control:
             if moment is not None:
                 wait = max(moment - self._now_ms, 1)
                 due = wait if due is None else min(due, wait)
-        change_s = self.limiter.next_change_s(self._utc_ms // 1000)
+        change_s = self.limiter.next_change_s(self._own_s(own_time.EMERGENCY))
         if change_s is not None:
-            wait = max(change_s * 1000 - self._utc_ms, 1)
+            wait = max(change_s * 1000 - self._own.of(own_time.EMERGENCY, self._now_ms), 1)
             due = wait if due is None else min(due, wait)
         if self.quota.period_s and power_mw > 0:
             due = self._quota_due(power_mw, due)
@@ -148,7 +162,7 @@ class Control:
         if status & (STATUS_ACQUIRING | STATUS_SAMPLES_MISSING):
             # Nothing trips on what is not known.
             return
-        action, crossed = self.limiter.take(duration_ms, power_mw, now_ms)
+        action, crossed = self.limiter.take(duration_ms, power_mw)
         if crossed is not None:
             kind = self.limiter.settings.monitored
             value = self.limiter.value()
@@ -157,17 +171,24 @@ class Control:
         if action == lim.ACTION_DISCONNECT:
             self._local(LOCAL_DISCONNECT)
         elif action == lim.ACTION_RECONNECT and not self.quota.holds:
-            self._local(LOCAL_RECONNECT)
-        elif self.limiter.reconnections_used_up():
-            self._log(ev.RECONNECTIONS_USED_UP)
-        self._take_quota(utc_ms)
+            self._reconnect()
+        self._take_quota()
 
-    def _take_quota(self, utc_ms):
+    def _reconnect(self):
+        """The limiter's under action: a load that trips again and again stays off."""
+        most = self.limiter.settings.reconnections_per_hour
+        if self.breaker.may(LOCAL_RECONNECT) != cm.NO_TRANSITION:
+            if self.moves.limiter_reconnections(self._lived_ms()) >= most:
+                self._log(ev.RECONNECTIONS_USED_UP)
+            else:
+                self._local(LOCAL_RECONNECT, True)
+
+    def _take_quota(self):
         if not self.quota.period_s:
             return
         held = self.quota.holds
         a_plus = self._energy.mwh[0]
-        what = self.quota.take(a_plus, utc_ms)
+        what = self.quota.take(a_plus, self._own.of(own_time.QUOTA, self._now_ms))
         if what == qt.NOTHING:
             if held and not self.quota.holds:
                 # A new period: the mode decides whether it comes back by itself.
@@ -178,11 +199,31 @@ class Control:
         if what == qt.TRIP:
             self._local(LOCAL_DISCONNECT)
 
-    def _local(self, event):
+    def _local(self, event, of_limiter=False):
         """The limiter's own: where the mode allows no such step there is nothing to refuse."""
-        reason = self.breaker.event(event, WHO_LIMITER, self._now_ms)
+        reason = self._move(event, WHO_LIMITER, 0, of_limiter)
         if reason not in (cm.OK, cm.NO_TRANSITION):
             self._refused(WHO_LIMITER, reason)
+
+    def _move(self, event, who, number=0, of_limiter=False):
+        """Every movement comes by here, whoever makes it: it counts among those of the hour.
+
+        What does not move uses up nothing: neither a movement nor an order. Gives a reason.
+        """
+        reason = self.breaker.may(event)
+        moves = reason == cm.OK and self.breaker.moves(event)
+        connect = event in (REMOTE_RECONNECT, MANUAL_RECONNECT, LOCAL_RECONNECT)
+        # The limiter's disconnection protects: it counts, and is not refused.
+        if moves and (connect or who != WHO_LIMITER):
+            if not self.moves.may(connect, self._lived_ms()):
+                reason = cm.TOO_MANY
+        if reason == cm.OK and number:
+            reason = self.guard.spend(self._own_s(own_time.ORDERS))
+        if reason == cm.OK:
+            if moves:
+                self.moves.add(self._lived_ms(), of_limiter)
+            reason = self.breaker.event(event, who, self._now_ms, number)
+        return reason
 
     def poll(self, now_ms, utc_ms, pressed=False):
         """Time passes; `pressed`: the button now."""
@@ -190,7 +231,7 @@ class Control:
         self._utc_ms = utc_ms
         # First of all: a coil that is left on burns.
         self.breaker.poll(now_ms, self._current_flows())
-        if self.limiter.look_at_clock(utc_ms // 1000):
+        if self.limiter.look_at_clock(self._own_s(own_time.EMERGENCY)):
             s = self.limiter.settings
             active = self.limiter.emergency_active
             self._log(ev.EMERGENCY_BEGIN if active else ev.EMERGENCY_END, s.emergency_id)
@@ -221,7 +262,7 @@ class Control:
         if event == MANUAL_RECONNECT and self.quota.holds:
             self._refused(WHO_BUTTON, cm.INHIBITED)
             return
-        reason = self.breaker.event(event, WHO_BUTTON, self._now_ms)
+        reason = self._move(event, WHO_BUTTON)
         if reason != cm.OK:
             self._refused(WHO_BUTTON, reason)
 
@@ -246,15 +287,22 @@ class Control:
         if meanwhile is not None:
             self._refused(who, cm.NOT_ALLOWED, meanwhile)
 
-    def clock_set(self, before_ms, after_ms):
-        self.guard.clock_set(before_ms // 1000, after_ms // 1000)
+    def clock_moved(self, step_ms):
+        """The clock was set: nothing here moves with it."""
+        self._utc_ms += step_ms
 
     def arm(self, data, who, channel=None):
         """A sealed order; gives a reason of `command`."""
         valid = not self._clock.status & STATUS_INVALID
-        reason = self.guard.arm(data, self._utc_ms // 1000, self._now_ms, valid, channel)
+        own_s = self._own_s(own_time.ORDERS)
+        shown_s = self._utc_ms // 1000
+        reason = self.guard.arm(data, own_s, self._lived_ms(), valid, channel, shown_s)
+        if reason == cm.BEGUN_ANEW:
+            self._own.bind(own_time.ORDERS, self._now_ms, self._utc_ms)
+            self._log(ev.ORDERS_ANEW, who << 16, self.guard.last_number)
+            return cm.OK
         if reason == cm.OK:
-            self._log(ev.ORDER_ARMED, who << 16, self.guard.last_number)
+            self._log(ev.ORDER_ARMED, who << 16, self.guard.armed_number)
         else:
             self._refused(who, reason)
         return reason
@@ -265,64 +313,72 @@ class Control:
         `age_ms`: of the association that asks.
         """
         action = cm.RECONNECT if connect else cm.DISCONNECT
-        reason = self.guard.permit(action, self._now_ms, age_ms, cm.NO_DIGEST, channel)
-        number = self.guard.spent_number
+        reason = self.guard.permit(action, self._lived_ms(), age_ms, cm.NO_DIGEST, channel)
+        number = self.guard.taken_number
         if reason == cm.OK:
             event = REMOTE_RECONNECT if connect else REMOTE_DISCONNECT
-            reason = self.breaker.event(event, who, self._now_ms, number)
+            reason = self._move(event, who, number)
         if reason != cm.OK:
             self._refused(who, reason, number)
         elif connect:
             self.quota.release()
         return reason
 
+    def _may_set(self, action, attribute, value, who, age_ms, channel):
+        """Whether an attribute may get `value` (octets): then its order is spent. Gives a reason.
+
+        Settings have an hour's number of their own: they use up no movement.
+        """
+        lived_ms = self._lived_ms()
+        reason = self.guard.permit(action, lived_ms, age_ms, cm.digest(attribute, value), channel)
+        if reason == cm.OK and not self.guard.may_write(lived_ms):
+            reason = cm.TOO_MANY
+        if reason == cm.OK:
+            reason = self.guard.spend(self._own_s(own_time.ORDERS))
+        return reason
+
+    def _told(self, who, reason):
+        """Logs a refusal; gives the reason."""
+        if reason != cm.OK:
+            self._refused(who, reason, self.guard.taken_number)
+        return reason
+
     def may_schedule(self, number, times, who, age_ms, channel=None):
         """Whether a schedule of the breaker may get these `times` (octets); gives a reason."""
-        bound = cm.digest(number, times)
-        reason = self.guard.permit(cm.SET_BREAKER, self._now_ms, age_ms, bound, channel)
-        if reason != cm.OK:
-            self._refused(who, reason, self.guard.spent_number)
-        return reason
+        reason = self._may_set(cm.SET_BREAKER, number, times, who, age_ms, channel)
+        return self._told(who, reason)
 
     def scheduled(self, event):
         """A local event of a schedule that the breaker's client has set."""
-        reason = cm.TOO_MANY
-        if self.guard.has_moves(self._now_ms):
-            reason = self.breaker.event(event, WHO_SCHEDULE, self._now_ms)
-        if reason == cm.OK:
-            self.guard.moved(self._now_ms)
-        else:
+        reason = self._move(event, WHO_SCHEDULE)
+        if reason != cm.OK:
             self._refused(WHO_SCHEDULE, reason)
         return reason
 
     def set_mode(self, mode, who, age_ms, channel=None):
-        bound = cm.digest(4, bytes((22, mode & 0xFF)))
-        reason = self.guard.permit(cm.SET_BREAKER, self._now_ms, age_ms, bound, channel)
+        value = bytes((22, mode & 0xFF))
+        reason = self._may_set(cm.SET_BREAKER, 4, value, who, age_ms, channel)
         if reason == cm.OK:
             reason = self.breaker.set_mode(mode) if self.has_relay else cm.INHIBITED
-        if reason != cm.OK:
-            self._refused(who, reason, self.guard.spent_number)
-        return reason
+        return self._told(who, reason)
 
     def set_limiter(self, settings, attribute, value, who, age_ms, channel=None):
         """`settings`: those of class 71 with one attribute changed; `value`: its octets."""
-        bound = cm.digest(attribute, value)
-        reason = self.guard.permit(cm.SET_LIMITER, self._now_ms, age_ms, bound, channel)
+        reason = self._may_set(cm.SET_LIMITER, attribute, value, who, age_ms, channel)
         if reason == cm.OK:
             try:
                 self._cells.set(CELL_LIMITER, settings.pack())
             except OSError:
                 reason = cm.NOT_STORED
-        if reason != cm.OK:
-            self._refused(who, reason, self.guard.spent_number)
-            return reason
-        self.limiter.change(settings)
-        self._log(ev.LIMITER_CHANGED, who << 16 | attribute, self.guard.spent_number)
-        return reason
+        if reason == cm.OK:
+            self.limiter.change(settings)
+            if attribute == _EMERGENCY_PROFILE:
+                self._own.bind(own_time.EMERGENCY, self._now_ms, self._utc_ms)
+            self._log(ev.LIMITER_CHANGED, who << 16 | attribute, self.guard.taken_number)
+        return self._told(who, reason)
 
     def set_quota(self, limit_mwh, period_s, warning_permille, value, who, age_ms, channel=None):
-        bound = cm.digest(2, value)
-        reason = self.guard.permit(cm.SET_LIMITER, self._now_ms, age_ms, bound, channel)
+        reason = self._may_set(cm.SET_LIMITER, 2, value, who, age_ms, channel)
         if reason == cm.OK:
             try:
                 self.quota.change(
@@ -330,8 +386,7 @@ class Control:
                 )
             except OSError:
                 reason = cm.NOT_STORED
-        if reason != cm.OK:
-            self._refused(who, reason, self.guard.spent_number)
-            return reason
-        self._log(ev.LIMITER_CHANGED, who << 16, self.guard.spent_number)
-        return reason
+        if reason == cm.OK:
+            self._own.bind(own_time.QUOTA, self._now_ms, self._utc_ms)
+            self._log(ev.LIMITER_CHANGED, who << 16, self.guard.taken_number)
+        return self._told(who, reason)

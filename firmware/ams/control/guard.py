@@ -1,4 +1,4 @@
-"""Who may move the breaker or the limiter, how often, and what of it was used.
+"""Who may move the breaker or set the limiter, and what of it was used.
 
 Two ways: a sealed order (see `command`), which is armed first and then spent
 by the method or write that it names; or, where the policy says `interactive`,
@@ -6,6 +6,9 @@ a request on the breaker's own association alone: ciphered and authenticated
 with that meter's keys, bound to its system title by the cipher, used once by
 its invocation counter, and good only for FRESH_MS after a fresh challenge was
 answered. Two persons always means sealed orders.
+
+Times are lived ones (ms) and the own time of orders (s): no setting of the
+clock moves them (see registers.own_time).
 """
 
 import struct
@@ -13,13 +16,24 @@ import struct
 from micropython import const
 
 from ams.control import command as cm
+from ams.control.seen import Seen
+from ams.registers.pace import Pace
 
 # An armed order waits so long for the request that spends it, and an association
 # stays fresh for so long.
 ARMED_MS = const(60000)
 FRESH_MS = const(600000)
-_HOUR_MS = const(3600000)
-_USED = "<BIIq"  # version, last number, latest time known in s, spare
+# How far an order's number may lie ahead of all that have served.
+AHEAD = const(65536)
+# What is armed and set, beside movements: so many at once, from then on one in so long.
+_WRITES = const(120)
+_WRITE_MS = const(30000)
+# Version; last number; no order that ended before this is good; last number of what one of two
+# persons may order alone; no order for a time before this is good. Own time of orders in s.
+_USED = "<BIIII"
+# Whose numbers: what all must seal who must, and what one of two persons may order alone.
+_ALL = const(0)
+_ALONE = const(1)
 
 
 class Policy:
@@ -40,128 +54,176 @@ class Policy:
 
 
 class Guard:
-    """`cells` keeps what was used under `key`.
+    """`cells` keeps what was used under `key`, and what was armed under `armed_key`.
 
     `secrets()` gives the meter's system title and its two breaker keys.
     """
 
-    def __init__(self, cells, key, policy, secrets):
+    def __init__(self, cells, key, policy, secrets, armed_key=7):
         self._cells = cells
         self._key = key
+        self._armed_key = armed_key
         self.policy = policy
         self._secrets = secrets
-        self.last_number = 0
-        self.latest_s = 0  # no order that ended before this is valid, wherever the clock stands
+        self._last = [0, 0]
+        self._ended_s = 0
+        self._since_s = 0
+        self._seen = (Seen(), Seen())
         self._armed = None
         self._armed_ms = 0
         self._armed_by = None
-        self.spent_number = 0  # of the order that the last `permit` spent, 0: none
-        self._moves = []  # times of the newest movements
-        self._load()
-
-    def _load(self):
-        data = self._cells.get(self._key)
+        self._taken = None  # the order that the last `permit` was for
+        self._writes = Pace(_WRITE_MS, _WRITES)
+        data = cells.get(key)
         if data is not None and len(data) == struct.calcsize(_USED) and data[0] == 1:
-            _, self.last_number, self.latest_s, _ = struct.unpack(_USED, data)
+            _, self._last[_ALL], self._ended_s, self._last[_ALONE], self._since_s = struct.unpack(
+                _USED, data
+            )
+        data = cells.get(armed_key)
+        if data:
+            self._seen[_ALONE].unpack(self._seen[_ALL].unpack(data))
 
-    def _store(self):
-        self._cells.set(self._key, struct.pack(_USED, 1, self.last_number, self.latest_s, 0))
+    def _store(self, last, ended_s, since_s):
+        """Raises OSError: then nothing has changed."""
+        self._cells.set(
+            self._key, struct.pack(_USED, 1, last[_ALL], ended_s, last[_ALONE], since_s)
+        )
+        self._last[:] = last
+        self._ended_s = ended_s
+        self._since_s = since_s
 
-    def rekeyed(self, utc_s):
-        """A new breaker key: what was armed is void.
+    def _store_seen(self):
+        self._cells.set(self._armed_key, self._seen[_ALL].pack() + self._seen[_ALONE].pack())
 
-        Numbers go on, for a key that comes may be a former one. A time that the clock has not
-        passed by now counts no more: it was set wrong.
-        """
-        self._armed = None
-        if self.latest_s > utc_s:
-            self.latest_s = utc_s
-            self._store()
+    @property
+    def last_number(self):
+        """Orders with numbers above this one have not served."""
+        return max(self._last)
+
+    @property
+    def armed_number(self):
+        return self._armed.number if self._armed is not None else 0
+
+    @property
+    def taken_number(self):
+        """Number of the order that the last `permit` was for, 0: none."""
+        return self._taken.number if self._taken is not None else 0
 
     def disarm(self):
-        """An order that was armed is void: its number stays used."""
-        self._armed = None
+        """A breaker key has changed: an order that was armed under the old is void.
 
-    def clock_set(self, before_s, after_s):
-        """The clock is about to be set: a time once passed stays passed."""
-        if after_s < before_s and before_s > self.latest_s:
-            self.latest_s = before_s
-            try:
-                self._store()
-            except OSError:
-                # Known until the next start at least.
-                pass
+        Numbers and times go on, for a key that comes may be a former one.
+        """
+        self._armed = None
 
     # --- orders ----------------------------------------------------------------
 
-    def arm(self, data, utc_s, now_ms, clock_valid, channel=None):
-        """Takes a sealed order; gives a reason, OK when it is armed. Its number is used then.
+    def arm(self, data, own_s, lived_ms, clock_valid, channel=None, shown_s=None):
+        """Takes a sealed order; gives a reason, OK when it is armed. It will never be armed again.
 
-        `channel`: by which it came; no other spends it, or calls it off.
+        `channel`: by which it came; no other spends it, or calls it off. `shown_s`: what the
+        clock shows, for the one order that goes by it; BEGUN_ANEW when that was done.
         """
         title, keys = self._secrets()
         reason, order = cm.check(data, keys)
         if reason == cm.OK:
-            reason = self._judge(order, title, utc_s, clock_valid)
+            reason = self._judge(order, title, own_s, clock_valid)
+        if reason == cm.OK and not self._writes.take(lived_ms):
+            reason = cm.TOO_MANY
         if reason != cm.OK:
             return reason
-        before = self.last_number
-        self.last_number = order.number
+        if order.action == cm.ANEW:
+            return self._begin_anew(order, own_s if shown_s is None else shown_s)
+        if not self._seen[self._whose(order)].add(order, own_s):
+            return cm.TOO_MANY
         try:
-            self._store()
+            self._store_seen()
         except OSError:
-            # What could not be noted as used must not be used.
-            self.last_number = before
+            # What could not be noted as armed must not be.
             return cm.NOT_STORED
         self._armed = order
-        self._armed_ms = now_ms
+        self._armed_ms = lived_ms
         self._armed_by = channel
         return cm.OK
 
-    def _judge(self, order, title, utc_s, clock_valid):
+    def _whose(self, order):
+        return _ALONE if self.policy.two_person and order.seals < 2 else _ALL
+
+    def _judge(self, order, title, own_s, clock_valid):
         if order.title != title:
             return cm.WRONG_METER
-        if not cm.DISCONNECT <= order.action <= cm.SET_LIMITER:
+        if not cm.DISCONNECT <= order.action <= cm.ANEW:
             return cm.UNKNOWN_ACTION
-        if order.number <= self.last_number:
-            return cm.USED
         if not clock_valid:
             return cm.CLOCK_INVALID
-        if order.not_before_s > utc_s:
-            return cm.TOO_EARLY
-        if order.expiry_s < max(utc_s, self.latest_s):
-            return cm.EXPIRED
         if self.policy.two_person and order.action != cm.RECONNECT and order.seals < 2:
             return cm.SECOND_SEAL_MISSING
-        return cm.OK
+        if order.action == cm.ANEW:
+            return cm.USED if order.not_before_s <= self._since_s else cm.OK
+        # An order of which the second seal was taken away has served where the whole has.
+        last = self._last[_ALL] if self._whose(order) == _ALL else self.last_number
+        if order.number <= last or order.not_before_s < self._since_s:
+            return cm.USED
+        if self._seen[_ALL].has(order) or self._seen[_ALONE].has(order):
+            return cm.USED
+        if order.number > self.last_number + AHEAD:
+            return cm.NUMBER_TOO_HIGH
+        if order.not_before_s > own_s:
+            return cm.TOO_EARLY
+        return cm.EXPIRED if order.expiry_s < max(own_s, self._ended_s) else cm.OK
 
-    def permit(self, action, now_ms, age_ms, bound=cm.NO_DIGEST, channel=None):
-        """May `action` be done now? Spends the armed order; gives a reason.
+    def _begin_anew(self, order, shown_s):
+        """The way back: numbers go on from the order's, own time from what the clock shows.
+
+        It serves once, and whatever was used was for a time before it: that stays void.
+        """
+        if shown_s < order.not_before_s:
+            return cm.TOO_EARLY
+        if shown_s > order.expiry_s:
+            return cm.EXPIRED
+        try:
+            self._store((order.number, order.number), shown_s, shown_s)
+            self._armed = None
+            for seen in self._seen:
+                seen.clear()
+            self._store_seen()
+        except OSError:
+            return cm.NOT_STORED
+        return cm.BEGUN_ANEW
+
+    def permit(self, action, lived_ms, age_ms, bound=cm.NO_DIGEST, channel=None):
+        """May `action` be done now? Takes the armed order; gives a reason.
 
         `age_ms`: of the association that asks, None for none; `channel`: its own.
+        An order counts as used from `spend` on, which must come before what is done.
         """
-        armed = None
+        armed = self._taken = None
         if channel == self._armed_by:
             armed = self._armed
             self._armed = None
-        self.spent_number = armed.number if armed is not None else 0
         if action == cm.DISCONNECT and self.policy.never_disconnect:
             return cm.INHIBITED
-        if armed is not None and now_ms - self._armed_ms <= ARMED_MS:
+        if armed is not None and lived_ms - self._armed_ms <= ARMED_MS:
+            self._taken = armed
             if armed.action != action or armed.digest != bound:
                 return cm.NOT_ORDERED
         elif not self.policy.interactive or age_ms is None or age_ms > FRESH_MS:
             return cm.NOT_ORDERED
-        if not self.has_moves(now_ms):
-            return cm.TOO_MANY
-        self.moved(now_ms)
         return cm.OK
 
-    def has_moves(self, now_ms):
-        """Whether one more movement is within what an hour may have."""
-        while self._moves and now_ms - self._moves[0] > _HOUR_MS:
-            self._moves.pop(0)
-        return len(self._moves) < self.policy.per_hour
+    def may_write(self, lived_ms):
+        """Settings are stored: so many an hour, of their own."""
+        return self._writes.take(lived_ms)
 
-    def moved(self, now_ms):
-        self._moves.append(now_ms)
+    def spend(self, own_s):
+        """Before what the last `permit` was for is done: its order has served. Gives a reason."""
+        order = self._taken
+        if order is None:
+            return cm.OK
+        last = list(self._last)
+        last[self._whose(order)] = order.number
+        try:
+            self._store(last, max(self._ended_s, own_s), self._since_s)
+        except OSError:
+            return cm.NOT_STORED
+        return cm.OK

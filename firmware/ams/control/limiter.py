@@ -1,8 +1,8 @@
 """The limiter, class 71: a threshold that is passed for long enough (IEC 62056-6-2, 4.5.9).
 
 Durations are counted by what was measured, never by the clock of the day, so
-setting it moves no trip. The emergency window is one of clock times and needs
-no memory: after a power cut it is open or over as the clock says.
+setting it moves no trip. The emergency window is one of the limiter's own time
+(see registers.own_time), which goes on without supply.
 """
 
 import struct
@@ -17,6 +17,7 @@ from ams.registers.supply import (
     AVERAGE_IMPORT,
     CURRENT_L1,
     CURRENT_MAX,
+    RECONNECTIONS_MAX,
     THRESHOLD_OFF,
 )
 
@@ -24,7 +25,6 @@ _RECORD = "<BBIIIIIIHIIBBB"
 _SIZE = struct.calcsize(_RECORD)
 _STEP_MS = const(200)
 DEFAULT_WINDOW_S = const(60)
-_HOUR_MS = const(3600000)
 
 
 class Settings:
@@ -43,7 +43,7 @@ class Settings:
         self.groups = []
         self.action_over = ACTION_DISCONNECT
         self.action_under = ACTION_NONE
-        self.reconnections_per_hour = 3
+        self.reconnections_per_hour = RECONNECTIONS_MAX
 
     def pack(self):
         out = struct.pack(
@@ -68,6 +68,8 @@ class Settings:
             out.emergency_duration_s, out.action_over, out.action_under,
             out.reconnections_per_hour,
         ) = struct.unpack(_RECORD, data[:_SIZE])  # fmt: skip
+        # Former versions took more.
+        out.reconnections_per_hour = min(out.reconnections_per_hour, RECONNECTIONS_MAX)
         rest = data[_SIZE:]
         out.groups = [struct.unpack_from("<H", rest, at)[0] for at in range(0, len(rest), 2)]
         return out
@@ -86,8 +88,6 @@ class Limiter:
         self._over = False
         self._held_ms = 0
         self._fired = True  # the under action is for what was over
-        self._reconnections = []
-        self._refused = False  # a reconnection, since that was last told
         self.emergency_active = False
 
     def change(self, settings):
@@ -100,13 +100,13 @@ class Limiter:
         self._held_ms = 0
         self._fired = True
 
-    def look_at_clock(self, utc_s):
+    def look_at_clock(self, own_s):
         """The emergency window; True when it opened or closed just now."""
         s = self.settings
         active = (
             s.emergency_duration_s > 0
             and s.emergency_id in s.groups
-            and s.emergency_start_s <= utc_s < s.emergency_start_s + s.emergency_duration_s
+            and s.emergency_start_s <= own_s < s.emergency_start_s + s.emergency_duration_s
         )
         if active == self.emergency_active:
             return False
@@ -115,13 +115,13 @@ class Limiter:
         self._held_ms = 0
         return True
 
-    def next_change_s(self, utc_s):
+    def next_change_s(self, own_s):
         """When the emergency window opens or closes next, or None."""
         s = self.settings
         if s.emergency_duration_s <= 0 or s.emergency_id not in s.groups:
             return None
         for moment in (s.emergency_start_s, s.emergency_start_s + s.emergency_duration_s):
-            if moment > utc_s:
+            if moment > own_s:
                 return moment
         return None
 
@@ -176,8 +176,8 @@ class Limiter:
         low, high = self._average.extremes()
         return low <= threshold < high
 
-    def take(self, duration_ms, power_mw, now_ms):
-        """A measurement that held for `duration_ms` up to now; gives (action, crossed).
+    def take(self, duration_ms, power_mw):
+        """A measurement that held for `duration_ms`; gives (action, crossed).
 
         `crossed`: None, or whether it is over the threshold, at the moment it changes.
         """
@@ -200,23 +200,4 @@ class Limiter:
         if self._fired or self._held_ms < wait_s * 1000:
             return ACTION_NONE, crossed
         self._fired = True
-        action = s.action_over if over else s.action_under
-        if action == ACTION_RECONNECT and not self._may_reconnect(now_ms):
-            action = ACTION_NONE
-        return action, crossed
-
-    def _may_reconnect(self, now_ms):
-        """Attempts are counted: a load that trips again and again stays off."""
-        while self._reconnections and now_ms - self._reconnections[0] >= _HOUR_MS:
-            self._reconnections.pop(0)
-        if len(self._reconnections) >= self.settings.reconnections_per_hour:
-            self._refused = True
-            return False
-        self._reconnections.append(now_ms)
-        return True
-
-    def reconnections_used_up(self):
-        """True once after a reconnection that was one too many."""
-        told = self._refused
-        self._refused = False
-        return told
+        return s.action_over if over else s.action_under, crossed

@@ -9,6 +9,9 @@ _SETTINGS = "<BBHQI"  # version, 0, warning in permille, quota in mWh, period in
 _SIZE = struct.calcsize(_RECORD)
 _SETTINGS_SIZE = struct.calcsize(_SETTINGS)
 
+_HOUR_S = const(3600)
+_SUMMER_S = const(7200)
+
 WARNED = const(1)
 TRIPPED = const(2)
 RELEASED = const(4)  # the operator reconnected: off until the period ends
@@ -22,7 +25,8 @@ class Quota:
     """`cells` keeps the settings and the running period under two keys.
 
     `period_s` 0: off. Periods begin at multiples of their length after local
-    midnight (`local_ms(utc_ms)` gives local time).
+    midnight (`local_ms(utc_ms)` gives local time). Times are the quota's own
+    (see registers.own_time): no setting of the clock begins or ends a period.
     """
 
     def __init__(self, cells, settings_key, key, local_ms):
@@ -58,6 +62,9 @@ class Quota:
 
     def _begin_of(self, utc_ms):
         local_s = self._local_ms(utc_ms) // 1000
+        if self.period_s <= _HOUR_S:
+            # The hour that comes twice in October has its own: counted on in summer time.
+            local_s = utc_ms // 1000 + _SUMMER_S
         return local_s - local_s % self.period_s
 
     def _begin(self, begin_s, a_plus_mwh):
@@ -98,7 +105,7 @@ class Quota:
         if not self.period_s:
             return NOTHING
         begin_s = self._begin_of(utc_ms)
-        # A clock that is set back begins no new period: that would give energy away.
+        # Nor does one begin again where an hour comes twice.
         if begin_s > self.begin_s:
             self._begin(begin_s, a_plus_mwh)
             return NOTHING

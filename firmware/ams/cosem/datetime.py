@@ -25,7 +25,13 @@ SIZE = const(12)
 _FORMAT = ">HBBBBBBBhB"
 _ANY = const(0xFF)
 _ANY_YEAR = const(0xFFFF)
+# Days of a month from its end; with a day of the week the last, or last but one, such day.
 _LAST_DAY = const(0xFE)
+_LAST_BUT_ONE = const(0xFD)
+NEVER = b"\xff" * 9 + b"\x80\x00\xff"
+_FIRST_YEAR = const(2000)
+_LAST_YEAR = const(2136)
+_LEAP = const(2000)
 _DAYS = b"\x1f\x1c\x1f\x1e\x1f\x1e\x1f\x1f\x1e\x1f\x1e\x1f"
 
 
@@ -67,12 +73,55 @@ def month_length(year, month):
     return _DAYS[month - 1] + (1 if leap else 0)
 
 
-def _field(value, least, most, missing):
-    if value == _ANY:
-        return missing
-    if not least <= value <= most:
+def day_of(year, month, day, weekday=_ANY):
+    """The day of a month that a date names, FD and FE too."""
+    if day not in (_LAST_DAY, _LAST_BUT_ONE):
+        return day
+    before = _LAST_DAY - day
+    length = month_length(year, month)
+    if weekday == _ANY:
+        return length - before
+    last = (days_from_civil(year, month, length) + 5) % 7 + 1
+    return length - (last - weekday) % 7 - 7 * before
+
+
+def _field(value, least, most):
+    if value != _ANY and not least <= value <= most:
         raise AccessError(OTHER_REASON)
-    return value
+
+
+def check_date(octets, first=_FIRST_YEAR, last=_LAST_YEAR):
+    """Raises AccessError unless five octets are a date that there is, or one with wildcards.
+
+    `first` and `last` year: those that the meter can know, where nothing else is given.
+    """
+    year = octets[0] << 8 | octets[1]
+    month, day = octets[2], octets[3]
+    if year != _ANY_YEAR and not first <= year <= last:
+        raise AccessError(OTHER_REASON)
+    _field(month, 1, 12)
+    if day not in (_LAST_DAY, _LAST_BUT_ONE):
+        # Of a year that is not named: a leap year. Of a month: a long one.
+        length = 31 if month == _ANY else month_length(_LEAP if year == _ANY_YEAR else year, month)
+        _field(day, 1, length)
+    _field(octets[4], 1, 7)
+
+
+def check_time(octets):
+    """The same of the four octets of a time."""
+    for value, most in zip(octets, b"\x17\x3b\x3b\x63"):
+        _field(value, 0, most)
+
+
+def check(octets, first=_FIRST_YEAR, last=_LAST_YEAR):
+    """The same of a date-time. What passes `parse` takes, and nothing else is stored."""
+    if len(octets) != SIZE:
+        raise AccessError(OTHER_REASON)
+    check_date(octets[:5], first, last)
+    check_time(octets[5:9])
+    deviation = struct.unpack(">h", octets[9:11])[0]
+    if deviation != DEVIATION_UNSPECIFIED and not -720 <= deviation <= 840:
+        raise AccessError(OTHER_REASON)
 
 
 def parse(data, local_clock, end=False):
@@ -83,27 +132,28 @@ def parse(data, local_clock, end=False):
     specified counts as the begin of what is, or with `end` as its end. The clock status tells the
     two hours apart that share their local time in October.
     """
-    if len(data) != SIZE:
-        raise AccessError(OTHER_REASON)
-    year, month, day, _, hour, minute, second, hundredth, deviation, status = struct.unpack(
+    check(data, 1, _ANY_YEAR)
+    year, month, day, weekday, hour, minute, second, hundredth, deviation, status = struct.unpack(
         _FORMAT, data
     )
     if year == _ANY_YEAR:
         return None
-    if not year:
-        raise AccessError(OTHER_REASON)
-    month = _field(month, 1, 12, 12 if end else 1)
-    length = month_length(year, month)
-    day = length if day == _LAST_DAY else _field(day, 1, length, length if end else 1)
-    hour = _field(hour, 0, 23, 23 if end else 0)
-    minute = _field(minute, 0, 59, 59 if end else 0)
-    second = _field(second, 0, 59, 59 if end else 0)
-    hundredth = _field(hundredth, 0, 99, 99 if end and data[7] == _ANY else 0)
+    if month == _ANY:
+        month = 12 if end else 1
+    if day == _ANY:
+        day = month_length(year, month) if end else 1
+    day = day_of(year, month, day, weekday)
+    if hundredth == _ANY:
+        hundredth = 99 if end and second == _ANY else 0
+    if hour == _ANY:
+        hour = 23 if end else 0
+    if minute == _ANY:
+        minute = 59 if end else 0
+    if second == _ANY:
+        second = 59 if end else 0
     local = days_from_civil(year, month, day) * MS_PER_DAY
     local += ((hour * 60 + minute) * 60 + second) * 1000 + hundredth * 10
     if deviation != DEVIATION_UNSPECIFIED:
-        if not -720 <= deviation <= 840:
-            raise AccessError(OTHER_REASON)
         return local + deviation * 60000
     return of_local(local, local_clock, status)
 

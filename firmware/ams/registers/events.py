@@ -98,6 +98,7 @@ RECONNECTIONS_USED_UP = const(229)
 
 FIRMWARE_ROLLED_BACK = const(230)
 FIRMWARE_DAMAGED = const(231)  # what should run has rotted: what was there before it runs
+ORDERS_ANEW = const(232)  # detail: who << 16; extra: the number that orders go on from
 
 # What PARAMETER_CHANGED is about.
 PARAMETER_CAPTURE_PERIOD = const(1)
@@ -132,6 +133,7 @@ _CODES = (
     (KEYS_CHANGED, LOG_SECURITY, "keys-changed decryption-failed replay-attack firmware-refused"),
     (READY_FOR_RECONNECTION, LOG_CONTROL, _CONTROL_NAMES),
     (CONTROL_REFUSED, LOG_CONTROL, _OWN_CONTROL_NAMES),
+    (ORDERS_ANEW, LOG_CONTROL, "orders-anew"),
     (UNDERVOLTAGE, LOG_QUALITY, "undervoltage-l1 undervoltage-l2 undervoltage-l3"),
     (OVERVOLTAGE, LOG_QUALITY, "overvoltage-l1 overvoltage-l2 overvoltage-l3"),
     (MISSING_VOLTAGE, LOG_QUALITY, "missing-voltage-l1 missing-voltage-l2 missing-voltage-l3"),

@@ -62,6 +62,7 @@ class LoadProfile:
         self.start_ms = 0
         self.start_mwh = [0] * _VALUES
         self.status = 0  # marks of the open interval
+        self._goes_on_ms = 0  # it was not ended before this
         self.last_entry = bytes(ENTRY_SIZE)
 
     def boundary_after(self, utc_ms):
@@ -73,10 +74,26 @@ class LoadProfile:
 
     def due_ms(self):
         """When the open interval ends."""
-        return self.boundary_after(self.start_ms)
+        return self.boundary_after(max(self.start_ms, self._goes_on_ms))
+
+    def go_on(self, utc_ms):
+        """It is not ended at `utc_ms` but at the boundary after that: entries would come faster
+        than time passes."""
+        self._goes_on_ms = utc_ms
+
+    def shift(self, step_ms, utc_ms):
+        """The clock was set by `step_ms` and shows `utc_ms`: the open interval goes on, as long
+        as it was."""
+        self.start_ms += step_ms
+        self.go_on(utc_ms)
+
+    def is_empty(self, utc_ms):
+        """Whether neither time nor energy passed since it began."""
+        return utc_ms <= self.start_ms and self._energy.mwh[:_VALUES] == self.start_mwh
 
     def open(self, utc_ms, status=0):
         """A new interval from `utc_ms` on; what was counted before belongs to none."""
+        self._goes_on_ms = 0
         self.start_ms = utc_ms
         self.start_mwh[:] = self._energy.mwh[:_VALUES]
         self.status = status
@@ -104,6 +121,7 @@ class LoadProfile:
             for k in range(_VALUES):
                 # What does not fit an entry stays for the next.
                 self.start_mwh[k] += moved[k]
+        self._goes_on_ms = 0
         self.start_ms = utc_ms
         self.status = status
         return entry

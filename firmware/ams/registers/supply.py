@@ -25,4 +25,6 @@ ACTION_RECONNECT = const(2)
 
 GROUPS_MAX = const(8)
 WINDOW_MAX_S = const(3600)
+# Of the limiter, in an hour.
+RECONNECTIONS_MAX = const(3)
 THRESHOLD_OFF = const(0xFFFFFFFF)

@@ -33,8 +33,20 @@ class VoltageProfile:
         self.status = 0
         self.number = 0  # of the last closed entry
 
-    def begin(self, utc_ms):
+    @property
+    def is_empty(self):
+        return not self._measured_ms
+
+    def holds(self, utc_ms):
+        """Whether a time lies in the open ten minutes."""
+        return self.due_ms - PERIOD_MS <= utc_ms < self.due_ms
+
+    def go_on(self, utc_ms):
+        """They are not ended before the boundary after `utc_ms`."""
         self.due_ms = utc_ms - utc_ms % PERIOD_MS + PERIOD_MS
+
+    def begin(self, utc_ms):
+        self.go_on(utc_ms)
         self._measured_ms = 0
         self.status = 0
 

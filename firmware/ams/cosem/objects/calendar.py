@@ -11,6 +11,7 @@ from ams.cosem.objects import stored
 from ams.cosem.objects.stored import Stored
 from ams.cosem.objects.view import View, no_parameter
 from ams.cosem.results import OTHER_REASON, READ_WRITE_DENIED, TYPE_UNMATCHED, AccessError
+from ams.registers import own_time
 from ams.registers.clock import civil
 
 TARIFF_SCRIPTS_LN = b"\x00\x00\x0a\x00\x64\xff"
@@ -86,6 +87,16 @@ class ActivityCalendar(Stored):
         else:
             raise AccessError(READ_WRITE_DENIED)
 
+    def is_good(self, attribute, value):
+        # The active calendar was passive before.
+        return super().is_good(attribute + 4 if attribute < 6 else attribute, value)
+
+    def store(self, attribute, value):
+        super().store(attribute, value)
+        if attribute == 10:
+            # It comes when so much time has passed, wherever the clock is set meanwhile.
+            self.model.bind(own_time.CALENDAR)
+
     def call(self, method, data, out, who):
         if method != 1:
             raise AccessError(READ_WRITE_DENIED)
@@ -105,7 +116,7 @@ class ActivityCalendar(Stored):
 
     def due_ms(self):
         """When the passive calendar is to be activated, or None."""
-        octets = self.value(10)[2:]
+        octets = bytes(Reader(self.value(10)).octets(12))
         if octets == bytes(12) or not datetime.complete(octets):
             return None
         return datetime.parse(octets, self.meter.local_clock)
@@ -157,8 +168,10 @@ class ActivityCalendar(Stored):
             stored.name(data)
             start = data.octets(12)
             week = stored.name(data)
+            month, day = start[2], start[3]
+            day = datetime.day_of(now[0], now[1] if month == 0xFF else month, day, start[4])
             begins = 0
-            for value in (start[2], start[3], start[5], start[6]):
+            for value in (month, day, start[5], start[6]):
                 begins = begins << 8 | (0 if value == 0xFF else value)
             if latest is None or begins > latest[0]:
                 latest = begins, week
@@ -190,9 +203,7 @@ class ActivityCalendar(Stored):
 def matches_date(date, now):
     """Whether a date of five octets, with wildcards, is that of `now` (see clock.civil)."""
     year = date[0] << 8 | date[1]
-    day = date[3]
-    if day in (0xFD, 0xFE):
-        day = datetime.month_length(now[0], now[1]) - (0xFE - day)
+    day = datetime.day_of(now[0], now[1], date[3], date[4])
     return (
         year in (0xFFFF, now[0])
         and date[2] in (0xFF, now[1])

@@ -3,7 +3,13 @@
 from ams.cosem import datetime
 from ams.cosem.axdr import INT16
 from ams.cosem.objects.view import View, no_parameter
-from ams.cosem.results import OTHER_REASON, READ_WRITE_DENIED, TYPE_UNMATCHED, AccessError
+from ams.cosem.results import (
+    OTHER_REASON,
+    READ_WRITE_DENIED,
+    TEMPORARY_FAILURE,
+    TYPE_UNMATCHED,
+    AccessError,
+)
 
 # Last Sunday of March at 02:00 standard time, of October at 03:00 summer time.
 _DST_BEGIN = b"\xff\xff\x03\xfe\x07\x02\x00\x00\x00\xff\xc4\x00"
@@ -75,7 +81,9 @@ class Clock(View):
     def _set(self, utc_ms):
         if not 0 < utc_ms < _LATEST_MS:
             raise AccessError(OTHER_REASON)
-        self.meter.adjust_clock(utc_ms)
+        if not self.meter.adjust_clock(utc_ms):
+            # Too many steps this hour.
+            raise AccessError(TEMPORARY_FAILURE)
 
     def _preset(self, data):
         if data is None:

@@ -41,7 +41,8 @@ class Limiter(View):
         elif attribute == 8:
             out.structure(3)
             out.uint16(s.emergency_id)
-            out.octets(self.model.stamp.of(s.emergency_start_s * 1000))
+            start_ms = s.emergency_start_s * 1000
+            out.octets(self.model.stamp.of(start_ms) if start_ms else datetime.NEVER)
             out.uint32(s.emergency_duration_s)
         elif attribute == 9:
             out.array(len(s.groups))
@@ -101,9 +102,14 @@ class Limiter(View):
             raise AccessError(OTHER_REASON)
 
     def _moment_s(self, octets):
-        """What is not a moment is a profile that never comes."""
+        """Without a year it is a profile that never comes; else it must name a moment."""
+        datetime.check(octets)
         utc_ms = datetime.parse(octets, self.meter.local_clock)
-        return min(max(utc_ms // 1000, 0), _U32) if utc_ms is not None else 0
+        if utc_ms is None:
+            return 0
+        if not datetime.complete(octets):
+            raise AccessError(OTHER_REASON)
+        return min(max(utc_ms // 1000, 0), _U32)
 
     @staticmethod
     def _take_monitored(data, s):
@@ -162,6 +168,8 @@ class LimiterWindow(View):
         value = bytes(data.data[start : data.at])
         data.end()
         if not 1 <= s.window_s <= supply.WINDOW_MAX_S:
+            raise AccessError(OTHER_REASON)
+        if s.reconnections_per_hour > supply.RECONNECTIONS_MAX:
             raise AccessError(OTHER_REASON)
         control = self.meter.control
         answer(control.set_limiter(s, attribute, value, *self.asker()))

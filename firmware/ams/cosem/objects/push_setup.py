@@ -5,11 +5,13 @@ Over HDLC it is the address octet of a client (05: the reader), who is told unas
 that is nobody else's; or nothing: the message waits until the line is given to the meter.
 """
 
+from ams.cosem import datetime
 from ams.cosem.axdr import ENUM, UINT8, UINT16, Full, Reader
 from ams.cosem.objects import stored
 from ams.cosem.objects.stored import Stored
 from ams.cosem.objects.view import no_parameter
 from ams.cosem.results import OTHER_REASON, READ_WRITE_DENIED, TEMPORARY_FAILURE, AccessError
+from ams.registers import own_time
 from ams.registers.clock import civil
 
 # Transports (IEC 62056-6-2, push setup).
@@ -111,6 +113,18 @@ class PushSetup(Stored):
         if not 1 <= attribute <= thing.attributes or not rights.may_read(attribute, who):
             raise AccessError(READ_WRITE_DENIED)
 
+    def is_good(self, attribute, value):
+        # What it may send no more goes out as null.
+        return attribute == 2 or super().is_good(attribute, value)
+
+    def store(self, attribute, value):
+        super().store(attribute, value)
+        if attribute == 4:
+            self.model.bind(self._windows())
+
+    def _windows(self):
+        return own_time.WINDOWS + (1 if self.is_alarm() else 0)
+
     def call(self, method, data, out, who):
         if method != 1:
             raise AccessError(READ_WRITE_DENIED)
@@ -135,19 +149,30 @@ class PushSetup(Stored):
     def retry_delay_s(self):
         return Reader(self.value(7)).integer(UINT16)
 
-    def is_open(self, utc_ms):
-        """Whether a moment lies in a communication window; without any it always does."""
+    def is_open(self):
+        """Whether now lies in a communication window, by their own time; without any it does."""
         data = Reader(self.value(4))
         count = data.array(_WINDOWS)
-        now = civil(self.meter.local_clock.local_ms(utc_ms))
-        now = now[:3] + now[4:7]
+        own_ms = self.model.own_ms(self._windows())
         for _ in range(count):
             data.structure(2)
             begin = bytes(data.octets(12))
             end = bytes(data.octets(12))
-            if _moment(begin, now) <= now < _moment(end, now):
+            if self._has_come(begin, own_ms) and not self._has_come(end, own_ms):
                 return True
         return count == 0
+
+    def _has_come(self, octets, own_ms):
+        """Whether a date-time lies behind; what it leaves open is as it is now."""
+        clock = self.meter.local_clock
+        if datetime.complete(octets) and octets != bytes(12):
+            return datetime.parse(octets, clock) <= own_ms
+        now = civil(clock.local_ms(own_ms))
+        if octets[3] == 0xFF and octets[4] not in (0xFF, 0, now[3]):
+            # Another day of the week.
+            return False
+        known = now[:3] + now[4:7]
+        return _moment(octets, known) <= known
 
     def write(self, out):
         """The body: one value for each object of the list."""
@@ -184,6 +209,10 @@ class PushSetup(Stored):
 
 def _moment(octets, known):
     """A comparable moment of a date-time; what it leaves open is as in `known`."""
-    year = octets[0] << 8 | octets[1]
-    fields = (year, octets[2], octets[3], octets[5], octets[6], octets[7])
-    return tuple([known[k] if fields[k] in (0xFF, 0xFFFF) else fields[k] for k in range(6)])
+    fields = [octets[0] << 8 | octets[1], octets[2], octets[3], octets[5], octets[6], octets[7]]
+    for k in range(6):
+        if fields[k] in (0xFF, 0xFFFF):
+            fields[k] = known[k]
+    if fields[1]:
+        fields[2] = datetime.day_of(fields[0], fields[1], fields[2], octets[4])
+    return tuple(fields)

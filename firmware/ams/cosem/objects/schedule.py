@@ -1,4 +1,10 @@
-"""Single action schedule (class 22), and the scripts (class 9) of push and image activation."""
+"""Single action schedule (class 22), and the scripts (class 9) of push and image activation.
+
+A schedule goes by its own time (registers.own_time), bound to the clock when its times are set:
+setting the clock lets it run neither sooner nor once more.
+"""
+
+from micropython import const
 
 from ams.cosem.axdr import UINT16, Reader, Writer
 from ams.cosem.objects import stored
@@ -9,7 +15,12 @@ from ams.cosem.objects.stored import Stored
 from ams.cosem.objects.view import View
 from ams.cosem.results import OTHER_REASON, READ_WRITE_DENIED, AccessError
 from ams.registers.clock import civil
+from ams.registers.own_time import place_of
 
+_MINUTE_MS = const(60000)
+# Its cell with the last minute in which it ran stands so far behind that of its times.
+_RAN = const(8)
+_PUSH = const(4)
 _TIMES = 16
 _HOUR_MS = 3600000
 # Any number of times, of any dates, with wildcards.
@@ -57,7 +68,12 @@ class Schedule(Stored):
             asker = self.asker() if self.session is not None else (0, None)
             number = attribute + 16 * self.ln[4]
             answer(self.meter.control.may_schedule(number, value, *asker))
+        if self.ran_ms():
+            # Of the times that go; first, for they must not run twice.
+            self.model.settings.set(self.argument + _RAN, b"")
         super().store(attribute, value)
+        self.model.bind(place_of(self.ln[4]))
+        self.model.begin_anew(self.ln)
 
     def is_set(self):
         """Whether it has any times."""
@@ -65,8 +81,13 @@ class Schedule(Stored):
 
     # --- its time ----------------------------------------------------------------------
 
+    def ran_ms(self):
+        """The minute in which it ran last, 0: in none of its own time."""
+        kept = self.model.settings.get(self.argument + _RAN)
+        return int.from_bytes(kept, "big") * _MINUTE_MS if kept else 0
+
     def is_due(self, utc_ms):
-        """Whether it runs in the minute that begins at `utc_ms`.
+        """Whether it runs in the minute that begins at `utc_ms`, of its own time.
 
         What names an hour runs once in October, in the first of the two, and
         in March an hour late when there is no such hour.
@@ -89,8 +110,17 @@ class Schedule(Stored):
                 return True
         return False
 
-    def run(self):
+    def run(self, minute_ms):
+        """Runs its script for a minute, which is noted first: what moves runs once or not at all."""
+        if minute_ms <= self.ran_ms():
+            return
         table, selector = SCRIPTS[self.ln[4]]
+        minute = minute_ms // _MINUTE_MS
+        try:
+            self.model.settings.set(self.argument + _RAN, minute.to_bytes(4, "big"))
+        except AccessError:
+            if self.ln[4] != _PUSH:
+                raise
         ln = bytes((0, 0, 10, 0, table, 255))
         parameter = Reader(bytes((UINT16, 0, selector)))
         self.model.call(9, ln, 1, INTERNAL, parameter, Writer(64))

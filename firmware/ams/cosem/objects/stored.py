@@ -1,6 +1,7 @@
 """Attributes that the operator writes as a whole: checked, then kept as the octets they came in."""
 
-from ams.cosem.axdr import INT8, UINT16
+from ams.cosem import datetime
+from ams.cosem.axdr import INT8, UINT16, Reader
 from ams.cosem.objects.view import View
 from ams.cosem.results import OTHER_REASON, READ_WRITE_DENIED, AccessError
 
@@ -11,7 +12,8 @@ _LONGEST = 400
 class Stored(View):
     """`cell(attribute)` numbers its cell, `default(attribute)` gives what stands before it is set.
 
-    `check(attribute, data)` takes the new value from `data` and raises for what is none.
+    `check(attribute, data)` takes the new value from `data` and raises for what is none. What is
+    stored is held against it as well: a former version took times that there are not.
     """
 
     def cell(self, attribute):
@@ -26,7 +28,18 @@ class Stored(View):
     def value(self, attribute):
         """The octets of an attribute, with its tag."""
         value = self.model.settings.get(self.cell(attribute))
-        return self.default(attribute) if value is None else value
+        if value is None or not self.is_good(attribute, value):
+            return self.default(attribute)
+        return value
+
+    def is_good(self, attribute, value):
+        try:
+            data = Reader(value)
+            self.check(attribute, data)
+            data.end()
+        except AccessError:
+            return False
+        return True
 
     def read(self, attribute, out):
         out.raw(self.value(attribute))
@@ -56,44 +69,25 @@ def name(data, longest=16):
     return bytes(octets)
 
 
-def field(value, least, most):
-    """A field of a date or time with wildcards."""
-    if value != 0xFF and not least <= value <= most:
-        raise AccessError(OTHER_REASON)
-
-
 def time(data):
     """A time of four octets; wildcards allowed."""
     octets = bytes(data.octets(4))
-    check_time(octets)
+    datetime.check_time(octets)
     return octets
-
-
-def check_time(octets):
-    for value, most in zip(octets, b"\x17\x3b\x3b\x63"):
-        field(value, 0, most)
 
 
 def date(data):
     """A date of five octets; wildcards, last day and last but one allowed."""
     octets = bytes(data.octets(5))
-    check_date(octets)
+    datetime.check_date(octets)
     return octets
 
 
-def check_date(octets):
-    field(octets[2], 1, 12)
-    if octets[3] not in (0xFD, 0xFE):
-        field(octets[3], 1, 31)
-    field(octets[4], 1, 7)
-
-
 def date_time(data):
-    """A date-time of twelve octets, with wildcards."""
+    """A date-time of twelve octets, with wildcards; zeros are none."""
     octets = bytes(data.octets(12))
     if octets != bytes(12):
-        check_date(octets[:5])
-        check_time(octets[5:9])
+        datetime.check(octets)
     return octets
 
 
