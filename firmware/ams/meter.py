@@ -52,9 +52,9 @@ class Meter:
         self.clock = self.keeper.clock
         stored, settings = self._load_settings(config)
         self._restored = self.memory.mount(self.energy, self.keeper.load_profile)
-        keeps = hasattr(board.clock, "keep")
         cells = self.memory.cells(layout.CONTROL)
-        self.own_time = self.keeper.own_time = OwnTime(cells, CELL_OWN_TIME, keeps)
+        self.own_time = OwnTime(cells, CELL_OWN_TIME, hasattr(board.clock, "keep"))
+        self.keeper.own_time = self.own_time
         self.calibration = Calibration(config["system"], settings["calibration"])
         if settings != stored:
             self.memory.save_settings(settings)
@@ -193,20 +193,15 @@ class Meter:
 
     def adjust_clock(self, utc_ms):
         """Sets the clock now, for a client. False: it was set too often this hour."""
-        if not self.keeper.may_set_clock(self.raw_ms, utc_ms):
-            return False
-        self.set_clock(self.raw_ms, utc_ms)
-        return True
+        may = self.keeper.may_set_clock(self.raw_ms, utc_ms)
+        if may:
+            self.set_clock(self.raw_ms, utc_ms)
+        return may
 
     def sync_clock(self, raw_ms, true_ms):
-        """Synchronisation: small differences teach the drift, large ones set the clock.
-
-        False: it would be set too often this hour.
-        """
-        if not self.keeper.may_sync_clock(raw_ms, true_ms):
-            return False
-        self._clock_moved(raw_ms, self.keeper.sync_clock(raw_ms, true_ms))
-        return True
+        """Synchronisation: small differences teach the drift, large ones set the clock."""
+        if self.keeper.may_sync_clock(raw_ms, true_ms):
+            self._clock_moved(raw_ms, self.keeper.sync_clock(raw_ms, true_ms))
 
     def _clock_moved(self, raw_ms, step_ms):
         self.local_clock.status = self.clock.status

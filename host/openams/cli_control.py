@@ -45,16 +45,21 @@ def _print(value: dict[str, Any], as_json: bool) -> None:
 def breaker(
     url: UrlArgument,
     access: Access,
-    action: Annotated[str, typer.Argument(metavar="state|disconnect|reconnect|mode")] = "state",
+    action: Annotated[str, typer.Argument(metavar="state|disconnect|reconnect|mode|anew")] = "state",
     mode: Annotated[int | None, typer.Argument(metavar="[0-6]", help="For mode.")] = None,
     order: Annotated[
         Path | None, typer.Option("--order", help="A sealed order made with ams order.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show or move the breaker of a meter; needs the keys of the breaker's client."""
-    if action not in ("state", "disconnect", "reconnect", "mode"):
-        raise BenchError(f"breaker {action!r} is unknown: state, disconnect, reconnect or mode")
+    """Show or move the breaker of a meter; needs the keys of the breaker's client.
+
+    anew: numbers and time of sealed orders begin anew (docs/breaker.md).
+    """
+    if action not in ("state", "disconnect", "reconnect", "mode", "anew"):
+        raise BenchError(
+            f"breaker {action!r} is unknown: state, disconnect, reconnect, mode or anew"
+        )
     if (action == "mode") != (mode is not None) or (mode is not None and not 0 <= mode <= 6):
         raise BenchError("write it like ams breaker URL mode 4; modes go from 0 to 6")
     if order and action not in ("disconnect", "reconnect"):
@@ -65,6 +70,8 @@ def breaker(
             state = operator.state()
         elif action == "mode":
             state = operator.set_mode(mode)
+        elif action == "anew":
+            state = operator.begin_anew(sealed)
         else:
             state = operator.move(action, sealed)
     _print(state, as_json)
@@ -203,7 +210,7 @@ def _write_order(path: Path, sealed: bytes) -> None:
 @order_app.command("make")
 def make(
     meter_id: Annotated[str, typer.Argument(metavar="METER_ID")],
-    action: Annotated[str, typer.Argument(metavar="disconnect|reconnect")],
+    action: Annotated[str, typer.Argument(metavar="disconnect|reconnect|anew")],
     out: Annotated[Path, typer.Argument(metavar="FILE")],
     valid: Annotated[int, typer.Option(metavar="S", help="Good for so long.")] = 3600,
     from_: Annotated[str | None, typer.Option("--from", metavar="ISO-TIME")] = None,
@@ -213,8 +220,8 @@ def make(
     as_json: JsonOption = False,
 ) -> None:
     """Make and seal an order with the meter's breaker key."""
-    if action not in ("disconnect", "reconnect"):
-        raise BenchError(f"an order to {action!r} is none: disconnect or reconnect")
+    if action not in ("disconnect", "reconnect", "anew"):
+        raise BenchError(f"an order to {action!r} is none: disconnect, reconnect or anew")
     if not 0 < valid <= 366 * 86400:
         raise BenchError("--valid goes from 1 second to a year")
     store = open_keystore(keystore, passphrase_file)

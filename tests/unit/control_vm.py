@@ -113,6 +113,7 @@ class Life:
         if self.guard.arm(order, 500, self.relay.now, True) != cm.OK:
             return False
         assert self.guard.permit(action, self.relay.now, None) == cm.OK
+        assert self.guard.spend(500) == cm.OK
         self.executed = number
         self.wanted = 0 if disconnect else 1
         assert self.breaker.event(0 if disconnect else 3, 5, self.relay.now, number) == cm.OK

@@ -93,7 +93,7 @@ def test_an_order_under_the_old_breaker_key_is_void(store, meter, url):
     assert meter.meter.control.guard._armed is None
     with session(url, "breaker", store, METER) as client:
         Operator(client, store, METER).arm("reconnect")
-    assert meter.meter.control.guard.last_number > 1
+        assert meter.meter.control.guard.armed_number > 1
     assert old.secret("breaker") != store.get(METER).secret("breaker")
 
 

@@ -17,6 +17,7 @@ from ams.control import transitions as tr
 from ams.control.average import SLOTS, SlidingAverage
 from ams.control.control import Control
 from ams.registers import events as ev
+from ams.registers.own_time import OwnTime
 
 WINDOW_MS = 200
 UTC_MS = 820_000_000_000
@@ -30,7 +31,10 @@ class Bench:
         self.energy = SimpleNamespace(mwh=[0] * 8)
         self.rest = 0
         self.log = []
+        self.cells = cells or Cells()
+        self.own_time = OwnTime(self.cells, ct.CELL_OWN_TIME)
         meter = SimpleNamespace(
+            own_time=self.own_time,
             quantities=self.q,
             energy=self.energy,
             events=SimpleNamespace(log=lambda utc, *rest: self.log.append((utc, *rest))),
@@ -38,7 +42,6 @@ class Bench:
             local_clock=SimpleNamespace(local_ms=lambda utc_ms: utc_ms + 3_600_000),
             calibration=SimpleNamespace(starting_power_mva=700, nominal_voltage_mv=230_000),
         )
-        self.cells = cells or Cells()
         self.relay = relay or Relay()
         self.control = Control(
             self.relay, self.cells, meter, {"mode": changes.pop("mode", 4)}, lambda: (b"", ())
@@ -53,7 +56,13 @@ class Bench:
                 setattr(s, name, 1000 * value if watts else value)
             self.cells.set(ct.CELL_LIMITER, s.pack())
             self.control.limiter.change(s)
-        self.control.start(0, self.offset)
+        self.start(0)
+
+    def start(self, t):
+        """Power-up at `t`; the board's clock counts from 0."""
+        self.t = t
+        self.own_time.start(t, self.offset + t)
+        self.control.start(t, self.offset + t)
 
     def run(self, until_ms, power, step_ms=WINDOW_MS):
         """Windows whose power is the mean of `power(t)` over them; the load goes with the relay."""
@@ -182,9 +191,8 @@ def test_emergency_window_across_a_power_cut(cut_ms):
     if cut_ms is not None:
         bench.run(cut_ms, lambda t: 6000)
         again = Bench(bench.cells, bench.relay)
-        again.t = cut_ms
         again.log = log
-        again.control.start(cut_ms, again.offset + cut_ms)
+        again.start(cut_ms)
         bench = again
         if 40_000 < cut_ms < 140_000:
             start = cut_ms  # what was counted before the cut is gone: it starts anew

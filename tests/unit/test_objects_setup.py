@@ -301,13 +301,26 @@ def test_a_fault_in_here_does_not_stop_the_metering():
 
 
 def test_a_time_that_is_skipped_is_not_made_up_for():
+    """Slept through without supply; over a step of the clock it comes when it would have."""
     bench = Bench(NOON)
     assert bench.set(*PUSH_TIMES, 4, times((b"\x0d\x00\x00\x00", ANY_DATE))) == 0
     ran = []
-    bench.model.push.ask = lambda which, at_once=False: ran.append(1) or True
+    bench.model.push.ask = lambda which, at_once=False: ran.append(bench.meter.utc_ms) or True
     bench.hold(1800)
     bench.set(8, "0.0.1.0.0", 2, octets(stamp(2026, 6, 1, 14)))
+    bench.hold(1790)
+    assert not ran
+    bench.hold(20)
+    # By the clock that is shown, half an hour after it was set, to the second.
+    assert len(ran) == 1 and abs(ran[0] - to_utc_ms(NOON) - 9_000_000) <= 1000
+    bench = Bench(NOON)
+    assert bench.set(*PUSH_TIMES, 4, times((b"\x0d\x00\x00\x00", ANY_DATE))) == 0
     bench.hold(1800)
+    bench.raw_ms += 3_600_000
+    bench.power_up()
+    ran = []
+    bench.model.push.ask = lambda which, at_once=False: ran.append(1) or True
+    bench.hold(3600)
     assert not ran
     # A script that is called runs, and only for who may.
     assert bench.call(9, "0.0.10.0.108", 1, b"\x12\x00\x01", base.READER) == READ_WRITE_DENIED

@@ -78,6 +78,8 @@ def read(meter, selection):
 
 
 def main():
+    # Code that is loaded from source finds its place only where no garbage is left lying.
+    gc.threshold(65536)
     job = json.loads(sys.stdin.read())
     meter = Meter(Board(FileFlash(job["image"], job["size"])), job["config"])
     meter.start(job["utc_ms"])
@@ -94,7 +96,10 @@ def main():
                 out.clear()
                 model.get(class_id, ln, attribute, base.READER, out)
                 seen += 1
+    import ams.cosem.objects.profile  # noqa: F401
+
     gc.collect()
+    gc.threshold(-1)
     loaded = gc.mem_alloc() - before
     result = {
         "objects": model.count(base.EVERYBODY),

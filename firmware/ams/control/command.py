@@ -5,8 +5,9 @@
 
 Big-endian; times in seconds since 2000-01-01 UTC. A seal is HMAC-SHA-256 over
 all before the seals, cut to 128 bits. Numbers only grow, so an order serves
-once; that of ANEW is where they go on. The digest binds what the order sets: the first octets of the SHA-256 of
-the attribute's number and new value, zeros where there is none.
+once; that of ANEW is where they go on. The digest binds what the order sets:
+the first octets of the SHA-256 of the attribute's number and new value, zeros
+where there is none.
 """
 
 import hashlib

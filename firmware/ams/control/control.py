@@ -14,7 +14,6 @@ from ams.control.breaker import (
 )
 from ams.control.button import LONG, SHORT, Button
 from ams.control.guard import Guard, Policy
-from ams.control.moves import Moves
 from ams.control.transitions import (
     CONNECTED,
     LOCAL_DISCONNECT,
@@ -96,8 +95,8 @@ class Control:
             self.policy.never_disconnect,
             (policy or {}).get("mode", DEFAULT_MODE) if self.has_relay else 0,
         )
-        self.guard = Guard(cells, CELL_USED, self.policy, secrets, CELL_ARMED)
-        self.moves = Moves(cells, CELL_MOVES, self.policy.per_hour)
+        keys = (CELL_ARMED, CELL_MOVES)
+        self.guard = Guard(cells, CELL_USED, self.policy, secrets, keys)
         self._own.orders_follow = self.policy.interactive
         self.limiter = lim.Limiter(self._quantities, lim.Settings.unpack(cells.get(CELL_LIMITER)))
         self.quota = qt.Quota(cells, CELL_QUOTA, CELL_QUOTA_RUN, meter.local_clock.local_ms)
@@ -119,7 +118,7 @@ class Control:
         self._utc_ms = utc_ms
         self.limiter.look_at_clock(self._own_s(own_time.EMERGENCY))
         if self.breaker.start(now_ms):
-            self.moves.add(self._lived_ms())
+            self.guard.moved(self._lived_ms())
 
     def _own_s(self, place):
         return self._own.of(place, self._now_ms) // 1000
@@ -178,7 +177,7 @@ class Control:
         """The limiter's under action: a load that trips again and again stays off."""
         most = self.limiter.settings.reconnections_per_hour
         if self.breaker.may(LOCAL_RECONNECT) != cm.NO_TRANSITION:
-            if self.moves.limiter_reconnections(self._lived_ms()) >= most:
+            if self.guard.limiter_reconnections(self._lived_ms()) >= most:
                 self._log(ev.RECONNECTIONS_USED_UP)
             else:
                 self._local(LOCAL_RECONNECT, True)
@@ -215,13 +214,16 @@ class Control:
         connect = event in (REMOTE_RECONNECT, MANUAL_RECONNECT, LOCAL_RECONNECT)
         # The limiter's disconnection protects: it counts, and is not refused.
         if moves and (connect or who != WHO_LIMITER):
-            if not self.moves.may(connect, self._lived_ms()):
+            if not self.guard.may_move(connect, self._lived_ms()):
                 reason = cm.TOO_MANY
+        if reason == cm.OK and not moves and not self.guard.may_write(self._lived_ms()):
+            # From disconnected to ready and back: that is a setting.
+            reason = cm.TOO_MANY
         if reason == cm.OK and number:
             reason = self.guard.spend(self._own_s(own_time.ORDERS))
         if reason == cm.OK:
             if moves:
-                self.moves.add(self._lived_ms(), of_limiter)
+                self.guard.moved(self._lived_ms(), of_limiter)
             reason = self.breaker.event(event, who, self._now_ms, number)
         return reason
 

@@ -16,6 +16,7 @@ import struct
 from micropython import const
 
 from ams.control import command as cm
+from ams.control.moves import Moves
 from ams.control.seen import Seen
 from ams.registers.pace import Pace
 
@@ -54,15 +55,16 @@ class Policy:
 
 
 class Guard:
-    """`cells` keeps what was used under `key`, and what was armed under `armed_key`.
+    """`cells` keeps what was used under `key`, what was armed and what moved under
+    `next_keys`.
 
     `secrets()` gives the meter's system title and its two breaker keys.
     """
 
-    def __init__(self, cells, key, policy, secrets, armed_key=7):
+    def __init__(self, cells, key, policy, secrets, next_keys=(7, 8)):
         self._cells = cells
         self._key = key
-        self._armed_key = armed_key
+        self._armed_key = next_keys[0]
         self.policy = policy
         self._secrets = secrets
         self._last = [0, 0]
@@ -74,12 +76,13 @@ class Guard:
         self._armed_by = None
         self._taken = None  # the order that the last `permit` was for
         self._writes = Pace(_WRITE_MS, _WRITES)
+        self._moves = Moves(cells, next_keys[1], policy.per_hour)
         data = cells.get(key)
         if data is not None and len(data) == struct.calcsize(_USED) and data[0] == 1:
             _, self._last[_ALL], self._ended_s, self._last[_ALONE], self._since_s = struct.unpack(
                 _USED, data
             )
-        data = cells.get(armed_key)
+        data = cells.get(self._armed_key)
         if data:
             self._seen[_ALONE].unpack(self._seen[_ALL].unpack(data))
 
@@ -132,12 +135,11 @@ class Guard:
             reason = cm.TOO_MANY
         if reason != cm.OK:
             return reason
+        self._armed = None
         if order.action == cm.ANEW:
             return self._begin_anew(order, own_s if shown_s is None else shown_s)
-        if not self._seen[self._whose(order)].add(order, own_s):
-            return cm.TOO_MANY
         try:
-            self._store_seen()
+            self._note(order, own_s)
         except OSError:
             # What could not be noted as armed must not be.
             return cm.NOT_STORED
@@ -145,6 +147,17 @@ class Guard:
         self._armed_ms = lived_ms
         self._armed_by = channel
         return cm.OK
+
+    def _note(self, order, own_s):
+        """Raises OSError."""
+        if self._whose(order) == _ALONE:
+            # Spent ones too, for the same order with both its seals has numbers of its own.
+            self._seen[_ALONE].add(order, own_s, 0)
+        else:
+            last = self._seen[_ALL].add(order, own_s, self._last[_ALL])
+            if last != self._last[_ALL]:
+                self._store((last, self._last[_ALONE]), self._ended_s, self._since_s)
+        self._store_seen()
 
     def _whose(self, order):
         return _ALONE if self.policy.two_person and order.seals < 2 else _ALL
@@ -170,7 +183,10 @@ class Guard:
             return cm.NUMBER_TOO_HIGH
         if order.not_before_s > own_s:
             return cm.TOO_EARLY
-        return cm.EXPIRED if order.expiry_s < max(own_s, self._ended_s) else cm.OK
+        if order.expiry_s < max(own_s, self._ended_s):
+            return cm.EXPIRED
+        full = self._whose(order) == _ALONE and self._seen[_ALONE].is_full(own_s)
+        return cm.TOO_MANY if full else cm.OK
 
     def _begin_anew(self, order, shown_s):
         """The way back: numbers go on from the order's, own time from what the clock shows.
@@ -183,7 +199,6 @@ class Guard:
             return cm.EXPIRED
         try:
             self._store((order.number, order.number), shown_s, shown_s)
-            self._armed = None
             for seen in self._seen:
                 seen.clear()
             self._store_seen()
@@ -211,19 +226,32 @@ class Guard:
             return cm.NOT_ORDERED
         return cm.OK
 
-    def may_write(self, lived_ms):
-        """Settings are stored: so many an hour, of their own."""
-        return self._writes.take(lived_ms)
-
     def spend(self, own_s):
         """Before what the last `permit` was for is done: its order has served. Gives a reason."""
         order = self._taken
         if order is None:
             return cm.OK
         last = list(self._last)
-        last[self._whose(order)] = order.number
+        last[self._whose(order)] = max(order.number, last[self._whose(order)])
         try:
             self._store(last, max(self._ended_s, own_s), self._since_s)
         except OSError:
             return cm.NOT_STORED
         return cm.OK
+
+    # --- how often -------------------------------------------------------------
+
+    def may_move(self, connect, lived_ms):
+        return self._moves.may(connect, lived_ms)
+
+    def moved(self, lived_ms, of_limiter=False):
+        """A movement is about to be made."""
+        self._moves.add(lived_ms, of_limiter)
+
+    def limiter_reconnections(self, lived_ms):
+        """Of the last hour."""
+        return self._moves.limiter_reconnections(lived_ms)
+
+    def may_write(self, lived_ms):
+        """Settings are stored: so many an hour, of their own."""
+        return self._writes.take(lived_ms)

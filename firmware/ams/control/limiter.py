@@ -13,7 +13,7 @@ from ams.control.average import SlidingAverage
 from ams.registers.supply import (
     ACTION_DISCONNECT,
     ACTION_NONE,
-    ACTION_RECONNECT,
+    ACTION_RECONNECT,  # noqa: F401
     AVERAGE_IMPORT,
     CURRENT_L1,
     CURRENT_MAX,

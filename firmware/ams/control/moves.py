@@ -29,15 +29,13 @@ class Moves:
     def _forget(self, lived_ms):
         now_s = lived_ms // 1000
         times = self._times
-        # What is later than now was kept by a clock that is lost: it counts as of now.
-        while times and times[0] >> 1 > now_s:
-            times.append(now_s << 1 | times.pop(0) & 1)
-            times.sort()
+        if times and times[-1] >> 1 > now_s:
+            # What is later than now was kept by a clock that is lost: it counts as of now.
+            times[:] = [min(time >> 1, now_s) << 1 | time & 1 for time in times]
         while times and now_s - (times[0] >> 1) > _HOUR_S:
             times.pop(0)
 
-    def count(self, lived_ms):
-        self._forget(lived_ms)
+    def __len__(self):
         return len(self._times)
 
     def limiter_reconnections(self, lived_ms):
@@ -47,8 +45,9 @@ class Moves:
     def may(self, connect, lived_ms):
         """Whether there is one left. A reconnection leaves one for the disconnection after it:
         so nobody who moves the supply to and fro keeps it from being cut off."""
+        self._forget(lived_ms)
         needs = 2 if connect and self._per_hour > 1 else 1
-        return self.count(lived_ms) + needs <= self._per_hour
+        return len(self._times) + needs <= self._per_hour
 
     def add(self, lived_ms, of_limiter=False):
         """One is about to be made. Where it cannot be kept it counts until the supply goes."""

@@ -4,27 +4,36 @@ import struct
 
 from micropython import const
 
-# Orders that are good for long and not spent; while there are so many no more are armed.
+# Of orders that are good for long and were not spent so many are remembered.
 _MOST = const(16)
+_ENTRY = "<III"
+_SIZE = const(12)
 
 
 class Seen:
-    """Of each order four octets of its first seal, and its expiry (own time, in s)."""
+    """Of each order four octets of its first seal, its number and its expiry (own time, in s)."""
 
     def __init__(self):
         self._orders = []
 
     def has(self, order):
-        return any(tag == order.tag for tag, _ in self._orders)
+        return any(entry[0] == order.tag for entry in self._orders)
 
-    def add(self, order, now_s):
-        """Whether there was room for it. Forgets what is over."""
-        kept = [entry for entry in self._orders if entry[1] >= now_s]
-        if len(kept) >= _MOST:
-            return False
-        kept.append((order.tag, order.expiry_s))
+    def add(self, order, now_s, last):
+        """Forgets what is over, and what has a number up to `last`.
+
+        Gives up to which number orders have served: `last`, or more where there was no room.
+        """
+        kept = [entry for entry in self._orders if entry[2] >= now_s and entry[1] > last]
+        kept.append((order.tag, order.number, order.expiry_s))
+        if len(kept) > _MOST:
+            last = min(entry[1] for entry in kept)
+            kept = [entry for entry in kept if entry[1] > last]
         self._orders = kept
-        return True
+        return last
+
+    def is_full(self, now_s):
+        return sum(entry[2] >= now_s for entry in self._orders) >= _MOST
 
     def clear(self):
         self._orders = []
@@ -32,11 +41,11 @@ class Seen:
     def pack(self):
         out = bytes((len(self._orders),))
         for entry in self._orders:
-            out += struct.pack("<II", *entry)
+            out += struct.pack(_ENTRY, *entry)
         return out
 
     def unpack(self, data):
         """Gives what follows in `data`."""
-        end = 1 + 8 * data[0]
-        self._orders = [struct.unpack_from("<II", data, at) for at in range(1, end, 8)]
+        end = 1 + _SIZE * data[0]
+        self._orders = [struct.unpack_from(_ENTRY, data, at) for at in range(1, end, _SIZE)]
         return data[end:]

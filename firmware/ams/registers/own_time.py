@@ -5,8 +5,8 @@ window, the period of a quota, what is sealed for a time) has a time of its own 
 begins as what the clock shows when its owner sets the thing (`bind`). From then on it goes with
 the board's own clock, over power cuts with the clock chip, and never back. So that it does not
 drift away from the true time it follows the clock that is shown, but by no more than FOLLOWS_PPM
-of what has passed. So for a thing that was set the time T ago, however often and far the clock was set
-since, by whatever way:
+of what has passed. So for a thing that was set the time T ago, however often and far the clock
+was set since, by whatever way:
 
     | own time now - own time then - T |  <=  T * FOLLOWS_PPM / 1000000
 

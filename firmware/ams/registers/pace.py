@@ -11,7 +11,7 @@ _SLOW = const(4096)
 
 
 class Pace:
-    """`burst` at once, from then on one every `every_ms`: in a time T no more than T / every + burst.
+    """`burst` at once, from then on one every `every_ms`: in a time T at most T / every + burst.
 
     Times are lived ones (see own_time), which no setting of the clock moves.
     """

@@ -142,6 +142,14 @@ class Operator:
                 )
             time.sleep(_LOOK_S)
 
+    def begin_anew(self, sealed: bytes | None = None) -> dict[str, Any]:
+        """Numbers and time of orders begin anew, by an order that is given or made."""
+        if sealed is None:
+            self.arm("anew")
+        else:
+            self.give(sealed)
+        return self.state()
+
     def set_mode(self, mode: int) -> dict[str, Any]:
         self._set("set-breaker", 70, BREAKER, 4, axdr.enum(mode))
         return self.state()

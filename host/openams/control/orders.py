@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from openams.errors import BenchError
 
-ACTIONS = {"disconnect": 1, "reconnect": 2, "set-breaker": 3, "set-limiter": 4}
+ACTIONS = {"disconnect": 1, "reconnect": 2, "set-breaker": 3, "set-limiter": 4, "anew": 5}
 _BODY = struct.Struct(">4s8sBIII8s")
 _MAGIC = b"OAC1"
 _SEAL = 16

@@ -111,7 +111,7 @@ class Schedule(Stored):
         return False
 
     def run(self, minute_ms):
-        """Runs its script for a minute, which is noted first: what moves runs once or not at all."""
+        """Runs its script for a minute. That is noted first: it runs once, or not at all."""
         if minute_ms <= self.ran_ms():
             return
         table, selector = SCRIPTS[self.ln[4]]
