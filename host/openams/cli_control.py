@@ -45,7 +45,9 @@ def _print(value: dict[str, Any], as_json: bool) -> None:
 def breaker(
     url: UrlArgument,
     access: Access,
-    action: Annotated[str, typer.Argument(metavar="state|disconnect|reconnect|mode|anew")] = "state",
+    action: Annotated[
+        str, typer.Argument(metavar="state|disconnect|reconnect|mode|anew")
+    ] = "state",
     mode: Annotated[int | None, typer.Argument(metavar="[0-6]", help="For mode.")] = None,
     order: Annotated[
         Path | None, typer.Option("--order", help="A sealed order made with ams order.")

@@ -25,11 +25,11 @@ from ams.control import command as cm
 
 class Cells:
     def __init__(self, state, mode):
-        self.data = struct.pack("<BBBBBBH", 1, state, mode, 0, 0, 0, 0)
+        self.data = {1: struct.pack("<BBBBBBH", 1, state, mode, 0, 0, 0, 0)}
     def get(self, key):
-        return self.data
+        return self.data.get(key)
     def set(self, key, value):
-        self.data = bytes(value)
+        self.data[key] = bytes(value)
 
 class Relay:
     coils = (None, Pin(6, Pin.OUT, value=0), Pin(7, Pin.OUT, value=0))
@@ -80,6 +80,8 @@ a = time.ticks_us()
 assert guard.arm(order, 500, 0, True) == cm.OK
 b = time.ticks_us()
 assert guard.permit(cm.DISCONNECT, 0, None) == cm.OK
+assert guard.may_move(False, 0) and guard.spend(500) == cm.OK
+guard.moved(0)
 assert breaker.event(0, 5, time.ticks_ms()) == cm.OK
 c = time.ticks_us()
 print(b - a, c - b)

@@ -23,7 +23,7 @@ class Moves:
         # Lived seconds, doubled; odd: a reconnection of the limiter's.
         self._times = []
         data = cells.get(key)
-        if data:
+        if data and len(data) % 4 == 0:
             self._times = list(struct.unpack("<%dI" % (len(data) // 4), data))
 
     def _forget(self, lived_ms):

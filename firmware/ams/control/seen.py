@@ -45,7 +45,9 @@ class Seen:
         return out
 
     def unpack(self, data):
-        """Gives what follows in `data`."""
-        end = 1 + _SIZE * data[0]
-        self._orders = [struct.unpack_from(_ENTRY, data, at) for at in range(1, end, _SIZE)]
+        """Gives what follows in `data`. What is none of it is as if nothing had been armed."""
+        count = data[0] if data else 0
+        end = 1 + _SIZE * count
+        if count <= _MOST and end <= len(data):
+            self._orders = [struct.unpack_from(_ENTRY, data, at) for at in range(1, end, _SIZE)]
         return data[end:]

@@ -39,9 +39,11 @@ _OF_OPERATOR = (5, CALENDAR, WINDOWS, WINDOWS + 1)
 
 _HEAD = "<BBqqq"  # version, flags, clock shown, clock chip, lived; places and paces follow, all i64
 _HEAD_SIZE = struct.calcsize(_HEAD)
-_PENDING = const(1)  # the clock was set just now: the chip may not know it
+_PENDING = const(1)  # the clock was set just now: chip and registers may not know it
 _KNOWN = const(2)  # the time was known once
 _LOOK_MS = const(10000)
+# What was followed is stored when it is so much: a power cut takes no more of it away.
+_FOLLOWED_MS = const(1000)
 # A chip shows whole seconds, and may be set up to a second after the clock is.
 _CHIP_MS = const(2000)
 
@@ -70,6 +72,7 @@ class OwnTime:
         self._chip_off = 0  # what the clock chip is known to show, less the board's clock
         self._pending = False
         self._known = False
+        self._followed_ms = 0  # since it was stored
 
     # --- what it tells ---------------------------------------------------------------
 
@@ -88,7 +91,8 @@ class OwnTime:
         data = self._cells.get(self._key)
         self._chip_off = 0
         self._looked_ms = raw_ms
-        self._pending = False
+        # Until the registers are stored with what the clock shows from here on.
+        self._pending = True
         if data is None or data[0] != 1 or len(data) < _HEAD_SIZE + 8 * _PLACES:
             self._lived_off = utc_ms - raw_ms
             for place in range(_PLACES):
@@ -119,7 +123,8 @@ class OwnTime:
         for place in range(_PLACES):
             self._off[place] = values[place] + passed - raw_ms
         if valid and not lost:
-            self._follow(passed, utc_ms - raw_ms)
+            # Not back: it would all go at once.
+            self._follow(passed, utc_ms - raw_ms, 0)
         for pace, until_ms in zip(self.paces, values[_PLACES:]):
             pace.until_ms = until_ms
 
@@ -127,6 +132,7 @@ class OwnTime:
         """A flash that takes nothing does not stop the time."""
         if self._keeps and not self._pending:
             self._chip_off = utc_ms - raw_ms
+        self._followed_ms = 0
         flags = (_PENDING if self._pending else 0) | (_KNOWN if self._known else 0)
         values = [raw_ms + off for off in self._off]
         values += [pace.until_ms for pace in self.paces]
@@ -146,18 +152,26 @@ class OwnTime:
         self._looked_ms = raw_ms
         self.due_ms = raw_ms + _LOOK_MS
         if valid:
-            self._follow(passed, utc_ms - raw_ms)
+            self._follow(passed, utc_ms - raw_ms, passed)
         if self._pending and passed >= _LOOK_MS:
-            # The chip has the time by now.
+            # They have the time by now.
             self._pending = False
             self.store(raw_ms, utc_ms)
+        elif self._followed_ms >= _FOLLOWED_MS:
+            self.store(raw_ms, utc_ms)
 
-    def _follow(self, passed_ms, shown_off):
+    def _follow(self, passed_ms, shown_off, back_ms):
+        """`back_ms`: of what has passed, how much counts for those that are ahead."""
         most = passed_ms // _FOLLOW_PER
+        least = -(back_ms // _FOLLOW_PER)
+        followed = False
         for place in range(_PLACES):
             wrong = shown_off - self._off[place]
             if wrong:
-                self._off[place] += max(-most, min(most, wrong))
+                self._off[place] += max(least, min(most, wrong))
+                followed = True
+        if followed:
+            self._followed_ms += most
 
     # --- the clock ---------------------------------------------------------------------
 
