@@ -24,6 +24,7 @@ from openams.keys.cli import (
 from openams.meter_time import parse_time
 from openams.private import write_private
 
+_ACTIONS = "state|disconnect|reconnect|mode|anew"
 _MONITORED = ("average-import", "current-l1", "current-l2", "current-l3", "current-max")
 order_app = typer.Typer(help="Sealed orders to a breaker, in files.", no_args_is_help=True)
 
