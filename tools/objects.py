@@ -131,7 +131,9 @@ interval that is open, and is logged.
 
 The clock's time is set by its attribute 2 or its methods; the time zone and summer time are the
 law's and are not. A time without deviation is local time. Setting it is an event, marks the
-intervals it touches and rewrites no row.
+intervals it touches and rewrites no row. Steps of more than ten seconds are few: beyond four at
+once and then one in a quarter of an hour the answer is temporary-failure (2); see
+[storage.md](storage.md#clock).
 
 ## Rates
 
@@ -144,7 +146,10 @@ passive from then on.
 
 Times of single action schedules are to the minute, with wildcards, in local time. A time that
 names an hour runs once in October, in the first of the two hours, and in March an hour later
-when there is no such hour. What falls into a time without supply is not made up for.
+when there is no such hour. Day FE is the last of the month and FD the last but one; with a day of
+the week the last such day and the one before it. Dates and times that there are not are refused
+(250). What falls into a time without supply is not made up for. A schedule goes by its own time:
+setting the clock lets it run neither sooner nor once more ([breaker.md](breaker.md#own-time)).
 0-0:15.0.1 disconnects and 0-0:15.0.5 reconnects (as local events: the control mode
 says whether they may; their times are set under the terms of a movement, see breaker.md),
 0-0:15.0.2 activates an image, 0-0:15.0.4 sends intervals.

@@ -4,6 +4,8 @@ Everything that ends at a moment ends here, in one order: intervals are closed,
 then one record of the registers is stored with what is due.
 """
 
+from micropython import const
+
 from ams.registers import billing, profile
 from ams.registers import events as ev
 from ams.registers.clock import MS_PER_DAY, STATUS_INVALID
@@ -26,16 +28,17 @@ STORE_EVERY_MS = 60000
 # A clock chip shows whole seconds: a start right after a stop finds one that was shown already.
 RTC_MS = 1000
 # A correction of the clock up to this is small. Of larger ones clients make four at once, from
-# then on one in a quarter of an hour; of small ones one a minute.
-SMALL_MS = 10000
-_STEPS_AT_ONCE = 4
-_STEP_EVERY_MS = 900000
-_SMALL_AT_ONCE = 60
-_SMALL_EVERY_MS = 60000
+# then on one in a quarter of an hour; of small ones sixty, then one a minute.
+_SMALL_MS = const(10000)
+_STEPS_AT_ONCE = const(4)
+_STEP_EVERY_MS = const(900000)
+_SMALL_AT_ONCE = const(60)
+_SMALL_EVERY_MS = const(60000)
 # Entries of a profile beyond what time itself would bring, wherever the clock is set and however
 # the capture period is changed.
-_MORE = 3
-_MONTH_MS = 28 * MS_PER_DAY
+_MORE = const(3)
+_HOUR_MS = const(3600000)
+_MONTH_MS = const(2419200000)  # the shortest
 
 
 class Keeper:
@@ -58,7 +61,7 @@ class Keeper:
         self.raw_ms = 0  # of the board's clock, as last seen
         self._small_steps = Pace(_SMALL_EVERY_MS, _SMALL_AT_ONCE)
         self._steps = Pace(_STEP_EVERY_MS, _STEPS_AT_ONCE)
-        self._intervals = Pace(3600000, _MORE)
+        self._intervals = Pace(_HOUR_MS, _MORE)
         self._days = Pace(MS_PER_DAY, _MORE)
         self._months = Pace(_MONTH_MS, _MORE)
         self._voltages = Pace(PERIOD_MS, _MORE)
@@ -239,10 +242,12 @@ class Keeper:
 
     def _pass_midnight(self, utc_ms):
         if utc_ms >= self._midnight:
-            month = billing.month_start_before(utc_ms, self._local_clock) >= self._midnight
-            month = month and self._take(self._months, True)
-            if self._take(self._days, True) or month:
-                self._day = billing.midnight_before(utc_ms, self._local_clock), month
+            # Its registers are those at the end of an interval: so the intervals since add up.
+            if not self.load_profile.goes_on:
+                month = billing.month_start_before(utc_ms, self._local_clock) >= self._midnight
+                month = month and self._take(self._months, True)
+                if self._take(self._days, True) or month:
+                    self._day = billing.midnight_before(utc_ms, self._local_clock), month
             self._midnight = billing.midnight_after(utc_ms, self._local_clock)
 
     def advance(self, utc_ms):
@@ -324,7 +329,7 @@ class Keeper:
         if not step or self.clock.status & STATUS_INVALID:
             return True
         self.raw_ms = raw_ms
-        if -SMALL_MS <= step <= SMALL_MS:
+        if -_SMALL_MS <= step <= _SMALL_MS:
             return self._small_steps.take(self.own_time.lived(raw_ms))
         return self._take(self._steps, True)
 

@@ -268,9 +268,10 @@ class Memory:
         return state
 
     def _first_after(self, midnight_s):
-        """Number of the first interval behind the last midnight, 0 when there is none."""
+        """Number of the first interval that the registers of the last midnight do not hold, 0 when
+        there is none: however often the clock was set, it follows the last that ends by then."""
         first = 0
-        for _, number in self.numbers_between(layout.LOAD_PROFILE, midnight_s, midnight_s):
+        for _, number in self.numbers_between(layout.LOAD_PROFILE, 0, midnight_s):
             first = number + 1
         if not first:
             for number, _ in self.numbers_between(layout.LOAD_PROFILE, midnight_s + 1, _LAST):

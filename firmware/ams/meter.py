@@ -193,10 +193,10 @@ class Meter:
 
     def adjust_clock(self, utc_ms):
         """Sets the clock now, for a client. False: it was set too often this hour."""
-        may = self.keeper.may_set_clock(self.raw_ms, utc_ms)
-        if may:
-            self.set_clock(self.raw_ms, utc_ms)
-        return may
+        if not self.keeper.may_set_clock(self.raw_ms, utc_ms):
+            return False
+        self.set_clock(self.raw_ms, utc_ms)
+        return True
 
     def sync_clock(self, raw_ms, true_ms):
         """Synchronisation: small differences teach the drift, large ones set the clock."""
@@ -374,8 +374,7 @@ class Meter:
         # The time of the samples and that of the board differ by some ms: nobody sees
         # time go back, or what was due in between would be due twice.
         utc_ms = self.utc_ms = max(utc_ms, self.utc_ms)
-        raw_ms = self.raw_ms = self.events.raw_ms = max(raw_ms, self.raw_ms)
-        self.keeper.raw_ms = raw_ms
+        raw_ms = self.raw_ms = self.keeper.raw_ms = self.events.raw_ms = max(raw_ms, self.raw_ms)
         if raw_ms >= self.own_time.due_ms:
             self.own_time.look(raw_ms, utc_ms, not self.clock.status & STATUS_INVALID)
         # Each by itself: whatever fails in one, the others have their time.

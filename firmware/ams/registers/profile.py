@@ -76,6 +76,11 @@ class LoadProfile:
         """When the open interval ends."""
         return self.boundary_after(max(self.start_ms, self._goes_on_ms))
 
+    @property
+    def goes_on(self):
+        """Whether the open interval was not ended where it should have been."""
+        return self._goes_on_ms != 0
+
     def go_on(self, utc_ms):
         """It is not ended at `utc_ms` but at the boundary after that: entries would come faster
         than time passes."""
