@@ -31,6 +31,9 @@ _WAITING_MAX = 1 << 16
 _HEARD_MAX = 8192
 # The line is somebody else's when he was silent for so long.
 _SILENT_S = 10.0
+# The logical device of a meter, and the address that no client has.
+_DEVICE = 1
+_ALL_CLIENTS = 0x7F
 # Seconds of the line's own clock: an emulated chip may be many times slower than the wall's.
 _TIMEOUT_S = 2.0
 _TICK_S = 0.05
@@ -221,8 +224,8 @@ class Gateway:
 
     def _take(self, channel: int, client: int, server: int) -> bool:
         """Whether the line is the client's; a holder that is idle or without keys gives way."""
-        if not 0 < client < 0x80 or not 0 < server < 0x4000:
-            return False  # no address of HDLC
+        if not 0 < client < _ALL_CLIENTS or server != _DEVICE:
+            return False  # nobody there would answer, and the others would wait for it
         wanted = (channel, client, server)
         if self._transport and self._owner == wanted:
             return True
