@@ -22,6 +22,7 @@ from openams.cli_powercut import powercut as powercut_command
 from openams.cli_profile import profile as profile_command
 from openams.cli_ration import ration
 from openams.cli_run import run as run_command
+from openams.cli_vee import vee
 from openams.errors import BenchError
 from openams.keys.cli import app as keys_app
 from openams.private import reason
@@ -56,6 +57,7 @@ for command in (
     console,
     calibrate,
     fleet,
+    vee,
 ):
     app.command()(command)
 

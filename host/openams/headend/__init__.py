@@ -1,0 +1,1 @@
+"""The collection centre: from what meters send to what is delivered and reported."""
