@@ -174,11 +174,15 @@ def _likeness(table: Floats, good: Mapping[int, int], per_hour: int) -> Floats:
     if len(good) < 4 * per_hour:
         return np.ones(len(table))
     at = sorted(good)
-    now = np.array([good[k] for k in at], dtype=np.float64)
+    off = np.abs(table[:, at] - np.array([good[k] for k in at], dtype=np.float64))
+    seen = ~np.isnan(off)
+    counts = seen.sum(axis=1)
+    if not counts.any():
+        return np.ones(len(table))
     # One wrong value may not make a day unlike all others.
-    high = 4 * np.nanmedian(np.abs(table[:, at] - now)) + 1.0
-    apart = np.nanmean(np.minimum(np.abs(table[:, at] - now), high), axis=1)
-    apart = np.where(np.isnan(apart), np.nanmax(apart, initial=1.0), apart)
+    high = 4 * float(np.median(off[seen])) + 1.0
+    sums = np.where(seen, np.minimum(np.where(seen, off, 0.0), high), 0.0).sum(axis=1)
+    apart = np.where(counts > 0, sums / np.maximum(counts, 1), high)
     apart = apart / (apart.min() + 0.25 * float(np.median(apart)) + 1e-9)
     share = min(1.0, len(at) / (12 * per_hour))
     likeness: Floats = np.exp(-_LIKENESS * share * apart) + 1e-9

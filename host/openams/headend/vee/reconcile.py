@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -27,6 +28,7 @@ _WRONG_LOG = 8.0
 _WRONG_UNIT = 12.0
 _SURE = 0.98  # how much more likely an explanation must be than leaving all as it is
 _LIKELY = 0.5  # the same where something must be wrong
+_LEAST = 0.4  # of what is expected: less is no energy that was lost as zeros
 _PAIRS_OF = 8
 _FAR = 3.0  # spreads
 _SOME_ZEROS, _MOST_ZEROS = 0.1, 0.5  # of the history at that time of day
@@ -146,11 +148,26 @@ class _Weigher:
             return math.inf
         if not verdict.log:
             cost += _WRONG_LOG
+        if not missing:
+            return cost
+        mean, spread = self._rest_of(missing, standing, verdict.log)
+        off = abs(rest - mean) / spread
         if wrong:
+            # Zeros that were energy leave a rest that is some; and what is wrong, if it is, has
+            # kept the rest from what is expected.
+            little = rest < _LEAST * mean and any(part.good[k] for k in standing)
+            little = little and verdict.reason == "flat-zero"
+            if little or off >= self._off_if_all_stands:
+                return math.inf
             cost += self._fault(verdict)
-        return cost + (
-            _unlikely(self._rest_off(missing, rest, standing, verdict.log)) if missing else 0.0
-        )
+        return cost + _unlikely(off)
+
+    @cached_property
+    def _off_if_all_stands(self) -> float:
+        if not self.part.open:
+            return math.inf
+        mean, spread = self._rest_of(self.part.open, sorted(self.part.good), True)
+        return abs(self.part.total_wh - sum(self.part.good.values()) - mean) / spread
 
     def _unlikely_value(self, k: int) -> float:
         """Of a value that is right: a first zero, or the same again, is as rare as in the past."""
@@ -181,14 +198,14 @@ class _Weigher:
             for k in verdict.wrong
         )
 
-    def _rest_off(
-        self, missing: Sequence[int], rest: float, standing: Sequence[int], log: bool
-    ) -> float:
-        """How many spreads the rest lies from what the values that stand let expect."""
+    def _rest_of(
+        self, missing: Sequence[int], standing: Sequence[int], log: bool
+    ) -> tuple[float, float]:
+        """What the values that stand let expect of the others in all: mean and spread."""
         good = {k: self.part.good[k] for k in standing}
         expected = self.supplied if log else self.usual
         mean, covariance = predict(expected, good, missing, expected.mean)
-        return (rest - float(mean.sum())) / math.sqrt(max(float(covariance.sum()), 1.0))
+        return float(mean.sum()), math.sqrt(max(float(covariance.sum()), 1.0))
 
 
 def _unlikely(off: float) -> float:
