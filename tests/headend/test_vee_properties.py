@@ -174,13 +174,13 @@ def sound(day, result):
         assert abs(result.sum_off_wh) <= 10
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(absurd_days())
 def test_whatever_the_day_it_has_all_its_values_and_their_sum(day):
     sound(day, evaluate(day))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(sound_days())
 def test_a_good_day_stays_as_it_is(given_):
     day, truth = given_
@@ -189,7 +189,7 @@ def test_a_good_day_stays_as_it_is(given_):
     assert {value.state for value in result.values} == {MEASURED}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(usual_days(), st.data())
 def test_a_lost_or_refused_value_is_what_the_registers_leave_and_no_other_is_changed(given_, data):
     day, truth = given_
@@ -203,7 +203,7 @@ def test_a_lost_or_refused_value_is_what_the_registers_leave_and_no_other_is_cha
     assert [j for j, value in enumerate(result.values) if value.state != MEASURED] == [k]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(usual_days(), st.data())
 def test_of_a_day_with_gaps_no_good_value_is_changed(given_, data):
     day, truth = given_
@@ -215,7 +215,7 @@ def test_of_a_day_with_gaps_no_good_value_is_changed(given_, data):
     assert result.sum_off_wh == 0
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(sound_days(), st.data())
 def test_without_history_the_registers_alone_refuse_no_value(given_, data):
     day, truth = given_
@@ -226,7 +226,7 @@ def test_without_history_the_registers_alone_refuse_no_value(given_, data):
     assert changed == gap and result.sum_off_wh == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(absurd_days(), st.randoms(use_true_random=False))
 def test_the_order_of_what_is_given_changes_nothing(day, rng):
     history = list(day.history.items())
@@ -238,7 +238,7 @@ def test_the_order_of_what_is_given_changes_nothing(day, rng):
     assert evaluate(other) == first == evaluate(day)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(absurd_days())
 def test_no_energy_without_supply(day):
     result = evaluate(day)
@@ -254,14 +254,14 @@ def test_no_energy_without_supply(day):
             assert result.total_wh is not None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(absurd_days())
 def test_the_same_day_again_is_no_revision(day):
     first = record(day, LATER)
     assert revise(first, day, LATER + timedelta(days=1)).revisions == first.revisions
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(sound_days(), st.randoms(use_true_random=False))
 def test_what_comes_later_comes_to_the_same_in_any_order(given_, rng):
     day, truth = given_
@@ -329,7 +329,7 @@ def places(value, path=()):
 PLACES = [path for path in places(CASE) if path and path[0] != "expect"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.sampled_from(PLACES), JSON, st.sampled_from(["put", "leave out", "double"]))
 def test_a_broken_document_is_one_clear_line_or_a_day(tmp_path_factory, path, value, what):
     document = json.loads(json.dumps(CASE))

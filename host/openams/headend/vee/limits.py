@@ -20,4 +20,4 @@ def nominal_wh(point: Point) -> float:
 
 def limit_wh(point: Point) -> int:
     """More than this is no value: what the fuse bears for hours, with the voltage high."""
-    return math.floor(nominal_wh(point) * MARGIN)
+    return max(1, math.floor(nominal_wh(point) * MARGIN))

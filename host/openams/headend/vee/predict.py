@@ -36,6 +36,25 @@ def predict(
     return mean, (spread + spread.T) / 2
 
 
+def of_others(expected: Expectation, good: Mapping[int, int]) -> dict[int, tuple[float, float]]:
+    """Of each measured interval what all the others let expect: mean and spread."""
+    known = np.array([k for k in sorted(good) if expected.spread[k] > 0], dtype=np.intp)
+    if len(known) == 0:
+        return {}
+    wide = np.maximum(expected.spread[known], 1e-6)
+    covariance = expected.alike[np.ix_(known, known)] * wide[:, None] * wide[None, :]
+    inverse = np.linalg.inv(covariance + np.diag(_OWN * wide**2))
+    off = np.array([good[int(k)] for k in known]) - expected.mean[known]
+    clipped = np.clip(off, -_MOST * wide, _MOST * wide)
+    variance = 1.0 / np.diag(inverse)
+    # Leaving one out needs no new system: its own part of the solution says it.
+    mean = expected.mean[known] + clipped - (inverse @ clipped) * variance
+    return {
+        int(k): (max(float(m), 0.0), float(v) ** 0.5)
+        for k, m, v in zip(known, mean, variance, strict=True)
+    }
+
+
 def to_total(mean: Floats, covariance: Floats, total_wh: float) -> Floats:
     """The mean, brought to a sum: most where least is known, and in proportion to what is there."""
     mean = np.maximum(mean, 0.0)

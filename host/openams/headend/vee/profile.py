@@ -225,6 +225,8 @@ def _correlation(off: Floats, weight: Floats, days: float, per_hour: int, n: int
     if near > 0.05:
         fade = min(max(second / near, 0.1), 0.97)
     near = min(max(near, 0.0), 0.95 - share)
+    # With what fades faster than this there is no such process.
+    fade = max(fade, near / (0.97 * (1 - share)))
     return _matrix(n, share, near, fade)
 
 

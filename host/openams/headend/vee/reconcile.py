@@ -15,9 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 
-import numpy as np
-
-from openams.headend.vee.predict import predict
+from openams.headend.vee.predict import of_others, predict
 from openams.headend.vee.profile import Expectation, Floats
 
 # Costs are negative logarithms of likelihoods.
@@ -27,7 +25,7 @@ _WRONG_REGISTER = 12.0
 _WRONG_LOG = 8.0
 _WRONG_UNIT = 12.0
 _SURE = 0.98  # how much more likely an explanation must be than leaving all as it is
-_LIKELY = 0.5  # the same where something must be wrong
+_LIKELY = 0.6  # the same where something must be wrong
 _LEAST = 0.4  # of what is expected: less is no energy that was lost as zeros
 _PAIRS_OF = 8
 _FAR = 3.0  # spreads
@@ -122,17 +120,15 @@ class _Weigher:
     def __init__(self, part: Part, expected: Expectation, supply: Floats) -> None:
         self.part = part
         self.supplied, self.usual = expected.scaled(supply), expected
-        level = _level(part.good, expected)
-        self.mean = expected.mean * level
-        self.spread = np.maximum(expected.spread * level, 1.0)
-        self.alike = expected.alike
+        self.others = of_others(self.supplied, part.good)
         self.history = bool(expected.days)
         self.zeros = expected.zeros
         self.equal = expected.equal
 
     def off(self, k: int) -> float:
-        """How many spreads a value lies from what is expected."""
-        return float((self.part.good[k] - self.mean[k]) / self.spread[k])
+        """How many spreads a value lies from what the others let expect."""
+        mean, spread = self.others.get(k, (0.0, 1.0))
+        return (self.part.good[k] - mean) / max(spread, 1.0)
 
     def cost(self, verdict: Verdict) -> float:
         part = self.part
@@ -194,7 +190,7 @@ class _Weigher:
             return _FAULT + _ONE_MORE * len(verdict.wrong)
         # A wrong value may be any that the interval can hold.
         return sum(
-            _FAULT + max(math.log(self.part.limit / self.spread[k]), _ONE_MORE)
+            _FAULT + max(math.log(self.part.limit / self.others.get(k, (0, 1.0))[1]), _ONE_MORE)
             for k in verdict.wrong
         )
 
@@ -211,22 +207,6 @@ class _Weigher:
 def _unlikely(off: float) -> float:
     """Of a deviation: Student's t with three degrees, as loads have spikes."""
     return 2.0 * math.log1p(off * off / 3.0)
-
-
-def _level(good: Mapping[int, int], expected: Expectation) -> float:
-    """How high the day is against what is expected: by the median, that no spike moves."""
-    floor = 0.2 * float(expected.mean.mean())
-    # Zeros are what is in question.
-    ratios = sorted(
-        value / float(expected.mean[k])
-        for k, value in good.items()
-        if value > 0 and expected.mean[k] > floor
-    )
-    if len(ratios) < 4:
-        return 1.0
-    middle = ratios[len(ratios) // 2]
-    level: float = min(max(middle, 0.2), 5.0) ** (len(ratios) / (len(ratios) + 4))
-    return level
 
 
 def _runs(sorted_: Sequence[int]) -> list[tuple[int, ...]]:
