@@ -1,65 +1,174 @@
-"""The command line: `openams`, short `ams`. Every command has --json."""
+"""The command line: `openams`, short `ams`. Every command has --json.
+
+A command is loaded when it is called: what one needs takes the others' time, numpy alone half a
+second of it.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from pathlib import Path
+from dataclasses import dataclass
+from importlib import import_module
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from openams import __version__, terminal
-from openams.cli_client import clock, events, han_port, interval, read
-from openams.cli_control import breaker, limit, order_app
-from openams.cli_flash import calibrate, console, flash
-from openams.cli_fleet import fleet
-from openams.cli_fuzz import fuzz as fuzz_command
-from openams.cli_han import app as han_app
-from openams.cli_image import app as image_app
-from openams.cli_powercut import powercut as powercut_command
-from openams.cli_profile import profile as profile_command
-from openams.cli_ration import ration
-from openams.cli_run import run as run_command
-from openams.cli_vee import vee
 from openams.errors import BenchError
-from openams.keys.cli import app as keys_app
 from openams.private import reason
-from openams.runtimes.launch import RUNTIMES
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a command is, what `ams --help` says of it, and how it may be called."""
+
+    place: str
+    help: str
+    example: str = ""
+
+
+# By Ctrl-C, as shells have it: 128 and the number of the signal.
+_STOPPED = 130
+_URL = "tcp://127.0.0.1:4059"
+COMMANDS = {
+    "run": Entry(
+        "cli_run:run",
+        "Run a meter in a scenario.",
+        "ams run --scenario house --han-open --dlms-port 4059",
+    ),
+    "measure": Entry(
+        "cli_measure:measure",
+        "Play waveform cases through the meter and print what it measures.",
+        "ams measure cases.json --front-end adc12",
+    ),
+    "han": Entry("cli_han:app", "Read HAN ports, files and captures."),
+    "read": Entry(
+        "cli_client:read",
+        "Read objects of a meter; without OBIS all that the client may read.",
+        f"ams read {_URL} 1.0.1.8.0.255",
+    ),
+    "profile": Entry(
+        "cli_profile:profile",
+        "Read a profile of a state image or of a meter at a URL; writes nothing.",
+        f"ams profile {_URL} --from 2026-01-01 --to 2026-02-01 --csv",
+    ),
+    "events": Entry(
+        "cli_client:events",
+        "Read the event logs of a meter, oldest first.",
+        f"ams events {_URL} --log control",
+    ),
+    "clock": Entry(
+        "cli_client:clock",
+        "Show the meter's clock, set it by this computer's, or to a time.",
+        f"ams clock {_URL} sync",
+    ),
+    "interval": Entry(
+        "cli_client:interval",
+        "Set the interval of the load profile.",
+        f"ams interval {_URL} 15",
+    ),
+    "han-port": Entry(
+        "cli_client:han_port",
+        "Open or close the customer's HAN port, encrypt its lists, or give them new keys.",
+        f"ams han-port {_URL} open",
+    ),
+    "breaker": Entry(
+        "cli_control:breaker",
+        "Show or move the breaker of a meter; needs the keys of the breaker's client.",
+        f"ams breaker {_URL} disconnect",
+    ),
+    "limit": Entry(
+        "cli_control:limit",
+        "Show or set the limiter and the quota of a meter.",
+        f"ams limit {_URL} set --threshold 4000 --over 30",
+    ),
+    "order": Entry("cli_control:order_app", "Sealed orders to a breaker, in files."),
+    "ration": Entry(
+        "cli_ration:ration",
+        "Disconnect or reconnect a list of meters. Without --execute it only says what it would "
+        "do.",
+        "ams ration plan.csv --execute 1a2b3c4d",
+    ),
+    "fleet": Entry(
+        "cli_fleet:fleet",
+        "Run many meters, each on a TCP port, until Ctrl-C.",
+        "ams fleet 200 --plan plan.csv --offline 5",
+    ),
+    "keys": Entry("keys.cli:app", "Keys of meters, in an encrypted keystore."),
+    "image": Entry("cli_image:app", "Firmware images: build, sign, send."),
+    "flash": Entry(
+        "cli_flash:flash",
+        "Put the firmware on a MicroPython board, verify it, and make it a meter.",
+        "ams flash --board pico --meter-id 7359990000000017",
+    ),
+    "calibrate": Entry(
+        "cli_flash:calibrate",
+        "Teach a board its gains and phase: a known load in, the record stored on the board.",
+        "ams calibrate --element 1 --voltage 230.1 --current 5.02",
+    ),
+    "console": Entry(
+        "cli_flash:console",
+        "Print what the board logs, with the time at which it came. It is only listened to.",
+        "ams console --port /dev/ttyACM0",
+    ),
+    "vee": Entry(
+        "cli_vee:vee",
+        "Validate and estimate the days of a file: a value for every interval, and why.",
+        "ams vee days.json --json",
+    ),
+    "powercut": Entry(
+        "cli_powercut:powercut",
+        "Cut the power at flash operations; every start afterwards must find all that was kept.",
+        "ams powercut --operations 500 --every",
+    ),
+    "fuzz": Entry(
+        "cli_fuzz:fuzz",
+        "Send mutated frames: no exception may escape, the heap may not grow, the meter answers "
+        "on.",
+        "ams fuzz --target server --count 1000",
+    ),
+}
+
+
+class _Commands(TyperGroup):
+    """The commands of the table. What is listed needs no command to be loaded."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        return self.commands.get(cmd_name) or self._load(cmd_name, COMMANDS[cmd_name])
+
+    def _load(self, name: str, entry: Entry) -> Any:
+        module, _, attribute = entry.place.partition(":")
+        thing = getattr(import_module(f"openams.{module}"), attribute)
+        if not isinstance(thing, typer.Typer):
+            app = typer.Typer(add_completion=False, rich_markup_mode=None)
+            app.command(name, epilog=f"Example: {entry.example}")(thing)
+            thing = app
+        command = self.commands[name] = typer.main.get_command(thing)
+        command.name = name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
 
 app = typer.Typer(
     name="ams",
+    cls=_Commands,
     help="OpenAMS: runs, measures and reads an open smart electricity meter.",
+    epilog="Example: ams run --scenario house --han-open",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.add_typer(han_app, name="han")
-app.add_typer(keys_app, name="keys")
-app.add_typer(order_app, name="order")
-app.add_typer(image_app, name="image")
-app.command("run")(run_command)
-app.command("powercut")(powercut_command)
-app.command("fuzz")(fuzz_command)
-app.command("profile")(profile_command)
-for command in (
-    read,
-    events,
-    clock,
-    interval,
-    han_port,
-    breaker,
-    limit,
-    ration,
-    flash,
-    console,
-    calibrate,
-    fleet,
-    vee,
-):
-    app.command()(command)
 
 
 @app.callback(invoke_without_command=True)
@@ -73,46 +182,6 @@ def root(
         raise typer.Exit()
 
 
-@app.command()
-def measure(
-    cases: Annotated[Path, typer.Argument(help="JSON file of waveform cases.")],
-    runtime: Annotated[str, typer.Option(help=f"One of {', '.join(RUNTIMES)}.")] = "micropython",
-    front_end: Annotated[str, typer.Option(help="ideal or adc12.")] = "ideal",
-    seed: Annotated[int, typer.Option(help="Seed of the front end's noise.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Play waveform cases through the meter and print what it measures."""
-    from openams.measure import measure as measure_file
-
-    result = measure_file(cases, runtime, front_end, seed)
-    if as_json:
-        print(json.dumps(result))
-        return
-    _print_measured(result)
-
-
-def _print_measured(result: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    table = Table(title=f"{result['front_end']} on {result['runtime']}")
-    for name in ("case", "P / W", "Q / var", "f / Hz", "A+ / Wh", "error of P / %", "limits"):
-        table.add_column(name, justify="left" if name == "case" else "right")
-    for case in result["cases"]:
-        measured = case["measured"]
-        errors = case.get("error_percent", {})
-        verdict = {True: "met", False: "EXCEEDED", None: ""}[case.get("within_limits")]
-        table.add_row(
-            case["name"],
-            f"{measured['active_power_w']:.3f}",
-            f"{measured['reactive_power_var']:.3f}",
-            f"{measured['frequency_hz']:.3f}",
-            f"{measured['a_plus_wh']:.4f}",
-            f"{errors['active_power_w']:+.4f}" if errors else "",
-            verdict,
-        )
-    terminal.console().print(table)
-
-
 def main() -> None:
     """Entry point: errors that a user can act on are one line and a non-zero exit."""
     terminal.install()
@@ -124,8 +193,8 @@ def main() -> None:
             sys.stderr.close()
             sys.exit(1)
         _fail(_words(error), 1)
-    except typer.Abort:
-        _fail("stopped", 130)
+    except (typer.Abort, KeyboardInterrupt):
+        _fail("stopped", _STOPPED)
     except Exception as error:
         # What the command line's parser says of unknown options and bad values.
         message = getattr(error, "format_message", None)
@@ -135,6 +204,8 @@ def main() -> None:
             print(message())
             sys.exit(2)
         _fail(f"{message()} (see ams --help)", getattr(error, "exit_code", 2))
+    if code == _STOPPED:
+        _fail("stopped", _STOPPED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

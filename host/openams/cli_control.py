@@ -26,7 +26,12 @@ from openams.private import write_private
 
 _ACTIONS = "state|disconnect|reconnect|mode|anew"
 _MONITORED = ("average-import", "current-l1", "current-l2", "current-l3", "current-max")
-order_app = typer.Typer(help="Sealed orders to a breaker, in files.", no_args_is_help=True)
+order_app = typer.Typer(
+    help="Sealed orders to a breaker, in files.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
 
 
 @contextmanager
@@ -210,7 +215,9 @@ def _write_order(path: Path, sealed: bytes) -> None:
     write_private(path, sealed.hex().encode() + b"\n")
 
 
-@order_app.command("make")
+@order_app.command(
+    "make", epilog="Example: ams order make 7359990000000017 disconnect order.txt --valid 3600"
+)
 def make(
     meter_id: Annotated[str, typer.Argument(metavar="METER_ID")],
     action: Annotated[str, typer.Argument(metavar="disconnect|reconnect|anew")],
@@ -242,7 +249,9 @@ def make(
     _print({"number": order.number, "action": action, "file": str(out)}, as_json)
 
 
-@order_app.command("countersign")
+@order_app.command(
+    "countersign", epilog="Example: ams order countersign 7359990000000017 order.txt"
+)
 def countersign(
     meter_id: Annotated[str, typer.Argument(metavar="METER_ID")],
     order_file: Annotated[str, typer.Argument(metavar="FILE")],

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import termios
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import serial
 import typer
 
 from openams.errors import BenchError
@@ -22,11 +23,19 @@ from openams.han.reader import (
     load_keys,
     reading_to_json,
 )
+from openams.private import reason
 from openams.runtimes.launch import RUNTIMES
-from openams.runtimes.process import MeterProcess
 from openams.terminal import say
 
-app = typer.Typer(help="Read HAN ports, files and captures.", no_args_is_help=True)
+if TYPE_CHECKING:
+    import serial
+
+app = typer.Typer(
+    help="Read HAN ports, files and captures.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
 
 _KeysOption = Annotated[Path | None, typer.Option(help="File with the keys of encrypted lists.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -36,7 +45,13 @@ def _keys(path: Path | None) -> list[Keys]:
     return load_keys(path) if path else []
 
 
-@app.command()
+_PARITIES = {"even": "E", "none": "N", "odd": "O"}
+_LOOK_S = 0.2
+# What is said of a port that is not plugged in, or is just being pulled out.
+_NOT_THERE = (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO)
+
+
+@app.command(epilog="Example: ams han watch /dev/ttyUSB0 --wait --json")
 def watch(
     port: Annotated[str, typer.Argument(help="Serial port, or the link that `ams run` names.")],
     baud: Annotated[int, typer.Option(help="Baud rate; P1 is 115200.")] = 2400,
@@ -45,62 +60,123 @@ def watch(
     timeout: Annotated[
         float | None, typer.Option(help="Give up after so many seconds without a list.")
     ] = None,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help="Wait until the port is there, and again when it has gone."),
+    ] = False,
     keys: _KeysOption = None,
     as_json: _Json = False,
 ) -> None:
-    """Print the lists that come from a port, one a line."""
-    parities = {"even": serial.PARITY_EVEN, "none": serial.PARITY_NONE, "odd": serial.PARITY_ODD}
-    if parity not in parities:
+    """Print the lists that come from a port, one a line, until Ctrl-C."""
+    if parity not in _PARITIES:
         raise BenchError(f"--parity {parity!r} is unknown: choose even, none or odd")
-    reader = FrameReader(_keys(keys))
+    watched = _Watch(port, baud, _PARITIES[parity], count, timeout, _keys(keys), as_json)
     try:
-        with _open(port, baud, parities[parity]) as line:
-            _watch(line, reader, count, timeout, as_json)
-    except (serial.SerialException, OSError, ValueError) as error:
-        raise BenchError(f"cannot read {port}: {error}") from None
+        watched.listen(wait)
+    except KeyboardInterrupt:
+        return
 
 
-def _open(port: str, baud: int, parity: str) -> serial.Serial:
-    try:
-        return serial.Serial(port, baud, parity=parity, timeout=0.2)
-    except termios.error:
-        # A pseudo-terminal has no parity: Linux refuses to be asked for one.
-        return serial.Serial(port, baud, timeout=0.2)
+class _Watch:
+    """A port that is listened to, over its coming and going."""
 
+    def __init__(
+        self,
+        port: str,
+        baud: int,
+        parity: str,
+        count: int | None,
+        timeout: float | None,
+        keys: list[Keys],
+        as_json: bool,
+    ) -> None:
+        self._port, self._baud, self._parity = port, baud, parity
+        self._count, self._timeout, self._keys = count, timeout, keys
+        self._as_json = as_json
+        self._seen = 0
+        self._last = time.monotonic()
 
-def _watch(
-    line: serial.Serial,
-    reader: FrameReader,
-    count: int | None,
-    timeout: float | None,
-    as_json: bool,
-) -> None:
-    seen = 0
-    last = time.monotonic()
-    while count is None or seen < count:
-        data = line.read(line.in_waiting or 1)
-        readings = reader.feed(data)
+    def listen(self, wait: bool) -> None:
+        """Until there were enough lists; BenchError when the port ends before, or no list comes."""
+        told = False
         while True:
+            try:
+                line = self._open()
+            except (OSError, ValueError) as error:
+                if not wait or getattr(error, "errno", None) not in _NOT_THERE:
+                    raise BenchError(f"cannot read {self._port}: {_words(error)}") from None
+                if not told:
+                    say(f"ams: waiting for {self._port}", error=True)
+                    told = True
+                self._patience()
+                time.sleep(_LOOK_S)
+                continue
+            try:
+                with line:
+                    self._follow(line)
+                return
+            except OSError:
+                gone = f"{self._port} has gone, after {self._seen} lists"
+            if not wait:
+                raise BenchError(f"{gone}: the meter has stopped, or its cable is out")
+            say(f"ams: {gone}", error=True)
+            told = False
+
+    def _open(self) -> serial.Serial:
+        import serial
+
+        try:
+            return serial.Serial(self._port, self._baud, parity=self._parity, timeout=_LOOK_S)
+        except termios.error:
+            # A pseudo-terminal has no parity: Linux refuses to be asked for one.
+            return serial.Serial(self._port, self._baud, timeout=_LOOK_S)
+
+    def _follow(self, line: serial.Serial) -> None:
+        # What had begun when the port went away does not go on in the next.
+        reader = FrameReader(self._keys)
+        while self._count is None or self._seen < self._count:
+            try:
+                data = line.read(line.in_waiting or 1)
+            except termios.error as error:
+                raise OSError(*error.args) from None
+            self._take(reader, data)
+            self._patience()
+
+    def _take(self, reader: FrameReader, data: bytes) -> None:
+        readings = reader.feed(data)
+        while self._count is None or self._seen < self._count:
             try:
                 reading = next(readings, None)
             except HanError as error:
                 say(f"ams: {error}", error=True)
-                break
+                return
             if reading is None:
-                break
-            seen += 1
-            last = time.monotonic()
-            shown = json.dumps(reading_to_json(reading)) if as_json else format_reading(reading)
-            say(shown)
-        if timeout is not None and time.monotonic() - last > timeout:
+                return
+            self._seen += 1
+            self._last = time.monotonic()
+            as_json = self._as_json
+            say(json.dumps(reading_to_json(reading)) if as_json else format_reading(reading))
+
+    def _patience(self) -> None:
+        if self._timeout is not None and time.monotonic() - self._last > self._timeout:
             raise BenchError(
-                f"no list for {timeout:g} s: is the port open, and its baud rate right?"
+                f"no list for {self._timeout:g} s: is the port open, and its baud rate right?"
             )
 
 
-@app.command()
+def _words(error: Exception) -> str:
+    """Of the system, without pyserial's words around them."""
+    if isinstance(error, OSError) and error.errno:
+        strange = OSError(error.errno, os.strerror(error.errno))
+        return reason(strange, "name another port, or see who may open it")
+    return str(error)
+
+
+@app.command(epilog="Example: cat frames.bin | ams han decode - --json")
 def decode(
-    file: Annotated[Path, typer.Argument(help="Frames: binary, hex text or JSON lines.")],
+    file: Annotated[
+        Path, typer.Argument(help="Frames: binary, hex text or JSON lines; - for standard input.")
+    ],
     keys: _KeysOption = None,
     as_json: _Json = False,
 ) -> None:
@@ -127,7 +203,7 @@ def decode(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(epilog="Example: ams han replay frames.jsonl --runtime micropython")
 def replay(
     frames: Annotated[Path, typer.Argument(help='JSON lines with a "frame" in hex.')],
     runtime: Annotated[str, typer.Option(help=f"One of {', '.join(RUNTIMES)}.")] = "micropython",
@@ -135,6 +211,7 @@ def replay(
 ) -> None:
     """Put captured frames through the meter and compare what it sends, byte for byte."""
     from openams.han.replay import replay as replay_frames
+    from openams.runtimes.process import MeterProcess
 
     loaded = load_frames(frames)
     with MeterProcess(runtime) as process:

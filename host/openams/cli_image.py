@@ -22,7 +22,12 @@ from openams.terminal import say
 if TYPE_CHECKING:
     from openams.image.transfer import Sender
 
-app = typer.Typer(help="Firmware images: build, sign, send.", no_args_is_help=True)
+app = typer.Typer(
+    help="Firmware images: build, sign, send.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
 
 _File = Annotated[Path, typer.Argument(metavar="FILE", help="An image.")]
 _Expires = Annotated[
@@ -41,7 +46,7 @@ _LEAST_LEFT = timedelta(hours=1)
 # --- files -------------------------------------------------------------------------------
 
 
-@app.command()
+@app.command(epilog="Example: ams image key")
 def key(
     trust: Annotated[
         str | None,
@@ -64,7 +69,7 @@ def key(
     say(json.dumps({"public_key": public}) if as_json else str(public))
 
 
-@app.command()
+@app.command(epilog="Example: ams image build pico image.bin --against base")
 def build(
     board: Annotated[str, typer.Argument(metavar="unix|pico|esp32", help="unix: the bench.")],
     out: Annotated[Path, typer.Argument(metavar="FILE", help="Image to write.")],
@@ -97,7 +102,7 @@ def build(
     _print_image(out, image, as_json)
 
 
-@app.command()
+@app.command(epilog="Example: ams image sign image.bin")
 def sign(
     file: _File,
     keystore: KeystoreOption = None,
@@ -110,7 +115,7 @@ def sign(
     _print_image(file, image, as_json)
 
 
-@app.command()
+@app.command(epilog="Example: ams image show image.bin")
 def show(file: _File, as_json: JsonOption = False) -> None:
     """Show what an image says of itself."""
     image = Image.load(file)
@@ -120,7 +125,7 @@ def show(file: _File, as_json: JsonOption = False) -> None:
             say(f"  {entry['name']:<40} {entry['size']:>6} octets, {entry['packed']:>6} packed")
 
 
-@app.command()
+@app.command(epilog="Example: ams image release 7359990000000017 image.bin released.bin")
 def release(
     meter_id: Annotated[str, typer.Argument(metavar="METER_ID")],
     image_file: Annotated[str, typer.Argument(metavar="FILE", help="A signed image.")],
@@ -223,7 +228,7 @@ _At = Annotated[
 ]
 
 
-@app.command()
+@app.command(epilog="Example: ams image send tcp://127.0.0.1:4059 image.bin --activate")
 @takes_access
 def send(
     url: UrlArgument,
@@ -268,7 +273,7 @@ def send(
     _activated(sender, done, now, when, wait, as_json)
 
 
-@app.command()
+@app.command(epilog="Example: ams image activate tcp://127.0.0.1:4059 --at 2026-12-31T03:00:00")
 @takes_access
 def activate(
     url: UrlArgument,
@@ -313,7 +318,7 @@ def _activated(
         raise BenchError("the meter has gone back to what ran before: the self-test did not pass")
 
 
-@app.command()
+@app.command(epilog="Example: ams image status tcp://127.0.0.1:4059")
 @takes_access
 def status(
     url: UrlArgument,

@@ -8,16 +8,17 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from openams.client.client import Client, identify, session
-from openams.client.links import parse_url
 from openams.errors import BenchError
 from openams.keys.cli import KeystoreOption, PassphraseOption, check_meter_id, open_keystore
-from openams.keys.keystore import Keystore
 from openams.keys.model import CLIENT_SAPS
+
+if TYPE_CHECKING:
+    from openams.client.client import Client
+    from openams.keys.keystore import Keystore
 
 UrlArgument = Annotated[
     str, typer.Argument(metavar="URL", help="tcp://host:4059 or serial:///dev/ttyUSB0?baud=9600")
@@ -55,6 +56,9 @@ class Access:
     @contextmanager
     def connected(self, url: str, role: str) -> Iterator[Client]:
         """An association with the meter at `url` in a role."""
+        from openams.client.client import session
+        from openams.client.links import parse_url
+
         parsed = parse_url(url)
         if role not in CLIENT_SAPS:
             raise BenchError(
@@ -71,6 +75,9 @@ class Access:
     def identify(self, url: str) -> str:
         """The meter's number, from here on that of this access."""
         if self.meter_id is None:
+            from openams.client.client import identify
+            from openams.client.links import parse_url
+
             self.meter_id = identify(parse_url(url), self.store, self.timeout_s).meter_id
         return self.meter_id
 

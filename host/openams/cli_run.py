@@ -9,31 +9,31 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.live import Live
 
 from openams import terminal
 from openams.client.event_details import event_text, means
 from openams.errors import BenchError
 from openams.grid.scenario import Scenario, load
 from openams.han.reader import FrameReader, HanError, format_reading, load_keys
-from openams.hanline import HanLine
 from openams.keys.cli import KeystoreOption, PassphraseOption, open_keystore
-from openams.keys.provision import provisioned
-from openams.linkports import LinkPorts
-from openams.liveview import View, status_names
 from openams.meter_time import local_text, parse_start
 from openams.options import CHIP, DEFAULT_METER_ID, METER_TYPES, Options, check
 from openams.orders import POLICIES, parse_order, parse_policy
 from openams.profiles import named
-from openams.ptylink import PtyLink
 from openams.runtimes.launch import RUNTIMES
 from openams.runtimes.wire import Frame
-from openams.session import Session
 from openams.terminal import say
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from openams.hanline import HanLine
+    from openams.linkports import LinkPorts
+    from openams.liveview import View
+    from openams.session import Session
 
 RUN_ON = (*RUNTIMES, CHIP)
 _LINE_EVERY_S = 1.0
@@ -139,6 +139,8 @@ def run(
             stack.callback(line.close)
         ports = None
         if dlms_port is not None or service or han_open:
+            from openams.keys.provision import provisioned
+
             options.keystore = open_keystore(keystore, passphrase_file)
             # At full speed a month of encrypted lists passes before anybody could ask for more.
             lists = int(duration or 0) if options.speed is None else 0
@@ -152,6 +154,9 @@ def run(
 def _link_ports(service: Path | None, dlms_port: int | None, host: str) -> LinkPorts:
     if dlms_port is not None and not 0 <= dlms_port <= 65535:
         raise BenchError(f"--dlms-port {dlms_port} is none: give a number from 0 to 65535")
+    from openams.linkports import LinkPorts
+    from openams.ptylink import PtyLink
+
     return LinkPorts(PtyLink(service, "--service") if service else None, dlms_port, host)
 
 
@@ -181,6 +186,8 @@ def _han_line(link: Path | None, options: Options) -> HanLine | None:
     # At full speed nothing can follow the port; a link is made only if it was asked for.
     if options.speed is None and link is None:
         return None
+    from openams.hanline import HanLine
+
     return HanLine(link, options.speed)
 
 
@@ -206,6 +213,9 @@ def _run(
     ports: LinkPorts | None,
     as_json: bool,
 ) -> None:
+    from openams.liveview import View
+    from openams.session import Session
+
     frames = FrameReader()
     readings: dict[int, str] = {}
 
@@ -247,6 +257,8 @@ def _run(
 
 
 def _play_live(session: Session, view: View, console: Console, readings: dict[int, str]) -> None:
+    from rich.live import Live
+
     with Live(console=console, auto_refresh=False, screen=False) as live:
 
         def show() -> None:
@@ -283,6 +295,8 @@ def _play_plain(
 
 def _summary(session: Session, result: dict[str, Any]) -> dict[str, Any]:
     """What `--json` prints."""
+    from openams.liveview import status_names
+
     quantities = dict(result["quantities"])
     quantities["status_names"] = status_names(quantities["status"])
     return {

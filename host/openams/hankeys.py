@@ -15,7 +15,6 @@ from typing import Any
 
 from openams import private
 from openams.errors import BenchError
-from openams.han.reader import load_keys
 
 # A frame a second for a year.
 _RESERVE = 40_000_000
@@ -34,6 +33,8 @@ def take_keys(path: Path) -> dict[str, Any]:
             _write(path, {"keys": pairs, "next_counter": 1}, new=True)
         except FileExistsError:
             raise BenchError(f"{path} is there already: somebody has just made it") from None
+    from openams.han.reader import load_keys
+
     load_keys(path)  # refuses a file that is none
     # Whoever could write it could have a counter used twice.
     record = json.loads(private.read_private(path, hint=_HINT))

@@ -9,6 +9,8 @@ from openams.errors import BenchError
 PACKAGE = Path(__file__).resolve().parent
 # Put there when a wheel is built, see setup.py.
 _INSTALLED = PACKAGE / "_firmware"
+# What helps who may not write where the keystore is by default.
+KEYSTORE_HINT = "name a keystore elsewhere with --keystore or OPENAMS_KEYSTORE"
 SHIMS = PACKAGE / "emulator" / "shims"
 
 

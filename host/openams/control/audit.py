@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from openams.errors import BenchError
-from openams.keys.sealed import WHERE
+from openams.places import KEYSTORE_HINT as WHERE
 from openams.private import make_folder, read_private, write_private
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openams.errors import BenchError
+from openams.grid import ideal
 from openams.grid.scenario import PAIRS, Samples
 
 Codes = NDArray[np.int32]
@@ -26,7 +27,7 @@ class FrontEndModel(ABC):
     """Quantises blocks (n, channels) of one system; see `Scenario.samples`."""
 
     name: str
-    sample_rate_hz = 4000
+    sample_rate_hz = ideal.SAMPLE_RATE_HZ
     full_scale: int
     lowest_code: int
     starting_power_mva: int
@@ -61,12 +62,12 @@ def _kind(number: int) -> str:
 
 
 class Ideal(FrontEndModel):
-    """24 bits, 100 uV and 40 uA a code (838 V and 335 A at the rails), no errors."""
+    """As `grid.ideal` says, and no errors."""
 
     name = "ideal"
-    full_scale = (1 << 23) - 1
-    lowest_code = -full_scale
-    starting_power_mva = 700
+    full_scale = ideal.FULL_SCALE
+    lowest_code = ideal.LOWEST_CODE
+    starting_power_mva = ideal.STARTING_POWER_MVA
     _LSB = (100e-6, 40e-6)
 
     def __init__(self, system: str) -> None:
@@ -79,9 +80,7 @@ class Ideal(FrontEndModel):
         return clipped
 
     def _channel(self, number: int) -> dict[str, Any]:
-        if _kind(number) == "voltage":
-            return {"kind": "voltage", "lsb_pv": 100_000_000}
-        return {"kind": "current", "lsb_pa": 40_000_000}
+        return ideal.channel(number)
 
 
 class Adc12(FrontEndModel):

@@ -7,15 +7,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from openams.errors import BenchError
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Samples = NDArray[np.float64]
+else:
+    # numpy takes longer to load than a command to run that makes no samples.
+    Samples = Any
+
 SYSTEMS = ("1P2W", "3P3W", "3P4W")
 Triple = tuple[int, int, int]
-Samples = NDArray[np.float64]
 # (voltage, current) of each element, in the order of the samples.
 PAIRS = {
     "1P2W": (("L1", "L1"),),

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
 from openams.han.axdr import Reader
 from openams.han.errors import HanError
 
@@ -38,6 +35,8 @@ def open_ciphered(apdu: bytes, keys: list[Keys]) -> bytes:
 
 
 def _try(keys: Keys, control: int, iv: bytes, body: bytes) -> bytes | None:
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
     if control == 0x20:
         # Encrypted but not authenticated: counter mode from block 2 on.
         start = iv + b"\x00\x00\x00\x02"
@@ -51,6 +50,9 @@ def _try(keys: Keys, control: int, iv: bytes, body: bytes) -> bytes | None:
 
 def unseal(key: bytes, iv: bytes, aad: bytes, body: bytes) -> bytes | None:
     """What stands in `body` before its tag of 96 bits; None when the tag does not fit."""
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
     mode = modes.GCM(iv, body[-_TAG_SIZE:], min_tag_length=_TAG_SIZE)
     decryptor = Cipher(algorithms.AES(key), mode).decryptor()
     decryptor.authenticate_additional_data(aad)

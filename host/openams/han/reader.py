@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,12 +85,20 @@ def load_keys(path: Path) -> list[Keys]:
     return keys
 
 
-def _octets(path: Path) -> list[tuple[str, bytes]]:
-    """(place, octets) of a file: JSON lines with "frame", text in hex, or binary."""
+# In the place of a file: what comes from the standard input, to its end.
+STDIN = Path("-")
+
+
+def _read(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return sys.stdin.buffer.read() if path == STDIN else path.read_bytes()
     except OSError as error:
         raise HanError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _octets(path: Path) -> list[tuple[str, bytes]]:
+    """(place, octets) of a file: JSON lines with "frame", text in hex, or binary."""
+    data = _read(path)
     if not data:
         raise HanError(f"{path} is empty")
     try:
@@ -97,7 +106,7 @@ def _octets(path: Path) -> list[tuple[str, bytes]]:
     except UnicodeDecodeError:
         return [(str(path), data)]
     if text.lstrip().startswith("{"):
-        return [(f"{path}:{number}", frame) for number, frame, _ in load_frames(path)]
+        return [(f"{path}:{number}", frame) for number, frame, _ in _json_lines(text, path)]
     if text.lstrip().startswith("/"):
         return [(str(path), data)]
     pieces = []
@@ -116,11 +125,15 @@ def _octets(path: Path) -> list[tuple[str, bytes]]:
 def load_frames(path: Path) -> list[tuple[int, bytes, str]]:
     """(line, frame, source) of JSON lines with a "frame" in hex. Raises HanError."""
     try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise HanError(f"cannot read {path}: {error}") from None
+        text = _read(path).decode()
+    except UnicodeDecodeError:
+        raise HanError(f"{path} is no text: write JSON lines, in UTF-8") from None
+    return _json_lines(text, path)
+
+
+def _json_lines(text: str, path: Path) -> list[tuple[int, bytes, str]]:
     out = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         try:

@@ -7,27 +7,30 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import secrets
+import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from openams.errors import BenchError
-from openams.grid.frontend import make_front_end
+from openams.grid import ideal
 from openams.han.errors import HanError
 from openams.han.reader import FrameReader
 from openams.han.reading import Reading
-from openams.hanline import HanLine
 from openams.hil.meter import CAPABILITIES, HilMeter, LoadScenario
 from openams.hil.options import MeterOptions
-from openams.keys.keystore import Keystore
-from openams.keys.model import MeterKeys
-from openams.keys.provision import more_numbers, provisioned
-from openams.keys.sealed import SCRYPT_N_RANDOM
-from openams.linkports import LinkPorts
 from openams.runtimes.launch import HEAP_KIB, LINK_HEAP_KIB
 from openams.runtimes.process import MeterProcess
 from openams.runtimes.wire import Frame
 from openams.state import FLASH_SIZE, SLOTS_SIZE, StateImage
+
+if TYPE_CHECKING:
+    from openams.grid.frontend import FrontEndModel
+    from openams.hanline import HanLine
+    from openams.keys.keystore import Keystore
+    from openams.keys.model import MeterKeys
+    from openams.linkports import LinkPorts
 
 DEFAULTS = MeterOptions()
 START_MS = DEFAULTS.start_ms
@@ -41,7 +44,7 @@ def configuration(state: Path, start_ms: int, options: MeterOptions = DEFAULTS) 
     system = options.system
     return {
         "system": system,
-        "calibration": make_front_end("ideal", system, 1).calibration(system),
+        "calibration": ideal.calibration(system),
         "identity": options.identity,
         "han": {
             "format": options.han_format,
@@ -68,7 +71,7 @@ class EmulatedMeter(HilMeter):
         self.meter_id = options.meter_id
         self._options = options
         self._folder = folder
-        self._state = StateImage(folder)
+        self._state = StateImage(folder, durable=False)
         self._grid = LoadScenario(options.system)
         self._reader = FrameReader()
         self._readings: list[Reading] = []
@@ -78,6 +81,9 @@ class EmulatedMeter(HilMeter):
         self._tcp_port = 0
         self.keystore: Keystore | None = None
         if options.dlms:
+            from openams.keys.keystore import Keystore
+            from openams.keys.sealed import SCRYPT_N_RANDOM
+
             passphrase = secrets.token_bytes(32)
             self.keystore = Keystore(folder / "keystore", passphrase, SCRYPT_N_RANDOM)
 
@@ -98,6 +104,8 @@ class EmulatedMeter(HilMeter):
     def han_port(self) -> Path:
         """A serial device that carries what the HAN port sends from now on."""
         if not self._han:
+            from openams.hanline import HanLine
+
             self._han = HanLine(self._folder / "han", None)
             if self._line:
                 self._han.set_line(self._line)
@@ -118,12 +126,16 @@ class EmulatedMeter(HilMeter):
     def _configuration(self, now_ms: int) -> dict[str, Any]:
         config = configuration(self._state.path, now_ms, self._options)
         if self.keystore:
+            from openams.keys.provision import provisioned
+
             config["security"] = provisioned(self.keystore, self.meter_id)
         return config
 
     def _open_ports(self) -> LinkPorts | None:
         if not self.keystore:
             return None
+        from openams.linkports import LinkPorts
+
         self._ports = LinkPorts(None, self._tcp_port)
         # A power cut does not change where clients find it.
         self._tcp_port = int(self._ports.urls[0].rpartition(":")[2])
@@ -149,6 +161,10 @@ class EmulatedMeter(HilMeter):
         self._state.close()
 
 
+def _load_front_end() -> Any:
+    return importlib.import_module("openams.grid.frontend")
+
+
 class ProcessMeter(EmulatedMeter):
     """On CPython or on the MicroPython VM: `runtime` is one of `runtimes.launch.RUNTIMES`."""
 
@@ -157,7 +173,8 @@ class ProcessMeter(EmulatedMeter):
     ) -> None:
         super().__init__(name, folder, options)
         self._runtime = runtime
-        self._front_end = make_front_end("ideal", options.system, 1)
+        # What makes samples is loaded while the meter starts: a test needs it when time passes.
+        threading.Thread(target=_load_front_end, daemon=True).start()
         self._now_ms = options.start_ms
         self._index = 0
         self._process: MeterProcess | None = None
@@ -166,6 +183,13 @@ class ProcessMeter(EmulatedMeter):
         except BaseException:
             self.close()
             raise
+
+    @functools.cached_property
+    def _front_end(self) -> FrontEndModel:
+        front_end: FrontEndModel = _load_front_end().make_front_end(
+            "ideal", self._options.system, 1
+        )
+        return front_end
 
     def _running(self) -> MeterProcess:
         assert self._process, "the power is off"
@@ -200,16 +224,18 @@ class ProcessMeter(EmulatedMeter):
             heap_kib=LINK_HEAP_KIB if ports else HEAP_KIB,
             on_link=ports.from_meter if ports else None,
             on_restart=ports.restarted if ports else None,
-            more_numbers=(
-                functools.partial(more_numbers, self.keystore, self.meter_id)
-                if self.keystore
-                else None
-            ),
+            more_numbers=self._more_numbers if self.keystore else None,
         )
         self._process.configure(self._configuration(self._now_ms))
         if ports:
             self._process.answer_soon()
             ports.attach(self._process.link)
+
+    def _more_numbers(self, least: int) -> tuple[int, int]:
+        from openams.keys.provision import more_numbers
+
+        assert self.keystore
+        return more_numbers(self.keystore, self.meter_id, least)
 
     def close(self) -> None:
         if self._process:

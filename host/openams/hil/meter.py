@@ -7,8 +7,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
-import numpy as np
-
 from openams.grid.scenario import Samples, Scenario
 from openams.han.reading import Reading
 
@@ -88,6 +86,8 @@ class LoadScenario(Scenario):
 
     def block(self, sample_rate_hz: int, count: int) -> Samples:
         """The next `count` sets of volts and amperes."""
+        import numpy as np
+
         t = np.arange(self._at, self._at + count) / sample_rate_hz
         self._at += count
         wave = np.sqrt(2) * np.exp(2j * np.pi * 50 * t)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from openams.hil.meter import HilMeter
 
 Made = TypeVar("Made")
+# What a test may need of a rig: openams.hil.meter.CAPABILITIES, which is not loaded for it.
+PARTS = ("load", "han", "registers", "power")
 METERS = "emulator, micropython, rp2040 or serial:DEVICE"
 # Emulated meters, and the runtime of each.
 RUNTIMES = {"emulator": "cpython", "micropython": "micropython", "rp2040": "rp2040"}
@@ -35,8 +37,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "needs(*parts): what a rig must have, see openams.hil.meter")
+    config.addinivalue_line("markers", f"needs(*parts): what a rig must have: {', '.join(PARTS)}")
     config.addinivalue_line("markers", "meter(**options): an emulated meter of its own for a test")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A marker of what nobody knows is an error, and no test that is skipped."""
+    for mark in item.iter_markers("needs"):
+        wrong = [part for part in mark.args if part not in PARTS]
+        if wrong or mark.kwargs or not mark.args:
+            said = ", ".join(map(repr, wrong)) or "nothing"
+            pytest.fail(f"needs({said}): a test needs one of {', '.join(PARTS)}", pytrace=False)
+    for mark in item.iter_markers("meter"):
+        if mark.args:
+            pytest.fail(f"meter({mark.args[0]!r}): write options by name", pytrace=False)
 
 
 def make_meter(choice: str, rig_file: str | None, folder: Path) -> HilMeter:

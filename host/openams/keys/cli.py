@@ -9,19 +9,27 @@ import os
 import secrets
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from openams.errors import BenchError
-from openams.keys.keystore import Keystore
-from openams.keys.model import MeterKeys
-from openams.keys.sealed import SCRYPT_N_PERSON, SCRYPT_N_RANDOM, WHERE
 from openams.options import DEFAULT_METER_ID
+from openams.places import KEYSTORE_HINT as WHERE
 from openams.private import make_folder, read_private, write_private
 from openams.terminal import one_line, say
 
-app = typer.Typer(help="Keys of meters, in an encrypted keystore.", no_args_is_help=True)
+if TYPE_CHECKING:
+    # Every command names a keystore, and few open one: it takes a tenth of a second to load.
+    from openams.keys.keystore import Keystore
+    from openams.keys.model import MeterKeys
+
+app = typer.Typer(
+    help="Keys of meters, in an encrypted keystore.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
 
 KeystoreOption = Annotated[
     Path | None,
@@ -44,6 +52,9 @@ def default_path() -> Path:
 
 def open_keystore(path: Path | None, passphrase_file: Path | None) -> Keystore:
     """The keystore that was named, or the bench's own with a passphrase of its own."""
+    from openams.keys.keystore import Keystore
+    from openams.keys.sealed import SCRYPT_N_PERSON, SCRYPT_N_RANDOM
+
     chosen = path or default_path()
     passphrase = os.environ.get("OPENAMS_KEYSTORE_PASSPHRASE")
     if passphrase:
@@ -101,7 +112,7 @@ def meter_first(first: str, second: str) -> tuple[str, Path]:
     return check_meter_id(second), Path(first)
 
 
-@app.command()
+@app.command(epilog="Example: ams keys new 7359990000000017")
 def new(
     meter_id: _MeterArgument,
     keystore: KeystoreOption = None,
@@ -117,7 +128,7 @@ def new(
         say(f"made the keys of meter {meter_id} in {store.path}")
 
 
-@app.command("list")
+@app.command("list", epilog="Example: ams keys list")
 def list_(
     keystore: KeystoreOption = None,
     passphrase_file: PassphraseOption = None,
@@ -142,7 +153,7 @@ def list_(
         say("no keys: make some with ams keys new METER_ID")
 
 
-@app.command()
+@app.command(epilog="Example: ams keys show 7359990000000017 --json")
 def show(
     meter_id: Annotated[
         str, typer.Argument(metavar="METER_ID", help="GS1 number; the bench's own without it.")
@@ -183,7 +194,7 @@ def _print_keys(keys: MeterKeys) -> None:
     say(f"HAN authentication key {shown['han']['authentication_key']}")
 
 
-@app.command()
+@app.command(epilog="Example: ams keys rotate 7359990000000017 tcp://127.0.0.1:4059")
 def rotate(
     meter: Annotated[
         list[str],
@@ -215,7 +226,7 @@ def rotate(
         say(f"new keys for {', '.join(names)}")
 
 
-@app.command()
+@app.command(epilog="Example: ams keys han 7359990000000017 han-keys.json")
 def han(
     meter_id: _MeterArgument,
     file: Annotated[Path, typer.Argument(help="File to write, for ams han watch --keys.")],

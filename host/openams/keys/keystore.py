@@ -22,7 +22,8 @@ from openams.keys.model import (
     Pair,
     new_key,
 )
-from openams.keys.sealed import SCRYPT_N_PERSON, WHERE, SealedFile
+from openams.keys.sealed import SCRYPT_N_PERSON, SealedFile
+from openams.places import KEYSTORE_HINT as WHERE
 from openams.private import locked, make_folder
 
 # Counters that an outside client may use without asking again.

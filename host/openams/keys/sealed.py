@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from openams.errors import BenchError
+from openams.places import KEYSTORE_HINT as WHERE
 from openams.private import read_private, write_private
 
-WHERE = "name a keystore elsewhere with --keystore or OPENAMS_KEYSTORE"
 _FORMAT = "openams-keystore"
 _VERSION = 1
 # A person's passphrase is short: guessing it shall cost. A random one needs no help.

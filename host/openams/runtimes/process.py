@@ -20,15 +20,16 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
-from typing import IO, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import IO, TYPE_CHECKING, Any
 
 from openams.errors import BenchError
 from openams.grid.scenario import Row
 from openams.runtimes import wire
 from openams.runtimes.launch import HEAP_KIB, command
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _REPLY_TIMEOUT_S = 600.0
 _SHORT_PIPE = 8192

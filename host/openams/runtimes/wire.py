@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import IO
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import IO, TYPE_CHECKING
 
 from openams.grid.scenario import Row
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 HEADER = struct.Struct("<BI")
 SAMPLES = struct.Struct("<qqH")
@@ -44,6 +45,8 @@ def frame(payload: bytes) -> Frame:
 
 def packed_samples(utc_ms: int, index: int, block: NDArray[np.int32]) -> tuple[bytes, bytes]:
     """Sample sets (n, channels); `utc_ms` is the time just after the last."""
+    import numpy as np
+
     data = np.ascontiguousarray(block, dtype="<i4")
     return SAMPLES.pack(utc_ms, index, len(block)), data.tobytes()
 
