@@ -133,6 +133,8 @@ def run(
         raise BenchError("--format erases a state image: name it with --state")
     played = load(scenario, system, seed)
     check(options, played)
+    for note in played.notes:
+        say(f"ams: {played.name}: {note}", error=True)
     with contextlib.ExitStack() as stack:
         line = _han_line(han, options)
         if line:

@@ -28,6 +28,28 @@ def parse_start(text: str) -> datetime:
     return parse_time("--start", text)
 
 
+class SkippedTimeError(ValueError):
+    """A local time that there never is, in words that follow the time itself."""
+
+    def __str__(self) -> str:
+        return (
+            "does not exist in Norway: in that night the clock goes from 02:00 to 03:00 (if it is "
+            "standard time all year, write it with +01:00)"
+        )
+
+
+def from_local(when: datetime, fold: int = 0) -> datetime:
+    """UTC of a Norwegian local time without an offset.
+
+    Of the hour that comes twice in autumn it is the first, or the second with `fold` 1. Of the
+    hour that is left out in spring there is none: SkippedTimeError.
+    """
+    utc = when.replace(tzinfo=NORWAY, fold=fold).astimezone(UTC)
+    if utc.astimezone(NORWAY).replace(tzinfo=None) != when.replace(tzinfo=None, fold=0):
+        raise SkippedTimeError
+    return utc
+
+
 def parse_time(option: str, text: str) -> datetime:
     """An ISO time; without an offset it is Norwegian local time."""
     try:
@@ -37,7 +59,12 @@ def parse_time(option: str, text: str) -> datetime:
             f"{option} {text!r} is no ISO time: write it like 2026-01-31T12:00:00 or ...+01:00"
         ) from None
     if when.tzinfo is None:
-        when = when.replace(tzinfo=NORWAY)
+        try:
+            when = from_local(when)
+        except SkippedTimeError as error:
+            raise BenchError(f"{option} {text} {error}") from None
+        except OverflowError:
+            pass
     if not 2000 <= when.year <= 2099:
         raise BenchError(f"{option} must lie in the years 2000 to 2099")
     return when.astimezone(UTC)

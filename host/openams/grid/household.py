@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from openams.grid.scenario import Row, Samples, Scenario, ScenarioError, Triple
 from openams.grid.synthesis import play
+from openams.meter_time import SkippedTimeError, from_local
 
-_NORWAY = ZoneInfo("Europe/Oslo")
 _POWER = ("active_import_W", "active_export_W", "reactive_import_var", "reactive_export_var")
 _CURRENTS = ("current_l1_A", "current_l2_A", "current_l3_A")
 _VOLTAGES = ("voltage_l1_V", "voltage_l2_V", "voltage_l3_V")
@@ -182,6 +181,8 @@ def _load_csv(path: Path, lines: list[str], header: list[str], asked: str | None
         row = dict(zip(header, fields, strict=True))
         try:
             when = _utc(datetime.fromisoformat(row["time"]), series[-1][0] if series else None)
+        except SkippedTimeError as error:
+            raise ScenarioError(f"{where}: {row['time']} {error}") from None
         except (ValueError, OverflowError):
             raise ScenarioError(f"{where}: no time: {row['time']!r}") from None
         _check_order(series, when, where)
@@ -199,13 +200,13 @@ def _utc(when: datetime, before: datetime | None) -> datetime:
     """A time of a row, whole milliseconds. Without an offset it is Norwegian local time.
 
     Of the hour that comes twice in autumn it is the first, unless the row
-    `before` (UTC) shows that it must be the second.
+    `before` (UTC) shows that it must be the second. Raises SkippedTimeError for
+    what spring leaves out.
     """
     when = when.replace(microsecond=when.microsecond // 1000 * 1000)
     if when.tzinfo is not None:
         return when.astimezone(UTC)
-    first = when.replace(tzinfo=_NORWAY, fold=0).astimezone(UTC)
-    second = when.replace(tzinfo=_NORWAY, fold=1).astimezone(UTC)
+    first, second = from_local(when), from_local(when, fold=1)
     return second if before is not None and first <= before < second else first
 
 

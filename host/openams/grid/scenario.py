@@ -62,6 +62,8 @@ class Scenario(ABC):
     start: datetime | None = None
     duration_s: float | None = None
     gives_quantities: bool = False
+    # What its file leaves open or says twice and differently, and what was made of it.
+    notes: tuple[str, ...] = ()
 
     @abstractmethod
     def samples(self, sample_rate_hz: int, block: int) -> Iterator[Samples]:
@@ -111,6 +113,8 @@ def _load_file(spec: str, system: str | None) -> Scenario:
         return pick_case(path, case or None)
     if case:
         raise ScenarioError(f"{path} has no cases: leave #{case} out")
+    if path.suffix.lower() == ".dat" and path.with_suffix(".cfg").is_file():
+        raise ScenarioError(f"{path} is the data of a COMTRADE record: name {path.stem}.cfg")
     if path.suffix.lower() in (".cfg", ".cff"):
         from openams.grid.recording import load_comtrade
 
