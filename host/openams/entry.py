@@ -1,6 +1,4 @@
-"""Where `ams` begins: Ctrl-C ends it cleanly while it still loads."""
-
-from __future__ import annotations
+"""Where `ams` begins: Ctrl-C ends it cleanly while it still loads, and while it ends."""
 
 import sys
 
@@ -8,7 +6,13 @@ import sys
 def main() -> None:
     try:
         from openams.cli import main as run
+
+        run()
     except KeyboardInterrupt:
         print("ams: stopped", file=sys.stderr)
         sys.exit(130)
-    run()
+    finally:
+        import signal
+
+        # What was asked for is done, or given up: nothing is left to be stopped.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

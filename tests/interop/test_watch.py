@@ -113,8 +113,10 @@ def test_ctrl_c_at_any_moment_ends_in_a_line_at_the_most(words, tmp_path):
     # The temporary files of these runs, to see that none is left.
     environment = {**os.environ, "TMPDIR": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data")}
     # From where Python itself has started, which says what it says.
-    marker = "import sys; sys.stdout.write('\\n'); sys.stdout.flush();"
-    code = f"{marker} from openams.entry import main; main()"
+    code = (
+        "import sys; from openams.entry import main\n"
+        "sys.stdout.write('\\n'); sys.stdout.flush(); main()"
+    )
     for wait_s in (0.05, 0.15, 0.4, 1.0, 2.0):
         process = subprocess.Popen(
             [sys.executable, "-c", code, *map(str, words)],
