@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+
+from openams.terminal import console as make_console
+from openams.terminal import say
 
 if TYPE_CHECKING:
     from openams.headend.vee.model import Day, Result
@@ -35,7 +37,7 @@ def vee(
         if case.export is not None:
             _print(f"{case.name}, export", case.export, results[1])
     if as_json:
-        print(json.dumps({"days": out}))
+        say(json.dumps({"days": out}))
 
 
 def _print(name: str, day: Day, result: Result) -> None:
@@ -46,7 +48,7 @@ def _print(name: str, day: Day, result: Result) -> None:
     from openams.headend.vee.calendar import starts
     from openams.meter_time import NORWAY
 
-    console = Console(highlight=False)
+    console = make_console()
     changed = [k for k, value in enumerate(result.values) if value.state != MEASURED]
     total = sum(value.wh for value in result.values)
     known = "not known" if result.total_wh is None else f"{result.total_wh} Wh"
