@@ -234,6 +234,8 @@ def make(
         raise BenchError(f"an order to {action!r} is none: disconnect, reconnect or anew")
     if not 0 < valid <= 366 * 86400:
         raise BenchError("--valid goes from 1 second to a year")
+    if action == "anew" and valid > 3600:
+        raise BenchError("an order to begin anew is good for 3600 seconds at most")
     store = open_keystore(keystore, passphrase_file)
     keys = store.get(check_meter_id(meter_id))
     keys.demand_settled("breaker")

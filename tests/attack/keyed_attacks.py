@@ -306,7 +306,9 @@ def the_way_back_revives_nothing():
         used.append(bench.order(2 - number % 2, number, end=100000))
         assert client.give(used[-1]) == 0 and client.move(number % 2 == 0) == 0
         bench.run(1)
-    assert client.give(bench.order(cm.ANEW, 0, start=-1, end=100000)) == 0
+    assert client.give(bench.order(cm.ANEW, 0, start=-1, end=3600)) == DENIED
+    assert bench.refusals()[-1] == cm.BAD_FORM
+    assert client.give(bench.order(cm.ANEW, 0, start=-1, end=3599)) == 0
     moved = pulses(bench)
     for order in used:
         assert client.give(order) == DENIED and bench.refusals()[-1] == cm.USED

@@ -97,6 +97,16 @@ def test_an_order_under_the_old_breaker_key_is_void(store, meter, url):
     assert old.secret("breaker") != store.get(METER).secret("breaker")
 
 
+def test_orders_begin_anew_with_our_client(store, meter, url):
+    with session(url, "breaker", store, METER) as client:
+        operator = Operator(client, store, METER)
+        assert operator.begin_anew()["last_order"] >= 1
+        with pytest.raises(BenchError, match="does not take the order"):
+            # For a time before it: a minute later it would be taken.
+            operator.arm("disconnect")
+    assert ev.ORDERS_ANEW in [entry[1] for entry in meter.meter.events.entries()]
+
+
 def test_whoever_has_one_seal_never_gets_both(store, meter, url):
     """The master key does not change the second breaker key, nor does another's."""
     keys = store.get(METER)

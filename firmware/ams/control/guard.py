@@ -26,6 +26,8 @@ ARMED_MS = const(60000)
 FRESH_MS = const(600000)
 # How far an order's number may lie ahead of all that have served.
 AHEAD = const(65536)
+# For how long the order that begins anew may be good.
+_ANEW_S = const(3600)
 # What is armed and set, beside movements: so many at once, from then on one in so long.
 _WRITES = const(120)
 _WRITE_MS = const(30000)
@@ -172,6 +174,9 @@ class Guard:
         if self.policy.two_person and order.action != cm.RECONNECT and order.seals < 2:
             return cm.SECOND_SEAL_MISSING
         if order.action == cm.ANEW:
+            # Whoever sets the clock may lie by no more than this.
+            if order.expiry_s - order.not_before_s > _ANEW_S:
+                return cm.BAD_FORM
             return cm.USED if order.not_before_s <= self._since_s else cm.OK
         # An order of which the second seal was taken away has served where the whole has.
         last = self._last[_ALL] if self._whose(order) == _ALL else self.last_number
