@@ -154,7 +154,10 @@ _MEANINGS: dict[str, Callable[[int, int], Meaning]] = {
         _contact,
     ),
     "control-refused": _refused,
-    "order-armed": lambda detail, extra: {"who": _name(_WHO, detail >> 16), "order": extra},
+    **dict.fromkeys(
+        ("order-armed", "orders-anew"),
+        lambda detail, extra: {"who": _name(_WHO, detail >> 16), "order": extra},
+    ),
     **dict.fromkeys(("emergency-begin", "emergency-end"), _one("profile")),
     **dict.fromkeys(("quota-warning", "quota-exceeded"), _extra("used_wh")),
     "events-suppressed": _one("log", LOGS, "count"),

@@ -81,5 +81,6 @@ NAMES = {
     229: "reconnections-used-up",
     230: "firmware-rolled-back",
     231: "firmware-damaged",
+    232: "orders-anew",
     255: "event-log-cleared",
 }
