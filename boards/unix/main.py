@@ -31,6 +31,7 @@ LINK_CONNECTED = 3  # the connection that the meter asked for
 GC_THRESHOLD = 32768
 ROOMS = (
     "ams.registers.clock",
+    "ams.registers.groups",
     "ams.registers.events",
     "ams.registers.energy",
     "ams.registers.quantities",
@@ -56,6 +57,7 @@ ROOMS = (
     "ams.storage.layout",
     "ams.storage.journal",
     "ams.storage.series",
+    "ams.storage.logs",
     "ams.storage.missing",
     "ams.storage.snapshot",
     "ams.storage.cells",

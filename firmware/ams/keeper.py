@@ -69,6 +69,7 @@ class Keeper:
         self.unmeasured = False  # the front end gives nothing
         memory.on_failure = self._storage_failed
         events.store = memory.append_event
+        events.newest = memory.newest_events
 
     # --- power -----------------------------------------------------------------
 

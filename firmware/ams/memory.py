@@ -9,7 +9,7 @@ What the flash holds of somebody else is reported and stays as it is.
 
 from micropython import const
 
-from ams.registers import billing, profile, record
+from ams.registers import billing, events, profile, record
 from ams.registers.record import (
     DUE_DAY,
     DUE_INTERVAL,
@@ -20,14 +20,13 @@ from ams.registers.record import (
 from ams.storage import layout
 from ams.storage.cells import Cells, ClosedCells, PlainCells
 from ams.storage.journal import LARGEST, Journal, footprint
+from ams.storage.logs import Log
 from ams.storage.missing import missing
 from ams.storage.series import Series
 from ams.storage.snapshot import Snapshot, SnapshotError
 
 _ENTRY = 1  # kind of the records of every ring but that of the registers
 _LAST = 0xFFFFFFFF
-# No more intervals than this in the first day of a meter, however often it was set.
-_FIRST_DAY = 200
 # A ring that takes nothing is tried again after so many times: the registers', half an hour.
 _LEFT_ALONE = const(60)
 _CELLS = (layout.SECURITY, layout.CONTROL, layout.PARAMETERS, layout.UPDATE)
@@ -64,7 +63,7 @@ class Memory:
         if flash is not None:
             note = getattr(flash, "note", None)
             if note:
-                self._damage(layout.WHOLE, note)
+                self.damage(layout.WHOLE, note)
             self._rings = rings or layout.layout(flash.size // flash.sector_size)
 
     # --- settings --------------------------------------------------------------
@@ -84,7 +83,7 @@ class Memory:
                 layout.SETTINGS, "settings of version %d beside these" % self._snapshot.other
             )
         elif self._snapshot.damaged:
-            self._damage(layout.SETTINGS, "one of the two slots of the settings is unreadable")
+            self.damage(layout.SETTINGS, "one of the two slots of the settings is unreadable")
         if stored is not None and stored.get("meter_id") != self._meter_id:
             self._refuse(
                 layout.SETTINGS, "state image is that of meter %s" % stored.get("meter_id")
@@ -130,23 +129,30 @@ class Memory:
             journal = Journal(self._flash, first, count, region, buffer)
             self.journals[region] = journal
             if region not in _CELLS and region != layout.REGISTERS:
-                self._series[region] = Series(journal, _ENTRY)
+                series = Log if region >= layout.EVENTS else Series
+                self._series[region] = series(journal, _ENTRY)
             if not journal.writable:
                 unknown.append(region)
                 continue
             count = missing(journal)
             if count:
-                self._damage(region, "region %d of the flash: sectors lost: %d" % (region, count))
+                self.damage(region, "region %d of the flash: sectors lost: %d" % (region, count))
+        self._keep_logs()
         if unknown:
             self.unknown += unknown
             regions = ", ".join(str(region) for region in unknown)
             self.found.append("unknown data in the flash, in region " + regions)
 
+    def _keep_logs(self):
+        for log, region, keys in layout.KEPT:
+            log = self._series[layout.EVENTS + log]
+            log.keep_in(self.cells(region), keys, events.RECORD_SIZE, events.group_of)
+
     def _refuse(self, region, what):
         self.unknown.append(region)
         self.found.append(what)
 
-    def _damage(self, region, what):
+    def damage(self, region, what):
         self.damaged.append(region)
         self.found.append(what)
 
@@ -173,9 +179,12 @@ class Memory:
             # What is somebody else's is not given as this meter's either.
             self.journals = {}
             self._series = {}
+            self._cells = {}
             return None
         if data is None:
-            return self._rebuild(energy, load_profile)
+            from ams.rebuild import rebuild
+
+            return rebuild(self, energy, load_profile)
         self.state = record.restore(energy, load_profile, data)
         if (registers.torn_end or layout.REGISTERS in self.damaged) and self.state.clean:
             # Something newer than the record was begun, or can no longer be read.
@@ -229,66 +238,14 @@ class Memory:
         self.state.due = 0
         self.state.clean = False
 
-    def _rebuild(self, energy, load_profile):
-        """The registers without a record: those of the last midnight, and the intervals since.
-
-        Gives None when nothing is there.
-        """
-        state = self.state
-        last = self.last(layout.LOAD_PROFILE)
-        midnight = self.last(layout.DAILY)
-        if last is None and midnight is None:
-            return None
-        first = 0
-        since = "anew"
-        if midnight is not None:
-            day = billing.unpack(midnight)
-            state.utc_ms = day[1] * 1000
-            energy.mwh[:] = day[3:]
-            first = self._first_after(day[1])
-            since = "from the last midnight"
-        elif self.oldest_number(layout.LOAD_PROFILE) == 1:
-            if self.newest_number(layout.LOAD_PROFILE) < _FIRST_DAY:
-                first = 1
-                since = "with what the intervals sum up to"
-        for data in self.entries_between(layout.LOAD_PROFILE, first, _LAST) if first else ():
-            for k, value in enumerate(profile.unpack(data)[4:]):
-                energy.mwh[k] += value
-        if last is not None:
-            number, end_s, _, length_s = profile.unpack(last)[:4]
-            state.utc_ms = max(state.utc_ms, end_s * 1000)
-            load_profile.number = number
-            load_profile.last_entry = last
-            if length_s in profile.PERIODS_S:
-                load_profile.period_s = length_s
-        load_profile.open(state.utc_ms)
-        state.days = self.newest_number(layout.DAILY)
-        state.months = self.newest_number(layout.MONTHLY)
-        self._damage(layout.REGISTERS, "the registers are lost: they go on " + since)
-        return state
-
-    def _first_after(self, midnight_s):
-        """Number of the first interval that the registers of the last midnight do not hold, 0 when
-        there is none: however often the clock was set, it follows the last that ends by then."""
-        first = 0
-        for _, number in self.numbers_between(layout.LOAD_PROFILE, 0, midnight_s):
-            first = number + 1
-        if not first:
-            for number, _ in self.numbers_between(layout.LOAD_PROFILE, midnight_s + 1, _LAST):
-                first = number
-        return first
-
     def last(self, region):
         journal = self.journals.get(region)
         return None if journal is None else journal.last(_ENTRY)
 
     def entries(self, region):
-        """Yields the records of a ring, oldest first, as memoryviews good until the next."""
-        journal = self.journals.get(region)
-        if journal is not None:
-            for kind, data in journal.records():
-                if kind == _ENTRY:
-                    yield data
+        """Yields the entries of a ring, oldest first, as memoryviews good until the next."""
+        series = self._series.get(region)
+        return iter(()) if series is None else series.entries()
 
     # --- ranges of entries -------------------------------------------------------
 
@@ -377,7 +334,18 @@ class Memory:
         self._append(layout.VOLTAGE, entry)
 
     def append_event(self, log, payload):
-        self._append(layout.EVENTS + log, payload)
+        """Gives whether its log began with a new sector."""
+        return self._append(layout.EVENTS + log, payload)
+
+    def newest_events(self, log):
+        """Yields those of the newest sector of a log."""
+        log = self._series.get(layout.EVENTS + log)
+        return iter(()) if log is None else log.newest_sector()
+
+    def runs(self, region, first, last):
+        """Runs of numbers of the entries of a ring from place `first` to `last`."""
+        series = self._series.get(region)
+        return () if series is None else series.runs(first, last)
 
     def event_numbers(self):
         """Number of the newest event of each log."""
@@ -387,7 +355,7 @@ class Memory:
 
     def _append(self, region, payload):
         if self.writable:
-            self._guard(region, lambda: self._series[region].append(payload))
+            return self._guard(region, lambda: self._series[region].append(payload))
 
     def _append_once(self, region, number, payload):
         """What an error has interrupted is stored again from its begin: not what is there."""
@@ -406,7 +374,7 @@ class Memory:
             self._failed_regions[region] = wait - 1
             return
         try:
-            action()
+            return action()
         except (OSError, SnapshotError):
             self._failed(region)
 

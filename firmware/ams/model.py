@@ -45,7 +45,16 @@ def next_minute(utc_ms):
 _VOLTAGE_PERIOD_S = const(600)
 
 
+def _commit(session):
+    """Who asks has the right: the number of his request is kept before anything is done."""
+    commit = getattr(session, "commit", None)
+    if commit is not None:
+        commit()
+
+
 class Model:
+    commits = True  # see `set` and `call`
+
     def __init__(self, meter, settings):
         self.meter = meter
         self.settings = settings
@@ -109,12 +118,14 @@ class Model:
         thing, rights = self.find(class_id, ln, session)
         if who != INTERNAL and not rights.may_write(attribute, who):
             self._deny(rights, session)
+        _commit(session)
         thing.set(attribute, data, who)
 
     def call(self, class_id, ln, method, who, data, out, session=None):
         thing, rights = self.find(class_id, ln, session)
         if who != INTERNAL and not rights.may_call(method, who):
             self._deny(rights, session)
+        _commit(session)
         thing.call(method, data, out, who)
 
     def _deny(self, rights, session):

@@ -53,5 +53,4 @@ class Ring:
     def _span(self, first, last):
         if last < first:
             return 0, ()
-        before = self._memory.oldest_number(self._region) - 1
-        return last - first + 1, ((before + first, before + last),)
+        return last - first + 1, self._memory.runs(self._region, first, last)

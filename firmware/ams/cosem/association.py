@@ -30,10 +30,17 @@ _PROOF_SIZE = const(17)
 class Association:
     """What one channel has agreed with the client that uses it."""
 
-    def __init__(self, channel):
+    def __init__(self, channel, keep=None):
         self.channel = channel
         self.silent = False  # the request that is being served wants no answer
+        self._keep = keep
         self.close()
+
+    def commit(self):
+        """Called before anything is changed: the number of the request is kept first."""
+        if self.uncommitted is not None:
+            keys, self.uncommitted = self.uncommitted, None
+            self._keep(self.client, keys, self.number)
 
     def close(self):
         self.state = IDLE
@@ -52,6 +59,7 @@ class Association:
         self.client_challenge = None
         self.opened_with = 0  # counter of the opening
         self.number = 0  # counter of the request that is being served
+        self.uncommitted = None  # the keys that it came under, while it has changed nothing
         self.failed = False  # to be closed once the answer is made
         self.transfer = None
         self.now_ms = 0  # of the request that is being served

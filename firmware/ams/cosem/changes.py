@@ -46,6 +46,7 @@ class Changes(Answers):
     def __init__(self, model, answer):
         super().__init__(answer)
         self._model = model
+        self._commits = getattr(model, "commits", False)
         self._gathering = Gathering()
 
     # --- set -----------------------------------------------------------------------
@@ -83,6 +84,7 @@ class Changes(Answers):
         if selection is not None:
             return SCOPE_VIOLATED
         try:
+            self._commit(association)
             self._model.set(class_id, ln, attribute, association.who, value, association)
         except AccessError as error:
             return error.code
@@ -106,6 +108,11 @@ class Changes(Answers):
             class_id, ln, attribute, selection = descriptor(association, descriptors)
             value = _value(data)
             self.out.octet(self._write_one(association, class_id, ln, attribute, selection, value))
+
+    def _commit(self, association):
+        """Where the model does not do it itself, behind its look at the rights."""
+        if not self._commits:
+            association.commit()
 
     # --- action --------------------------------------------------------------------
 
@@ -152,6 +159,7 @@ class Changes(Answers):
             value = None
         code = SUCCESS
         try:
+            self._commit(association)
             stage.raw(b"\x00\x01\x00")
             self._model.call(class_id, ln, method, association.who, value, stage, association)
             if stage.length > at + 3:

@@ -3,10 +3,11 @@
 Everything stands in the cells of the flash. Each client has a pair of keys of
 its own, so a counter belongs to one client and one direction:
 
-- what comes in: an opening, a set and an action are entered before they act;
-  of reads only a ceiling is kept, once in READS, since a read of a former
-  association never passes again: its number is below that of the opening that
-  every later one stands behind;
+- what comes in: an opening, and what changes something, are entered before they act;
+  of reads and of what is refused only a ceiling is kept, once in READS, since no request of
+  a former association passes again: its number is below that of the opening that
+  every later one stands behind. Who acts without end would wear the flash out: his
+  numbers are then entered ahead, and after a power cut he goes on behind that;
 - what goes out: numbers are taken from a reserve that is entered before its
   first number is used. They go on when the keys change, since nobody can tell
   whether a key that comes has served before.
@@ -22,6 +23,7 @@ from micropython import const
 from ams.cosem.numbers import LAST, Numbers, Spent
 from ams.cosem.objects.base import BREAKER, OPERATOR, PUBLIC, READER, UPDATE
 from ams.crypto.gcm import Gcm, equal
+from ams.registers.share import Share
 
 SAP_PUBLIC = const(16)
 SAP_OPERATOR = const(1)
@@ -40,6 +42,10 @@ _CELL_OUT = const(2)  # generation u8, next u32
 CELL_FAILURES = const(3)
 
 READS = const(64)
+# Numbers of a client that are entered one by one: so many, then one in so long. Else so far ahead.
+_EXACT = const(64)
+_EXACT_EVERY_MS = const(60000)
+_AHEAD = const(1024)
 _RESERVE = const(1000)
 # More than the settings that a ring of cells holds can have reserved.
 _LOST = const(1 << 20)
@@ -59,6 +65,8 @@ class Keys:
         self.authentication = authentication
         self.aad = b"\x30" + authentication
         self.next_in = 0  # the least number that is still accepted
+        self.floor = 0  # and after a power cut
+        self.entered = None  # how often one was entered, a Share
         self.ceiling = 0  # no number from here on was ever accepted
         self.expected = 0  # what the public is told to go on with
         self.next_out = 1
@@ -102,6 +110,7 @@ class Keyring:
 
     def __init__(self, cells, config=None):
         self._cells = cells
+        self.now_ms = 0  # of a clock that is never set
         self.lent = None  # gives keys that are kept elsewhere: those of the HAN port, or None
         if config and not cells.get(_TITLE):
             self._provision(config)
@@ -159,6 +168,7 @@ class Keyring:
         value = self._counters(client, _CELL_IN, ">BII")
         if value:
             keys.next_in, keys.ceiling = value
+            keys.floor = keys.next_in
             # Which of the last reads came is not known one by one.
             keys.expected = max(value)
         keys.next_out = keys.reserved = self._next_out(client, keys)
@@ -240,14 +250,34 @@ class Keyring:
         if number < keys.next_in or number >= LAST:
             return False
         if acts or number >= keys.ceiling:
-            ceiling = min(number + READS, LAST)
-            if keys.in_force:
-                value = struct.pack(">BII", keys.generation, number + 1, ceiling)
-                self._cells.set(client.cell(_CELL_IN), value)
-            # Only now: what could not be stored does not count.
-            keys.ceiling = ceiling
+            self._enter(client, keys, number, acts)
         keys.next_in = keys.expected = number + 1
         return True
+
+    def keep(self, client, keys, number):
+        """A number that was accepted is about to change something: kept when this returns."""
+        if number >= keys.floor:
+            self._enter(client, keys, number, True)
+
+    def _enter(self, client, keys, number, acts):
+        floor = number + 1
+        ceiling = number + READS
+        if number < keys.floor:
+            # It was entered ahead.
+            return
+        if keys.in_force:
+            if keys.entered is None:
+                keys.entered = Share(_EXACT, _EXACT_EVERY_MS, self.now_ms)
+            if keys.entered.take(self.now_ms) is None:
+                ceiling += _AHEAD
+                floor += _AHEAD if acts else 0
+            floor = min(floor, LAST)
+            ceiling = min(max(floor, ceiling), LAST)
+            value = struct.pack(">BII", keys.generation, floor, ceiling)
+            self._cells.set(client.cell(_CELL_IN), value)
+        # Only now: what could not be stored does not count.
+        keys.floor = floor
+        keys.ceiling = min(ceiling, LAST)
 
     def take(self, client, keys):
         """The next number for what the meter sends under these keys. Raises Spent."""

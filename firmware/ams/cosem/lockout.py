@@ -12,10 +12,15 @@ that nothing is won by pulling the fuse.
 
 from micropython import const
 
+from ams.registers.share import Share
+
 _FREE = const(5)
 _FIRST_MS = const(60000)
 _LONGEST_MS = const(3600000)
 _LEVELS = const(7)
+# Changes of the height that are stored: so many, then one in so long.
+_STORED = const(32)
+_STORE_EVERY_MS = const(300000)
 
 
 def delay_ms(level):
@@ -27,6 +32,7 @@ class Lockout:
 
     def __init__(self, keyring):
         self._keyring = keyring
+        self._share = None  # of what may be stored
         self._doors = {}  # (channel, SAP): [failures in a row, level, closed until]
 
     def _door(self, channel, client, now_ms):
@@ -53,10 +59,18 @@ class Lockout:
         door[1] = min(door[1] + 1, _LEVELS)
         door[2] = now_ms + delay_ms(door[1])
         if door[1] > self._keyring.failures(client):
-            self._keyring.keep_failures(client, door[1])
+            self._keep(client, door[1], now_ms)
 
     def passed(self, channel, client, now_ms):
         """The right key was shown: all is forgotten."""
         door = self._door(channel, client, now_ms)
         door[0] = door[1] = door[2] = 0
-        self._keyring.keep_failures(client, 0)
+        if self._keyring.failures(client):
+            self._keep(client, 0, now_ms)
+
+    def _keep(self, client, level, now_ms):
+        """Who fails and opens by turns wears nothing out: what is not stored ends with a reset."""
+        if self._share is None:
+            self._share = Share(_STORED, _STORE_EVERY_MS, now_ms)
+        if self._share.take(now_ms) is not None:
+            self._keyring.keep_failures(client, level)

@@ -24,7 +24,7 @@ from ams.cosem.notification import Outbox
 from ams.cosem.numbers import Spent
 from ams.cosem.own_objects import OwnObjects
 from ams.cosem.security import Answer, Refused, Sealed
-from ams.cosem.service import ACTION, GET, Services
+from ams.cosem.service import ACTION, Services
 from ams.registers.events import (
     AUTHENTICATION_FAILED,
     DECRYPTION_FAILED,
@@ -43,9 +43,9 @@ _EXCEPTION = const(0xD8)
 # action, class 15, 0.0.40.0.0.255, method 1.
 _REPLY_TO_HLS = b"\x00\x0f\x00\x00\x28\x00\x00\xff\x01"
 # Of each security event so many at once and then one in so long: guessing shall
-# neither wear the flash out nor push everything else out of the log.
+# neither wear the flash out nor fill the log.
 _NOTES = const(5)
-_NOTE_EVERY_MS = const(60000)
+_NOTE_EVERY_MS = const(3600000)
 
 
 class Server(OwnObjects):
@@ -74,7 +74,7 @@ class Server(OwnObjects):
         self._aside = None
         self._outbox = Outbox(keyring, self._answer_aside, CHANNELS)
         self._blocks = gbt.GeneralBlocks(GATHER_SIZE, PDU_MAX)
-        self.associations = [Association(channel) for channel in range(CHANNELS)]
+        self.associations = [Association(channel, keyring.keep) for channel in range(CHANNELS)]
         self._notes = {}
         self._now_ms = 0
         self.faults = 0  # errors of our own
@@ -101,7 +101,7 @@ class Server(OwnObjects):
 
         `now_ms` is of a clock that is never set.
         """
-        self._now_ms = now_ms
+        self._now_ms = self.keyring.now_ms = now_ms
         self._answer = self._services.out = self._answer_of(channel)
         association = self.associations[channel]
         association.now_ms = now_ms
@@ -300,10 +300,12 @@ class Server(OwnObjects):
         except Refused:
             self._note(DECRYPTION_FAILED, association.channel, client.sap)
             raise
-        if not self.keyring.accept(client, keys, sealed.number, plain[0] != GET):
+        if not self.keyring.accept(client, keys, sealed.number, False):
             self._note(REPLAY_ATTACK, association.channel, client.sap)
             raise Refused(security.BAD_COUNTER, keys.next_in)
         association.number = sealed.number
+        # The proof changes nothing that is kept: the opening before it was entered.
+        association.uncommitted = keys if association.state == OPEN else None
         return plain
 
     def _refused(self, refusal):

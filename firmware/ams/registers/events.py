@@ -10,6 +10,8 @@ import struct
 
 from micropython import const
 
+from ams.registers import groups
+
 LOG_STANDARD = const(0)
 LOG_FRAUD = const(1)
 LOG_CONTROL = const(2)
@@ -146,14 +148,10 @@ _CODES = (
     (EVENT_LOG_CLEARED, LOG_STANDARD, "event-log-cleared"),
 )
 
-# number u32 | time in s u32 | ms u16 | code u8 | 0 | detail i32 | extra u32
+# number u32 | time in s u32 | ms u16 | code u8 | left to its group u8 | detail i32 | extra u32
 _RECORD = "<IIHBBiI"
 RECORD_SIZE = const(20)
-# So many an hour to each log: a fault that never ends shall not wear the flash out.
-PER_HOUR = const(240)
-# Refusals get this much less: whoever makes noise with them hides nothing that happens.
-_FOR_DEEDS = const(120)
-_REFUSALS = (CONTROL_REFUSED, FIRMWARE_REFUSED)
+_IN_SECTOR = const(145)  # entries of a sector of a log
 _HOUR_MS = const(3600000)
 
 
@@ -174,6 +172,12 @@ def name_of(code):
     return _entry(code)[1]
 
 
+def group_of(data):
+    """(group, how many of it are kept) of a stored event."""
+    group = groups.of(data[10])
+    return group, groups.kept(group)
+
+
 def unpack(data):
     """(number, utc_ms, code, detail, extra) of a stored event."""
     number, seconds, ms, code, _, detail, extra = struct.unpack(_RECORD, data)
@@ -183,7 +187,9 @@ def unpack(data):
 class EventLog:
     """A ring in RAM of the newest `capacity` events; `store(log, payload)` keeps each.
 
-    `numbers[log]` is the number of the log's newest event: it goes on for ever.
+    `numbers[log]` is the number of the log's newest event: it goes on for ever. `store` says
+    whether it went into a new sector, `newest(log)` yields the payloads of the newest
+    sector of a log as it was left.
     """
 
     def __init__(self, capacity=64):
@@ -191,50 +197,83 @@ class EventLog:
         self._next = 0
         self.count = 0  # events ever logged
         self.store = None
+        self.newest = None
         self.on_event = None  # called with the code of each, and whether it was kept
         self.raw_ms = 0  # the board's time: a clock that is set gives no log a new share
         self.numbers = [0] * len(LOG_NAMES)
-        self._left = [PER_HOUR] * len(LOG_NAMES)
+        self._shares = groups.Shares()
+        self._recalled = 0  # bits of the logs whose newest sector was looked at
+        self._in_sector = bytearray(len(LOG_NAMES))
         self._suppressed = [0] * len(LOG_NAMES)
         self._hour = None
 
     def log(self, utc_ms, code, detail=0, extra=0):
         log = log_of(code)
         self.tick(utc_ms)
-        if self._left[log] <= (_FOR_DEEDS if code in _REFUSALS else 0):
-            self._suppressed[log] += 1
-            if self.on_event is not None:
-                self.on_event(code, False)
+        group = groups.of(code)
+        if not self._recalled >> log & 1:
+            self._recall(log, utc_ms)
+        if self._shares.take(group, self.raw_ms):
+            self._keep(utc_ms, log, group, code, detail, extra)
             return
-        self._left[log] -= 1
-        self._keep(utc_ms, log, code, detail, extra)
+        self._suppressed[log] += 1
+        if self.on_event is not None:
+            self.on_event(code, False)
 
     def tick(self, utc_ms):
-        """A new hour gives each log its share again, and says what the last one lost."""
+        """A new hour says what the last one lost."""
         hour = self.raw_ms // _HOUR_MS
         if hour == self._hour:
             return
         self._hour = hour
-        for log in range(len(LOG_NAMES)):
-            self._left[log] = PER_HOUR
-            missed = self._suppressed[log]
-            if missed:
-                self._suppressed[log] = 0
-                self._keep(utc_ms, LOG_STANDARD, EVENTS_SUPPRESSED, log, missed)
+        self.tell(utc_ms)
 
-    def _keep(self, utc_ms, log, code, detail, extra):
+    def tell(self, utc_ms):
+        """Enters how many were not entered, of each log that had some."""
+        for log in range(len(LOG_NAMES)):
+            missed = self._suppressed[log]
+            if not missed:
+                continue
+            if not self._recalled & 1:
+                self._recall(LOG_STANDARD, utc_ms)
+            group = groups.of(EVENTS_SUPPRESSED)
+            if not self._shares.take(group, self.raw_ms):
+                return
+            self._suppressed[log] = 0
+            self._keep(utc_ms, LOG_STANDARD, group, EVENTS_SUPPRESSED, log, missed)
+
+    def _recall(self, log, utc_ms):
+        """After a start: what the groups had left, and had of the newest sector."""
+        self._recalled |= 1 << log
+        if self.newest is None:
+            return
+        for data in self.newest(log):
+            _, seconds, _, code, left, _, _ = struct.unpack(_RECORD, data)
+            age_ms = max(utc_ms - seconds * 1000, 0)
+            self._shares.recall(groups.of(code), left, self.raw_ms - age_ms)
+            self._in_sector[log] = min(self._in_sector[log] + 1, 255)
+
+    def _keep(self, utc_ms, log, group, code, detail, extra):
         self._ring[self._next] = (utc_ms, code, detail, extra)
         self._next = (self._next + 1) % len(self._ring)
         self.count += 1
         self.numbers[log] += 1
         if self.on_event is not None:
             self.on_event(code, True)
+        turned = False
         if self.store is not None:
             detail = max(-0x80000000, min(0x7FFFFFFF, detail))
             extra = max(0, min(0xFFFFFFFF, extra))
             # Before 2000: what began before a clock that had lost its time.
             when = (max(utc_ms, 0) // 1000, utc_ms % 1000)
-            self.store(log, struct.pack(_RECORD, self.numbers[log], *when, code, 0, detail, extra))
+            left = self._shares.left(group)
+            data = struct.pack(_RECORD, self.numbers[log], *when, code, left, detail, extra)
+            turned = self.store(log, data)
+        # Without a flash it is as if there were one.
+        self._in_sector[log] += 1
+        if turned or self._in_sector[log] > _IN_SECTOR:
+            self._in_sector[log] = 1
+            self._shares.turn(log, group)
 
     def entries(self):
         """List of (utc_ms, code, detail, extra) since power-up, oldest first."""

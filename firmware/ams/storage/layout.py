@@ -18,6 +18,14 @@ PARAMETERS = const(8)  # what the operator sets
 UPDATE = const(9)  # how far an image transfer is
 EVENTS = const(16)  # the first of six
 EVENT_LOGS = const(6)
+# Where what outlives the round of a log is kept: log, ring of cells, cells.
+KEPT = (
+    (0, UPDATE, b"\x64\x65"),
+    (1, UPDATE, b"\x66"),
+    (2, CONTROL, b"\x64\x65"),
+    (3, SECURITY, b"\x64"),
+    (4, CONTROL, b"\x66"),
+)
 # What is no ring: the settings' two slots, and the image as a whole.
 SETTINGS = const(0)
 WHOLE = const(255)

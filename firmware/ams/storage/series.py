@@ -97,6 +97,17 @@ class Series:
 
     # --- entries -----------------------------------------------------------------------
 
+    def entries(self):
+        """Yields all that are there as they stand, oldest first, each good until the next."""
+        for kind, payload in self._journal.records():
+            if kind == self._kind:
+                yield payload
+
+    def runs(self, first, last):
+        """Runs of numbers of the entries from place `first` to `last`, from 1 on."""
+        before = self.oldest() - 1
+        return ((before + first, before + last),)
+
     def between(self, first, last):
         """Yields the entries with numbers from `first` to `last`, each good until the next.
 
