@@ -14,7 +14,7 @@ sys.path.insert(0, str(TESTS / "attack"))
 
 import log_floods  # noqa: E402
 
-from ams.registers import groups  # noqa: E402
+from ams.registers import events, groups  # noqa: E402
 from ams.registers.events import LOG_NAMES, RECORD_SIZE  # noqa: E402
 from ams.storage import layout  # noqa: E402
 
@@ -57,7 +57,7 @@ def test_what_is_kept_has_room(table):
 
 
 def test_how_long_an_entry_stands(table):
-    everything = log_floods.everything(200)
+    everything = log_floods.everything(300)
     for (log, _, name), hours in zip(log_floods.GROUPS, everything, strict=True):
         assert hours == table[LOG_NAMES[log], name][5], name
 
@@ -102,3 +102,10 @@ def test_on_the_vm(micropython, table):
 def test_sixty_days_of_everything_else():
     assert log_floods.others(60) == 93
     assert log_floods.others(20, True) == 84
+
+
+def test_every_code_is_in_a_group_of_its_log():
+    first = list(groups._FIRST)
+    for start, log, names in events._CODES:
+        for code in range(start, start + len(names.split())):
+            assert first[log] <= groups.of(code) < first[log + 1], code
