@@ -199,6 +199,7 @@ def run(days, hours):
     """For the VM: figures as a line."""
     an_image_from_before()
     resets_give_nothing_back()
+    cuts_at_the_turn()
     return [others(days, every=8)] + everything(hours, every=5)
 
 
@@ -362,3 +363,85 @@ def whole_meter(days, count):
     strangers(days)
     refusals(count)
     clock_sets(count)
+
+
+def cuts_at_the_turn():
+    """The power goes at each operation of the flash when a log goes round: nothing that is kept is
+    lost or twice, and the log goes on. Gives how many cuts there were."""
+    try:
+        from flash_lab import PowerCut
+    except ImportError:
+        from openams.faultlab.flash_lab import PowerCut
+
+    def entry(number, code):
+        return (
+            number.to_bytes(4, "little")
+            + (START_MS // 1000 + number).to_bytes(4, "little")
+            + bytes((0, 0, code, 9))
+            + number.to_bytes(4, "little")
+            + bytes(4)
+        )
+
+    def found(memory):
+        out = []
+        for data in memory.entries(layout.EVENTS + ev.LOG_SECURITY):
+            number, _, code, _, _ = ev.unpack(data)
+            out.append((number, code))
+        return out
+
+    # Three rounds, so that there are kept ones to be kept again; then the last entry before a turn.
+    logs = Logs()
+    number = 0
+    keys = []
+    for number in range(1, 3 * 145 + 1):
+        code = ev.KEYS_CHANGED if number % 50 < 3 else ev.DECRYPTION_FAILED
+        if code == ev.KEYS_CHANGED:
+            keys.append(number)
+        logs.memory.append_event(ev.LOG_SECURITY, entry(number, code))
+    before = {place: bytes(data) for place, data in logs.flash.own.items()}
+    kept = keys[-groups.kept(groups.of(ev.KEYS_CHANGED)) :]
+    cuts = 0
+    for torn in (None, "bytes"):
+        operation = 0
+        while True:
+            flash = LabFlash(48, before)
+            flash.torn = torn
+            flash.random = _Random(operation + 1)
+            memory = Memory(flash, "7359990000000017")
+            memory.mount_rings()
+            flash.cut_at = flash.operations + operation
+            try:
+                memory.append_event(ev.LOG_SECURITY, entry(number + 1, ev.DECRYPTION_FAILED))
+                whole = True
+            except PowerCut:
+                whole = False
+            flash.cut_at = 1 << 60
+            memory = Memory(flash, "7359990000000017")
+            memory.mount_rings()
+            assert not memory.damaged, memory.found
+            for again in range(2):
+                there = found(memory)
+                numbers = [one[0] for one in there]
+                assert numbers == sorted(set(numbers)), numbers
+                for one in kept:
+                    assert (one, ev.KEYS_CHANGED) in there, (operation, torn, one)
+                assert memory.count(layout.EVENTS + ev.LOG_SECURITY) == len(there)
+                if not again:
+                    newest = memory.newest_number(layout.EVENTS + ev.LOG_SECURITY)
+                    assert newest in (number, number + 1) and (newest > number or not whole)
+                    data = entry(newest + 1, ev.REPLAY_ATTACK)
+                    memory.append_event(ev.LOG_SECURITY, data)
+            if whole:
+                break
+            operation += 1
+            cuts += 1
+    return cuts
+
+
+class _Random:
+    def __init__(self, seed):
+        self.state = seed * 2654435761 & 0xFFFFFFFF
+
+    def below(self, count):
+        self.state = (self.state * 1103515245 + 12345) & 0x7FFFFFFF
+        return (self.state >> 8) % count

@@ -78,6 +78,10 @@ def test_power_cuts_give_nothing_back():
     log_floods.resets_give_nothing_back()
 
 
+def test_a_cut_while_a_log_goes_round_loses_nothing():
+    assert log_floods.cuts_at_the_turn() > 10
+
+
 def test_a_log_of_an_older_version_is_read():
     log_floods.an_image_from_before()
 

@@ -285,3 +285,10 @@ def test_a_keystore_may_have_the_public_half_alone(store, tmp_path):
         store.release_key()
     with pytest.raises(BenchError, match="another release key"):
         store.trust_release("00" * 64)
+
+
+def test_counters_that_are_nearly_used_up_are_not_handed_out(store):
+    store.new(METER)
+    store.raise_counter(METER, 2, 0xFFFFFFFF - 1000)
+    with pytest.raises(BenchError, match="keys rotate"):
+        store.hand_out(METER)

@@ -13,8 +13,8 @@ from micropython import const
 # Octets to a group: how many are kept, burst, fast in units of 15 s, share of a sector, slow in
 # units of 10 min.
 _WIDTH = const(5)
-_FAST_MS = const(15000)
-_SLOW_MS = const(600000)
+_UNIT_MS = const(15000)
+_SLOW = const(40)  # of those
 _TABLE = bytes((
     16, 40, 20, 32, 12,  # 0 supply: 12 an hour, then 12 a day
     24, 12, 60, 16, 12,  # 1 clock, set by keys: 4 an hour, then 12 a day
@@ -69,29 +69,30 @@ def kept(group):
 
 
 class Shares:
-    """What each group has left. Times are of a clock that is never set."""
+    """What each group has left. Times are of a clock that is never set; inside in units of 15 s,
+    which are small integers."""
 
     def __init__(self):
         self._left = bytearray(COUNT)
         self._in_sector = bytearray(COUNT)
-        self._gained_ms = [0] * COUNT
+        self._gained = [0] * COUNT  # when the last one was
         for group in range(COUNT):
             self._left[group] = _TABLE[_WIDTH * group + 1]
 
-    def _period_ms(self, group):
+    def _period(self, group):
         at = _WIDTH * group
         if self._in_sector[group] < _TABLE[at + 3]:
-            return _TABLE[at + 2] * _FAST_MS
-        return _TABLE[at + 4] * _SLOW_MS
+            return _TABLE[at + 2]
+        return _TABLE[at + 4] * _SLOW
 
     def take(self, group, now_ms):
         """Whether one more may be entered; then `left` says what goes into it."""
-        period_ms = self._period_ms(group)
-        gained = (now_ms - self._gained_ms[group]) // period_ms
+        period = self._period(group)
+        gained = (now_ms // _UNIT_MS - self._gained[group]) // period
         if gained > 0:
             most = _TABLE[_WIDTH * group + 1]
             self._left[group] = min(self._left[group] + gained, most)
-            self._gained_ms[group] += gained * period_ms
+            self._gained[group] += gained * period
         if not self._left[group]:
             return False
         self._left[group] -= 1
@@ -107,7 +108,8 @@ class Shares:
         self._in_sector[group] = min(self._in_sector[group] + 1, 255)
         if left:
             self._left[group] = min(left - 1, _TABLE[_WIDTH * group + 1])
-            self._gained_ms[group] = at_ms
+            # Never early: a start gives nothing away.
+            self._gained[group] = at_ms // _UNIT_MS + 1
 
     def turn(self, log, group):
         """A log begins with a new sector, with an entry of `group`."""

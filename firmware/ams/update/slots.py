@@ -11,6 +11,8 @@ leaves a block that counts as missing, and that takes the same octets once more.
 
 from micropython import const
 
+from ams.storage.blank import is_blank
+
 _MARKS = const(512)
 BLOCKS_MAX = const((4096 - 512) * 8)
 
@@ -41,8 +43,9 @@ class Slot:
             at += piece
 
     def begin(self):
-        """A new transfer: nothing is there."""
-        self._flash.erase(self._base)
+        """A new transfer: nothing is there. What is begun again and again wears nothing out."""
+        if not is_blank(self._flash, self._base, self._sector):
+            self._flash.erase(self._base)
 
     def put(self, block, block_size, data):
         """Stores a block. Raises SlotError when it does not read back."""

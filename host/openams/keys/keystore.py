@@ -170,6 +170,12 @@ class Keystore:
                 for pair in (client.current, client.pending):
                     if pair and pair.next_counter + _OUTSIDE < COUNTER_MAX:
                         pair.next_counter += _OUTSIDE
+                    elif pair:
+                        # What is given away is never used here: then there is nothing to give.
+                        raise BenchError(
+                            f"the counters of client {client.sap} of meter {meter_id} are nearly "
+                            f"used up: ams keys rotate {meter_id}"
+                        )
         return given
 
     def raise_counter(self, meter_id: str, sap: int, least: int, pending: bool = False) -> None:
