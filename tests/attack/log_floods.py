@@ -32,7 +32,7 @@ GROUPS = (
     (ev.LOG_CONTROL, ev.REMOTE_DISCONNECTION, "moved by a client"),
     (ev.LOG_CONTROL, ev.MANUAL_DISCONNECTION, "moved by hand"),
     (ev.LOG_CONTROL, ev.LOCAL_DISCONNECTION, "limiter, quota, schedule"),
-    (ev.LOG_CONTROL, ev.LIMITER_CHANGED, "limiter set, order armed"),
+    (ev.LOG_CONTROL, ev.LIMITER_CHANGED, "limiter set, order armed, made ready"),
     (ev.LOG_CONTROL, ev.CONTROL_REFUSED, "refused"),
     (ev.LOG_CONTROL, ev.BREAKER_WELDED, "breaker faulty"),
     (ev.LOG_SECURITY, ev.KEYS_CHANGED, "keys changed"),
@@ -45,8 +45,8 @@ GROUPS = (
     (ev.LOG_QUALITY, ev.PHASE_LOST, "phase, neutral or voltage lost"),
     (ev.LOG_COMMUNICATION, ev.HAN_OPENED, "HAN port"),
 )
-# What the guard of the breaker lets through an hour, at the most as often as the log takes it.
-_MOVES_AN_HOUR = 12
+# From connected to disconnected: of a movement; details of witnesses have it too.
+MOVED = 0x100
 
 
 class Logs:
@@ -66,7 +66,7 @@ class Logs:
         self.events.newest = self.memory.newest_events
         self.events.raw_ms = self.ms
 
-    def log(self, code, detail=0):
+    def log(self, code, detail=MOVED):
         """Whether it was entered."""
         self.events.tick(self.ms)
         before = self.events.count
@@ -92,7 +92,7 @@ class Logs:
         found = []
         for data in self.memory.entries(layout.EVENTS + GROUPS[group][0]):
             _, _, code, detail, _ = ev.unpack(data)
-            if groups.of(code) == group:
+            if groups.of(code, detail) == group:
                 found.append(detail)
         return found
 
@@ -120,8 +120,9 @@ def others(days, power_cuts=False, every=1):
             wanted = []
             # As many as are kept, entered as they come.
             while len(wanted) < groups.kept(group):
-                if logs.log(GROUPS[group][1], 1000 + len(wanted)):
-                    wanted.append(1000 + len(wanted))
+                witness = len(wanted) + 1 << 16 | MOVED
+                if logs.log(GROUPS[group][1], witness):
+                    wanted.append(witness)
                 else:
                     logs.ms += STEP_MS
                     logs.events.raw_ms = logs.ms
@@ -131,7 +132,7 @@ def others(days, power_cuts=False, every=1):
             until = logs.ms + days * 24 * _HOUR_MS
             while logs.ms < until:
                 logs.flood(codes, power_cuts)
-            found = [detail for detail in logs.details(group) if detail >= 1000]
+            found = [detail for detail in logs.details(group) if detail >> 16]
             assert found == wanted, (GROUPS[group], found)
             tried += len(codes)
     return tried
@@ -148,9 +149,10 @@ def everything(hours_most, alone=False, every=1):
         codes = [GROUPS[other][1] for other in of_log(GROUPS[group][0])]
         if alone:
             codes = [GROUPS[group][1]]
-        assert logs.log(GROUPS[group][1], 4711)
+        witness = 1 << 16 | MOVED
+        assert logs.log(GROUPS[group][1], witness)
         hours = 0
-        while 4711 in logs.details(group) and hours < hours_most:
+        while witness in logs.details(group) and hours < hours_most:
             for _ in range(_HOUR_MS // STEP_MS):
                 logs.flood(codes)
             hours += 1
@@ -186,7 +188,7 @@ def resets_give_nothing_back():
         for cut in (False, True):
             logs = Logs()
             for k in range(_HOUR_MS // 15000):
-                logs.log(GROUPS[group][1], 1)
+                logs.log(GROUPS[group][1])
                 logs.ms += 15000
                 logs.events.raw_ms = logs.ms
                 if cut and k % 4 == 0:

@@ -39,7 +39,7 @@ def table():
 def test_the_table_has_every_group(table):
     assert list(table) == [(LOG_NAMES[log], name) for log, _, name in log_floods.GROUPS]
     for group, (log, code, name) in enumerate(log_floods.GROUPS):
-        assert groups.of(code) == group
+        assert groups.of(code, log_floods.MOVED) == group
         kept, burst, hour, day = table[LOG_NAMES[log], name][:4]
         _, at_once, fast, _, slow = groups._TABLE[5 * group : 5 * group + 5]
         assert kept == groups.kept(group)
@@ -112,4 +112,5 @@ def test_every_code_is_in_a_group_of_its_log():
     first = list(groups._FIRST)
     for start, log, names in events._CODES:
         for code in range(start, start + len(names.split())):
-            assert first[log] <= groups.of(code) < first[log + 1], code
+            for detail in (0, log_floods.MOVED):
+                assert first[log] <= groups.of(code, detail) < first[log + 1], code

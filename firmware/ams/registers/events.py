@@ -174,7 +174,7 @@ def name_of(code):
 
 def group_of(data):
     """(group, how many of it are kept) of a stored event."""
-    group = groups.of(data[10])
+    group = groups.of(data[10], struct.unpack_from("<i", data, 12)[0])
     return group, groups.kept(group)
 
 
@@ -210,7 +210,7 @@ class EventLog:
     def log(self, utc_ms, code, detail=0, extra=0):
         log = log_of(code)
         self.tick(utc_ms)
-        group = groups.of(code)
+        group = groups.of(code, detail)
         if not self._recalled >> log & 1:
             self._recall(log, utc_ms)
         if self._shares.take(group, self.raw_ms):
@@ -248,9 +248,9 @@ class EventLog:
         if self.newest is None:
             return
         for data in self.newest(log):
-            _, seconds, _, code, left, _, _ = struct.unpack(_RECORD, data)
+            _, seconds, _, code, left, detail, _ = struct.unpack(_RECORD, data)
             age_ms = max(utc_ms - seconds * 1000, 0)
-            self._shares.recall(groups.of(code), left, self.raw_ms - age_ms)
+            self._shares.recall(groups.of(code, detail), left, self.raw_ms - age_ms)
             self._in_sector[log] = min(self._in_sector[log] + 1, 255)
 
     def _keep(self, utc_ms, log, group, code, detail, extra):

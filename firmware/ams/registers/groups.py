@@ -29,7 +29,7 @@ _TABLE = bytes((
     32, 120, 2, 145, 1,  # 10 breaker, moved by a client: the guard allows 12 an hour
     8, 12, 60, 12, 12,  # 11 by hand: 4 an hour, then 12 a day
     16, 24, 40, 24, 6,  # 12 by limiter, quota and schedule: 6 an hour, then 24 a day
-    20, 24, 40, 24, 6,  # 13 limiter set, order armed: 6 an hour, then 24 a day
+    20, 24, 40, 24, 6,  # 13 limiter set, order armed, made ready: 6 an hour, then 24 a day
     4, 40, 40, 24, 6,  # 14 breaker or limiter refused: 6 an hour, then 24 a day
     8, 12, 120, 12, 24,  # 15 breaker faulty: 2 an hour, then 6 a day
     28, 24, 60, 32, 12,  # 16 keys changed: 4 an hour, then 12 a day
@@ -50,16 +50,24 @@ _OF_CODES = bytes((
     46, 46, 18, 47, 47, 2, 48, 48, 16, 49, 50, 18, 51, 51, 17, 59, 59, 10, 60, 61, 11, 62, 63, 10,
     64, 66, 12, 67, 67, 13, 68, 68, 15, 69, 69, 12, 76, 78, 19, 79, 81, 20, 82, 84, 21, 85, 87, 22,
     89, 89, 23, 91, 91, 9, 170, 171, 0, 172, 172, 3, 177, 177, 1, 178, 178, 5, 180, 184, 23,
-    190, 191, 24, 220, 220, 14, 221, 221, 13, 222, 224, 15, 225, 229, 12, 230, 231, 3, 255, 255, 3,
+    190, 191, 24, 220, 220, 14, 221, 221, 13, 222, 224, 15, 225, 229, 12, 230, 231, 3, 232, 232, 13,
+    255, 255, 3,
 ))  # fmt: skip
 _FAULTS = const(4)  # and all that has no name
+_MOVED = const(10)
+_SET = const(13)
+_CONNECTED = const(1)  # state of the breaker
 
 
-def of(code):
-    """The group of a code."""
+def of(code, detail=0):
+    """The group of an event."""
     for at in range(0, len(_OF_CODES), 3):
         if _OF_CODES[at] <= code <= _OF_CODES[at + 1]:
-            return _OF_CODES[at + 2]
+            group = _OF_CODES[at + 2]
+            # Between disconnected and ready nothing moves: that can be asked for without end.
+            if group == _MOVED and detail & 0xFF != _CONNECTED != detail >> 8 & 0xFF:
+                return _SET
+            return group
     return _FAULTS
 
 
