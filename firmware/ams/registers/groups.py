@@ -26,36 +26,37 @@ _TABLE = bytes((
     10, 8, 120, 18, 36,  # 7 meter cover
     10, 8, 120, 18, 36,  # 8 magnetic field
     10, 8, 120, 18, 36,  # 9 current reversed
-    32, 120, 2, 145, 1,  # 10 breaker, moved by a client: the guard allows 12 an hour
-    8, 12, 60, 12, 12,  # 11 by hand: 4 an hour, then 12 a day
-    16, 24, 40, 24, 6,  # 12 by limiter, quota and schedule: 6 an hour, then 24 a day
-    20, 24, 40, 24, 6,  # 13 limiter set, order armed, made ready: 6 an hour, then 24 a day
-    4, 40, 40, 24, 6,  # 14 breaker or limiter refused: 6 an hour, then 24 a day
-    8, 12, 120, 12, 24,  # 15 breaker faulty: 2 an hour, then 6 a day
-    28, 24, 60, 32, 12,  # 16 keys changed: 4 an hour, then 12 a day
-    6, 20, 120, 16, 36,  # 17 firmware refused: 2 an hour, then 4 a day
-    10, 15, 80, 24, 2,  # 18 strangers, of three kinds: 3 an hour
-    8, 24, 20, 18, 6,  # 19 undervoltage: 12 an hour, then 24 a day
-    8, 24, 20, 18, 6,  # 20 overvoltage
-    8, 24, 20, 18, 6,  # 21 missing voltage
-    8, 24, 20, 18, 6,  # 22 voltage that is normal again
-    12, 24, 40, 18, 6,  # 23 phase, neutral or voltage lost: 6 an hour, then 24 a day
-    0, 40, 20, 100, 6,  # 24 HAN port: 12 an hour, then 24 a day
+    28, 120, 2, 145, 1,  # 10 breaker, moved by a client: the guard allows 12 an hour
+    8, 24, 20, 145, 12,  # 11 by hand: likewise
+    12, 24, 20, 145, 12,  # 12 by limiter, quota and schedule: likewise
+    12, 24, 40, 24, 6,  # 13 what limiter and quota see: 6 an hour, then 24 a day
+    16, 24, 40, 24, 6,  # 14 limiter set, order armed, made ready: 6 an hour, then 24 a day
+    4, 40, 40, 24, 6,  # 15 breaker or limiter refused: 6 an hour, then 24 a day
+    8, 12, 120, 12, 24,  # 16 breaker faulty: 2 an hour, then 6 a day
+    28, 24, 60, 32, 12,  # 17 keys changed: 4 an hour, then 12 a day
+    6, 20, 120, 16, 36,  # 18 firmware refused: 2 an hour, then 4 a day
+    10, 15, 80, 24, 2,  # 19 strangers, of three kinds: 3 an hour
+    8, 24, 20, 18, 6,  # 20 undervoltage: 12 an hour, then 24 a day
+    8, 24, 20, 18, 6,  # 21 overvoltage
+    8, 24, 20, 18, 6,  # 22 missing voltage
+    8, 24, 20, 18, 6,  # 23 voltage that is normal again
+    12, 24, 40, 18, 6,  # 24 phase, neutral or voltage lost: 6 an hour, then 24 a day
+    0, 40, 20, 100, 6,  # 25 HAN port: 12 an hour, then 24 a day
 ))  # fmt: skip
-COUNT = const(25)
-_FIRST = b"\x00\x06\x0a\x10\x13\x18\x19"  # of each log; and the end
+COUNT = const(26)
+_FIRST = b"\x00\x06\x0a\x11\x14\x19\x1a"  # of each log; and the end
 # First code and last of those of a group.
 _OF_CODES = bytes((
     1, 2, 0, 3, 6, 1, 14, 14, 4, 15, 15, 0, 16, 16, 4, 17, 18, 3, 40, 41, 6, 42, 43, 8, 44, 45, 7,
-    46, 46, 18, 47, 47, 2, 48, 48, 16, 49, 50, 18, 51, 51, 17, 59, 59, 10, 60, 61, 11, 62, 63, 10,
-    64, 66, 12, 67, 67, 13, 68, 68, 15, 69, 69, 12, 76, 78, 19, 79, 81, 20, 82, 84, 21, 85, 87, 22,
-    89, 89, 23, 91, 91, 9, 170, 171, 0, 172, 172, 3, 177, 177, 1, 178, 178, 5, 180, 184, 23,
-    190, 191, 24, 220, 220, 14, 221, 221, 13, 222, 224, 15, 225, 229, 12, 230, 231, 3, 232, 232, 13,
-    255, 255, 3,
+    46, 46, 19, 47, 47, 2, 48, 48, 17, 49, 50, 19, 51, 51, 18, 59, 59, 10, 60, 61, 11, 62, 63, 10,
+    64, 64, 12, 65, 66, 13, 67, 67, 14, 68, 68, 16, 69, 69, 12, 76, 78, 20, 79, 81, 21, 82, 84, 22,
+    85, 87, 23, 89, 89, 24, 91, 91, 9, 170, 171, 0, 172, 172, 3, 177, 177, 1, 178, 178, 5,
+    180, 184, 24, 190, 191, 25, 220, 220, 15, 221, 221, 14, 222, 224, 16, 225, 229, 13,
+    230, 231, 3, 232, 232, 14, 255, 255, 3,
 ))  # fmt: skip
 _FAULTS = const(4)  # and all that has no name
 _MOVED = const(10)
-_SET = const(13)
+_SET = const(14)
 _CONNECTED = const(1)  # state of the breaker
 
 
