@@ -95,6 +95,44 @@ def test_limbs_hold_signed_72_bits(first, second):
     assert kernel.limbs_value(acc, 4) == first + second
 
 
+LIMBS = st.integers(-(1 << 61), (1 << 61) - 1)
+STRADDLING = st.integers(-(1 << 47), 1 << 47)
+
+
+@given(
+    st.lists(st.tuples(LIMBS, STRADDLING), min_size=9, max_size=9),
+    st.tuples(st.integers(0, 1 << 23), st.integers(0, 1 << 23)),
+    st.integers(0, 64),
+)
+@settings(max_examples=200, deadline=None)
+def test_what_straddles_is_split_and_none_of_it_lost(values, peaks, part):
+    """In 32 bits, as the plain twin, and the two parts are the whole."""
+    fast, plain = [], []
+    for k in range(2):
+        acc = kernel.new_accumulator()
+        for which, pair in enumerate(values):
+            kernel.add_to_limbs(acc, which, pair[k])
+        acc[kernel.PEAK_U] = peaks[k]
+        plain.append(acc)
+        fast.append([Word(value) for value in acc])
+    kernel.split(*fast, Word(part))
+    kernel.split_plain(*plain, part)
+    assert [list(acc) for acc in plain] == fast
+    for which, (window, straddling) in enumerate(values):
+        mine = kernel.limbs_value(plain[0], which) - window
+        assert mine == straddling * part >> 6
+        assert mine + kernel.limbs_value(plain[1], which) == straddling
+    assert plain[0][kernel.PEAK_U] == max(peaks)
+
+
+@given(st.lists(st.integers(-(1 << 63), (1 << 63) - 1), min_size=9, max_size=9))
+def test_sums_come_out_as_they_are(values):
+    acc = kernel.new_accumulator()
+    for which, value in enumerate(values):
+        kernel.add_to_limbs(acc, which, value)
+    assert list(kernel.values_plain(acc)) == values
+
+
 VM_TWIN = """
 import sys
 from array import array
@@ -121,6 +159,14 @@ for trial in range(60):
         kernel.cross_sum(args, samples, a)
         kernel.cross_sum_plain(args, samples, b)
     assert a == b, trial
+    assert list(kernel.values(a)) == kernel.values_plain(a), trial
+    one, two = kernel.new_accumulator(), kernel.new_accumulator()
+    args[3] = 1
+    kernel.accumulate(args, samples, one, table)
+    kernel.accumulate_plain(args, samples, two, table)
+    kernel.split(a, one, trial)
+    kernel.split_plain(b, two, trial)
+    assert a == b and one == two, trial
 print("equal", sum(table))
 """
 

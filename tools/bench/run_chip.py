@@ -107,7 +107,7 @@ def rows(r: dict[str, Any]) -> list[tuple[str, str, str, bool | None]]:
     kib = 1024
     size = r["size"]
     return [
-        ("metrology, 6 channels at 4 kS/s", f"{share:.1f} % of the core", "15 %", share < 15),
+        ("metrology, 6 channels at 4 kS/s", f"{share:.1f} % of the core", "12 %", share < 12),
         ("  with the loop in viper", f"{viper:.1f} %", "", None),
         ("  3P3W, 1P2W", f"{m['3P3W']['share_percent']:.1f} %, {m['1P2W']['share_percent']:.1f} %",
          "", None),

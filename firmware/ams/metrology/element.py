@@ -1,17 +1,26 @@
 """From the sums of one element's window to its quantities, in integers.
 
-Sums come times 64 (see sums.py); `weight` is 64 times the samples of the
-window. All results are exact up to one rounding, whatever the VM's floats.
+`weight` is 64 times the samples of the window, whose ends lie within samples
+(see sums.py). All results are exact up to one rounding, whatever the VM's floats.
 """
 
 from micropython import const
 
-from ams.metrology import kernel
 from ams.metrology.fixed import ONE, div_rounded, isqrt, rotation, sqrt_rounded
 
 # The reference has an amplitude of 2**13, so that 2 / (weight * 2**26) takes a
 # shift and a small divisor: large divisors cost most of a window's end.
-_SHIFT = const(25)
+_SHIFT = const(19)
+# Of the kernel's sums, as numbers: names of another module are looked up each time.
+_U = const(0)
+_I = const(1)
+_UU = const(2)
+_II = const(3)
+_UI = const(4)
+_UC = const(5)
+_US = const(6)
+_IC = const(7)
+_IS = const(8)
 # Picovolt * picoampere per milliwatt.
 _PVPA_PER_MW = 10**21
 _PV2_PER_MV2 = 10**18
@@ -25,18 +34,18 @@ class Element:
         self.voltage = voltage
         self.current = current
         self.power_scale = voltage.scale * current.scale  # picovolt-picoampere per code**2
-        self._scale_uu = voltage.scale * voltage.scale
-        self._scale_ii = current.scale * current.scale
+        self._scale_uu = 64 * voltage.scale * voltage.scale
+        self._scale_ii = 64 * current.scale * current.scale
         self._starting_squared = starting_power_mva * starting_power_mva
         self.idle = True  # active and fundamental reactive power are both no load
         # The measured angle U to I is too large by what the current lags more.
         self._cos, self._sin = rotation(current.phase_urad - voltage.phase_urad)
         self._turned = current.phase_urad != voltage.phase_urad
         self.forget_dc()
-        self.square_u = 0  # 64 * samples * code**2, without DC
+        self.square_u = 0  # samples * code**2, without DC
         self.fundamental_u = 0  # of it
         self.square_i = 0
-        self.work = 0  # active: 64 * samples * code**2
+        self.work = 0  # active: samples * code**2
         self.fundamental_work = 0
         self.reactive_work = 0  # of the fundamental
         self.phasor_u = (0, 0)  # C and -S: angle against the reference
@@ -50,26 +59,27 @@ class Element:
         self.thd_current_permille = 0
 
     def forget_dc(self):
-        self._mean_u = (0, 1)  # DC of the last whole window, as a fraction
-        self._mean_i = (0, 1)
+        # Sum and weight of the last whole window: its mean is the DC.
+        self._mean_u = (0, 64)
+        self._mean_i = (0, 64)
 
     def _remove_dc(self, total, weight, whole):
-        su = total[kernel.SUM_U]
-        si = total[kernel.SUM_I]
+        su = total[_U]
+        si = total[_I]
         if whole:
             # The mean over whole cycles is the DC: N*sum(ui) - sum(u)*sum(i).
             self._mean_u = (su, weight)
             self._mean_i = (si, weight)
-            self.square_u = total[kernel.SUM_UU] - su * su // weight
-            self.square_i = total[kernel.SUM_II] - si * si // weight
-            self.work = total[kernel.SUM_UI] - su * si // weight
+            self.square_u = total[_UU] - 64 * su * su // weight
+            self.square_i = total[_II] - 64 * si * si // weight
+            self.work = total[_UI] - 64 * su * si // weight
             return
         # A part of a cycle has a mean of its own: use the DC of the last window.
         mu, wu = self._mean_u
         mi, wi = self._mean_i
-        self.square_u = total[kernel.SUM_UU] - (2 * su * mu - weight * mu * mu // wu) // wu
-        self.square_i = total[kernel.SUM_II] - (2 * si * mi - weight * mi * mi // wi) // wi
-        self.work = total[kernel.SUM_UI] - (
+        self.square_u = total[_UU] - 64 * (2 * su * mu - weight * mu * mu // wu) // wu
+        self.square_i = total[_II] - 64 * (2 * si * mi - weight * mi * mi // wi) // wi
+        self.work = total[_UI] - 64 * (
             su * mi // wi + si * mu // wu - weight * mu * mi // (wu * wi)
         )
 
@@ -77,21 +87,21 @@ class Element:
         """Of a window that is not whole cycles for sure: only the mean over some such is DC."""
         mu, wu = self._mean_u
         mi, wi = self._mean_i
-        self._mean_u = (mu - (mu >> 3) + total[kernel.SUM_U], wu - (wu >> 3) + weight)
-        self._mean_i = (mi - (mi >> 3) + total[kernel.SUM_I], wi - (wi >> 3) + weight)
+        self._mean_u = (mu - (mu >> 3) + total[_U], wu - (wu >> 3) + weight)
+        self._mean_i = (mi - (mi >> 3) + total[_I], wi - (wi >> 3) + weight)
 
     def has_dc(self, codes):
         """Whether the voltage of the last whole window, or the last few, is off zero by so much."""
         total, weight = self._mean_u
-        return abs(total) > codes * weight
+        return 64 * abs(total) > codes * weight
 
     def evaluate(self, total, weight, whole=True):
         """Takes the sums of a window; `whole` says that it holds whole cycles."""
         self._remove_dc(total, weight, whole)
-        uc = total[kernel.SUM_UC]
-        us = total[kernel.SUM_US]
-        ic = total[kernel.SUM_IC]
-        is_ = total[kernel.SUM_IS]
+        uc = total[_UC]
+        us = total[_US]
+        ic = total[_IC]
+        is_ = total[_IS]
         self.phasor_u = (uc, -us)
         self.phasor_i = (ic, -is_)
         self.fundamental_work = (uc * ic + us * is_ >> _SHIFT) // weight
@@ -117,8 +127,9 @@ class Element:
         self.voltage_mv = _rms(self.square_u, self._scale_uu, weight * _PV2_PER_MV2)
         self.current_ua = _rms(self.square_i, self._scale_ii, weight * _PA2_PER_UA2)
         power = weight * _PVPA_PER_MW
-        p = self.active_power_mw = div_rounded(self.work * self.power_scale, power)
-        q = self.reactive_power_mvar = div_rounded(self.reactive_work * self.power_scale, power)
+        scale = 64 * self.power_scale
+        p = self.active_power_mw = div_rounded(self.work * scale, power)
+        q = self.reactive_power_mvar = div_rounded(self.reactive_work * scale, power)
         self.apparent_power_mva = div_rounded(self.voltage_mv * self.current_ua, 1000000)
         self.idle = p * p + q * q < self._starting_squared
 

@@ -1,5 +1,8 @@
 """Integer square root, angle and small-angle rotation: no float anywhere."""
 
+import sys
+
+import micropython
 from micropython import const
 
 # One turn in the angle unit of the reference oscillator.
@@ -9,10 +12,39 @@ TURN = const(1 << 24)
 ONE = const(1 << 30)
 
 
+@micropython.viper
+def _root(high: int, low: int) -> int:
+    """Floor of the square root of high * 2**30 + low, below 2**58: two bits at a time."""
+    root: int = 0
+    rest: int = 0
+    at: int = 56 if high else 28
+    while at >= 0:
+        bits: int = (high >> (at - 30)) if at >= 30 else (low >> at)
+        rest = (rest << 2) | (bits & 3)
+        tried: int = (root << 2) | 1
+        root <<= 1
+        if rest >= tried:
+            rest -= tried
+            root |= 1
+        at -= 2
+    return root
+
+
+# CPython runs the loop as Python: there Newton is the faster one.
+_ROOT_MOST = 1 << 58 if sys.implementation.name == "micropython" else 0
+
+
 def isqrt(value):
     """Floor of the square root of a non-negative integer."""
     if value <= 0:
         return 0
+    if value < _ROOT_MOST:
+        return _root(value >> 30, value & 0x3FFFFFFF)
+    return isqrt_plain(value)
+
+
+def isqrt_plain(value):
+    """The same of an integer of any length, above 0."""
     # A first guess above the root: that of the leading 28 bits, in small integers.
     shift = 0
     top = value
@@ -81,11 +113,21 @@ _ATAN = (
 )
 
 
+def _small_angle(t):
+    """Of the tangent t/2**28, below 1/32: t - t**3/3, in small integers."""
+    square = (t >> 10) * (t >> 10) >> 16
+    t -= ((t >> 8) * square >> 12) // 3
+    # 2**28/2**24 * 2 * pi, times 64.
+    return (t * 64 + 3217) // 6434
+
+
 def angle(x, y):
     """Angle of the vector (x, y), in 1/2**24 turn, from -2**23 to 2**23.
 
     Any size of integer; the error is below 2 units. (0, 0) gives 0.
     """
+    if -x < y << 5 < x:
+        return _small_angle((y << 28) // x)
     # Bring the vector to 28 bits: enough for the 24 rotations.
     top = max(abs(x), abs(y))
     shift = 0

@@ -24,8 +24,12 @@ FLAG_SATURATED = const(4)
 FLAG_NO_LOAD = const(8)
 FLAG_BROKEN = const(16)  # a voltage that no mains has: the reference or the bias is gone
 
-# Picovolt * picoampere * samples/64 per micro-watt-second, times the rate.
+# Picovolt * picoampere * samples per micro-watt-second, times the rate.
 _PVPA_PER_UW = 10**18
+
+
+# The angles between voltages that are as they should be: once a second.
+_ANGLES_EVERY = const(5)
 
 
 class Metrology:
@@ -43,7 +47,7 @@ class Metrology:
         self._carry = 0  # 64ths of the straddling set of the last window
         self._rest_active = 0
         self._rest_reactive = 0
-        self._last_reactive = (0, 1)  # numerator per 64th of a sample
+        self._last_reactive = (0, 1)  # per 64th of a sample
         table = kernel.make_table()
         stride = 2 * len(calibration.voltages)
         self._sums = []
@@ -56,6 +60,7 @@ class Metrology:
             self._elements.append(Element(u, i, calibration.starting_power_mva))
             self._headroom.append((calibration.headroom(u), calibration.headroom(i)))
         self._followed = None
+        self._per_uws = calibration.sample_rate_hz * _PVPA_PER_UW
         # What brings the points of the phases to permille of the nominal voltage.
         self._per_code = [
             phases.factor(u.scale, calibration.nominal_voltage_mv) for u in calibration.voltages
@@ -225,7 +230,7 @@ class Metrology:
         oscillator.follow(x, y, weight, best.square_u, best.fundamental_u)
 
     def _reactive(self, weight):
-        """Reactive energy of the window: pV*pA*64ths of a sample, net."""
+        """Reactive energy of the window: pV*pA*samples, net."""
         total = 0
         for element in self._elements:
             if not element.idle:
@@ -244,7 +249,7 @@ class Metrology:
         for element in self._elements:
             if not element.idle:
                 active += element.work * element.power_scale
-        per_uws = PARTS * self.calibration.sample_rate_hz * _PVPA_PER_UW
+        per_uws = self._per_uws
         active += self._rest_active
         reactive += self._rest_reactive
         self._rest_active = active % per_uws
@@ -326,13 +331,13 @@ class Metrology:
                 10**6,
             ),
         ):
-            product = cross.total - s1.total[sum_of] * s3.total[sum_of] // weight
+            product = cross.total - 64 * s1.total[sum_of] * s3.total[sum_of] // weight
             square = (
                 square1 * scale1 * scale1
                 + square3 * scale3 * scale3
                 + sign * product * scale1 * scale3
             )
-            out[1] = sqrt_rounded(square // (weight * unit * unit)) if square > 0 else 0
+            out[1] = sqrt_rounded(64 * square // (weight * unit * unit)) if square > 0 else 0
 
     def _directions(self, total_mw, weight):
         """Open phases, and phases that export while the sum imports."""
@@ -353,6 +358,14 @@ class Metrology:
         q = self.quantities
         nominal = self.calibration.nominal_voltage_mv
         u = [1000 * voltage // nominal for voltage in q.voltage_mv]
+        if (
+            self.windows % _ANGLES_EVERY
+            and min(u) > 850
+            and max(u) < 1150
+            and not (self.phase_loss or self.neutral_lost)
+        ):
+            # What voltages that are as they should be hide is no matter of a window.
+            return
         if system == "3P3W":
             self.phase_loss = phases.open_of_sides(u, q.current_ua, self.phase_loss)
             return
@@ -384,8 +397,8 @@ def _mutual_mw(of_voltage, of_current, weight):
     """Fundamental active power of one element's voltage with another's current."""
     u = of_voltage.phasor_u
     i = of_current.phasor_i
-    work = 2 * (u[0] * i[0] + u[1] * i[1]) // (weight * kernel.TABLE_AMPLITUDE**2)
-    scale = of_voltage.voltage.scale * of_current.current.scale
+    work = 128 * (u[0] * i[0] + u[1] * i[1]) // (weight * kernel.TABLE_AMPLITUDE**2)
+    scale = 64 * of_voltage.voltage.scale * of_current.current.scale
     return div_rounded(work * scale, weight * 10**21)
 
 

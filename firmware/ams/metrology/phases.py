@@ -35,8 +35,8 @@ _SIDES = [0, 0, 0]
 
 def factor(scale_pv, nominal_mv):
     """What `point` takes: of a channel of so many picovolt a code."""
-    # RMS of a fundamental is root 2 of its sum, over weight and the reference's 2**13.
-    return (scale_pv * 1414214 << 60) // (nominal_mv * 8192 * 10**12)
+    # RMS of a fundamental is root 2 of its sum, over the samples and the reference's 2**13.
+    return (64 * scale_pv * 1414214 << 60) // (nominal_mv * 8192 * 10**12)
 
 
 def point(phasor, per_code, weight):

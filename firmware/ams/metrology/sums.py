@@ -12,64 +12,69 @@ from micropython import const
 from ams.metrology import kernel
 
 PARTS = const(64)
-_NOTHING = [0] * kernel.SUM_COUNT
+# Arguments and sums of the kernel, as numbers: names of another module are looked up each time.
+_FIRST = const(0)
+_CURRENT = const(1)
+_STRIDE = const(2)
+_COUNT = const(3)
+_PHASE = const(4)
+_STEP = const(5)
+_OFFSET = const(6)
+_OFFSET_CURRENT = const(7)
+_PEAK_U = const(27)
+_PEAK_I = const(28)
+_SUM_COUNT = const(9)
 
 
 class ElementSums:
-    """Sums of one voltage-current pair. All values are times 64."""
+    """Sums of one voltage-current pair."""
 
     def __init__(self, first, stride, offset_u, offset_i, table):
         self._args = kernel.new_arguments()
-        self._args[kernel.ARG_FIRST] = first
-        self._args[kernel.ARG_CURRENT] = 1
-        self._args[kernel.ARG_STRIDE] = stride
-        self._args[kernel.ARG_OFFSET] = offset_u
-        self._args[kernel.ARG_OFFSET_CURRENT] = offset_i
+        self._args[_CURRENT] = 1
+        self._args[_STRIDE] = stride
+        self._args[_OFFSET] = offset_u
+        self._args[_OFFSET_CURRENT] = offset_i
         self._first = first
+        self._stride = stride
         self._table = table
+        self._add = kernel.pair_sums
         self._acc = kernel.new_accumulator()
-        self._carry = [0] * kernel.SUM_COUNT
-        self.total = [0] * kernel.SUM_COUNT
+        # The straddling sample: what is left of it begins the next window.
+        self._next = kernel.new_accumulator()
+        self.total = [0] * _SUM_COUNT
         self.peak_u = 0
         self.peak_i = 0
 
     def take(self, samples, at, count, phase, step):
         """Adds `count` sample sets from set `at` on."""
         args = self._args
-        args[kernel.ARG_FIRST] = self._first + at * args[kernel.ARG_STRIDE]
-        args[kernel.ARG_COUNT] = count
-        args[kernel.ARG_PHASE] = phase
-        args[kernel.ARG_STEP] = step
-        kernel.pair_sums(args, samples, self._acc, self._table)
+        args[_FIRST] = self._first + at * self._stride
+        args[_COUNT] = count
+        args[_PHASE] = phase
+        args[_STEP] = step
+        self._add(args, samples, self._acc, self._table)
 
     def close(self, samples, at, phase, part):
         """Ends the window `part`/64 into the sample set `at`; makes `total`."""
         acc = self._acc
-        carry = self._carry
-        total = self.total
-        self.peak_u = acc[kernel.PEAK_U]
-        self.peak_i = acc[kernel.PEAK_I]
-        for k in range(kernel.SUM_COUNT):
-            total[k] = PARTS * kernel.limbs_value(acc, k) + carry[k]
-        kernel.clear(acc)
-        if part is None:
-            carry[:] = _NOTHING
-            return
-        args = self._args
-        args[kernel.ARG_FIRST] = self._first + at * args[kernel.ARG_STRIDE]
-        args[kernel.ARG_PHASE] = phase
-        straddling = kernel.one_set(args, samples, self._table)
-        self.peak_u = max(self.peak_u, kernel.magnitude(straddling[kernel.SUM_U]))
-        self.peak_i = max(self.peak_i, kernel.magnitude(straddling[kernel.SUM_I]))
-        rest = PARTS - part
-        for k in range(kernel.SUM_COUNT):
-            total[k] += part * straddling[k]
-            carry[k] = rest * straddling[k]
+        following = self._next
+        kernel.clear(following)
+        if part is not None:
+            args = self._args
+            args[_FIRST] = self._first + at * self._stride
+            args[_COUNT] = 1
+            args[_PHASE] = phase
+            self._add(args, samples, following, self._table)
+            kernel.part_sums(acc, following, part)
+        self.total = kernel.sum_values(acc)
+        self.peak_u = acc[_PEAK_U]
+        self.peak_i = acc[_PEAK_I]
+        self._acc = following
+        self._next = acc
 
     def drop(self):
         kernel.clear(self._acc)
-        for k in range(kernel.SUM_COUNT):
-            self._carry[k] = 0
 
 
 class CrossSum:
@@ -84,20 +89,21 @@ class CrossSum:
 
     def take(self, samples, at, count):
         args = self._args
-        args[kernel.ARG_FIRST] = self._first + at * args[kernel.ARG_STRIDE]
-        args[kernel.ARG_COUNT] = count
+        args[_FIRST] = self._first + at * args[_STRIDE]
+        args[_COUNT] = count
         kernel.product_sum(args, samples, self._acc)
 
     def close(self, samples, at, part):
-        self.total = PARTS * kernel.limbs_value(self._acc, 0) + self._carry
+        self.total = kernel.limbs_value(self._acc, 0) + self._carry
         self._carry = 0
         if part is not None:
             args = self._args
-            first = self._first + at * args[kernel.ARG_STRIDE]
-            other = samples[first + args[kernel.ARG_CURRENT]] - args[kernel.ARG_OFFSET_CURRENT]
-            straddling = (samples[first] - args[kernel.ARG_OFFSET]) * other
-            self.total += part * straddling
-            self._carry = (PARTS - part) * straddling
+            first = self._first + at * args[_STRIDE]
+            other = samples[first + args[_CURRENT]] - args[_OFFSET_CURRENT]
+            straddling = (samples[first] - args[_OFFSET]) * other
+            mine = part * straddling >> 6
+            self.total += mine
+            self._carry = straddling - mine
         kernel.clear(self._acc)
 
     def drop(self):
