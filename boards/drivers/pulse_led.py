@@ -25,11 +25,11 @@ class PulseTimer:
     def __init__(self, pulses, timer):
         self._pulses = pulses
         self._timer = timer
-        self._now = (0, time.ticks_ms())  # by the meter's clock and by the ticks
         self._due_ms = None  # for when it is set
         # Made once: a method that is looked up anew takes heap.
         self._call = self._edge
         if timer is not None:
+            self._now = (0, time.ticks_ms())  # by the meter's clock and by the ticks
             pulses.on_due = self._set
 
     def show(self, raw_ms):

@@ -6,7 +6,7 @@ from array import array
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ams.metrology import kernel
+from ams.metrology import kernel, window_end
 
 RAILS = (-8388608, 8388607)
 SAMPLE = st.one_of(st.sampled_from(RAILS), st.integers(*RAILS))
@@ -115,8 +115,8 @@ def test_what_straddles_is_split_and_none_of_it_lost(values, peaks, part):
         acc[kernel.PEAK_U] = peaks[k]
         plain.append(acc)
         fast.append([Word(value) for value in acc])
-    kernel.split(*fast, Word(part))
-    kernel.split_plain(*plain, part)
+    window_end.split(*fast, Word(part))
+    window_end.split_plain(*plain, part)
     assert [list(acc) for acc in plain] == fast
     for which, (window, straddling) in enumerate(values):
         mine = kernel.limbs_value(plain[0], which) - window
@@ -130,13 +130,13 @@ def test_sums_come_out_as_they_are(values):
     acc = kernel.new_accumulator()
     for which, value in enumerate(values):
         kernel.add_to_limbs(acc, which, value)
-    assert list(kernel.values_plain(acc)) == values
+    assert list(window_end.values_plain(acc)) == values
 
 
 VM_TWIN = """
 import sys
 from array import array
-from ams.metrology import kernel
+from ams.metrology import kernel, window_end
 assert sys.implementation.name == "micropython"
 assert kernel.pair_sums is kernel.accumulate
 state = 12345
@@ -159,13 +159,13 @@ for trial in range(60):
         kernel.cross_sum(args, samples, a)
         kernel.cross_sum_plain(args, samples, b)
     assert a == b, trial
-    assert list(kernel.values(a)) == kernel.values_plain(a), trial
+    assert list(window_end.values(a)) == window_end.values_plain(a), trial
     one, two = kernel.new_accumulator(), kernel.new_accumulator()
     args[3] = 1
     kernel.accumulate(args, samples, one, table)
     kernel.accumulate_plain(args, samples, two, table)
-    kernel.split(a, one, trial)
-    kernel.split_plain(b, two, trial)
+    window_end.split(a, one, trial)
+    window_end.split_plain(b, two, trial)
     assert a == b and one == two, trial
 print("equal", sum(table))
 """

@@ -12,7 +12,6 @@ The sums of a pair (voltage u, current i, reference cosine c and sine s) are
 u, i, u*u, i*i, u*i, u*c, u*s, i*c, i*s.
 """
 
-import struct
 import sys
 from array import array
 
@@ -345,97 +344,10 @@ def cross_sum_plain(args, samples, acc):
     add_to_limbs(acc, 0, total)
 
 
-@micropython.viper
-def split(acc, straddling, part: int):
-    """Gives `part`/64 of what `straddling` holds to `acc`; the rest stays there.
-
-    Sum by sum and rounded down, so that nothing is lost or counted twice.
-    """
-    to = ptr32(acc)  # noqa: F821
-    of = ptr32(straddling)  # noqa: F821
-    p: int = 0
-    while p < 27:
-        low: int = of[p] & 0xFFFFFF
-        mid: int = of[p + 1] & 0xFFFFFF
-        high: int = ((of[p + 2] & 0xFFFFFF) ^ 0x800000) - 0x800000
-        # Times `part`, in limbs, and 64 times less.
-        t: int = low * part
-        a: int = t & 0xFFFFFF
-        t = mid * part + (t >> 24)
-        b: int = t & 0xFFFFFF
-        t = high * part + (t >> 24)
-        a = (a >> 6) | ((b & 0x3F) << 18)
-        b = (b >> 6) | ((t & 0x3F) << 18)
-        c: int = t >> 6
-        t = (to[p] & 0xFFFFFF) + a
-        to[p] = t & 0xFFFFFF
-        t = (to[p + 1] & 0xFFFFFF) + b + (t >> 24)
-        to[p + 1] = t & 0xFFFFFF
-        to[p + 2] = ((to[p + 2] & 0xFFFFFF) + c + (t >> 24)) & 0xFFFFFF
-        t = low - a
-        of[p] = t & 0xFFFFFF
-        t = mid - b + (t >> 24)
-        of[p + 1] = t & 0xFFFFFF
-        of[p + 2] = (high - c + (t >> 24)) & 0xFFFFFF
-        p += 3
-    p = 27
-    while p < 29:
-        # The peaks are of both.
-        a = int(of[p])
-        if a > int(to[p]):
-            to[p] = a
-        p += 1
-
-
-def split_plain(acc, straddling, part):
-    """`split` in plain Python."""
-    for which in range(SUM_COUNT):
-        value = limbs_value(straddling, which)
-        mine = value * part >> 6
-        add_to_limbs(acc, which, mine)
-        add_to_limbs(straddling, which, -mine)
-    for peak in (PEAK_U, PEAK_I):
-        acc[peak] = max(acc[peak], straddling[peak])
-
-
-@micropython.viper
-def _pack(acc, out):
-    """The sums as 64-bit integers, little-endian: more than the codes of a window can make."""
-    limb = ptr32(acc)  # noqa: F821
-    word = ptr32(out)  # noqa: F821
-    p: int = 0
-    k: int = 0
-    while k < 18:
-        mid: int = int(limb[p + 1])
-        word[k] = int(limb[p]) | ((mid & 0xFF) << 24)
-        word[k + 1] = (mid >> 8) | ((int(limb[p + 2]) & 0xFFFF) << 16)
-        p += 3
-        k += 2
-
-
-_words = bytearray(8 * SUM_COUNT)
-
-
-def values(acc):
-    """All sums of an accumulator."""
-    # One call makes all of them: each operation on a long integer costs the end of a window.
-    _pack(acc, _words)
-    return struct.unpack("<9q", _words)
-
-
-def values_plain(acc):
-    """`values` in plain Python."""
-    return [limbs_value(acc, which) for which in range(SUM_COUNT)]
-
-
 # CPython has no viper: there the plain twin is the faster one.
 if sys.implementation.name == "micropython":
     pair_sums = accumulate
     product_sum = cross_sum
-    part_sums = split
-    sum_values = values
 else:
     pair_sums = accumulate_plain
     product_sum = cross_sum_plain
-    part_sums = split_plain
-    sum_values = values_plain

@@ -9,7 +9,7 @@ from array import array
 
 from micropython import const
 
-from ams.metrology import kernel
+from ams.metrology import kernel, window_end
 
 PARTS = const(64)
 # Arguments and sums of the kernel, as numbers: names of another module are looked up each time.
@@ -66,8 +66,8 @@ class ElementSums:
             args[_COUNT] = 1
             args[_PHASE] = phase
             self._add(args, samples, following, self._table)
-            kernel.part_sums(acc, following, part)
-        self.total = kernel.sum_values(acc)
+            window_end.part_sums(acc, following, part)
+        self.total = window_end.sum_values(acc)
         self.peak_u = acc[_PEAK_U]
         self.peak_i = acc[_PEAK_I]
         self._acc = following
