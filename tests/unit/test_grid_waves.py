@@ -6,6 +6,7 @@ import itertools
 import json
 import random
 import struct
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,10 @@ from openams.errors import BenchError
 from openams.grid.cases import load_cases
 from openams.grid.fault import DISTURBANCES, DURATION_S
 from openams.grid.frontend import make_front_end
+from openams.grid.house import moments
 from openams.grid.recording import interpolate
 from openams.grid.scenario import PAIRS, ScenarioError, load
+from openams.meter_time import NORWAY
 
 CASES = Path(__file__).resolve().parents[1] / "data" / "grid-cases" / "cases.json"
 
@@ -57,12 +60,79 @@ def test_dc_and_odd_frequencies():
     assert np.max(np.abs(samples[:, 1] - truth)) < 1e-6
 
 
+def house_rows(start, count, system="3P4W", seed=1):
+    scenario = load("house", system, seed)
+    scenario.begin(datetime.fromisoformat(start).replace(tzinfo=NORWAY))
+    return list(itertools.islice(scenario.rows(), count))
+
+
+def mean_kw(rows, first_s, last_s):
+    return np.mean([row.total_active_power_mw for row in rows[first_s:last_s]]) / 1e6
+
+
+def test_house_lives_by_the_clock_and_the_season():
+    """Sun at noon, none at night; the car from one to half past four, local time, all year."""
+    summer = house_rows("2026-06-21T00:00:00", 86_400)
+    winter = house_rows("2026-12-21T00:00:00", 86_400)
+    hour = 3600
+    for rows in (summer, winter):
+        assert mean_kw(rows, 3 * hour // 2, 4 * hour) > 7.5 + mean_kw(rows, 5 * hour, 6 * hour) - 5
+        assert all(row.total_active_power_mw > 7_000_000 for row in rows[hour : 9 * hour // 2])
+        assert all(row.total_active_power_mw < 7_000_000 for row in rows[5 * hour : 6 * hour])
+    assert mean_kw(summer, 10 * hour, 15 * hour) < -2
+    assert mean_kw(winter, 10 * hour, 15 * hour) > 1.5
+    assert min(row.total_active_power_mw for row in winter) > 0, "no export in December"
+    # The highest sun over Oslo is at 13:20 of summer time, and the day is 18 hours long.
+    sun = [at.sun for at in itertools.islice(moments(at_local("2026-06-21T00:00:00")), 86_400)]
+    assert abs(np.argmax(sun) / hour - 13.3) < 0.2
+    assert 18 < sum(height > 0 for height in sun) / hour < 19.5
+    sun = [at.sun for at in itertools.islice(moments(at_local("2026-12-21T00:00:00")), 86_400)]
+    assert 5 < sum(height > 0 for height in sun) / hour < 6.5
+
+
+@pytest.mark.parametrize(("day", "hours"), [("2026-03-29", 23), ("2026-10-25", 25)])
+def test_house_changes_to_summer_time_and_back(day, hours):
+    """Local hours go on as the clocks do; supper stays at four."""
+    first = at_local(f"{day}T00:00:00")
+    found = [at.hour for at in itertools.islice(moments(first), hours * 3600)]
+    assert found[0] == 0 and found[-1] == pytest.approx(24, abs=0.001)
+    gone_back = sum(b < a for a, b in itertools.pairwise(found))
+    assert gone_back == (1 if hours == 25 else 0)
+    assert sum(16 <= hour < 17 for hour in found) == 3600
+
+
+def at_local(text):
+    return datetime.fromisoformat(text).replace(tzinfo=NORWAY)
+
+
+def test_house_begins_with_import_when_nobody_says_when():
+    scenario = load("house")
+    rows = itertools.islice(scenario.rows(), 3600)
+    assert all(row.total_active_power_mw > 500_000 for row in rows)
+    assert scenario.usual_start.month == 1
+
+
+def test_year_has_its_seasons_by_local_time():
+    """At one in the morning the car charges, before the clocks change and after."""
+    rows = load("year").rows()
+    start = load("year").start.astimezone(UTC)
+    by_month = {}
+    for step, row in enumerate(itertools.islice(rows, 91 * 8640)):
+        if step % 360 == 180:  # half past each hour
+            local = (start + timedelta(seconds=10 * step)).astimezone(NORWAY)
+            by_month.setdefault((local.month, local.hour), []).append(row.total_active_power_mw)
+    assert len(by_month[4, 1]) == 1  # the last day has summer time
+    for month in range(1, 5):
+        assert min(by_month[month, 1]) > 7_000_000 > max(by_month[month, 5])
+    assert min(by_month[1, 13]) > 0
+
+
 @pytest.mark.parametrize("system", ["1P2W", "3P3W", "3P4W"])
 def test_house_is_credible_and_repeats(system):
-    rows = list(itertools.islice(load("house", system, 3).rows(), 86_400))
-    again = list(itertools.islice(load("house", system, 3).rows(), 1000))
+    rows = house_rows("2026-05-10T12:00:00", 86_400, system, 3)
+    again = house_rows("2026-05-10T12:00:00", 1000, system, 3)
     assert rows[:1000] == again
-    assert rows[:1000] != list(itertools.islice(load("house", system, 4).rows(), 1000))
+    assert rows[:1000] != house_rows("2026-05-10T12:00:00", 1000, system, 4)
     power = np.array([row.total_active_power_mw for row in rows]) / 1e3
     assert power.min() < -1000, "the roof exports at noon"
     assert power.max() > 7000, "the car charges at night"

@@ -55,15 +55,23 @@ class Row:
 
 
 class Scenario(ABC):
-    """One thing the grid does. `duration_s` None: it has no end."""
+    """One thing the grid does. `duration_s` None: it has no end.
+
+    `start`: when it was. `usual_start`: when a meter without a past begins it if nobody says.
+    """
 
     name: str
     system: str
     start: datetime | None = None
+    usual_start: datetime | None = None
     duration_s: float | None = None
     gives_quantities: bool = False
     # What its file leaves open or says twice and differently, and what was made of it.
     notes: tuple[str, ...] = ()
+
+    def begin(self, start: datetime) -> None:
+        """When it is played, for what follows the clock; before `rows` or `samples`."""
+        return
 
     @abstractmethod
     def samples(self, sample_rate_hz: int, block: int) -> Iterator[Samples]:
