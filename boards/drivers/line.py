@@ -19,6 +19,7 @@ class Line(hal.Uart):
         self._buffer = buffer
         self._received = received
         self._uart = None
+        self._left = self.room  # octets that it still takes
 
     def init(self, baudrate, bits, parity, stop):
         settings = {
@@ -35,8 +36,16 @@ class Line(hal.Uart):
             self._uart = UART(self._number, **settings)
         else:
             self._uart.init(**settings)
+        self._left = self.room
 
     def write(self, data):
+        # The port writes a part where there is no room for all, or waits for it: neither is asked.
+        if self._uart.txdone():
+            self._left = self.room
+        count = len(data)
+        if count > self._left:
+            return False
+        self._left -= count
         self._uart.write(data)
 
     def idle(self):

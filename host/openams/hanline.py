@@ -1,21 +1,24 @@
 """The HAN port as a serial line: a pseudo-terminal at the pace of its baud rate.
 
 The meter's frames go out octet by octet as a UART would send them. Whatever
-opens the link (pyserial, cat, a reader under test) sees a serial port; what
-nobody reads is lost, as on a wire.
+opens the link (pyserial, cat, a reader under test) sees a serial port. A frame
+goes whole or not at all: one that finds no room, because whoever reads does not
+keep up, is left out and counted. While nobody reads, frames go by as on a wire
+that nothing hangs on.
 """
 
 from __future__ import annotations
 
 import array
 import contextlib
-import errno
 import fcntl
 import os
 import queue
+import select
 import termios
 import threading
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +27,15 @@ from openams.ptylink import PtyLink, default_link
 # A reader that comes late finds at most this much of the past.
 _STALE_OCTETS = 1500
 _SLICE_S = 0.02
-# Frames that wait to be sent: the newest, where the line or a reader is too slow for all.
+# Frames that wait to be sent: the newest, where the line is too slow for all.
 _FRAMES_MAX = 64
 # What a pseudo-terminal holds, less than its 4096 octets; how long to wait for a reader.
 _ROOM_OCTETS = 3500
 _PATIENCE_S = 1.0
 _TAKEN_S = 0.3
+_READER_S = 3.0  # how long one that reads is waited for at the end
+# Whoever has taken nothing for so long while there was something to take is gone.
+_GONE_S = 30.0
 
 
 class HanLine:
@@ -43,6 +49,11 @@ class HanLine:
         self._speed = speed
         self._patience_s = _PATIENCE_S
         self._octets_per_s = 240.0
+        self._written = self._flushed = self._read = 0  # octets since the beginning
+        self._read_at: float | None = None  # when somebody was last seen to read
+        self._ends: deque[int] = deque(maxlen=_ROOM_OCTETS)  # of the last frames, as `_written`
+        self._left_out = self._overflowed = 0  # frames, since somebody reads
+        self._closing = False
         self._queue: queue.Queue[bytes | None] = queue.Queue(_FRAMES_MAX)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -57,9 +68,18 @@ class HanLine:
         with contextlib.suppress(termios.error):
             termios.tcsetattr(self._slave, termios.TCSANOW, attributes)
 
+    @property
+    def left_out(self) -> int:
+        """Frames that somebody was there to read and that did not go."""
+        return self._left_out + self._overflowed
+
     def send(self, data: bytes) -> None:
-        """Queues a frame; returns at once."""
-        self._put(data)
+        """Queues a frame; returns at once, at full speed when there is room for it."""
+        if self._speed is None:
+            # Whoever reads sets the pace, of the meter too.
+            self._queue.put(data)
+        else:
+            self._put(data)
 
     def _put(self, data: bytes | None) -> None:
         while True:
@@ -69,18 +89,22 @@ class HanLine:
             except queue.Full:
                 with contextlib.suppress(queue.Empty):
                     self._queue.get_nowait()
+                    self._overflowed += self._somebody_reads()
 
     def _run(self) -> None:
         free_at = time.monotonic()
         while True:
             data = self._queue.get()
-            if data is None:
+            if data is None or self._closing:
                 return
-            if self._speed is None:
-                self._write_unpaced(data)
+            if not self._has_room(len(data)):
+                if self._somebody_reads():
+                    self._left_out += 1
                 continue
-            if self._unread() > _STALE_OCTETS:
-                termios.tcflush(self._slave, termios.TCIFLUSH)
+            self._ends.append(self._written + len(data))
+            if self._speed is None:
+                self._write(data)
+                continue
             free_at = max(free_at, time.monotonic())
             pace = self._octets_per_s * self._speed
             size = max(1, int(pace * _SLICE_S))
@@ -93,22 +117,48 @@ class HanLine:
                     time.sleep(delay)
                 self._write(piece)
 
-    def _write_unpaced(self, data: bytes) -> None:
-        """At full speed a reader sets the pace; frames that nobody takes are dropped whole."""
+    def _has_room(self, count: int) -> bool:
+        """Whether a whole frame fits. At full speed a reader sets the pace: it is waited for."""
         waited = 0.0
+        unread = self._look()
+        if self._speed is None:
+            while unread + count > _ROOM_OCTETS and waited < self._patience_s:
+                time.sleep(_SLICE_S / 10)
+                waited += _SLICE_S / 10
+                left = self._look()
+                if left < unread:
+                    # Somebody reads: give it time.
+                    waited, self._patience_s = 0.0, _PATIENCE_S
+                unread = left
+            if unread + count > _ROOM_OCTETS:
+                self._patience_s = 0.0
+                return False
+            return True
+        if unread > _STALE_OCTETS and not self._somebody_reads():
+            # Frames that nobody was there to see: between two of them, so that none is cut.
+            termios.tcflush(self._slave, termios.TCIFLUSH)
+            self._flushed = self._written - self._read
+            unread = 0
+        return unread + count <= _ROOM_OCTETS
+
+    def _somebody_reads(self) -> bool:
+        return self._read_at is not None and time.monotonic() - self._read_at < _GONE_S
+
+    def _look(self) -> int:
+        """Octets that nobody has taken yet; notes when somebody takes some."""
         unread = self._unread()
-        while unread + len(data) > _ROOM_OCTETS and waited < self._patience_s:
-            time.sleep(_SLICE_S / 10)
-            waited += _SLICE_S / 10
-            left = self._unread()
-            if left < unread:
-                # Somebody reads: give it time.
-                waited, self._patience_s = 0.0, _PATIENCE_S
-            unread = left
-        if unread + len(data) <= _ROOM_OCTETS:
-            self._write(data)
-        else:
-            self._patience_s = 0.0
+        if self._read_at is None:
+            # What was written a moment ago is not counted at once: that is no reader.
+            for _ in range(5):
+                if self._written - self._flushed - unread <= self._read:
+                    return unread
+                time.sleep(0.001)
+                unread = self._unread()
+        read = self._written - self._flushed - unread
+        if read > self._read or unread == 0:
+            self._read_at = time.monotonic()
+        self._read = max(self._read, read)
+        return unread
 
     def _unread(self) -> int:
         count = array.array("i", [0])
@@ -116,24 +166,37 @@ class HanLine:
         return count[0]
 
     def _write(self, data: bytes) -> None:
-        try:
-            os.write(self._master, data)
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.EIO):
-                raise
+        """All of it: a line that takes a part, or nothing just now, is asked again."""
+        view = memoryview(data)
+        while view and not self._closing:
+            try:
+                count = os.write(self._master, view)
+            except BlockingIOError:
+                select.select([], [self._master], [], _SLICE_S)
+                continue
+            except OSError:
+                return  # the line is closed
+            self._written += count
+            view = view[count:]
 
     def drain(self, timeout_s: float) -> None:
         """Waits until what was queued has been sent, and taken if somebody reads."""
-        self._put(None)
+        if self._speed is None:
+            self._queue.put(None)
+        else:
+            self._put(None)
         self._thread.join(timeout=timeout_s)
         # What is unread when the line closes is lost.
-        unread, waited = self._unread(), 0.0
-        while unread and waited < _TAKEN_S:
+        unread, waited = self._look(), 0.0
+        while unread and waited < (_READER_S if self._somebody_reads() else _TAKEN_S):
             time.sleep(_SLICE_S)
-            left = self._unread()
+            left = self._look()
             waited = 0.0 if left < unread else waited + _SLICE_S
             unread = left
+        if self._somebody_reads():
+            self._left_out += sum(end > self._written - unread for end in self._ends)
 
     def close(self) -> None:
+        self._closing = True
         self._put(None)
         self._pty.close()

@@ -45,9 +45,9 @@ class Uart:
         raise NotImplementedError
 
     def write(self, data):
-        """Queues a frame (bytes-like) for sending; returns without waiting.
+        """Queues a frame (bytes-like) for sending, whole or not at all; returns without waiting.
 
-        A service port's takes `room` octets when it is idle.
+        False: there is no room for it now. A service port's takes `room` octets when it is idle.
         """
         raise NotImplementedError
 

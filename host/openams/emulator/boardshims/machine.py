@@ -131,6 +131,9 @@ class I2C:
         self._device(address).write(bytes((register,)) + bytes(data))
 
 
+_FIFO = 32
+
+
 class UART:
     def __init__(self, bus, baudrate=9600, bits=8, parity=None, stop=1, **settings):
         self._wire = board.line(bus)
@@ -151,13 +154,27 @@ class UART:
     ):
         self._wire.line = (baudrate, bits, parity, stop)
         self._txbuf = txbuf
+        self._octet_us = 1000000 * (1 + bits + (parity is not None) + stop) // baudrate
+
+    def _pending(self):
+        """Octets that wait in the buffer and the FIFO of 32, when the wire takes its time."""
+        if not self._wire.takes_time:
+            return 0
+        return max(0, -(-(self._wire.busy_until_us - board.now_us) // self._octet_us))
 
     def write(self, data):
-        self._wire.sent.extend(data)
-        return len(data)
+        # As the port does with a timeout of 0: what fits, None when nothing does.
+        pending = self._pending()
+        count = min(len(data), self._txbuf + _FIFO - pending)
+        if data and not count:
+            return None
+        self._wire.sent.extend(data[:count])
+        start = max(self._wire.busy_until_us, board.now_us)
+        self._wire.busy_until_us = start + count * self._octet_us
+        return count
 
     def txdone(self):
-        return True
+        return self._pending() == 0
 
     def any(self):
         return len(self._wire.waiting)

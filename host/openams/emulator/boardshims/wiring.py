@@ -11,6 +11,8 @@ class Uart:
         self.sent = bytearray()
         self.waiting = bytearray()
         self.line = None  # baud rate, bits, parity, stop
+        self.takes_time = False  # what is written leaves at the pace of the line
+        self.busy_until_us = 0
 
 
 class Wiring:
