@@ -14,8 +14,9 @@ from ams.meter import Meter
 from ams.registers.energy import REGISTER_NAMES
 from openams.faultlab.flash import FaultyFlash
 from openams.grid.frontend import make_front_end
+from openams.hanformats import FORMATS
 from openams.meter_time import NORWAY, to_utc_ms
-from openams.options import DEFAULT_METER_ID, METER_TYPES
+from openams.options import DEFAULT_METER_ID
 from openams.state import FLASH_SIZE
 
 # In normal time throughout.
@@ -46,7 +47,7 @@ def make(folder: Path) -> dict[str, Any]:
             "calibration": make_front_end("ideal", system, 1).calibration(system),
             "identity": {
                 "meter_id": DEFAULT_METER_ID,
-                "meter_type": METER_TYPES["kaifa"][system],
+                "meter_type": FORMATS["kaifa"].types[system],
             },
             "han": {"format": "kaifa"},
         },

@@ -89,6 +89,7 @@ VIEWS = {
     "han_port.HanKeys": "HAN keys, wrapped",
     "han_port.HanFormat": "format of the HAN lists",
     "han_port.HanSent": "HAN lists sent since power-up",
+    "han_port.HanSummerTime": "summer time in the HAN lists; false: standard time all the year",
 }
 OF_SERVER = {
     (15, 0): "the association that asks",

@@ -14,8 +14,8 @@ from link import Link, LinkClosed
 # Most samples of one message: 200 sets of six channels.
 SAMPLES_MAX = 1200
 # A row of quantities: time, how long, 17 values; most rows of one message.
-ROW = "<qI3i3i3i3i3i"
-ROW_SIZE = 72
+ROW = "<qI14qi"
+ROW_SIZE = 128
 ROWS_MAX = 32
 
 
@@ -427,7 +427,8 @@ class Process:
         request = json.loads(bytes(self.link.payload(length)).decode())
         try:
             frame = push_request.handle(request)
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, IndexError, OverflowError) as error:
+            # IndexError: more than the longest list of this format.
             self.link.send(ord("p"), str(error).encode())
             return
         self.link.send(ord("P"), frame)

@@ -20,6 +20,8 @@ def operate(meter, order, raw_ms):
         meter.tamper(order["event"])
     if order.get("power_fail"):
         meter.power_fail()
+    if order.get("power_back"):
+        meter.supply_back()
 
 
 def snapshot(meter):

@@ -131,6 +131,7 @@ ROWS = (
     (1, _M, b"\x80", b"\x01", b"\x02", "han_port.HanKeys", None, "secret"),
     (1, _M, b"\x80", b"\x01", b"\x03", "han_port.HanFormat", None, "read"),
     (1, _M, b"\x80", b"\x01", b"\x04", "han_port.HanSent", None, "read"),
+    (1, _M, b"\x80", b"\x01", b"\x05", "han_port.HanSummerTime", None, "value"),
     # Profiles
     (7, _E, b"\x63", b"\x01", _0, "profile.Profile", "load", "load"),
     (7, _E, b"\x63", b"\x02", _0, "profile.Profile", "daily", "read"),

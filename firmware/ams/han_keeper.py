@@ -1,4 +1,5 @@
-"""The HAN port as the operator left it: open or closed, encrypted or not, its keys and counter."""
+"""The HAN port as the operator left it: open or closed, encrypted or not, its keys and counter,
+its summer time."""
 
 import struct
 
@@ -13,9 +14,13 @@ from ams.registers import events as ev
 
 _OPEN = const(1)
 _ENCRYPTED = const(2)
+_TIME_SAID = const(4)  # the operator chose between summer time and standard time all the year
+_SUMMER_TIME = const(8)
+_OPEN_UNSAID = const(16)  # of open or closed he has said nothing yet
 # Invocation counters are kept ahead of use, so many at a time: none serves twice.
 _RESERVE = const(10000)
 _HALF = const(0x7FFFFFFF)
+_NOTHING_SAID = b"\x10"
 # What the events on changed keys name in place of a client.
 HAN_KEYS_CHANGED = const(0x80)
 
@@ -37,6 +42,8 @@ def make_port(meter, uart, han):
         meter.events,
         han.get("quirk"),
         cipher,
+        han.get("seed", 1),
+        han.get("summer_time"),
     )
 
 
@@ -44,7 +51,7 @@ class HanKeeper:
     def __init__(self, meter, settings):
         self._meter = meter
         self._settings = settings
-        self._flags = settings.get(st.HAN_PORT, b"\x00")[0]
+        self._flags = settings.get(st.HAN_PORT, _NOTHING_SAID)[0]
         self._reserved = 0
 
     @property
@@ -53,6 +60,8 @@ class HanKeeper:
 
     def start(self, utc_ms):
         """Power-up: the port is as it was."""
+        if self._flags & _TIME_SAID:
+            self._meter.han.summer_time = self._flags & _SUMMER_TIME != 0
         if self._flags & _ENCRYPTED:
             self._encrypt()
         if self._flags & _OPEN:
@@ -60,12 +69,12 @@ class HanKeeper:
 
     def open_first(self):
         """Left open at the works: that counts until an operator says something else."""
-        if self._settings.get(st.HAN_PORT) is None:
+        if self._flags & _OPEN_UNSAID:
             self._meter.han.open(self._meter.utc_ms)
             self._meter.wake()
 
     def set_open(self, is_open):
-        self._keep(self._flags & ~_OPEN | (_OPEN if is_open else 0))
+        self._keep(self._flags & ~(_OPEN | _OPEN_UNSAID) | (_OPEN if is_open else 0))
         meter = self._meter
         if is_open:
             meter.han.open(meter.utc_ms)
@@ -86,6 +95,13 @@ class HanKeeper:
         else:
             self._meter.han.cipher = None
         return True
+
+    def set_summer_time(self, on):
+        self._keep(self._flags & ~_SUMMER_TIME | _TIME_SAID | (_SUMMER_TIME if on else 0))
+        self._meter.han.summer_time = on
+        self._meter.events.log(
+            self._meter.utc_ms, ev.PARAMETER_CHANGED, ev.PARAMETER_HAN_SUMMER_TIME, 1 if on else 0
+        )
 
     def keys(self):
         """Encryption and authentication key, or None."""

@@ -29,8 +29,8 @@ class Meter:
 
     `system`, `calibration` (see Calibration; without one the stored one is
     used), `identity` (`meter_id`, `meter_type`), `han` (`format`, `variant`,
-    `options`, `quirk`), `security` (see cosem.keyring; without it there is no
-    two-way link), and `utc_offset_min` (None: Norway).
+    `options`, `quirk`, `seed`, `summer_time`), `security` (see cosem.keyring;
+    without it there is no two-way link), and `utc_offset_min` (None: Norway).
     """
 
     def __init__(self, board, config):
@@ -156,6 +156,7 @@ class Meter:
     def supply_back(self):
         """It fell and is back before the meter stood still: what comes now is not stored yet."""
         self.keeper.go_on()
+        self.han.supply_back(self.utc_ms)
         self.events.log(self.utc_ms, ev.POWER_UP)
 
     def _load_settings(self, config):

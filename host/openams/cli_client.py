@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +22,7 @@ from openams.client.names import (
     HAN_FORMAT,
     HAN_OPEN,
     HAN_SENT,
+    HAN_SUMMER_TIME,
     parse_obis,
 )
 from openams.errors import BenchError
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from openams.client.client import Client
 
 _TEMPORARY_FAILURE = 2
+_HAN_PORT = ("status", "open", "close", "rekey", "encrypt", "summer-time")
 
 
 @takes_access
@@ -191,14 +194,20 @@ def interval(
 def han_port(
     url: UrlArgument,
     access: Access,
-    action: Annotated[str, typer.Argument(metavar="status|open|close|rekey|encrypt")] = "status",
-    switch: Annotated[str | None, typer.Argument(metavar="[on|off]", help="For encrypt.")] = None,
+    action: Annotated[str, typer.Argument(metavar="|".join(_HAN_PORT))] = "status",
+    switch: Annotated[
+        str | None, typer.Argument(metavar="[on|off]", help="For encrypt and summer-time.")
+    ] = None,
     client: ClientOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Open or close the customer's HAN port, encrypt its lists, or give them new keys."""
-    _one_of("han-port", action, ("status", "open", "close", "rekey", "encrypt"))
-    if (action == "encrypt") != (switch is not None) or switch not in (None, "on", "off"):
+    """Open or close the customer's HAN port, encrypt its lists, or give them new keys.
+
+    `summer-time off` has the lists show standard time all the year, as most makers' do.
+    """
+    _one_of("han-port", action, _HAN_PORT)
+    takes_switch = action in ("encrypt", "summer-time")
+    if takes_switch != (switch is not None) or switch not in (None, "on", "off"):
         raise BenchError("write it like ams han-port URL encrypt on, or open")
     role = client or ("reader" if action == "status" else "operator")
     with access.connected(url, role) as meter:
@@ -208,6 +217,8 @@ def han_port(
             _rekey(meter, access.store)
         elif action == "encrypt":
             _encrypt(meter, switch == "on", access.store)
+        elif action == "summer-time":
+            meter.set(1, HAN_SUMMER_TIME, 2, axdr.boolean(switch == "on"))
         status = {
             name: meter.get(1, obis, 2)
             for name, obis in (
@@ -217,12 +228,17 @@ def han_port(
                 ("sent", HAN_SENT),
             )
         }
+        # A meter of before does not have it.
+        with contextlib.suppress(ResultError):
+            status["summer_time"] = meter.get(1, HAN_SUMMER_TIME, 2)
     if as_json:
         say(json.dumps(status))
         return
     say(
         f"HAN port {'open' if status['open'] else 'closed'}, {status['format']}, "
-        f"{'encrypted' if status['encrypted'] else 'in clear'}, {status['sent']} lists sent"
+        f"{'encrypted' if status['encrypted'] else 'in clear'}, "
+        f"{'summer time' if status.get('summer_time') else 'standard time all the year'}, "
+        f"{status['sent']} lists sent"
     )
 
 

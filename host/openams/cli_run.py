@@ -18,9 +18,10 @@ from openams.client.event_details import event_text, means
 from openams.errors import BenchError
 from openams.grid.scenario import Scenario, load
 from openams.han.reader import FrameReader, HanError, format_reading, load_keys
+from openams.hanformats import names, parse_options, resolve
 from openams.keys.cli import KeystoreOption, PassphraseOption, open_keystore
 from openams.meter_time import local_text, parse_start
-from openams.options import CHIP, DEFAULT_METER_ID, METER_TYPES, Options, check
+from openams.options import CHIP, DEFAULT_METER_ID, Options, check
 from openams.orders import POLICIES, parse_order, parse_policy
 from openams.profiles import named
 from openams.runtimes.launch import RUNTIMES
@@ -47,9 +48,20 @@ def run(
     runtime: Annotated[str, typer.Option(help=f"One of {', '.join(RUN_ON)}.")] = "micropython",
     system: Annotated[str | None, typer.Option(help="1P2W, 3P3W or 3P4W.")] = None,
     front_end: Annotated[str, typer.Option(help="ideal or adc12.")] = "ideal",
-    han_format: Annotated[str, typer.Option(help=f"One of {', '.join(METER_TYPES)}.")] = "kaifa",
+    han_format: Annotated[str, typer.Option(help=f"One of {', '.join(names())}.")] = "kaifa",
     han_variant: Annotated[
         str | None, typer.Option(help="Variant of the format, see docs/han.md.")
+    ] = None,
+    han_option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="An option of the format, see docs/han.md."),
+    ] = None,
+    han_summer_time: Annotated[
+        bool | None,
+        typer.Option(
+            "--han-summer-time/--han-standard-time",
+            help="Time of the lists; else as the maker's meters have it.",
+        ),
     ] = None,
     han_open: Annotated[
         bool, typer.Option("--han-open", help="Open the HAN port, as its operator.")
@@ -109,11 +121,14 @@ def run(
     ] = False,
 ) -> None:
     """Run a meter in a scenario."""
+    format_name, variant = resolve(han_format, han_variant)
     options = Options(
         runtime=_choice("--runtime", runtime, RUN_ON),
         front_end=front_end,
-        han_format=_choice("--han-format", han_format, tuple(METER_TYPES)),
-        han_variant=han_variant,
+        han_format=format_name,
+        han_variant=variant,
+        han_options=parse_options(han_option or []),
+        han_summer_time=han_summer_time,
         han_open=han_open,
         quirk=quirk,
         mbus=mbus,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from openams.errors import BenchError
 from openams.grid.scenario import Scenario
+from openams.hanformats import FORMATS
 from openams.orders import LONGEST_S, Order
 
 if TYPE_CHECKING:
@@ -16,17 +17,6 @@ if TYPE_CHECKING:
 
 # The runtime that samples by itself.
 CHIP = "rp2040"
-# What each format's real meters call themselves, per system.
-METER_TYPES = {
-    "aidon": {"1P2W": "6515", "3P3W": "6525", "3P4W": "6534"},
-    "kaifa": {"1P2W": "MA105H2E", "3P3W": "MA304H3E", "3P4W": "MA304H4"},
-    "kamstrup": {
-        "1P2W": "6861111BN242101040",
-        "3P3W": "6841121BN243101040",
-        "3P4W": "6841131BN243101040",
-    },
-    "p1": {"1P2W": "OAMS1", "3P3W": "OAMS3", "3P4W": "OAMS3"},
-}
 # A GS1 number of the right length for a meter of no real maker.
 DEFAULT_METER_ID = "7359990000000017"
 
@@ -39,6 +29,8 @@ class Options:
     front_end: str = "ideal"
     han_format: str = "kaifa"
     han_variant: str | None = None
+    han_options: dict[str, str | int | bool] = field(default_factory=dict)
+    han_summer_time: bool | None = None  # None: as the maker's meters do
     # By the operator with the keys of `keystore`; without one the port was left open at the works.
     han_open: bool = False
     keystore: Keystore | None = None
@@ -72,7 +64,7 @@ def check(options: Options, scenario: Scenario) -> None:
         raise BenchError("--mbus: a Pico has no UART left for it; choose another --runtime")
     if options.quirk == "rekey" and not options.han_keys:
         raise BenchError("--quirk rekey encrypts the lists: name a key file with --han-keys")
-    if options.han_keys and options.han_format == "p1":
-        raise BenchError("--han-keys encrypts HDLC lists: p1 has none")
+    if options.han_keys and not FORMATS[options.han_format].ciphered:
+        raise BenchError(f"--han-keys encrypts HDLC lists: {options.han_format} has none")
     if not options.meter_id.isdigit() or len(options.meter_id) != 16:
         raise BenchError("--meter-id must be a GS1 number of 16 digits")

@@ -29,7 +29,7 @@ _INPUTS = {
 _AT_HELP = (
     "write it like 3600=capture-period:15, 60=clock:-90 (a step in s), 60=sync:0.4 (the true "
     "time minus the meter's, in s), 5=relay:welded (stuck, good), 5=button:press (release), "
-    "5=power-fail or 5=" + ", 5=".join(_INPUTS)
+    "5=power-fail, 6=power-back or 5=" + ", 5=".join(_INPUTS)
 )
 # Faults of the relay.
 _RELAY = {"stuck": "stuck", "welded": "welded", "good": None}
@@ -64,6 +64,8 @@ def parse_order(text: str) -> Order:
             return Order(after_s, {"event": _INPUTS[name]})
         if name == "power-fail" and not value:
             return Order(after_s, {"power_fail": True})
+        if name == "power-back" and not value:
+            return Order(after_s, {"power_back": True})
         if name == "relay" and value in _RELAY:
             return Order(after_s, {"relay": _RELAY[value]})
         if name == "button" and value in ("press", "release"):

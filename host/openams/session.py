@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from openams.gateway import Gateway, MeterLine
 from openams.grid.frontend import FrontEndModel, make_front_end
 from openams.grid.scenario import Scenario
+from openams.hanformats import FORMATS
 from openams.hankeys import system_title, take_keys
 from openams.hanline import HanLine
 from openams.keys.provision import more_numbers
 from openams.linkports import LinkPorts
 from openams.mbusline import MBUS_CHANNEL, MBusLine
 from openams.meter_time import to_utc_ms
-from openams.options import CHIP, METER_TYPES, Options
+from openams.options import CHIP, Options
 from openams.profiles import events_before
 from openams.runtimes.launch import HEAP_KIB, LINK_HEAP_KIB
 from openams.runtimes.process import MeterProcess
@@ -81,7 +82,9 @@ class Session:
         self.sampled = (
             not scenario.gives_quantities or options.speed == 1.0 or options.runtime == CHIP
         )
-        start = options.start or scenario.start or datetime.now(UTC)
+        usual = None if options.state else scenario.usual_start
+        start = options.start or scenario.start or usual or datetime.now(UTC)
+        scenario.begin(start)
         self.start_ms = to_utc_ms(start)
         self._orders = sorted(options.at, key=lambda order: order.after_s)
         # Without --state the flash is one that is thrown away.
@@ -180,7 +183,7 @@ class Session:
             "calibration": self._front_end.calibration(system),
             "identity": {
                 "meter_id": options.meter_id,
-                "meter_type": METER_TYPES[options.han_format][system],
+                "meter_type": FORMATS[options.han_format].types[system],
             },
             "han": self._han(),
             "mbus": options.mbus is not None,
@@ -200,7 +203,10 @@ class Session:
         han: dict[str, Any] = {
             "format": options.han_format,
             "variant": options.han_variant,
+            "options": options.han_options,
             "quirk": options.quirk,
+            "seed": options.seed,
+            "summer_time": options.han_summer_time,
         }
         if options.han_keys:
             han.update(take_keys(options.han_keys))
@@ -325,6 +331,8 @@ class Session:
         if self._han_line:
             # Let a listener get what was sent, the last frame whole.
             self._han_line.drain(5.0 if self.options.speed is not None else 3600.0)
+            # Lists that a reader was there for and that did not go.
+            result["han"]["missed"] += self._han_line.left_out
         return result
 
     def close(self) -> None:

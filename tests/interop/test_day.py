@@ -109,19 +109,22 @@ PERIODS = {"aidon": 2500, "kaifa": 2000, "kamstrup": 10_000, "p1": 10_000}
 
 @pytest.mark.parametrize("name", PERIODS)
 def test_no_list_is_missed_or_late_in_a_day(name):
-    """86 400 s of a house: a list at every multiple of the period, the hourly ones at XX:00:10."""
+    """86 400 s of a house: a list at every multiple of the period, the hourly ones in place."""
     start = datetime.fromisoformat("2026-03-29T00:00:00+01:00")  # the day that has 23 hours
     result, frames = play(load("house"), han_format=name, start=start, duration_s=86_400.0)
     first = to_utc_ms(start)
     due = set(range(first, first + 86_400_000, PERIODS[name]))
     due |= set(range(first, first + 86_400_000, 10_000))
+    after = 5_000 if name == "kamstrup" else 10_000
+    if name != "p1":
+        due |= set(range(first + after, first + 86_400_000, 3_600_000))
     late = [frame.utc_ms - when for frame, when in zip(frames, sorted(due), strict=True)]
     assert max(late) <= 100 and min(late) >= 0
     assert result["han"]["missed"] == 0
     if name != "p1":
         hourly = [frame for frame in frames if decode_frame(frame.data).list_no == 3]
         assert [frame.utc_ms for frame in hourly] == [
-            first + hour * 3_600_000 + 10_000 for hour in range(24)
+            first + hour * 3_600_000 + after for hour in range(24)
         ]
 
 
@@ -154,6 +157,29 @@ def test_an_hour_of_quantities_is_exact(tmp_path, system, power_w):
     assert result["simulated_s"] == 3600
     assert result["registers"]["a_plus_mwh"] == power_w * 1000
     assert result["remainder_uws"] == [0] * 8
+
+
+@pytest.mark.parametrize("runtime", ["micropython", "cpython"])
+@pytest.mark.parametrize("power_w", [2_147_484, 1_000_000_000])
+def test_a_load_beyond_31_bits_of_milliwatts_is_counted_and_shown(tmp_path, runtime, power_w):
+    path = tmp_path / "large.csv"
+    path.write_text(
+        f"time,active_import_W,current_l1_A\n2026-01-01T00:00:00Z,{power_w},5000\n"
+        f"2026-01-01T00:30:00Z,{power_w},5000\n"
+    )
+    result, frames = play(load(str(path)), runtime=runtime, han_format="kaifa")
+    assert result["registers"]["a_plus_mwh"] == power_w * 1000
+    last = [decode_frame(frame.data) for frame in frames][-5:]
+    assert {reading.values["active_power_import_w"] for reading in last} == {power_w}
+    assert {reading.values.get("current_l1_a", 5000) for reading in last} == {5000}
+
+
+def test_a_load_that_no_house_has_is_refused_in_words(tmp_path):
+    path = tmp_path / "huge.csv"
+    path.write_text("time,active_import_W\n2026-01-01T00:00:00Z,1000000001\n")
+    done = ams("run", "--scenario", path, "--speed", "max", ok=False)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "huge.csv:2: active_import_W is 1000000001: give at most" in done.stderr
 
 
 def test_all_events_of_a_run_are_given(tmp_path):

@@ -18,7 +18,7 @@ LISTS = {"aidon": (1, 2, 3), "kaifa": (1, 2, 3), "kamstrup": (2, 3), "p1": (2,)}
 VARIANTS = {
     "aidon": ("no", "se", "landis"),
     "kaifa": ("no", "se", "se-obis"),
-    "kamstrup": ("no",),
+    "kamstrup": ("no", "se"),
     "p1": ("se",),
 }
 SYSTEMS = ("1P2W", "3P3W", "3P4W")
@@ -86,6 +86,9 @@ def test_what_is_encoded_is_read(name, data):
         ("a_plus_wh", "a_minus_wh", "r_plus_varh", "r_minus_varh"), energies, strict=True
     ):
         if field in reading.values:
+            # Of a Kamstrup in Sweden nothing tells a reader that it counts single Wh.
+            if (name, variant) == ("kamstrup", "se"):
+                milli *= 10
             step = 10 if name == "kamstrup" or (name == "aidon" and variant != "se") else 1
             assert reading.values[field] == milli // 1000 // step * step
 
@@ -116,6 +119,8 @@ def check_phases(reading, asked, system):
         current = reading.values.get(f"current_l{place + 1}_a")
         if current is not None:
             given_ua = asked["quantities"]["current_ua"][place]
+            if reading.format == "aidon" and asked["quantities"]["active_power_mw"][place] < 0:
+                given_ua = -given_ua
             assert close(current, given_ua, 10**6, "0.01" if fine else AMPERE[reading.format])
     assert "voltage_l2_v" not in reading.values or system != "1P2W"
 
@@ -138,7 +143,8 @@ def test_beyond_the_fields_currents_stop_and_registers_roll_over():
     large = dict(SAMPLE, current_ua=(400_000_000, 327_670_000, 1_000_000))
     frame = handle(request("aidon", "landis", "3P4W", 2, large, (0,) * 4, 840_000_010))
     values = decode_frame(frame).values
-    assert [float(values[f"current_l{k}_a"]) for k in (1, 2, 3)] == [327.67, 327.67, 1.0]
+    # The second phase exports.
+    assert [float(values[f"current_l{k}_a"]) for k in (1, 2, 3)] == [327.67, -327.67, 1.0]
     for name, step_wh in (("kaifa", 1), ("aidon", 10), ("kamstrup", 10)):
         energies = [(2**32 + k) * step_wh * 1000 + 999 for k in range(-1, 3)]
         frame = handle(request(name, "no", "3P4W", 3, SAMPLE, energies, 840_000_010))
@@ -154,6 +160,8 @@ def test_every_flipped_bit_is_rejected(name, list_no):
     for bit in range(8, 8 * last):
         broken = bytearray(frame)
         broken[bit // 8] ^= 1 << bit % 8
+        if name == "p1" and bit // 8 >= last - 4 and bytes(broken).upper() == frame.upper():
+            continue  # the case of a CRC digit
         try:
             readings = list(FrameReader().feed(bytes(broken) + b"\x00" * 2100))
         except HanError:

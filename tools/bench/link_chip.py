@@ -20,11 +20,12 @@ from openams.client.links import Url
 from openams.client.names import HAN_OPEN
 from openams.grid.house import House
 from openams.grid.scenario import load
+from openams.hanformats import FORMATS
 from openams.keys.keystore import Keystore
 from openams.keys.provision import provisioned
 from openams.keys.sealed import SCRYPT_N_RANDOM
 from openams.meter_time import NORWAY, to_utc_ms
-from openams.options import DEFAULT_METER_ID, METER_TYPES, Options
+from openams.options import DEFAULT_METER_ID, Options
 from openams.runtimes.rp2040.meter import ChipMeter
 from openams.runtimes.rp2040.service import ServiceLine
 from openams.runtimes.rp2040.session import make_chip_front_end
@@ -86,7 +87,7 @@ def _meter(folder: Path) -> Iterator[tuple[ChipMeter, WatchedLine, Keystore, lis
                 "calibration": front_end.calibration("3P4W"),
                 "identity": {
                     "meter_id": DEFAULT_METER_ID,
-                    "meter_type": METER_TYPES["kaifa"]["3P4W"],
+                    "meter_type": FORMATS["kaifa"].types["3P4W"],
                 },
                 "han": {"format": "kaifa"},
                 "utc_ms": to_utc_ms(START + timedelta(days=DAYS, seconds=5)),

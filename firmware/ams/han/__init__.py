@@ -1,20 +1,30 @@
-"""The HAN port: formats by name. A format that is not used is not loaded."""
+"""The HAN port: formats by name. A format that is not used is not loaded.
 
-FORMATS = ("aidon", "kaifa", "kamstrup", "p1")
+A format is a class with `name`, `variants` (the first is the default) and, of
+the class or of what it makes of a variant and options: `line` (as
+hal.Uart.init takes it), `schedule` (pairs of period in ms and list number),
+`hourly` (the number of the list of a full hour, or None) and `hourly_ms` (how
+long after the hour it goes), `summer_time` (whether its time has it),
+`ciphered` (whether its lists may be encrypted), `largest` (octets of a list)
+and `encode(list_no, writer, view, utc_ms)`.
+"""
+
+# Name: module of this room, class.
+_FORMATS = {
+    "aidon": ("aidon", "Aidon"),
+    "kaifa": ("kaifa", "Kaifa"),
+    "kamstrup": ("kamstrup", "Kamstrup"),
+    "p1": ("p1", "P1"),
+}
+FORMATS = tuple(sorted(_FORMATS))
 
 
 def make_format(name, variant=None, options=None):
     """A list format. Raises ValueError, in one line, for an unknown one."""
-    if name == "aidon":
-        from ams.han.aidon import Aidon as Format
-    elif name == "kaifa":
-        from ams.han.kaifa import Kaifa as Format
-    elif name == "kamstrup":
-        from ams.han.kamstrup import Kamstrup as Format
-    elif name == "p1":
-        from ams.han.p1 import P1 as Format
-    else:
+    if name not in _FORMATS:
         raise ValueError("HAN format %r is unknown: choose one of %s" % (name, ", ".join(FORMATS)))
+    module, kind = _FORMATS[name]
+    Format = getattr(__import__("ams.han." + module, None, None, (kind,)), kind)
     if variant is None:
         variant = Format.variants[0]
     if variant not in Format.variants:

@@ -1,8 +1,9 @@
 """Aidon 6515, 6525, 6534 (list version AIDON_V0001), and lists of that manner.
 
 Each element is a structure: OBIS code, value, and scaler and unit where it is
-a number. No time in the notification header. Sources: Aidon's HAN interface
-description v1.1, and what meters sent. Variants:
+a number. No time in the notification header. A current has the sign of the
+active power of its phase (of its element, on three wires). Sources: Aidon's
+HAN interface description v1.1, and what meters sent. Variants:
 
 `no`       Norway: lists 1, 2, 3; energies in 10 Wh; the clock is the full hour.
 `se`       Sweden: one list every ten seconds, with powers of each phase.
@@ -32,9 +33,12 @@ _PLACES = {
 
 class Aidon:
     name = "aidon"
+    ciphered = True
     variants = ("no", "se", "landis")
     line = (2400, 8, 0, 1)
     hourly = 3
+    hourly_ms = 10000
+    summer_time = False
     largest = 640
 
     def __init__(self, variant="no"):
@@ -69,14 +73,14 @@ class Aidon:
         fine = self.variant == "landis"
         for place in currents:
             _head(writer, _CURRENTS[place], 7)
-            writer.int16(view.current(place, 10000 if fine else 100000))
+            writer.int16(view.signed_current(place, 10000 if fine else 100000))
             writer.scaler_unit(-2 if fine else -1, _A)
         _voltages(writer, view, voltages)
         if list_no == 3:
             _clock(writer, view.hour(utc_ms), 0, view.clock_status)
             for which in range(4):
                 unit = _VARH if which > 1 else _WH
-                _u32(writer, which + 1, 8, view.energy(which, 10000), 1, unit)
+                _energy(writer, which, view.energy(which, 10000), 1, unit)
 
     def _swedish(self, writer, view, utc_ms):
         currents, voltages = _PLACES[view.system]
@@ -87,7 +91,7 @@ class Aidon:
             _u32(writer, direction + 1, 7, view.power(direction), 0, _VAR if direction > 1 else _W)
         for place in currents:
             _head(writer, _CURRENTS[place], 7)
-            writer.int16(view.current(place, 100000))
+            writer.int16(view.signed_current(place, 100000))
             writer.scaler_unit(-1, _A)
         _voltages(writer, view, voltages)
         for place in currents:
@@ -97,7 +101,7 @@ class Aidon:
                 _u32(writer, _PHASE_POWERS[place] + direction, 7, value, 0, unit)
         for which in range(4):
             unit = _VARH if which > 1 else _WH
-            _u32(writer, which + 1, 8, view.energy_now(which, 1000), 0, unit)
+            _energy(writer, which, view.energy_now(which, 1000), 0, unit)
 
 
 def _text(writer, obis, text):
@@ -130,6 +134,12 @@ def _head(writer, c, d):
     writer.octet(d)
     writer.octet(0)
     writer.octet(255)
+
+
+def _energy(writer, which, value, scaler, unit):
+    _head(writer, which + 1, 8)
+    writer.register(value)
+    writer.scaler_unit(scaler, unit)
 
 
 def _u32(writer, c, d, value, scaler, unit):

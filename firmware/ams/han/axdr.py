@@ -58,18 +58,25 @@ class Writer:
         self.octet(TAG_UINT64)
         self.number(value, 8)
 
-    def uint32(self, value):
+    def register(self, value):
+        """A register as double-long-unsigned: it rolls over, as a register does."""
         self.octet(TAG_UINT32)
         self.number(value, 4)
 
+    # What is measured stops at the largest that its field holds: no short circuit looks
+    # like no load.
+
+    def uint32(self, value):
+        self.octet(TAG_UINT32)
+        self.number(min(value, 0xFFFFFFFF), 4)
+
     def uint16(self, value):
-        """What is larger is written as the largest: no short circuit looks like no load."""
         self.octet(TAG_UINT16)
         self.number(min(value, 0xFFFF), 2)
 
     def int16(self, value):
         self.octet(TAG_INT16)
-        self.number(min(value, 0x7FFF), 2)
+        self.number(max(min(value, 0x7FFF), -0x7FFF), 2)
 
     def scaler_unit(self, scaler, unit):
         """The structure of a scaler (10**scaler) and a unit (IEC 62056-6-2, table 3)."""

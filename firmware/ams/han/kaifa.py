@@ -27,9 +27,11 @@ _VOLTAGES = (32, 52, 72)
 
 class Kaifa:
     name = "kaifa"
+    ciphered = True
     variants = ("no", "se", "se-obis")
     line = (2400, 8, 0, 1)
     hourly = 3
+    hourly_ms = 10000
     largest = 320
 
     def __init__(self, variant="no", energy_bits=None):
@@ -39,6 +41,7 @@ class Kaifa:
         self._energy_bits = energy_bits
         self._address = _ADDRESS[variant]
         self._with_obis = variant == "se-obis"
+        self.summer_time = variant == "no"
         self.schedule = ((2000, 1), (10000, 2)) if variant == "no" else ((15000, 3),)
         if variant != "no":
             # Swedish meters send everything at once. Those captured show 0, 15, 30 or 45 s.
@@ -88,7 +91,7 @@ class Kaifa:
                 if wide:
                     writer.uint64(value)
                 else:
-                    writer.uint32(value)
+                    writer.register(value)
 
     def _coded(self, writer, view, when, utc_ms):
         """The Swedish list: pairs of OBIS code and value."""
@@ -113,7 +116,7 @@ class Kaifa:
         self._time(writer, view, when, -view.local_clock.offset_min(utc_ms), utc_ms)
         for which in range(4):
             _obis(writer, 1, 0, which + 1, 8, 0)
-            writer.uint32(self._energy(view, which))
+            writer.register(self._energy(view, which))
 
     def _is_wide(self, view):
         if self._energy_bits is None:

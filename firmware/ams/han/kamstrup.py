@@ -2,7 +2,10 @@
 
 Flat pairs of OBIS code and value. Kamstrup counts its lists 1 and 2; here
 they are 2 and 3, as with the others. Sources: Kamstrup's HAN-NVE interface
-description rev. 3.1, and what meters sent.
+description rev. 3.1, and what meters sent. Variants:
+
+`no`       Norway: energies in 10 Wh.
+`se`       Sweden, the same lists: energies in 1 Wh; nothing in the frame says so.
 
 Options: `header_tag` writes the octet-string tag before the header's time,
 as meters of 2017 did; later ones leave it out. `parity`: "none" (seen in the
@@ -10,6 +13,8 @@ field) or "even" (the description). `quadrants`: 4, or 1 for meters that only
 measure import: these leave out what they lack, while one-phase meters of four
 quadrants send null in its place. `summation`: "net" over the phases, or
 "phase" for meters that sum what flows in and what flows out apart.
+`hourly_s`: the second of the hour that the hourly list goes at, one of 5, 15
+... 55 (the description and most: 5), so that it never meets the other.
 """
 
 from ams.han import axdr, hdlc
@@ -26,22 +31,36 @@ _VOLTAGES = (32, 52, 72)
 
 class Kamstrup:
     name = "kamstrup"
-    variants = ("no",)
+    ciphered = True
+    variants = ("no", "se")
     hourly = 3
     largest = 400
     schedule = ((10000, 2),)
+    summer_time = False
 
-    def __init__(self, variant="no", header_tag=False, parity="none", quadrants=4, summation="net"):
+    def __init__(
+        self,
+        variant="no",
+        header_tag=False,
+        parity="none",
+        quadrants=4,
+        summation="net",
+        hourly_s=5,
+    ):
         if parity not in ("none", "even"):
             raise ValueError("kamstrup: parity must be none or even")
         if quadrants not in (1, 4):
             raise ValueError("kamstrup: quadrants must be 1 or 4")
         if summation not in ("net", "phase"):
             raise ValueError("kamstrup: summation must be net or phase")
+        if hourly_s not in range(5, 60, 10):
+            raise ValueError("kamstrup: hourly_s must be one of 5, 15, 25, 35, 45, 55")
         self.variant = variant
         self._header_tag = header_tag
         self._quadrants = quadrants
         self._by_phase = summation == "phase"
+        self._step_mwh = 10000 if variant == "no" else 1000
+        self.hourly_ms = hourly_s * 1000
         self.line = (2400, 8, 0 if parity == "even" else None, 1)
 
     def encode(self, list_no, writer, view, utc_ms):
@@ -71,7 +90,7 @@ class Kamstrup:
             writer.date_time(when, DEVIATION_UNSPECIFIED, view.clock_status)
             for which in range(self._quadrants):
                 _obis(writer, which + 1, 8)
-                writer.uint32(view.energy(which, 10000))
+                writer.register(view.energy(which, self._step_mwh))
         return hdlc.end(writer, _ADDRESS)
 
     def _now(self, writer, view, phases, places):

@@ -26,6 +26,8 @@ def _crc_table():
 
 class P1:
     name = "p1"
+    ciphered = False
+    summer_time = False
     variants = ("se",)
     line = _LINE
     hourly = None
@@ -48,7 +50,8 @@ class P1:
         writer.octets(b")\r\n")
         for which in range(4):
             _obis(writer, which + 1, 8)
-            _fixed(writer, view.energy_now(which, 1000), 8, 3)
+            # A register rolls over.
+            _fixed(writer, view.energy_now(which, 1000) % 10**11, 8, 3)
             writer.octets(b"*kvarh)\r\n" if which > 1 else b"*kWh)\r\n")
         for direction in range(4):
             _obis(writer, direction + 1, 7)
@@ -116,7 +119,9 @@ def _digits(writer, value, count):
 
 
 def _fixed(writer, value, whole, decimals):
+    """What is larger than its digits can say is written as the largest."""
     scale = 10**decimals
+    value = min(value, scale * 10**whole - 1)
     _digits(writer, value // scale, whole)
     writer.octet(0x2E)
     _digits(writer, value % scale, decimals)

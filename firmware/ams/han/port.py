@@ -1,9 +1,9 @@
 """The HAN port: closed until it is opened, every list on its own schedule.
 
-Lists are due at whole multiples of their period, the hourly one ten seconds
-after the hour; being late once shifts nothing. Where lists are due together
-the largest is sent alone, as the meters do. A frame shows the time it was
-due. The port only ever sends.
+Lists are due at whole multiples of their period, the hourly one some seconds
+after the hour (the format's `hourly_ms`); being late once shifts nothing.
+Where lists are due together the largest is sent alone, as the meters do. A
+frame shows the time it was due. The port only ever sends.
 """
 
 from micropython import const
@@ -14,14 +14,16 @@ from ams.han.view import View
 from ams.registers import events as ev
 
 _HOUR_MS = const(3600000)
-_HOURLY_AFTER_MS = const(10000)
 
 
 class HanPort:
     """`uart` is a hal.Uart; `list_format` one of make_format's.
 
     `cipher` (see cipher.py) encrypts every list. `sent` counts lists 1 to 3,
-    `missed` those whose successor was due before they could be sent.
+    `missed` those whose successor was due before they could be sent, and
+    those that the line had no room for: a list goes whole or not at all.
+    `summer_time` is whether its time has summer time; None leaves that to the
+    format.
     """
 
     def __init__(
@@ -36,28 +38,51 @@ class HanPort:
         quirk=None,
         cipher=None,
         seed=1,
+        summer_time=None,
     ):
         self._uart = uart
         self._events = events
-        self._view = View(quantities, registers, identity, local_clock)
+        self.view = View(quantities, registers, identity, local_clock)
         self.cipher = cipher
+        self._summer_time = summer_time
         self._quirk = make_quirk(quirk, self, seed)
-        self.format = self._quirk.list_format(list_format)
+        self.is_open = False
+        self.use(self._quirk.list_format(list_format))
         if cipher is not None and not self.may_cipher:
             raise ValueError("HAN format %s is not encrypted" % self.format.name)
-        self._writer = Writer(bytearray(self.format.largest))
-        self._frame = memoryview(self._writer.buffer)
-        self.is_open = False
         self.sent = [0, 0, 0]
         self.missed = 0
         self.late_max_ms = 0
         self._next_ms = None
         self._polled_ms = 0
 
+    def use(self, list_format):
+        """The lists and the line that are sent from now on."""
+        self.format = list_format
+        self._writer = Writer(bytearray(list_format.largest))
+        self._frame = memoryview(self._writer.buffer)
+        self.view.follow(self.summer_time)
+        self._next_ms = None
+        if self.is_open:
+            self._set_line()
+
     @property
     def may_cipher(self):
         """Encryption is for HDLC lists, not for text."""
-        return self.format.name != "p1"
+        return self.format.ciphered
+
+    # --- time ------------------------------------------------------------------
+
+    @property
+    def summer_time(self):
+        on = self._summer_time
+        return self.format.summer_time if on is None else on
+
+    @summer_time.setter
+    def summer_time(self, on):
+        """None: as the maker's meters do."""
+        self._summer_time = on
+        self.view.follow(self.summer_time)
 
     # --- open and closed -----------------------------------------------------
 
@@ -67,9 +92,13 @@ class HanPort:
             return
         self.is_open = True
         self._next_ms = None
+        self._quirk.start(utc_ms)
+        self._set_line()
+        self._log(utc_ms, ev.HAN_OPENED)
+
+    def _set_line(self):
         baudrate, bits, parity, stop = self._quirk.line(self.format.line)
         self._uart.init(baudrate, bits, parity, stop)
-        self._log(utc_ms, ev.HAN_OPENED)
 
     def close(self, utc_ms):
         if not self.is_open:
@@ -95,7 +124,7 @@ class HanPort:
             if due is None or at < due:
                 due = at
         if self.format.hourly:
-            since = (utc_ms - _HOURLY_AFTER_MS) % _HOUR_MS
+            since = (utc_ms - self.format.hourly_ms) % _HOUR_MS
             at = utc_ms - since + _HOUR_MS
             if at < due:
                 due = at
@@ -103,7 +132,7 @@ class HanPort:
 
     def _list_at(self, due_ms):
         """The largest list that is due at a due time."""
-        if self.format.hourly and (due_ms - _HOURLY_AFTER_MS) % _HOUR_MS == 0:
+        if self.format.hourly and (due_ms - self.format.hourly_ms) % _HOUR_MS == 0:
             return self.format.hourly
         list_no = 0
         for period, number in self.format.schedule:
@@ -136,11 +165,11 @@ class HanPort:
         self._polled_ms = utc_ms
         while self._next_ms <= utc_ms:
             due = self._next_ms
-            self._next_ms = self._after(due)
             self._quirk.tick(due)
-            if not self.is_open:
-                continue
+            self._next_ms = self._after(due)
             list_no = self._list_at(due)
+            if not self.is_open or not list_no:
+                continue
             if utc_ms - due >= self._period(list_no):
                 self.missed += 1  # its successor is due already
                 continue
@@ -154,7 +183,7 @@ class HanPort:
         """Sends one list now, showing `utc_ms`. A closed port sends nothing."""
         if not self.is_open:
             return
-        view = self._view
+        view = self.view
         view.stale = list_no == 3 and self._quirk.repeats_hour(utc_ms, view)
         length = self.format.encode(list_no, self._writer, view, utc_ms)
         if list_no == 3 and not view.stale:
@@ -167,8 +196,14 @@ class HanPort:
                 self.close(utc_ms)
                 return
             frame = self.cipher.wrap(frame)
-        self.sent[list_no - 1] += 1
-        self._quirk.send(frame, utc_ms, self._uart)
+        if self._quirk.send(frame, utc_ms, self._uart) is False:
+            self.missed += 1
+        else:
+            self.sent[list_no - 1] += 1
+
+    def supply_back(self, utc_ms):
+        """The supply was gone for a moment: what a quirk has stuck comes loose."""
+        self._quirk.start(utc_ms)
 
     def rekey(self):
         """The next key of the cipher comes into force."""

@@ -10,6 +10,9 @@ class Quirk:
     def line(self, line):
         return line
 
+    def start(self, utc_ms):
+        """The port is opened, or its meter has its supply back."""
+
     def tick(self, utc_ms):
         """Called at every due time, open or closed."""
 
@@ -17,7 +20,8 @@ class Quirk:
         return False
 
     def send(self, frame, utc_ms, uart):
-        uart.write(frame)
+        """Gives False when the line had no room for it."""
+        return uart.write(frame)
 
 
 def make_quirk(name, port, seed):

@@ -4,6 +4,7 @@ Powers, voltages and currents are rounded to the nearest step; energy
 registers are cut, since a register shows only what has passed whole.
 """
 
+from ams.registers.clock import STANDARD_OFFSET_MIN, LocalClock
 from ams.registers.energy import A_MINUS, A_PLUS, R_MINUS, R_PLUS
 
 ENERGIES = (A_PLUS, A_MINUS, R_PLUS, R_MINUS)
@@ -18,14 +19,24 @@ def nearest(value, step):
 class View:
     """Reads the meter's objects for one list at a time."""
 
-    def __init__(self, quantities, registers, identity, local_clock):
+    def __init__(self, quantities, registers, identity, local_clock, summer_time=True):
         self.quantities = quantities
         self.registers = registers
         self.identity = identity
-        self.local_clock = local_clock
+        self._meter_clock = local_clock
+        self.follow(summer_time)
         self.by_phase = False  # see Kamstrup's option `summation`
+        # Other than 1 by a quirk: the unit is another than it was.
+        self.energy_factor = self.power_factor = self.voltage_factor = 1
         # One hour late, once: see quirks.
         self.stale = False
+
+    def follow(self, summer_time):
+        """Whether the lists' time has summer time, or is standard time all the year."""
+        clock = self._meter_clock
+        if not summer_time and clock.fixed_offset_min is None:
+            clock = LocalClock(STANDARD_OFFSET_MIN)
+        self.local_clock = clock
 
     @property
     def system(self):
@@ -33,7 +44,7 @@ class View:
 
     @property
     def clock_status(self):
-        return self.local_clock.status
+        return self._meter_clock.status
 
     def power(self, direction):
         """W or var: 0 active import, 1 active export, 2 and 3 reactive.
@@ -48,19 +59,30 @@ class View:
             return total
         q = self.quantities
         value = q.total_active_power_mw if direction < 2 else q.total_reactive_power_mvar
-        return _one_way(value, direction)
+        return self._one_way(value, direction)
 
     def phase_power(self, place, direction):
         """The same of one phase."""
         q = self.quantities
         values = q.active_power_mw if direction < 2 else q.reactive_power_mvar
-        return _one_way(values[place], direction)
+        return self._one_way(values[place], direction)
+
+    def _one_way(self, value, direction):
+        """The import (even direction) or export (odd) part of a signed milli-value."""
+        if direction & 1:
+            value = -value
+        return nearest(value * self.power_factor, 1000) if value > 0 else 0
 
     def current(self, place, step_ua):
         return nearest(self.quantities.current_ua[place], step_ua)
 
+    def signed_current(self, place, step_ua):
+        """Below 0 where the phase, or on three wires the element, gives active power."""
+        value = self.current(place, step_ua)
+        return -value if self.quantities.active_power_mw[place] < 0 else value
+
     def voltage(self, place, step_mv):
-        return nearest(self.quantities.voltage_mv[place], step_mv)
+        return nearest(self.quantities.voltage_mv[place] * self.voltage_factor, step_mv)
 
     def energy(self, which, step_mwh):
         """An energy as of the last full hour, where one has passed."""
@@ -68,11 +90,11 @@ class View:
         values = registers.mwh if registers.hour_utc_ms is None else registers.hour_mwh
         if self.stale:
             values = self._stale_mwh
-        return values[ENERGIES[which]] // step_mwh
+        return values[ENERGIES[which]] * self.energy_factor // step_mwh
 
     def energy_now(self, which, step_mwh):
         """An energy at this moment, for lists that are not hourly."""
-        return self.registers.mwh[ENERGIES[which]] // step_mwh
+        return self.registers.mwh[ENERGIES[which]] * self.energy_factor // step_mwh
 
     def local(self, utc_ms):
         """Civil local time; see clock.civil."""
@@ -96,10 +118,3 @@ class View:
         if self.registers.hour_utc_ms is not None:
             self._stale_mwh = list(self.registers.hour_mwh)
             self._stale_utc_ms = self.registers.hour_utc_ms
-
-
-def _one_way(value, direction):
-    """The import (even direction) or export (odd) part of a signed milli-value."""
-    if direction & 1:
-        value = -value
-    return nearest(value, 1000) if value > 0 else 0

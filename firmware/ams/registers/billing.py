@@ -20,7 +20,7 @@ def pack(number, utc_ms, status, mwh):
     struct.pack_into(_HEAD, out, 0, number, utc_ms // 1000, status, 0)
     for k in range(REGISTER_COUNT):
         value = mwh[k]
-        struct.pack_into("<IH", out, _HEAD_SIZE + 6 * k, value & 0xFFFFFFFF, value >> 32)
+        struct.pack_into("<IH", out, _HEAD_SIZE + 6 * k, value & 0xFFFFFFFF, value >> 32 & 0xFFFF)
     return out
 
 

@@ -10,6 +10,9 @@ from micropython import const
 MS_PER_DAY = const(86400000)
 MS_PER_HOUR = const(3600000)
 
+# Norwegian standard time, UTC+1.
+STANDARD_OFFSET_MIN = const(60)
+
 # Clock status bits of the COSEM date-time (IEC 62056-6-2, 4.1.6.1).
 STATUS_INVALID = const(0x01)
 STATUS_DOUBTFUL = const(0x02)

@@ -105,6 +105,7 @@ ORDERS_ANEW = const(232)  # detail: who << 16; extra: the number that orders go 
 # What PARAMETER_CHANGED is about.
 PARAMETER_CAPTURE_PERIOD = const(1)
 PARAMETER_HAN_ENCRYPTION = const(2)
+PARAMETER_HAN_SUMMER_TIME = const(3)
 PARAMETER_CONTROL_MODE = const(20)
 
 _OWN_NAMES = (

@@ -1,12 +1,10 @@
 """The instantaneous quantities of the meter, as integers with their unit.
 
-Arrays have three places. On 1P2W only place 0 is used. On 3P4W the places
+Lists have three places. On 1P2W only place 0 is used. On 3P4W the places
 are L1, L2, L3 (voltages phase to neutral). On 3P3W the voltages are
 L1-L2, L1-L3, L2-L3, the currents L1, L2, L3 (L2 by difference), and the
 powers those of the two elements (places 0 and 2; place 1 stays 0).
 """
-
-from array import array
 
 from micropython import const
 
@@ -25,7 +23,9 @@ SYSTEMS = ("1P2W", "3P3W", "3P4W")
 
 
 def _three():
-    return array("i", (0, 0, 0))
+    # No array of 32 bits: a load that the meter was not made for is still a load (milli-watts
+    # pass 2 147 kW, micro-amperes 2 147 A), and each field stops where it is written.
+    return [0, 0, 0]
 
 
 class Quantities:

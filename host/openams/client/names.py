@@ -13,6 +13,7 @@ HAN_ENCRYPTED = "0.0.128.1.1.255"
 HAN_KEYS = "0.0.128.1.2.255"
 HAN_FORMAT = "0.0.128.1.3.255"
 HAN_SENT = "0.0.128.1.4.255"
+HAN_SUMMER_TIME = "0.0.128.1.5.255"
 
 
 def parse_obis(text: str) -> tuple[int, ...]:

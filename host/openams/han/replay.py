@@ -64,7 +64,7 @@ def _difference(reading: Reading, expected: bytes, sent: bytes) -> dict[str, Any
 def request_of(reading: Reading) -> dict[str, Any]:
     """The meter's objects for one list, as `push_request.handle` takes them."""
     variant, options = _kind_of_meter(reading)
-    utc_ms, offset_min = _time_of(reading)
+    utc_ms, offset_min = _time_of(reading, variant)
     return {
         "format": reading.format,
         "variant": variant,
@@ -121,8 +121,8 @@ def _system_of(reading: Reading) -> str:
     return "3P4W"
 
 
-def _time_of(reading: Reading) -> tuple[int, int | None]:
-    """(utc_ms, fixed offset in minutes or None for Norwegian local time)."""
+def _time_of(reading: Reading, variant: str) -> tuple[int, int | None]:
+    """(utc_ms, fixed offset in minutes or None for what the maker's meters have)."""
     when = reading.meter_time
     if when is None:
         return 0, None
@@ -132,6 +132,9 @@ def _time_of(reading: Reading) -> tuple[int, int | None]:
         raise HanError(f"the meter's time is no date: {when.iso}") from None
     if when.deviation != -0x8000 and when.deviation != 0:
         return _ms(local + timedelta(minutes=when.deviation)), -when.deviation
+    if (reading.format, variant) != ("kaifa", "no"):
+        # Standard time all the year.
+        return _ms(local - timedelta(hours=1)), None
     utc = local.replace(tzinfo=NORWAY).astimezone(UTC)
     if utc.astimezone(NORWAY).replace(tzinfo=None) != local:
         # A local time that Norway skips: the meter keeps standard time.
@@ -180,10 +183,16 @@ def _quantities_of(reading: Reading) -> dict[str, Any]:
         return _milli(way_in - way_out, 1000)
 
     phases = ("_l1", "_l2", "_l3")
+    currents = [_milli(values.get(f"current{k}_a", 0), 1_000_000) for k in phases]
+    active = [net("active", "w", k) for k in phases]
+    for place, current in enumerate(currents):
+        if current < 0 and active[place] == 0:
+            # The phase gives power, less than a watt of it or unsaid how much.
+            active[place] = -1
     return {
         "voltage_mv": [_milli(values.get(f"voltage{k}_v", 0), 1000) for k in phases],
-        "current_ua": [_milli(values.get(f"current{k}_a", 0), 1_000_000) for k in phases],
-        "active_power_mw": [net("active", "w", k) for k in phases],
+        "current_ua": [abs(current) for current in currents],
+        "active_power_mw": active,
         "reactive_power_mvar": [net("reactive", "var", k) for k in phases],
         "total_active_power_mw": net("active", "w"),
         "total_reactive_power_mvar": net("reactive", "var"),

@@ -49,7 +49,10 @@ def configuration(state: Path, start_ms: int, options: MeterOptions = DEFAULTS) 
         "han": {
             "format": options.han_format,
             "variant": options.han_variant,
+            "options": dict(options.han_options),
             "quirk": options.quirk,
+            "seed": options.seed,
+            "summer_time": options.han_summer_time,
         },
         "han_open": options.han_open,
         "utc_ms": start_ms,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from openams.errors import BenchError
 from openams.grid.scenario import SYSTEMS
+from openams.hanformats import FORMATS
 from openams.meter_time import parse_start, to_utc_ms
-from openams.options import DEFAULT_METER_ID, METER_TYPES
+from openams.options import DEFAULT_METER_ID
 
 _START_MS = 840_000_000_000
 
@@ -21,8 +22,11 @@ class MeterOptions:
     system: str = "1P2W"
     han_format: str = "kaifa"
     han_variant: str | None = None
+    han_options: Mapping[str, str | int | bool] = field(default_factory=dict)
+    han_summer_time: bool | None = None
     han_open: bool = True
     quirk: str | None = None
+    seed: int = 1  # of the quirk
     meter_id: str = DEFAULT_METER_ID
     start: str | None = None
     dlms: bool = False
@@ -37,7 +41,7 @@ class MeterOptions:
     def identity(self) -> dict[str, str]:
         return {
             "meter_id": self.meter_id,
-            "meter_type": METER_TYPES[self.han_format][self.system],
+            "meter_type": FORMATS[self.han_format].types[self.system],
         }
 
 
@@ -50,7 +54,7 @@ def parse_options(given: Mapping[str, Any]) -> MeterOptions:
     options = MeterOptions(**given)
     for name, value, choices in (
         ("system", options.system, SYSTEMS),
-        ("han_format", options.han_format, tuple(METER_TYPES)),
+        ("han_format", options.han_format, tuple(FORMATS)),
     ):
         if value not in choices:
             raise BenchError(f"meter option {name} {value!r}: choose one of {', '.join(choices)}")

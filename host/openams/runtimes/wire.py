@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 HEADER = struct.Struct("<BI")
 SAMPLES = struct.Struct("<qqH")
-ROW = struct.Struct("<qI3i3i3i3i3i")
+ROW = struct.Struct("<qI14qi")
 ROWS_MOST = 32  # of one message, see boards/unix/main.py
 TIME = struct.Struct("<q")
 NUMBER = struct.Struct("<I")

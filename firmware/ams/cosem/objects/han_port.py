@@ -1,4 +1,5 @@
-"""The HAN port, as the operator sets it: open or closed, encrypted or not, under which key.
+"""The HAN port, as the operator sets it: open or closed, encrypted or not, under which key, with
+summer time or without.
 
 Manufacturer specific: 0-0:128.1.E. The keys come wrapped by the meter's master
 key (RFC 3394), and are never read.
@@ -63,6 +64,18 @@ class HanKeys(Data):
 class HanFormat(Data):
     def value(self, out):
         out.visible(self.meter.han.format.name.encode())
+
+
+class HanSummerTime(Data):
+    """False: the lists' time is standard time all the year."""
+
+    def value(self, out):
+        out.boolean(self.meter.han.summer_time)
+
+    def set(self, attribute, data, who):
+        on = data.integer(BOOLEAN) != 0
+        data.end()
+        self.meter.han_keeper.set_summer_time(on)
 
 
 class HanSent(Data):

@@ -80,11 +80,11 @@ class Instant(Register):
             return self._power(q, what, k)
         if what == 9:
             value = q.total_apparent_power_mva if k < 0 else q.apparent_power_mva[k]
-            return UINT32, value, -3, UNIT_VA
+            return UINT32, min(value, _U32), -3, UNIT_VA
         if what == 11:
-            return INT32, (q.current_ua[k] + 500) // 1000, -3, UNIT_A
+            return INT32, min((q.current_ua[k] + 500) // 1000, _U32 >> 1), -3, UNIT_A
         if what == 12:
-            return UINT32, q.voltage_mv[k], -3, UNIT_V
+            return UINT32, min(q.voltage_mv[k], _U32), -3, UNIT_V
         if what == 13:
             return INT16, self._power_factor(q, k), -3, UNIT_NONE
         return UINT32, q.frequency_mhz, -3, UNIT_HZ
