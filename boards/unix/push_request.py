@@ -1,15 +1,67 @@
 """One list of a meter whose objects a request gives: for replaying captures."""
 
+import binascii
+
 from ams.hal import Uart
 from ams.han import make_format
 from ams.han.port import HanPort
+from ams.han.sources import Sources
 from ams.registers.clock import LocalClock
 from ams.registers.energy import EnergyRegisters
 from ams.registers.identity import Identity
 from ams.registers.quantities import Quantities
 
 _ARRAYS = ("voltage_mv", "current_ua", "active_power_mw", "reactive_power_mvar")
-_REGISTERS = ("a_plus_mwh", "a_minus_mwh", "r_plus_mvarh", "r_minus_mvarh")
+_REGISTERS = ("a_plus_mwh", "a_minus_mwh", "r_plus_mvarh", "r_minus_mvarh",
+              "r_q1_mvarh", "r_q2_mvarh", "r_q3_mvarh", "r_q4_mvarh")  # fmt: skip
+
+
+class GivenSources(Sources):
+    """What a request gives under `more`, as far as it does."""
+
+    def __init__(self, view, given):
+        super().__init__(view)
+        self._given = given
+        self._numbers = [binascii.unhexlify(text) for text in given.get("equipment", ())]
+
+    def equipment(self, which):
+        return self._numbers[which] if which < len(self._numbers) else super().equipment(which)
+
+    def rate(self):
+        return self._given.get("rate", 1)
+
+    def rate_mwh(self, which, rate, mwh):
+        rates = self._given.get("rates")
+        return rates[which][rate - 1] if rates else super().rate_mwh(which, rate, mwh)
+
+    def count(self, which):
+        return self._given.get("counts", (0,) * 8)[which]
+
+    def failures(self):
+        return self._given.get("failures", ())
+
+    def demand_mw(self, utc_ms):
+        return self._given.get("demand_mw", 0)
+
+    def maxima(self, which):
+        return self._given.get("months" if which else "maximum", ())
+
+    def power_factor(self, place):
+        factors = self._given.get("power_factors")
+        return factors[place] if factors else super().power_factor(place)
+
+    def connected(self):
+        return self._given.get("connected", True)
+
+    def limit_mw(self):
+        return self._given.get("limit_mw")
+
+    def limit_ma(self):
+        return self._given.get("limit_ma")
+
+    def sub_meters(self):
+        for channel, device, serial, when_ms, value, scaler, unit in self._given.get("subs", ()):
+            yield channel, device, binascii.unhexlify(serial), when_ms, value, scaler, unit
 
 
 class CapturingUart(Uart):
@@ -34,8 +86,10 @@ def handle(request):
     quantities.total_active_power_mw = given["total_active_power_mw"]
     quantities.total_reactive_power_mvar = given["total_reactive_power_mvar"]
     registers = EnergyRegisters()
+    quantities.total_apparent_power_mva = given.get("total_apparent_power_mva", 0)
+    quantities.frequency_mhz = given.get("frequency_mhz", 0)
     for number, name in enumerate(_REGISTERS):
-        registers.mwh[number] = request["registers"][name]
+        registers.mwh[number] = request["registers"].get(name, 0)
     # The lists of a full hour show the registers and the time of that hour.
     registers.close_hour(request["utc_ms"])
     identity = request["identity"]
@@ -49,7 +103,10 @@ def handle(request):
         registers,
         Identity(identity["meter_id"], identity["meter_type"]),
         clock,
+        summer_time=request.get("summer_time"),
     )
+    if request.get("more"):
+        port.view.sources = GivenSources(port.view, request["more"])
     port.open(request["utc_ms"])
     port.push(request["list"], request["utc_ms"])
     return uart.sent

@@ -20,6 +20,9 @@ def operate(meter, order, raw_ms):
         meter.tamper(order["event"])
     if order.get("power_fail"):
         meter.power_fail()
+    if "mbus_install" in order and meter.model.submeters is not None:
+        # As the operator does, by the channel's method 1.
+        meter.model.submeters.port.install(order["mbus_install"] - 1, order["mbus_install"])
     if order.get("power_back"):
         meter.supply_back()
 

@@ -102,6 +102,12 @@ class Meter:
             self.events.on_event = self._model.event
         return self._model
 
+    @property
+    def sub_meters(self):
+        """Those on the M-Bus, when the board has one (registers.submeters)."""
+        port = self._model.submeters if self._model is not None else None
+        return port.meters if port is not None else ()
+
     def say(self, text):
         """A line for the person at the console."""
         self._board.log(text)
@@ -119,12 +125,13 @@ class Meter:
         """Power-up at `raw_ms` of the board's clock."""
         backup_s = getattr(self._board.clock, "backup_s", None)
         self.raw_ms = self.events.raw_ms = raw_ms
+        kept_ms = self._restored.utc_ms if self._restored is not None else None
         utc_ms = self.utc_ms = self.keeper.start(raw_ms, self._restored, backup_s)
         self.local_clock.status = self.clock.status
         self.feed.start(utc_ms, getattr(self._board, "frontend", None) is not None)
         self._begin_hour(utc_ms)
         self.control.start(raw_ms, utc_ms)
-        self.han_keeper.start(utc_ms)
+        self.han_keeper.start(utc_ms, kept_ms)
         if self._formatted:
             self.events.log(utc_ms, ev.STORAGE_FORMATTED)
         self.keeper.report(utc_ms, self._board.log)
@@ -138,6 +145,7 @@ class Meter:
         self.close_window()
         self.keeper.stop()
         self.events.log(self.utc_ms, ev.POWER_DOWN)
+        self.han_keeper.keep()
         if self._model is not None:
             try:
                 self._model.last_gasp()
@@ -419,3 +427,4 @@ class Meter:
             hour = utc_ms - utc_ms % MS_PER_HOUR
             self.energy.close_hour(hour)
             self._hour_ends = hour + MS_PER_HOUR
+            self.han_keeper.keep()

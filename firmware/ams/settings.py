@@ -17,6 +17,8 @@ HDLC = 5
 TCP = 6
 LOCAL_PORT = 7
 SPECIAL_DAYS = 9
+HAN_OUTAGES = const(10)  # registers.outages
+HAN_RATES = const(11)  # registers.rates
 CALENDAR = const(16)  # + which bank is active, two banks of four, when to change
 PUSH = const(32)  # + 8 x setup + attribute 2 to 7
 SCHEDULE = const(64)  # + number of the schedule
@@ -42,6 +44,10 @@ class Settings:
         if value is None or value[:1] != _VERSION:
             return default
         return value[1:]
+
+    def any(self, first, count):
+        """Whether one of `count` values from `first` on has been set."""
+        return any([self.get(key) is not None for key in range(first, first + count)])
 
     def set(self, key, value):
         """Raises AccessError when the flash does not take it: then the old value stands."""

@@ -35,7 +35,12 @@ FORMATS = {
             "3P4W": "6841131BN243101040",
         },
     ),
-    "p1": HanFormat(("se",), {"1P2W": "OAMS1", "3P3W": "OAMS3", "3P4W": "OAMS3"}, ciphered=False),
+    "p1": HanFormat(
+        ("se", "se-kamstrup", "se-landis", "dk", "dk-landis", "dk-nes", "nl40", "nl4", "nl5", "be",
+         "be-171", "lu", "hu", "at"),
+        {"1P2W": "OAMS1", "3P3W": "OAMS3", "3P4W": "OAMS3"},
+        ciphered=False,
+    ),
 }  # fmt: skip
 
 

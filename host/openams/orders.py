@@ -29,7 +29,8 @@ _INPUTS = {
 _AT_HELP = (
     "write it like 3600=capture-period:15, 60=clock:-90 (a step in s), 60=sync:0.4 (the true "
     "time minus the meter's, in s), 5=relay:welded (stuck, good), 5=button:press (release), "
-    "5=power-fail, 6=power-back or 5=" + ", 5=".join(_INPUTS)
+    "2=mbus-install:1 (channel and address), 5=power-fail, 6=power-back or 5="
+    + ", 5=".join(_INPUTS)
 )
 # Faults of the relay.
 _RELAY = {"stuck": "stuck", "welded": "welded", "good": None}
@@ -70,6 +71,8 @@ def parse_order(text: str) -> Order:
             return Order(after_s, {"relay": _RELAY[value]})
         if name == "button" and value in ("press", "release"):
             return Order(after_s, {"button": value == "press"})
+        if name == "mbus-install" and 1 <= int(value) <= 4:
+            return Order(after_s, {"mbus_install": int(value)})
         if name == "capture-period" and int(value) in (15, 60):
             return Order(after_s, {"capture_period_s": 60 * int(value)})
         if name in ("clock", "sync") and abs(float(value)) < LONGEST_S:

@@ -150,7 +150,7 @@ def run_state(folder, *more, ok=True, scenario="house", duration="600"):
         "--duration",
         duration,
         "--start",
-        "2026-01-15T12:00:00",
+        "2026-05-15T12:00:00",  # the roof exports
         "--state",
         folder,
         "--json",
@@ -301,7 +301,7 @@ def test_quirk_leaves_the_meter_right():
                 "--han-open",
                 "--json",
                 "--start",
-                "2026-01-15T12:00:00",
+                "2026-05-15T12:00:00",  # the roof exports
                 *more,
             ).stdout
         )

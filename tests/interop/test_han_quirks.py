@@ -53,13 +53,13 @@ def ours(messages):
 
 
 @pytest.mark.parametrize("quirk", [
-    "noise", "cut", "overrun", "silent", "stuck", "stray", "debug-text", "crlf", "short-buffer",
+    "noise", "cut", "overrun", "silent", "stuck", "stray", "debug-text", "newlines", "short-buffer",
 ])  # fmt: skip
 def test_a_quirk_follows_from_its_seed(quirk):
     name = "aidon"
     first, again, other = (played(name, quirk, 600_000, seed)[1] for seed in (3, 3, 4))
     assert first == again
-    if quirk not in ("silent", "crlf", "short-buffer"):
+    if quirk not in ("silent", "newlines", "short-buffer"):
         assert first != other
 
 
@@ -129,9 +129,9 @@ def test_a_scale_changes_overnight(quirk, field, factor, seed):
     assert 120_000 <= min(after) <= 120_000 + 4 * HOUR + 60_000
 
 
-def test_crlf_of_an_adapter_that_writes_text():
+def test_newlines_of_an_adapter_that_writes_text():
     """0D 0A for 0A: lists with text, whose tag is 0A, come too long and are refused."""
-    _, messages = played("aidon", "crlf", 60_000)
+    _, messages = played("aidon", "newlines", 60_000)
     # Of the short ones those without an 0A of their own.
     short = [octets for _, octets in messages if len(octets) < 60 and octets.count(b"\n") == 1]
     long = [octets for _, octets in messages if len(octets) > 60]
@@ -178,9 +178,9 @@ def test_short_buffer_cuts_long_frames():
     assert not any("active_power_import_total" in frame for frame in decoded)
 
 
-def test_bad_obis_runs_codes_together():
+def test_malformed_obis_runs_codes_together():
     """1-0:4:24.7.0 as of a Kamstrup in Denmark: the check no longer fits."""
-    _, messages = played("p1", "bad-obis", 1_200_000)
+    _, messages = played("p1", "malformed-obis", 1_200_000)
     broken = [octets for _, octets in messages if dsmr(octets) is None]
     assert 0.1 * len(messages) < len(broken) < 0.4 * len(messages)
     for octets in broken:
@@ -232,7 +232,7 @@ def test_stale_hour_repeats_clock_and_energies_but_not_power():
 
 
 def test_quirks_of_the_other_kind_of_port_are_refused():
-    for quirk in ("sweden-hybrid", "bad-obis"):
+    for quirk in ("sweden-hybrid", "malformed-obis"):
         with pytest.raises(ValueError, match="format p1"):
             make("aidon", quirk=quirk)
     with pytest.raises(ValueError, match="HDLC"):

@@ -115,7 +115,7 @@ def jobs():
             for system in ("1P2W", "3P3W", "3P4W"):
                 yield name, variant, system, None, 1
     for quirk in sorted(QUIRKS):
-        name = "p1" if quirk in ("sweden-hybrid", "bad-obis") else "kamstrup"
+        name = "p1" if quirk in ("sweden-hybrid", "malformed-obis") else "kamstrup"
         for seed in (1, 7):
             yield name, None, "3P4W", quirk, seed
 

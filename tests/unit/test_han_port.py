@@ -157,12 +157,12 @@ def readable(uart):
 @pytest.mark.parametrize("quirk", sorted(QUIRKS))
 def test_quirk_is_described_and_made(quirk):
     assert len(QUIRKS[quirk]) > 20
-    port, _ = make("p1" if quirk in ("sweden-hybrid", "bad-obis") else "kaifa", quirk=quirk)
+    port, _ = make("p1" if quirk in ("sweden-hybrid", "malformed-obis") else "kaifa", quirk=quirk)
     assert not port.is_open
 
 
 def test_quirk_unknown():
-    with pytest.raises(ValueError, match="choose one of bad-obis"):
+    with pytest.raises(ValueError, match="choose one of cut"):
         make("kaifa", quirk="nonsense")
 
 

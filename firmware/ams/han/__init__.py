@@ -5,8 +5,9 @@ the class or of what it makes of a variant and options: `line` (as
 hal.Uart.init takes it), `schedule` (pairs of period in ms and list number),
 `hourly` (the number of the list of a full hour, or None) and `hourly_ms` (how
 long after the hour it goes), `summer_time` (whether its time has it),
-`ciphered` (whether its lists may be encrypted), `largest` (octets of a list)
-and `encode(list_no, writer, view, utc_ms)`.
+`ciphered` (whether its lists may be encrypted), `wants_sources` (whether it
+shows more than quantities and registers, see sources.py), `largest` (octets of
+a list) and `encode(list_no, writer, view, utc_ms)`.
 """
 
 # Name: module of this room, class.

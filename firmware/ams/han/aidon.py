@@ -34,6 +34,7 @@ _PLACES = {
 class Aidon:
     name = "aidon"
     ciphered = True
+    wants_sources = False
     variants = ("no", "se", "landis")
     line = (2400, 8, 0, 1)
     hourly = 3

@@ -28,6 +28,7 @@ _VOLTAGES = (32, 52, 72)
 class Kaifa:
     name = "kaifa"
     ciphered = True
+    wants_sources = False
     variants = ("no", "se", "se-obis")
     line = (2400, 8, 0, 1)
     hourly = 3

@@ -32,6 +32,7 @@ _VOLTAGES = (32, 52, 72)
 class Kamstrup:
     name = "kamstrup"
     ciphered = True
+    wants_sources = False
     variants = ("no", "se")
     hourly = 3
     largest = 400

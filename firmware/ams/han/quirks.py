@@ -23,10 +23,10 @@ QUIRKS = {
     "energy-scale": "energies ten times what they were, from a moment of the first night on",
     "voltage-scale": "voltages a hundred times what they were, from a moment of the first night on",
     "power-scale": "powers ten times what they were, from a moment of the first night on",
-    "crlf": "an adapter that writes text: 0D 0A for each 0A, and after each frame",
+    "newlines": "an adapter that writes text: 0D 0A for each 0A, and after each frame",
     "stray": "one to eight octets of no frame before one frame of four",
     "debug-text": "an adapter that logs to the line it sends on: text after one frame of two",
-    "bad-obis": "P1: octets of two lines are lost in one telegram of four; codes run together",
+    "malformed-obis": "P1: octets of two lines are lost in one telegram of four",
     "short-buffer": "an adapter with 256 octets: what a frame has beyond them is lost",
     "to-p1": "the operator makes an HDLC port a P1 port, one to ten minutes on",
 }
@@ -172,7 +172,7 @@ class PowerScale(Scale):
         view.power_factor = 10
 
 
-class Crlf(Seeded):
+class Newlines(Seeded):
     def send(self, frame, utc_ms, uart):
         return uart.write(bytes(frame).replace(b"\n", b"\r\n") + b"\r\n")
 
@@ -194,10 +194,10 @@ class DebugText(Seeded):
         return uart.write(frame)
 
 
-class BadObis(Seeded):
+class MalformedObis(Seeded):
     def list_format(self, list_format):
         if list_format.name != "p1":
-            raise ValueError("quirk bad-obis is one of format p1")
+            raise ValueError("quirk malformed-obis is one of format p1")
         return list_format
 
     def send(self, frame, utc_ms, uart):
@@ -256,10 +256,10 @@ _CLASSES = {
     "energy-scale": EnergyScale,
     "voltage-scale": VoltageScale,
     "power-scale": PowerScale,
-    "crlf": Crlf,
+    "newlines": Newlines,
     "stray": Stray,
     "debug-text": DebugText,
-    "bad-obis": BadObis,
+    "malformed-obis": MalformedObis,
     "short-buffer": ShortBuffer,
     "to-p1": ToP1,
 }

@@ -4,6 +4,7 @@ Powers, voltages and currents are rounded to the nearest step; energy
 registers are cut, since a register shows only what has passed whole.
 """
 
+from ams.han.sources import Sources
 from ams.registers.clock import STANDARD_OFFSET_MIN, LocalClock
 from ams.registers.energy import A_MINUS, A_PLUS, R_MINUS, R_PLUS
 
@@ -28,6 +29,7 @@ class View:
         self.by_phase = False  # see Kamstrup's option `summation`
         # Other than 1 by a quirk: the unit is another than it was.
         self.energy_factor = self.power_factor = self.voltage_factor = 1
+        self.sources = Sources(self)  # what P1 shows beside
         # One hour late, once: see quirks.
         self.stale = False
 
@@ -94,7 +96,11 @@ class View:
 
     def energy_now(self, which, step_mwh):
         """An energy at this moment, for lists that are not hourly."""
-        return self.registers.mwh[ENERGIES[which]] * self.energy_factor // step_mwh
+        return self.register(which) // step_mwh
+
+    def register(self, which):
+        """Any register at this moment, in mWh."""
+        return self.registers.mwh[which] * self.energy_factor
 
     def local(self, utc_ms):
         """Civil local time; see clock.civil."""

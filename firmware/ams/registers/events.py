@@ -200,6 +200,7 @@ class EventLog:
         self.store = None
         self.newest = None
         self.on_event = None  # called with the code of each, and whether it was kept
+        self.tally = None  # called with the time and code of each
         self.raw_ms = 0  # the board's time: a clock that is set gives no log a new share
         self.numbers = [0] * len(LOG_NAMES)
         self._shares = groups.Shares()
@@ -209,6 +210,8 @@ class EventLog:
         self._hour = None
 
     def log(self, utc_ms, code, detail=0, extra=0):
+        if self.tally is not None:
+            self.tally(utc_ms, code)
         log = log_of(code)
         self.tick(utc_ms)
         group = groups.of(code, detail)

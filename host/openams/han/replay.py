@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from openams.han import replay_p1
 from openams.han.errors import HanError
 from openams.han.reader import decode_frame
 from openams.han.reading import Reading
@@ -23,6 +24,8 @@ _REGISTERS = {
     "r_plus_mvarh": "r_plus_varh",
     "r_minus_mvarh": "r_minus_varh",
 }
+_QUADRANTS = {f"r_q{k}_mvarh": f"r_q{k}_varh" for k in (1, 2, 3, 4)}
+_WAYS = ("import", "export")
 Push = Callable[[dict[str, Any]], bytes]
 
 
@@ -65,7 +68,7 @@ def request_of(reading: Reading) -> dict[str, Any]:
     """The meter's objects for one list, as `push_request.handle` takes them."""
     variant, options = _kind_of_meter(reading)
     utc_ms, offset_min = _time_of(reading, variant)
-    return {
+    request: dict[str, Any] = {
         "format": reading.format,
         "variant": variant,
         "options": options,
@@ -84,6 +87,14 @@ def request_of(reading: Reading) -> dict[str, Any]:
         },
         "list": reading.list_no,
     }
+    if reading.format == "p1":
+        # Its time says itself whether it is summer time.
+        request["utc_offset_min"] = None
+        request.update(replay_p1.request_of(reading, utc_ms))
+        for register, name in _QUADRANTS.items():
+            if name in reading.values:
+                request["registers"][register] = _milli(reading.values[name], 1000)
+    return request
 
 
 def _kind_of_meter(reading: Reading) -> tuple[str, dict[str, Any]]:
@@ -105,12 +116,18 @@ def _kind_of_meter(reading: Reading) -> tuple[str, dict[str, Any]]:
         if traits["swedish"]:
             return "se", {}
         return ("landis" if reading.list_version == "EMBRIQ_V1_1" else "no"), {}
-    return "se", {}
+    return replay_p1.kind_of_meter(reading)
 
 
 def _system_of(reading: Reading) -> str:
     """From the type where the maker's types tell, else from what is in the list."""
     values = reading.values
+    if reading.format == "p1":
+        if not any(
+            f"{what}_l3_{unit}" in values for what, unit in (("voltage", "v"), ("current", "a"))
+        ):
+            return "1P2W"
+        return "3P4W" if "active_power_import_l2_w" in values else "3P3W"
     if "voltage_l3_v" not in values:
         return "1P2W"
     kind = reading.meter_type or ""
@@ -189,7 +206,15 @@ def _quantities_of(reading: Reading) -> dict[str, Any]:
         if current < 0 and active[place] == 0:
             # The phase gives power, less than a watt of it or unsaid how much.
             active[place] = -1
+    more = {}
+    if reading.format == "p1":
+        apparent = [_milli(values.get(f"apparent_power_{way}_va", 0), 1000) for way in _WAYS]
+        more = {
+            "total_apparent_power_mva": max(apparent),
+            "frequency_mhz": _milli(values.get("frequency_hz", 0), 1000),
+        }
     return {
+        **more,
         "voltage_mv": [_milli(values.get(f"voltage{k}_v", 0), 1000) for k in phases],
         "current_ua": [abs(current) for current in currents],
         "active_power_mw": active,
