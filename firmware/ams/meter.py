@@ -68,6 +68,7 @@ class Meter:
         self.han = make_port(self, board.han_uart, config["han"])
         self.han_keeper = HanKeeper(self, self.settings)
         self.link = None
+        self.sub_meters = ()  # those on the M-Bus (registers.submeters)
         self.updater = None  # of the firmware, where the board has slots for it
         self._model = None
         self.control = Control(
@@ -101,12 +102,6 @@ class Meter:
             self._model = Model(self, self.settings)
             self.events.on_event = self._model.event
         return self._model
-
-    @property
-    def sub_meters(self):
-        """Those on the M-Bus, when the board has one (registers.submeters)."""
-        port = self._model.submeters if self._model is not None else None
-        return port.meters if port is not None else ()
 
     def say(self, text):
         """A line for the person at the console."""

@@ -38,6 +38,12 @@ _READER_S = 3.0  # how long one that reads is waited for at the end
 _GONE_S = 30.0
 
 
+def _wait(fd: int, event: int, seconds: float) -> None:
+    poll = select.poll()
+    poll.register(fd, event)
+    poll.poll(1000 * seconds)
+
+
 class HanLine:
     """A pseudo-terminal with a symbolic link to its far end."""
 
@@ -49,7 +55,8 @@ class HanLine:
         self._speed = speed
         self._patience_s = _PATIENCE_S
         self._octets_per_s = 240.0
-        self._written = self._flushed = self._read = 0  # octets since the beginning
+        self._written = self._taken = 0  # octets since the beginning
+        self._seen = 0  # that nobody had taken when the system was last asked
         self._read_at: float | None = None  # when somebody was last seen to read
         self._ends: deque[int] = deque(maxlen=_ROOM_OCTETS)  # of the last frames, as `_written`
         self._left_out = self._overflowed = 0  # frames, since somebody reads
@@ -137,32 +144,33 @@ class HanLine:
         if unread > _STALE_OCTETS and not self._somebody_reads():
             # Frames that nobody was there to see: between two of them, so that none is cut.
             termios.tcflush(self._slave, termios.TCIFLUSH)
-            self._flushed = self._written - self._read
-            unread = 0
+            self._taken, self._seen, unread = self._written, 0, 0
         return unread + count <= _ROOM_OCTETS
 
     def _somebody_reads(self) -> bool:
         return self._read_at is not None and time.monotonic() - self._read_at < _GONE_S
 
     def _look(self) -> int:
-        """Octets that nobody has taken yet; notes when somebody takes some."""
-        unread = self._unread()
-        if self._read_at is None:
-            # What was written a moment ago is not counted at once: that is no reader.
-            for _ in range(5):
-                if self._written - self._flushed - unread <= self._read:
-                    return unread
-                time.sleep(0.001)
-                unread = self._unread()
-        read = self._written - self._flushed - unread
-        if read > self._read or unread == 0:
+        """Octets that nobody has taken yet, at most; notes when somebody takes some.
+
+        The system counts what was written a moment later, and all of it only when nothing is
+        left: less than before, or nothing, is sure; more than that is not known.
+        """
+        seen = self._unread()
+        taken = self._written if seen == 0 else self._taken + max(0, self._seen - seen)
+        self._seen = seen
+        if taken > self._taken:
+            self._taken = taken
             self._read_at = time.monotonic()
-        self._read = max(self._read, read)
-        return unread
+        return self._written - self._taken
 
     def _unread(self) -> int:
         count = array.array("i", [0])
         fcntl.ioctl(self._slave, termios.FIONREAD, count)
+        if count[0] == 0:
+            # Asked whether there is something to read, the system brings what is on its way.
+            _wait(self._slave, select.POLLIN, 0)
+            fcntl.ioctl(self._slave, termios.FIONREAD, count)
         return count[0]
 
     def _write(self, data: bytes) -> None:
@@ -172,7 +180,7 @@ class HanLine:
             try:
                 count = os.write(self._master, view)
             except BlockingIOError:
-                select.select([], [self._master], [], _SLICE_S)
+                _wait(self._master, select.POLLOUT, _SLICE_S)
                 continue
             except OSError:
                 return  # the line is closed
@@ -194,7 +202,17 @@ class HanLine:
             waited = 0.0 if left < unread else waited + _SLICE_S
             unread = left
         if self._somebody_reads():
-            self._left_out += sum(end > self._written - unread for end in self._ends)
+            taken = self._written - self._take_rest()
+            self._left_out += sum(end > taken for end in self._ends)
+
+    def _take_rest(self) -> int:
+        """What is left when the line closes, and how much that was, to the octet."""
+        count = 0
+        os.set_blocking(self._slave, False)
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self._slave, 4096):
+                count += len(data)
+        return count
 
     def close(self) -> None:
         self._closing = True

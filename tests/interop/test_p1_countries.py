@@ -21,10 +21,12 @@ from helpers import ams
 from push_request import handle
 
 from openams.grid.scenario import load as load_scenario
+from openams.han.replay import replay
 from openams.hanformats import FORMATS
 from openams.meter_time import NORWAY, from_utc_ms, to_utc_ms
 from openams.options import Options
 from openams.orders import parse_order
+from openams.runtimes.launch import RUNTIMES
 from openams.session import Session
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "unit"))
@@ -50,6 +52,7 @@ JUDGES = {
 # Wh of the energies and W of the powers that a line holds; A and V it stops at.
 ENERGY = {"se": 10**11, "se-kamstrup": 10**11, "se-landis": 10**11, "dk": 10**11,
           "dk-landis": 10**11, "dk-nes": 10**8}  # fmt: skip
+RATED = ("nl40", "nl4", "nl5", "be", "be-171")  # the rates stand there alone
 CURRENT_STEP = {"be": "0.01", "be-171": "0.01"}
 WHOLE = ("nl40", "nl4", "nl5", "lu", "hu")  # amperes
 NAMES = {
@@ -420,3 +423,43 @@ def test_names_of_the_command_line():
     result = json.loads(ams("run", "--han-format", "p1-dk-nes", "--speed", "max", "--duration",
                             "60", "--han-open", "--json").stdout)  # fmt: skip
     assert result["han"]["sent"] == [0, 6, 0]
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_telegrams_are_remade_from_what_they_say(tmp_path, runtime):
+    """Every country and system: read, put into a meter, sent again, the same octets."""
+    rates = [[1000 * (10**5 * which + 777 * rate) for rate in (1, 2, 3, 4)] for which in range(4)]
+    lines = []
+    for variant in JUDGES:
+        for system in ("1P2W", "3P3W", "3P4W"):
+            for utc_ms in (822_000_000_000, 840_002_410_000):  # winter, summer
+                request = asked(
+                    variant, rate=2, rates=rates, counts=list(range(8)), failures=FAILURES,
+                    subs=SUBS, demand_mw=52_000, maximum=[[840_000_300_000, 3_064_000]],
+                    months=[[839_000_000_000, 838_000_000_000, 4_927_000]], connected=False,
+                    limit_mw=17_000_000, limit_ma=63_000, power_factors=[991, 100, 999, 997],
+                    equipment=["53414731", "4F414D"],
+                )  # fmt: skip
+                request["system"], request["utc_ms"] = system, utc_ms
+                if variant in RATED:
+                    # The register is the sum of its rates.
+                    for which, name in enumerate(("a_plus_mwh", "a_minus_mwh")):
+                        request["registers"][name] = sum(rates[which])
+                lines.append(json.dumps({"frame": handle(request).hex(), "source": variant}))
+    path = tmp_path / "telegrams.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    result = json.loads(ams("han", "replay", path, "--runtime", runtime, "--json").stdout)
+    assert result["frames"] == len(lines) == 14 * 3 * 2
+    assert [(e["source"], e["reason"]) for e in result["different"]] == []
+
+
+def test_what_crosses_over_is_no_telegram():
+    """Values, times and counters: no line of the telegram, nor a piece of one."""
+    telegram = handle(asked("nl5", counts=[3] * 8, failures=FAILURES, subs=SUBS))
+    requests = []
+    replay([(1, telegram, "")], lambda request: requests.append(request) or b"")
+    text = json.dumps(requests)
+    for line in telegram.decode().split("\r\n")[1:]:
+        assert len(line) < 8 or line not in text
+        for group in line.split("(")[1:]:
+            assert len(group) < 12 or group.rstrip(")").startswith("4F414D") or group not in text

@@ -6,7 +6,7 @@ Sources: DSMR P1 Companion Standard 4.2.2 and 5.0.2 (Netherlands); e-MUCS P1
 recommendation (Sweden, and Denmark after it); captured telegrams. Where a
 document and a capture disagree, the capture counts.
 
-In braces: what stands there, see P1's `_FIELDS`; the last two digits are those
+In braces: what stands there, see p1_fields.py; the last two digits are those
 before and behind the decimal point; `v` is the version. A line of a phase that the meter does not
 have is left out.
 """

@@ -20,6 +20,9 @@ _LINE = re.compile(r"^(\d+-\d+):(\d+\.\d+\.\d+)((?:\([^()]*\))+)$")
 _GROUP = re.compile(r"\(([^()]*)\)")
 _POWER = {1: "active_power_import{}_w", 2: "active_power_export{}_w",
           3: "reactive_power_import{}_var", 4: "reactive_power_export{}_var"}  # fmt: skip
+_TOTALS = {5: "reactive_power_q1_var", 6: "reactive_power_q2_var", 7: "reactive_power_q3_var",
+           8: "reactive_power_q4_var", 9: "apparent_power_import_va",
+           10: "apparent_power_export_va", 13: "power_factor", 14: "frequency_hz"}  # fmt: skip
 _ENERGY = {1: "a_plus", 2: "a_minus", 3: "r_plus", 4: "r_minus",
            5: "r_q1", 6: "r_q2", 7: "r_q3", 8: "r_q4"}  # fmt: skip
 
@@ -64,6 +67,13 @@ def read_telegram(telegram: bytes) -> Reading:
         # DSMR gives the rates alone: together they are the register.
         rates = [values.get(f"{which}_rate_{rate}_wh", 0) for rate in (1, 2, 3, 4)]
         values.setdefault(f"{which}_wh", sum(rates))
+    if "reactive_power_q1_var" in values:
+        # Hungary gives the quadrants: I and II are import, III and IV export.
+        for way, quadrants in (("import", (1, 2)), ("export", (3, 4))):
+            values.setdefault(
+                f"reactive_power_{way}_var",
+                sum(values[f"reactive_power_q{k}_var"] for k in quadrants),
+            )
     identity = text[1:].split("\r\n")[0]
     version = next((line.groups[0] for line in lines if line.name == "1-3:0.2.8"), None)
     traits: dict[str, Any] = {"head": identity[:4], "lines": lines, "kind": _kind(lines, version)}
@@ -106,16 +116,13 @@ def _name(code: str) -> str | None:
     if d != 7 or e:
         return None
     if phase == 0:
-        if c in (9, 10):
-            return ("apparent_power_import_va", "apparent_power_export_va")[c - 9]
-        if c == 14:
-            return "frequency_hz"
-        return _POWER[c].format("") if c in _POWER else None
+        return _POWER[c].format("") if c in _POWER else _TOTALS.get(c)
     if phase > 3:
         return None
     if kind in _POWER:
         return _POWER[kind].format(f"_l{phase}")
-    return {11: f"current_l{phase}_a", 12: f"voltage_l{phase}_v"}.get(kind)
+    return {11: f"current_l{phase}_a", 12: f"voltage_l{phase}_v",
+            13: f"power_factor_l{phase}"}.get(kind)  # fmt: skip
 
 
 def _number(text: str, name: str) -> Number:

@@ -127,7 +127,8 @@ def _system_of(reading: Reading) -> str:
             f"{what}_l3_{unit}" in values for what, unit in (("voltage", "v"), ("current", "a"))
         ):
             return "1P2W"
-        return "3P4W" if "active_power_import_l2_w" in values else "3P3W"
+        by_phase = "active_power_import_l2_w" in values or "power_factor_l2" in values
+        return "3P4W" if by_phase else "3P3W"
     if "voltage_l3_v" not in values:
         return "1P2W"
     kind = reading.meter_type or ""

@@ -59,7 +59,7 @@ def request_of(reading: Reading, utc_ms: int) -> dict[str, Any]:
         ("0-0:17.0.0", "limit_mw", lambda groups: _scaled(groups[0], 10**6)),
         ("1-0:31.4.0", "limit_ma", lambda groups: _scaled(groups[0], 1000)),
         ("1-1:31.4.0", "limit_ma", lambda groups: _scaled(groups[0], 1000)),
-        ("1-0:13.7.0", "power_factors", lambda _: _factors(by_name)),
+        ("1-0:13.7.0", "power_factors", lambda _: _factors(reading)),
     ):
         if name in by_name:
             more[key] = read(by_name[name])
@@ -93,9 +93,10 @@ def _months(groups: tuple[str, ...]) -> list[list[int | None]]:
     ]
 
 
-def _factors(by_name: dict[str, tuple[str, ...]]) -> list[int]:
-    names = ("1-0:33.7.0", "1-0:53.7.0", "1-0:73.7.0", "1-0:13.7.0")
-    return [_scaled(by_name.get(name, ("0",))[0], 1000) for name in names]
+def _factors(reading: Reading) -> list[int]:
+    """Of the phases and of all, in thousandths."""
+    names = ("power_factor_l1", "power_factor_l2", "power_factor_l3", "power_factor")
+    return [int(reading.values.get(name, 0) * 1000) for name in names]
 
 
 def _sub_meters(by_name: dict[str, tuple[str, ...]]) -> list[list[Any]]:
