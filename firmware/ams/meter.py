@@ -71,13 +71,8 @@ class Meter:
         self.sub_meters = ()  # those on the M-Bus (registers.submeters)
         self.updater = None  # of the firmware, where the board has slots for it
         self._model = None
-        self.control = Control(
-            getattr(board, "relay", None),
-            cells,
-            self,
-            settings.get("breaker"),
-            self._breaker_secrets,
-        )
+        relay = getattr(board, "relay", None)
+        self.control = Control(relay, cells, self, settings.get("breaker"), self._breaker_secrets)
         self._case = Case(getattr(board, "inputs", None), self)
         self.utc_ms = 0
         self.raw_ms = 0  # of the board's clock, when it was last asked
@@ -120,13 +115,12 @@ class Meter:
         """Power-up at `raw_ms` of the board's clock."""
         backup_s = getattr(self._board.clock, "backup_s", None)
         self.raw_ms = self.events.raw_ms = raw_ms
-        kept_ms = self._restored.utc_ms if self._restored is not None else None
         utc_ms = self.utc_ms = self.keeper.start(raw_ms, self._restored, backup_s)
         self.local_clock.status = self.clock.status
         self.feed.start(utc_ms, getattr(self._board, "frontend", None) is not None)
         self._begin_hour(utc_ms)
         self.control.start(raw_ms, utc_ms)
-        self.han_keeper.start(utc_ms, kept_ms)
+        self.han_keeper.start(utc_ms, self._restored)
         if self._formatted:
             self.events.log(utc_ms, ev.STORAGE_FORMATTED)
         self.keeper.report(utc_ms, self._board.log)

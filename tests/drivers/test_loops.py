@@ -57,6 +57,7 @@ class Bench:
         loop = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(loop)
         loop.time = SimpleNamespace(sleep_ms=self.sleep, ticks_ms=lambda: self.ms & 0x3FFFFFFF)
+        monkeypatch.setattr("drivers.pulse_led.time", loop.time)
         self.meter = flash_lab.Meter(
             board,
             {

@@ -48,6 +48,7 @@ _ABSTRACT = {
     (128, 1, 2): "HAN keys",
     (128, 1, 3): "HAN format",
     (128, 1, 4): "HAN lists sent",
+    (128, 1, 5): "summer time in the HAN lists",
     (128, 4, 0): "firmware slot",
     (128, 5, 0): "breaker key",
     (128, 5, 1): "second breaker key",
