@@ -58,14 +58,14 @@ class HanKeeper:
     def encrypted(self):
         return self._meter.han.cipher is not None
 
-    def start(self, utc_ms, restored):
-        """Power-up: the port is as it was. `restored`: the State of the last stop, or None."""
+    def start(self, utc_ms, kept_ms):
+        """Power-up: the port is as it was. `kept_ms`: when the registers were stored last."""
         view = self._meter.han.view
         if self._meter.han.format.wants_sources:
             from ams.han_sources import MeterSources
 
             view.sources = MeterSources(view, self._meter, self._settings)
-            view.sources.start(utc_ms, restored.utc_ms if restored is not None else None)
+            view.sources.start(utc_ms, kept_ms)
         if self._flags & _TIME_SAID:
             self._meter.han.summer_time = self._flags & _SUMMER_TIME != 0
         if self._flags & _ENCRYPTED:

@@ -115,12 +115,13 @@ class Meter:
         """Power-up at `raw_ms` of the board's clock."""
         backup_s = getattr(self._board.clock, "backup_s", None)
         self.raw_ms = self.events.raw_ms = raw_ms
+        kept_ms = self._restored.utc_ms if self._restored is not None else None
         utc_ms = self.utc_ms = self.keeper.start(raw_ms, self._restored, backup_s)
         self.local_clock.status = self.clock.status
         self.feed.start(utc_ms, getattr(self._board, "frontend", None) is not None)
         self._begin_hour(utc_ms)
         self.control.start(raw_ms, utc_ms)
-        self.han_keeper.start(utc_ms, self._restored)
+        self.han_keeper.start(utc_ms, kept_ms)
         if self._formatted:
             self.events.log(utc_ms, ev.STORAGE_FORMATTED)
         self.keeper.report(utc_ms, self._board.log)
