@@ -35,7 +35,9 @@ _LIMITER = {
     6: "min-over-threshold-duration", 7: "min-under-threshold-duration", 8: "emergency-profile",
     9: "emergency-groups", 11: "actions",
 }  # fmt: skip
-_OWN_PARAMETERS = {1: "capture-period-s", 2: "han-encryption", 20: "control-mode"}
+_OWN_PARAMETERS = {
+    1: "capture-period-s", 2: "han-encryption", 3: "han-summer-time", 20: "control-mode",
+}  # fmt: skip
 # Beside the clients', whose pairs are named by them.
 _KEYS = {0x80: "han-keys", 0x81: "breaker-key", 0x82: "breaker-second-key", 0x83: "update-key"}
 _PHASES = {0x0100: "l1", 0x0200: "l2", 0x0400: "l3", 0x1000: "l1", 0x2000: "l2", 0x4000: "l3"}
