@@ -19,6 +19,7 @@ REFUSALS = (
     "ok", "bad-form", "bad-seal", "wrong-meter", "too-early", "expired", "used",
     "second-seal-missing", "inhibited", "too-many", "clock-invalid", "no-transition",
     "voltage-at-load", "not-ordered", "not-stored", "no-key", "unknown-action", "not-allowed",
+    "number-too-high",
 )  # fmt: skip
 _NOT_ALLOWED = REFUSALS.index("not-allowed")
 # Parts of the firmware.
