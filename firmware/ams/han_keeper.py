@@ -62,7 +62,7 @@ class HanKeeper:
         """Power-up: the port is as it was. `kept_ms`: when the registers were stored last."""
         view = self._meter.han.view
         if self._meter.han.format.wants_sources:
-            from ams.han_sources import MeterSources
+            from ams.meter_sources import MeterSources
 
             view.sources = MeterSources(view, self._meter, self._settings)
             view.sources.start(utc_ms, kept_ms)

@@ -1,6 +1,6 @@
 """What P1 telegrams show beside quantities and registers: here of a meter that has nothing else.
 
-`MeterSources` (ams.han_sources) gives what a meter has.
+`MeterSources` (ams.meter_sources) gives what a meter has.
 """
 
 
