@@ -38,11 +38,12 @@ class Loop:
             board.links = Links(meter.link, board.service_uart)
         self._was_reset = board.was_reset
         self._passes = 0
-        self._first_ms = board.clock.utc_ms()
+        first_ms = board.clock.utc_ms()
+        self._first_count_ms = board.clock.count_ms
         if hasattr(board.frontend, "poll"):
             from drivers.ic_reader import IcReader
 
-            self._measure = IcReader(board.frontend, meter, self._first_ms).read
+            self._measure = IcReader(board.frontend, meter, first_ms).read
         else:
             self._measure = self._take_samples
             board.frontend.start()
@@ -57,8 +58,8 @@ class Loop:
             count = frontend.read()
             if count:
                 index = frontend.index
-                # The crystal of the ADC is that of the clock: samples are its time.
-                after_ms = self._first_ms + (index + count) // 4
+                # The crystal of the ADC is that of the counter: samples are its time.
+                after_ms = board.clock.at(self._first_count_ms + (index + count) // 4)
                 try:
                     self.meter.samples(after_ms, index, frontend.samples, count)
                 finally:

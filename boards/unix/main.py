@@ -61,6 +61,7 @@ ROOMS = (
     "ams.storage.missing",
     "ams.storage.snapshot",
     "ams.storage.cells",
+    "ams.registers.entry_marks",
     "ams.memory",
     "ams.registers.pace",
     "ams.registers.own_time",
@@ -83,6 +84,7 @@ ROOMS = (
     "ams.faults",
     "ams.feed",
     "ams.status",
+    "ams.timing",
     "ams.meter",
     "ams.bench",
 )

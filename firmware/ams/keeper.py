@@ -8,8 +8,8 @@ from micropython import const
 
 from ams.registers import billing, profile
 from ams.registers import events as ev
-from ams.registers.clock import MS_PER_DAY, STATUS_INVALID
-from ams.registers.meter_clock import STEP_MS, MeterClock
+from ams.registers.clock import MS_PER_DAY, STATUS_DOUBTFUL, STATUS_INVALID
+from ams.registers.meter_clock import MeterClock
 from ams.registers.pace import Pace
 from ams.registers.profile import (
     STATUS_CLOCK_ADJUSTED,
@@ -25,8 +25,12 @@ from ams.storage import layout
 
 # The registers are stored so often, and at a stop: what a power cut can cost.
 STORE_EVERY_MS = 60000
-# A clock chip shows whole seconds: a start right after a stop finds one that was shown already.
-RTC_MS = 1000
+# A clock chip shows whole seconds, and less than one more may be between it and what is shown: a
+# start right after a stop finds a time that was shown already.
+RTC_MS = 2000
+# What is earlier or so much later than what the flash knows is no time: a flat cell shows 2000.
+_EARLIEST_MS = const(757382400000)  # 2024
+_LATER_MS = const(315576000000)  # ten years
 # A correction of the clock up to this is small. Of larger ones clients make four at once, from
 # then on one in a quarter of an hour; of small ones sixty, then one a minute.
 _SMALL_MS = const(10000)
@@ -101,14 +105,13 @@ class Keeper:
         self.clock.restore(restored.drift_ppb)
         self.clock.status = restored.clock_status
         stored_ms = restored.utc_ms
-        if -RTC_MS < utc_ms - stored_ms < 0:
-            utc_ms = stored_ms
-        off_ms = utc_ms - stored_ms
+        utc_ms, lost, back = self._first_time(raw_ms, stored_ms, backup_s)
         marks = STATUS_POWER_DOWN
-        lost = backup_s is not None and (off_ms > backup_s * 1000 or backup_s == 0)
         if lost:
             self.clock.status |= STATUS_INVALID
-        self.clock.begin(raw_ms, utc_ms)
+        # Of what is shown already nothing is shown twice: that is slewed.
+        ahead_ms = utc_ms - raw_ms
+        self.clock.begin(raw_ms, utc_ms, -ahead_ms if 0 < ahead_ms < RTC_MS else 0)
         self._start_own_time(utc_ms, stored_ms, lost)
         self._events.log(utc_ms, ev.POWER_UP)
         self._events.log(utc_ms, ev.STATE_RESTORED)
@@ -116,7 +119,7 @@ class Keeper:
             # What was used between the last record and the cut is not known.
             marks |= STATUS_ENERGY_MISSING
             self._events.log(stored_ms, ev.ENERGY_MISSING)
-        if off_ms < 0:
+        if back:
             marks |= STATUS_CLOCK_ADJUSTED
             self._log_step(stored_ms, utc_ms)
         if self.clock.status & STATUS_INVALID:
@@ -124,6 +127,24 @@ class Keeper:
             self._events.log(utc_ms, ev.CLOCK_INVALID)
         self._resume(stored_ms, utc_ms, marks)
         return utc_ms
+
+    def _first_time(self, raw_ms, stored_ms, backup_s):
+        """(time at power-up, whether it is lost, whether it is no time that can have passed)."""
+        utc_ms = raw_ms + self.own_time.untold_ms(raw_ms)
+        off_ms = utc_ms - stored_ms
+        if backup_s == 0 or raw_ms < _EARLIEST_MS <= stored_ms or off_ms > _LATER_MS:
+            # Since then nobody knows, but it was not before.
+            return stored_ms, True, False
+        if off_ms >= 0:
+            return utc_ms, backup_s is not None and off_ms > backup_s * 1000, False
+        if off_ms > -RTC_MS:
+            return stored_ms, False, False
+        if not self.own_time.keeps:
+            # A board that is told the time shows what it is told.
+            return utc_ms, False, True
+        # It was kept, and is earlier all the same: the flash knows better.
+        self.clock.status |= STATUS_DOUBTFUL
+        return stored_ms, off_ms < -MS_PER_DAY, True
 
     def _start_own_time(self, utc_ms, kept_ms, lost):
         own_time = self.own_time
@@ -230,6 +251,9 @@ class Keeper:
         entry = load_profile.close(utc_ms, dst, self._marks() if status is None else status)
         if entry is not None:
             self._entry = entry
+            state = self._memory.state
+            status = profile.unpack(entry)[2]
+            self._memory.marks.add(status, state.days + 1, state.months + 1)
         return True
 
     def _close_voltage(self, utc_ms, status):
@@ -334,11 +358,6 @@ class Keeper:
             return self._small_steps.take(self.own_time.lived(raw_ms))
         return self._take(self._steps, True)
 
-    def may_sync_clock(self, raw_ms, true_ms):
-        """The same for a time from outside: what is slewed is no step."""
-        error = true_ms - self.clock.utc_ms(raw_ms)
-        return -STEP_MS < error < STEP_MS or self.may_set_clock(raw_ms, true_ms)
-
     def set_clock(self, raw_ms, utc_ms, synced=False):
         """Sets the clock; intervals that are touched are marked. Gives the step in ms."""
         before = self.clock.utc_ms(raw_ms)
@@ -375,11 +394,6 @@ class Keeper:
         self._set_due(utc_ms)
         self._store(False)
         return step
-
-    def sync_clock(self, raw_ms, true_ms):
-        """Takes a time from outside: small differences are slewed, large ones are a step."""
-        step = self.clock.sync(raw_ms, true_ms)
-        return self.set_clock(raw_ms, true_ms, True) if step or self.clock.status else 0
 
     def invalidate_clock(self):
         self.clock.status |= STATUS_INVALID

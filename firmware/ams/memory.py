@@ -10,6 +10,7 @@ What the flash holds of somebody else is reported and stays as it is.
 from micropython import const
 
 from ams.registers import billing, events, profile, record
+from ams.registers.entry_marks import EntryMarks
 from ams.registers.record import (
     DUE_DAY,
     DUE_INTERVAL,
@@ -29,6 +30,7 @@ _ENTRY = 1  # kind of the records of every ring but that of the registers
 _LAST = 0xFFFFFFFF
 # A ring that takes nothing is tried again after so many times: the registers', half an hour.
 _LEFT_ALONE = const(60)
+_CELL_MARKS = 9  # in the ring of control
 _CELLS = (layout.SECURITY, layout.CONTROL, layout.PARAMETERS, layout.UPDATE)
 # No entry of a profile or log is larger, nor a record of the registers: with room for what a
 # later version may have written.
@@ -59,6 +61,7 @@ class Memory:
         self.failed = False  # something could not be stored
         self.on_failure = None  # called with the region
         self.state = State()
+        self._marks = None
         self._failed_regions = {}  # and how often each is left alone before it is tried again
         if flash is not None:
             note = getattr(flash, "note", None)
@@ -212,7 +215,7 @@ class Memory:
             last = self.last(region)
             number = billing.unpack(last)[0] if last is not None else 0
             if state.due & due and number < wanted:
-                marks = load_profile.status
+                marks = load_profile.status | self.marks.of(region == layout.MONTHLY, wanted)
                 self._append(region, billing.pack(wanted, state.utc_ms, marks, energy.mwh))
             elif number > wanted:
                 # It outlived the record too: its registers are no higher than those that were.
@@ -304,6 +307,13 @@ class Memory:
             return ClosedCells()
         return Cells(self.journals[region], lambda: self._failed(region))
 
+    @property
+    def marks(self):
+        """Of the daily and monthly entries that come next."""
+        if self._marks is None:
+            self._marks = EntryMarks(self.cells(layout.CONTROL), _CELL_MARKS)
+        return self._marks
+
     # --- storing ---------------------------------------------------------------
 
     def store(self, energy, load_profile, state, entry=None):
@@ -324,7 +334,7 @@ class Memory:
             (layout.MONTHLY, DUE_MONTH, state.months),
         ):
             if state.due & due:
-                marks = load_profile.status
+                marks = load_profile.status | self.marks.of(region == layout.MONTHLY, number)
                 entry = billing.pack(number, state.utc_ms, marks, energy.mwh)
                 self._append_once(region, number, entry)
         # So that there is no erase between a falling supply and the registers.

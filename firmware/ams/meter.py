@@ -22,6 +22,7 @@ from ams.registers.quality import QualityWatch
 from ams.registers.quantities import Quantities
 from ams.settings import Settings
 from ams.storage import layout
+from ams.timing import Timing
 
 
 class Meter:
@@ -55,6 +56,7 @@ class Meter:
         cells = self.memory.cells(layout.CONTROL)
         self.own_time = OwnTime(cells, CELL_OWN_TIME, hasattr(board.clock, "keep"))
         self.keeper.own_time = self.own_time
+        self.timing = Timing(self, board.clock)
         self.calibration = Calibration(config["system"], settings["calibration"])
         if settings != stored:
             self.memory.save_settings(settings)
@@ -185,24 +187,10 @@ class Meter:
 
     # --- what the operator does ------------------------------------------------
 
-    def set_clock(self, raw_ms, utc_ms):
+    def set_clock(self, raw_ms, utc_ms, synced=False):
         """Sets the clock: what was measured so far is counted under the old time."""
         self.close_window()
-        self._clock_moved(raw_ms, self.keeper.set_clock(raw_ms, utc_ms))
-
-    def adjust_clock(self, utc_ms):
-        """Sets the clock now, for a client. False: it was set too often this hour."""
-        if not self.keeper.may_set_clock(self.raw_ms, utc_ms):
-            return False
-        self.set_clock(self.raw_ms, utc_ms)
-        return True
-
-    def sync_clock(self, raw_ms, true_ms):
-        """Synchronisation: small differences teach the drift, large ones set the clock."""
-        if self.keeper.may_sync_clock(raw_ms, true_ms):
-            self._clock_moved(raw_ms, self.keeper.sync_clock(raw_ms, true_ms))
-
-    def _clock_moved(self, raw_ms, step_ms):
+        step_ms = self.keeper.set_clock(raw_ms, utc_ms, synced)
         self.local_clock.status = self.clock.status
         if step_ms:
             self.utc_ms += step_ms
@@ -214,10 +202,15 @@ class Meter:
             if self._model is not None:
                 self._model.due_ms = 0
         self._due = 0
-        # A board that has a clock chip sets it, so that the time outlasts the supply.
-        keep = getattr(self._board.clock, "keep", None)
-        if keep:
-            keep(self.clock.utc_ms(raw_ms) - raw_ms)
+        self.timing.moved(raw_ms)
+
+    def adjust_clock(self, utc_ms):
+        """A client says that it is `utc_ms` now. False: it was set too often this hour."""
+        return self.timing.take(self.raw_ms, utc_ms)
+
+    def sync_clock(self, raw_ms, true_ms):
+        """The same, of the time `raw_ms` of the board's clock."""
+        return self.timing.take(raw_ms, true_ms)
 
     def set_capture_period(self, period_s):
         self.keeper.set_period(period_s)
@@ -376,6 +369,8 @@ class Meter:
         raw_ms = self.raw_ms = self.keeper.raw_ms = self.events.raw_ms = max(raw_ms, self.raw_ms)
         if raw_ms >= self.own_time.due_ms:
             self.own_time.look(raw_ms, utc_ms, not self.clock.status & STATUS_INVALID)
+        if raw_ms >= self.timing.due_ms:
+            self.timing.look(raw_ms)
         # Each by itself: whatever fails in one, the others have their time.
         self._look(raw_ms)
         try:

@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from ams import faults
+from ams import faults, hal
 from ams.control import breaker, command
 from ams.registers import events as ev
 from ams.registers import supply
@@ -99,6 +99,8 @@ def test_those_that_come_with_names_are_known():
         (ev.PARAMETER_CHANGED, 15 << 16 | 1, 4, "parameter-changed what=0-0:15.0.1 attribute=4"),
         (ev.CLOCK_ADJUSTED_NEW, -86400, 0, "clock-adjusted-new step_s=-86400"),
         (ev.FIRMWARE_ROLLED_BACK, 1, 0, "firmware-rolled-back runs=slot-1"),
+        (ev.CLOCK_CHIP_ERROR, hal.CHIP_STANDS, 0, "clock-chip-error what=stands"),
+        (ev.CLOCK_CHIP_BACK, hal.CHIP_JUMPED, 0, "clock-chip-back what=jumped"),
         (ev.POWER_UP, 0, 0, "power-up"),
         # What is newer than this host.
         (ev.CONTROL_REFUSED, 99 << 16, 200, "control-refused who=99 reason=200 state=disconnected"),

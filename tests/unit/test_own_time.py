@@ -108,7 +108,7 @@ def test_own_time_keeps_its_bound(events, keeps):
     for name, value, *more in events:
         if name == "wait":
             world.wait(value)
-            fresh = fresh and value < 20_000
+            fresh = fresh and value < 10_000
         elif name == "set":
             world.set(value)
             fresh = True

@@ -4,7 +4,9 @@ A board object has these attributes (see boards/). What a board lacks is None:
 
 `clock`         `utc_ms()` now, in ms since 2000-01-01T00:00:00Z. It may have `backup_s`, for
                 how long it goes on without supply (0: it lost the time), and
-                `keep(offset_ms)`: the true time is `utc_ms()` plus that; keep it so.
+                `keep(offset_ms)`: the true time is `utc_ms()` plus that; keep it so. Where a
+                chip is behind it, `fault` is one of CHIP_ below or 0, and `recovered_ms` what
+                the true time is less `utc_ms()` if it answered only after power-up, or None.
 `frontend`      what measures: a sampler (`FrontEnd`) or a metering IC (`MeteringIc`).
 `han_uart`      where the HAN port writes; see `Uart`.
 `service_uart`  the service port; see `Uart`.
@@ -30,6 +32,12 @@ INPUT_METER_COVER = const(0x02)  # case is open
 INPUT_MAGNETIC_FIELD = const(0x04)
 INPUT_BUTTON = const(0x08)  # pressed
 INPUT_POWER_FAIL = const(0x10)  # supply is falling; some milliseconds are left
+
+# What may be wrong with a clock chip.
+CHIP_SILENT = const(1)  # it does not answer
+CHIP_NO_TIME = const(2)  # what it shows is no time, or it says that it stood still
+CHIP_STANDS = const(3)  # its second does not end
+CHIP_JUMPED = const(4)  # it is off by more than a crystal can be
 
 # Coils of a bistable relay.
 COIL_NONE = const(0)

@@ -62,7 +62,7 @@ class OwnTime:
     def __init__(self, cells, key, keeps=False):
         self._cells = cells
         self._key = key
-        self._keeps = keeps
+        self.keeps = keeps
         self.paces = ()
         self.orders_follow = True  # orders are no lock here: they may take the time that is told
         self.due_ms = 0  # of the board's clock: when to look again
@@ -84,6 +84,15 @@ class OwnTime:
         return raw_ms + self._lived_off
 
     # --- power -----------------------------------------------------------------------
+
+    def untold_ms(self, raw_ms):
+        """What the chip lacks at power-up if the supply fell before it was set with the clock."""
+        data = self._cells.get(self._key) if self.keeps else None
+        if data is None or data[0] != 1 or len(data) < _HEAD_SIZE or not data[1] & _PENDING:
+            return 0
+        _, _, shown_ms, chip_ms, _ = struct.unpack_from(_HEAD, data)
+        # Where it was set back, what it shows may be either.
+        return shown_ms - chip_ms if chip_ms - _CHIP_MS <= raw_ms < shown_ms - _CHIP_MS else 0
 
     def start(self, raw_ms, utc_ms, kept_ms=None, lost=False, valid=True):
         """Power-up. `kept_ms`: what the clock showed when the registers were stored last, or None;
@@ -130,7 +139,7 @@ class OwnTime:
 
     def store(self, raw_ms, utc_ms):
         """A flash that takes nothing does not stop the time."""
-        if self._keeps and not self._pending:
+        if self.keeps and not self._pending:
             self._chip_off = utc_ms - raw_ms
         self._followed_ms = 0
         flags = (_PENDING if self._pending else 0) | (_KNOWN if self._known else 0)

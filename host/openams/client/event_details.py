@@ -43,6 +43,9 @@ _OWN_PARAMETERS = {
 _KEYS = {0x80: "han-keys", 0x81: "breaker-key", 0x82: "breaker-second-key", 0x83: "update-key"}
 _PHASES = {0x0100: "l1", 0x0200: "l2", 0x0400: "l3", 0x1000: "l1", 0x2000: "l2", 0x4000: "l3"}
 
+# What may be wrong with a clock chip (firmware: hal).
+_CHIP = ("", "silent", "no-time", "stands", "jumped")
+
 Meaning = dict[str, Any]
 
 
@@ -135,6 +138,7 @@ _MEANINGS: dict[str, Callable[[int, int], Meaning]] = {
     "dst-changed": lambda detail, extra: {"summer_time": bool(detail)},
     **dict.fromkeys(("clock-adjusted-old", "clock-adjusted-new"), _one("step_s")),
     **dict.fromkeys(("nv-memory-error", "storage-unknown"), _one("region", _REGIONS)),
+    **dict.fromkeys(("clock-chip-error", "clock-chip-back"), _one("what", _CHIP)),
     "firmware-ready": _one("security_version"),
     **dict.fromkeys(
         ("firmware-activated", "firmware-rolled-back", "firmware-damaged"),

@@ -67,6 +67,8 @@ NAMES = {
     182: "voltage-lost",
     183: "voltage-back",
     184: "neutral-back",
+    185: "clock-chip-error",
+    186: "clock-chip-back",
     190: "han-opened",
     191: "han-closed",
     220: "control-refused",
