@@ -183,6 +183,7 @@ class CountedClock:
             # A bus that is stuck takes its time: ever more seldom.
             self._write_at = count + self._wait_ms
             self._wait_ms = min(2 * self._wait_ms + 1000, _WAIT_MOST_MS)
+            self._is_bad(CHIP_SILENT, count)
             return
         self._wait_ms = 0
         self._rtc_off = shown - shown % 1000 - utc

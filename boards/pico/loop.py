@@ -39,7 +39,9 @@ class Loop:
         self._was_reset = board.was_reset
         self._passes = 0
         first_ms = board.clock.utc_ms()
-        self._first_count_ms = board.clock.count_ms
+        self._first_count_ms = getattr(board.clock, "count_ms", first_ms)
+        # A counter that is held against nothing shows the time itself.
+        self._time_at = getattr(board.clock, "at", int)
         if hasattr(board.frontend, "poll"):
             from drivers.ic_reader import IcReader
 
@@ -59,7 +61,7 @@ class Loop:
             if count:
                 index = frontend.index
                 # The crystal of the ADC is that of the counter: samples are its time.
-                after_ms = board.clock.at(self._first_count_ms + (index + count) // 4)
+                after_ms = self._time_at(self._first_count_ms + (index + count) // 4)
                 try:
                     self.meter.samples(after_ms, index, frontend.samples, count)
                 finally:

@@ -70,6 +70,7 @@ class Keeper:
         self._months = Pace(_MONTH_MS, _MORE)
         self._voltages = Pace(PERIOD_MS, _MORE)
         self.due_ms = 0  # the next moment at which something ends
+        self.ahead_ms = 0  # what was shown before the supply fell, and is not shown twice
         self.unmeasured = False  # the front end gives nothing
         memory.on_failure = self._storage_failed
         events.store = memory.append_event
@@ -109,9 +110,9 @@ class Keeper:
         marks = STATUS_POWER_DOWN
         if lost:
             self.clock.status |= STATUS_INVALID
-        # Of what is shown already nothing is shown twice: that is slewed.
-        ahead_ms = utc_ms - raw_ms
-        self.clock.begin(raw_ms, utc_ms, -ahead_ms if 0 < ahead_ms < RTC_MS else 0)
+        if 0 < utc_ms - raw_ms < RTC_MS:
+            self.ahead_ms = utc_ms - raw_ms
+        self.clock.begin(raw_ms, utc_ms)
         self._start_own_time(utc_ms, stored_ms, lost)
         self._events.log(utc_ms, ev.POWER_UP)
         self._events.log(utc_ms, ev.STATE_RESTORED)

@@ -120,6 +120,7 @@ class Meter:
         kept_ms = self._restored.utc_ms if self._restored is not None else None
         utc_ms = self.utc_ms = self.keeper.start(raw_ms, self._restored, backup_s)
         self.local_clock.status = self.clock.status
+        self.timing.start(raw_ms)
         self.feed.start(utc_ms, getattr(self._board, "frontend", None) is not None)
         self._begin_hour(utc_ms)
         self.control.start(raw_ms, utc_ms)

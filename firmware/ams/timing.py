@@ -49,10 +49,15 @@ class Timing:
         self._kept_ms = 0  # what the chip was set to, less the board's clock
         self.due_ms = 0  # of the board's clock: when to look again
 
+    def start(self, raw_ms):
+        """Power-up."""
+        self.due_ms = raw_ms + _LOOK_MS
+
     def take(self, raw_ms, true_ms):
         """The time, from who may set it. False: it was stepped too often this hour."""
         meter = self._meter
         clock = meter.clock
+        meter.keeper.ahead_ms = 0
         step = true_ms - clock.utc_ms(raw_ms)
         if not clock.status & STATUS_INVALID and -SLEW_MOST_MS <= step <= SLEW_MOST_MS:
             gone = abs(step - clock.left_ms(raw_ms))
@@ -108,6 +113,11 @@ class Timing:
         self.due_ms = raw_ms + _LOOK_MS
         meter = self._meter
         chip = self._board_clock
+        ahead_ms = meter.keeper.ahead_ms
+        if ahead_ms:
+            # The board knows it better.
+            meter.keeper.ahead_ms = 0
+            meter.clock.begin(raw_ms, meter.clock.utc_ms(raw_ms), -ahead_ms)
         fault = getattr(chip, "fault", 0)
         if fault != self._fault:
             code = ev.CLOCK_CHIP_ERROR if fault else ev.CLOCK_CHIP_BACK

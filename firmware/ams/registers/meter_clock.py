@@ -67,7 +67,7 @@ class MeterClock:
             self._learned = _KNOWN if drift_ppb else 0
 
     def begin(self, raw_ms, utc_ms, error_ms=0):
-        """Power-up. `error_ms`: what is to be slewed from there on."""
+        """Power-up. `error_ms`: what is to be slewed from there on, and teaches nothing."""
         self._since_ms = None
         self._rebase(raw_ms, utc_ms, error_ms)
 
