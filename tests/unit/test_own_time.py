@@ -63,6 +63,9 @@ class World:
             self.true_ms += step
             self.own.look(self.raw_ms, self.shown_ms)
             self.kept_ms = self.shown_ms
+            if self.keeps and step == 10_000:
+                # Ten seconds after it was set the chip shows it, whatever is set later.
+                self.chip_off = self.shown_off
 
     def set(self, step_ms):
         self.own.look(self.raw_ms, self.shown_ms)
