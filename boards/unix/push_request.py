@@ -6,6 +6,7 @@ from ams.hal import Uart
 from ams.han import make_format
 from ams.han.port import HanPort
 from ams.han.sources import Sources
+from ams.metrology.fixed import angle
 from ams.registers.clock import LocalClock
 from ams.registers.energy import EnergyRegisters
 from ams.registers.identity import Identity
@@ -27,12 +28,21 @@ class GivenSources(Sources):
     def equipment(self, which):
         return self._numbers[which] if which < len(self._numbers) else super().equipment(which)
 
+    @property
+    def voltage_angles(self):
+        return self._given.get("voltage_angles", (0, 0))
+
     def rate(self):
         return self._given.get("rate", 1)
 
-    def rate_mwh(self, which, rate, mwh):
-        rates = self._given.get("rates")
-        return rates[which][rate - 1] if rates else super().rate_mwh(which, rate, mwh)
+    def of_rate(self, which, rate):
+        for register, of, mwh, uws in self._given.get("rates", ()):
+            if (register, of) == (which, rate):
+                return mwh, uws
+        return super().of_rate(which, rate) if not rate or "rates" not in self._given else (0, 0)
+
+    def angle(self, active, reactive):
+        return angle(active, reactive)
 
     def count(self, which):
         return self._given.get("counts", (0,) * 8)[which]
@@ -85,9 +95,9 @@ def handle(request):
             values[place] = given[name][place]
     quantities.total_active_power_mw = given["total_active_power_mw"]
     quantities.total_reactive_power_mvar = given["total_reactive_power_mvar"]
-    registers = EnergyRegisters()
     quantities.total_apparent_power_mva = given.get("total_apparent_power_mva", 0)
     quantities.frequency_mhz = given.get("frequency_mhz", 0)
+    registers = EnergyRegisters()
     for number, name in enumerate(_REGISTERS):
         registers.mwh[number] = request["registers"].get(name, 0)
     # The lists of a full hour show the registers and the time of that hour.
@@ -96,6 +106,11 @@ def handle(request):
     clock = LocalClock(request["utc_offset_min"])
     clock.status = request["clock_status"]
     uart = CapturingUart()
+    cipher = None
+    if "cipher" in request:
+        from ams.han.cipher import cipher_of
+
+        cipher = cipher_of(request["cipher"])
     port = HanPort(
         uart,
         make_format(request["format"], request["variant"], request["options"]),
@@ -103,10 +118,10 @@ def handle(request):
         registers,
         Identity(identity["meter_id"], identity["meter_type"]),
         clock,
+        cipher=cipher,
         summer_time=request.get("summer_time"),
     )
-    if request.get("more"):
-        port.view.sources = GivenSources(port.view, request["more"])
+    port.view.sources = GivenSources(port.view, request.get("more") or {})
     port.open(request["utc_ms"])
     port.push(request["list"], request["utc_ms"])
     return uart.sent

@@ -48,11 +48,14 @@ def make_port(meter, uart, han):
 
 
 class HanKeeper:
+    sub_meters = ()  # those on the M-Bus (registers.submeters)
+
     def __init__(self, meter, settings):
         self._meter = meter
         self._settings = settings
         self._flags = settings.get(st.HAN_PORT, _NOTHING_SAID)[0]
-        self._reserved = 0
+        self._sources = None
+        self._started = False
 
     @property
     def encrypted(self):
@@ -60,18 +63,30 @@ class HanKeeper:
 
     def start(self, utc_ms, kept_ms):
         """Power-up: the port is as it was. `kept_ms`: when the registers were stored last."""
-        view = self._meter.han.view
         if self._meter.han.format.wants_sources:
-            from ams.meter_sources import MeterSources
-
-            view.sources = MeterSources(view, self._meter, self._settings)
-            view.sources.start(utc_ms, kept_ms)
+            self.want_sources()
+        self._started = True
+        if self._sources is not None:
+            self._sources.start(utc_ms, kept_ms)
         if self._flags & _TIME_SAID:
             self._meter.han.summer_time = self._flags & _SUMMER_TIME != 0
         if self._flags & _ENCRYPTED:
             self._encrypt()
         if self._flags & _OPEN:
             self._meter.han.open(utc_ms)
+
+    def want_sources(self):
+        """What lists show beside registers and quantities: kept from the first who wants it on."""
+        if self._sources is None:
+            from ams.meter_sources import MeterSources
+
+            meter = self._meter
+            self._sources = meter.han.view.sources = MeterSources(
+                meter.han.view, meter, self._settings
+            )
+            if self._started:
+                self._sources.start(meter.utc_ms, None)
+        return self._sources
 
     def keep(self):
         """Now and then, and when the supply falls."""

@@ -1,12 +1,13 @@
-"""What P1 telegrams show beside quantities and registers: of the meter, from all of its rooms."""
+"""What lists show beside quantities and registers: of the meter, from all of its rooms."""
 
 from micropython import const
 
 from ams import settings as st
 from ams.cosem.results import AccessError
 from ams.han.sources import Sources
+from ams.metrology.fixed import angle
 from ams.registers.outages import Outages
-from ams.registers.rates import Rates
+from ams.registers.rates import RATES, REGISTERS, Rates
 from ams.registers.supply import AVERAGE_IMPORT, THRESHOLD_OFF
 
 _MINUTE_MS = const(60000)
@@ -58,10 +59,18 @@ class MeterSources(Sources):
                 self._store(st.HAN_RATES, self._rates.pack())
         return self._rates.rate
 
-    def rate_mwh(self, which, rate, mwh):
-        self.rate()
-        factor = self.view.energy_factor
-        return self._rates.mwh(which, rate, mwh // factor) * factor
+    def of_rate(self, which, rate):
+        energy = self._meter.energy
+        mwh, rest = energy.mwh[which], energy.remainder_uws[which]
+        if not rate:
+            return mwh, rest
+        in_force = self.rate()
+        if not 1 <= rate <= RATES or which >= REGISTERS:
+            return 0, 0
+        return self._rates.mwh(which, rate, mwh), rest if rate == in_force else 0
+
+    def angle(self, active, reactive):
+        return angle(active, reactive)
 
     def count(self, which):
         return self._outages.counts[which]
@@ -99,7 +108,7 @@ class MeterSources(Sources):
         return self._limit(False)
 
     def sub_meters(self):
-        for channel, sub in enumerate(self._meter.sub_meters):
+        for channel, sub in enumerate(self._meter.han_keeper.sub_meters):
             if sub.installed:
                 value = sub.values[0]
                 yield (channel + 1, sub.device_type, _serial(sub), value.utc_ms, value.value,

@@ -76,7 +76,7 @@ class Model:
 
         meter = self.meter
         self.submeters = SubMeterPort(uart, self.settings, lambda: meter.utc_ms, log)
-        meter.sub_meters = self.submeters.meters
+        meter.han_keeper.sub_meters = self.submeters.meters
 
     # --- what the server asks ----------------------------------------------------------
 

@@ -207,6 +207,7 @@ def decode(
 def replay(
     frames: Annotated[Path, typer.Argument(help='JSON lines with a "frame" in hex.')],
     runtime: Annotated[str, typer.Option(help=f"One of {', '.join(RUNTIMES)}.")] = "micropython",
+    keys: _KeysOption = None,
     as_json: _Json = False,
 ) -> None:
     """Put captured frames through the meter and compare what it sends, byte for byte."""
@@ -216,7 +217,7 @@ def replay(
     loaded = load_frames(frames)
     with MeterProcess(runtime) as process:
         process.configure({"system": None})
-        result = replay_frames(loaded, process.push)
+        result = replay_frames(loaded, process.push, _keys(keys))
         process.stop()
     if as_json:
         say(json.dumps(result))

@@ -25,7 +25,8 @@ FORMATS = {
         ("no", "se", "landis"), {"1P2W": "6515", "3P3W": "6525", "3P4W": "6534"}
     ),
     "kaifa": HanFormat(
-        ("no", "se", "se-obis"), {"1P2W": "MA105H2E", "3P3W": "MA304H3E", "3P4W": "MA304H4"}
+        ("no", "se", "se-obis", "at", "at-salzburg"),
+        {"1P2W": "MA105H2E", "3P3W": "MA304H3E", "3P4W": "MA304H4"},
     ),
     "kamstrup": HanFormat(
         ("no", "se"),
@@ -39,6 +40,23 @@ FORMATS = {
         ("se", "se-kamstrup", "se-landis", "dk", "dk-landis", "dk-nes", "nl40", "nl4", "nl5", "be",
          "be-171", "lu", "hu", "at"),
         {"1P2W": "OAMS1", "3P3W": "OAMS3", "3P4W": "OAMS3"},
+        ciphered=False,
+    ),
+    "landis": HanFormat(
+        ("ch", "ch-e360", "at", "at-burgenland"),
+        {"1P2W": "ZCF110", "3P3W": "ZFF110", "3P4W": "ZMF110"},
+    ),
+    "iskraemeco": HanFormat(
+        ("si", "si-celje", "ch", "at", "at-kelag", "hr"),
+        {"1P2W": "AM550-ED1", "3P3W": "AM550-TD2", "3P4W": "AM550-TD2"},
+    ),
+    "sagemcom": HanFormat(
+        ("at", "cz"), {"1P2W": "S210-D", "3P3W": "T210-D", "3P4W": "T210-D"}
+    ),
+    "sml": HanFormat(
+        ("emh", "emh-iw", "emh-gw", "emh-mme", "iskra", "iskra-mt631", "landis", "dzg", "dzg-dwsb",
+         "easymeter", "ebz", "holley", "holley-zdba", "itron", "apator", "smarty"),
+        {"1P2W": "eHZ", "3P3W": "eHZ", "3P4W": "eHZ"},
         ciphered=False,
     ),
 }  # fmt: skip

@@ -34,6 +34,9 @@ class Options:
     # By the operator with the keys of `keystore`; without one the port was left open at the works.
     han_open: bool = False
     keystore: Keystore | None = None
+    # What the optical port shows as text (READOUT_LEVELS), opened as the HAN port is.
+    readout: str | None = None
+    readout_list: str = "landis"
     mbus: str | None = None  # see mbusline
     quirk: str | None = None
     han_keys: Path | None = None
@@ -65,6 +68,6 @@ def check(options: Options, scenario: Scenario) -> None:
     if options.quirk == "rekey" and not options.han_keys:
         raise BenchError("--quirk rekey encrypts the lists: name a key file with --han-keys")
     if options.han_keys and not FORMATS[options.han_format].ciphered:
-        raise BenchError(f"--han-keys encrypts HDLC lists: {options.han_format} has none")
+        raise BenchError(f"--han-keys encrypts DLMS lists: {options.han_format} has none")
     if not options.meter_id.isdigit() or len(options.meter_id) != 16:
         raise BenchError("--meter-id must be a GS1 number of 16 digits")

@@ -3,19 +3,88 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from helpers import DATA, ams
+from push_request import handle
 
 from openams.runtimes.launch import RUNTIMES
 
 FRAMES = DATA / "han" / "frames.jsonl"
+MAKES = DATA / "han" / "makes.jsonl"
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_all_captures_are_identical(runtime):
     result = json.loads(ams("han", "replay", FRAMES, "--runtime", runtime, "--json").stdout)
     assert result == {"frames": 138, "identical": 138, "different": []}
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_all_lists_of_the_other_makers_are_identical(runtime):
+    """With the keys that were published with the encrypted ones."""
+    keys = MAKES.with_name("makes-keys.json")
+    done = ams("han", "replay", MAKES, "--keys", keys, "--runtime", runtime, "--json")
+    result = json.loads(done.stdout)
+    assert result == {"frames": 128, "identical": 128, "different": []}
+
+
+def hex_words(value):
+    """Every text of a request that may be octets in hex."""
+    if isinstance(value, dict):
+        for part in value.values():
+            yield from hex_words(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from hex_words(part)
+    elif isinstance(value, str):
+        yield from re.findall(r"[0-9a-f]{16,}", value)
+
+
+def test_what_crosses_over_of_the_other_makers_is_no_frame_either():
+    """Of a list's octets the request holds what the meter is called, and its public key."""
+    from openams.han.reader import decode_frame, load_frames, load_keys
+    from openams.han.replay import request_of
+
+    keys = load_keys(MAKES.with_name("makes-keys.json"))
+    for _, frame, _ in load_frames(MAKES):
+        reading = decode_frame(frame, keys)
+        request = request_of(reading)
+        names = {"texts", "client"} & set(request["options"])
+        said = list(hex_words({name: request["options"].pop(name) for name in names}))
+        assert all(len(word) <= 96 for word in said) and len(said) <= 4
+        request.pop("cipher", None)
+        request["identity"] = {}
+        assert list(hex_words(request)) == []
+        assert len(json.dumps(request)) < 2500
+
+
+def test_a_change_of_one_value_changes_what_another_maker_sends():
+    """Each octet of some values, changed: what is sent is that list, not the one before."""
+    from openams.han.reader import decode_frame, load_frames
+    from openams.han.replay import replay
+
+    frames = {source: frame for _, frame, source in load_frames(MAKES)}
+    frame = frames["esphome-libs/dlms_parser tests/dumps/raw_sagecom_xt211.log"]
+    sent = []
+
+    def push(request):
+        sent.append(handle(request))
+        return sent[-1]
+
+    changed = []
+    for code in ("0100010700ff", "0100150700ff", "0100010800ff", "0100010802ff", "0100020800ff"):
+        # Behind the code: attribute, type, four octets.
+        at = frame.index(bytes.fromhex(code)) + 6 + 2
+        # A household's powers, any register.
+        for k in range(at if code.endswith("0800ff") or "0802" in code else at + 2, at + 4):
+            octets = bytearray(frame)
+            octets[k] ^= 0x11
+            changed.append((len(changed), bytes(octets), ""))
+            decode_frame(bytes(octets))
+    result = replay(changed, push)
+    assert result["identical"] == len(changed) == len(set(sent)) == 16
 
 
 def test_what_crosses_over_is_no_frame():

@@ -61,7 +61,8 @@ def test_the_sbom_tells_what_runs_from_what_only_tests(first):
     for name in ("numpy", "cryptography", "cffi", "pyserial", "micropython", "mbedtls"):
         assert scopes[name] == "required", name
     tests = ("gurux-dlms", "dlms-cosem", "structlog", "attrs", "pytest", "mypy", "ruff", "amshan",
-             "hypothesis", "dsmr-parser")  # fmt: skip
+             "hypothesis", "dsmr-parser", "smllib", "pysml",
+             "smartmeter-datacollector")  # fmt: skip
     for name in tests:
         assert scopes[name] == "excluded", name
     licences = {component["name"]: component["licenses"][0] for component in components}

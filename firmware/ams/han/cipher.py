@@ -49,6 +49,25 @@ class Cipher:
         self.key_number += 1
         self._load()
 
+    def seal(self, apdu, control=0x30, long=False):
+        """An APDU in general-glo-ciphering; with control 0x20 or 0x21 it has no tag.
+
+        `long`: its length takes three octets, however short it is.
+        """
+        counter = struct.pack(">I", self.counter)
+        self.counter += 1
+        aad = bytes((control,)) + self._aad[1:]
+        ciphertext, tag = self._gcm.encrypt(self._title + counter, aad, bytes(apdu))
+        if not control & 0x10:
+            tag = b""
+        size = 5 + len(ciphertext) + len(tag)
+        out = b"\xdb\x08" + self._title
+        if long or size > 255:
+            out += b"\x82" + struct.pack(">H", size)
+        else:
+            out += b"\x81" + bytes((size,)) if size > 127 else bytes((size,))
+        return out + bytes((control,)) + counter + ciphertext + tag
+
     def wrap(self, frame):
         """An HDLC frame with its notification encrypted; P1 text is not ciphered here."""
         if frame[0] != 0x7E:

@@ -55,7 +55,7 @@ def _energy(writer, view, lines, at, utc_ms):
 
 def _rate_energy(writer, view, lines, at, utc_ms):
     which, rate = lines[at] - 48, lines[at + 1] - 48
-    mwh = view.sources.rate_mwh(which, rate, view.register(which))
+    mwh = view.sources.of_rate(which, rate)[0] * view.energy_factor
     _rolling(writer, mwh, lines, at + 2)
     return True
 

@@ -61,6 +61,8 @@ class HanPort:
         self.format = list_format
         self._writer = Writer(bytearray(list_format.largest))
         self._frame = memoryview(self._writer.buffer)
+        # Such a format gives what is sealed first, and frames it then.
+        self._frames = getattr(list_format, "frame", None)
         self.view.follow(self.summer_time)
         self._next_ms = None
         if self.is_open:
@@ -68,7 +70,7 @@ class HanPort:
 
     @property
     def may_cipher(self):
-        """Encryption is for HDLC lists, not for text."""
+        """Encryption is for DLMS, not for text and SML."""
         return self.format.ciphered
 
     # --- time ------------------------------------------------------------------
@@ -195,7 +197,10 @@ class HanPort:
                 # No counter may serve twice: without new keys the port stays shut.
                 self.close(utc_ms)
                 return
-            frame = self.cipher.wrap(frame)
+            if self._frames is None:
+                frame = self.cipher.wrap(frame)
+        if self._frames is not None:
+            frame = self._frames(frame, self.cipher)
         if self._quirk.send(frame, utc_ms, self._uart) is False:
             self.missed += 1
         else:

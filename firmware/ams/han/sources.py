@@ -1,4 +1,4 @@
-"""What P1 telegrams show beside quantities and registers: here of a meter that has nothing else.
+"""What lists show beside quantities and registers: here of a meter that has nothing else.
 
 `MeterSources` (ams.meter_sources) gives what a meter has.
 """
@@ -19,9 +19,19 @@ class Sources:
         """The rate in force, from 1."""
         return 1
 
-    def rate_mwh(self, which, rate, mwh):
-        """Of register `which`, which stands at `mwh`, what counted in a rate."""
-        return mwh if rate == self.rate() else 0
+    def of_rate(self, which, rate):
+        """(mWh, remainder in uWs) of a register that were counted in a rate; 0: in all."""
+        registers = self.view.registers
+        if rate and rate != self.rate():
+            return 0, 0
+        return registers.mwh[which], registers.remainder_uws[which]
+
+    # Degrees of U(L2) and U(L3) against U(L1), where somebody knows them.
+    voltage_angles = (0, 0)
+
+    def angle(self, active, reactive):
+        """Of a vector, in 1/2**24 turn; None: nobody works it out."""
+        return None
 
     def count(self, which):
         """0 power failures, 1 long ones, 2 to 4 sags and 5 to 7 swells of L1 to L3."""

@@ -29,7 +29,8 @@ class View:
         self.by_phase = False  # see Kamstrup's option `summation`
         # Other than 1 by a quirk: the unit is another than it was.
         self.energy_factor = self.power_factor = self.voltage_factor = 1
-        self.sources = Sources(self)  # what P1 shows beside
+        self.sources = Sources(self)  # what some lists show beside
+        self._figures = None
         # One hour late, once: see quirks.
         self.stale = False
 
@@ -43,6 +44,18 @@ class View:
     @property
     def system(self):
         return self.quantities.system
+
+    def figures(self):
+        """Of codes, in the units of now: see obis."""
+        figures = self._figures
+        if figures is None:
+            from ams.registers.obis import Figures
+
+            figures = self._figures = Figures(self.quantities, self.sources)
+        figures.energy_factor = self.energy_factor
+        figures.power_factor = self.power_factor
+        figures.voltage_factor = self.voltage_factor
+        return figures
 
     @property
     def clock_status(self):

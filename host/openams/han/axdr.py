@@ -6,9 +6,10 @@ Written apart from the firmware's writer, on purpose: they check each other.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from openams.han.errors import HanError
+from openams.han.errors import CutShortError, HanError
 from openams.reader import OctetReader
 
 _INTEGERS = {
@@ -39,7 +40,7 @@ class Item:
 
 class Reader(OctetReader):
     def short(self) -> HanError:
-        return HanError("the list ends inside a value")
+        return CutShortError("the list ends inside a value")
 
     def item(self, depth: int = 0) -> Item:
         """One value. Raises HanError for what is no Data of a list."""
@@ -79,6 +80,12 @@ class DateTime:
             f"{self.year:04}-{self.month:02}-{self.day:02}T"
             f"{self.hour:02}:{self.minute:02}:{self.second:02}"
         )
+
+    def moment(self) -> int:
+        """Milliseconds of its own time since 2000: for differences."""
+        at = datetime(self.year, self.month, self.day, self.hour, self.minute, self.second)
+        ms = 0 if self.hundredths > 99 else 10 * self.hundredths
+        return (at - datetime(2000, 1, 1)) // timedelta(milliseconds=1) + ms
 
 
 def date_time(data: bytes) -> DateTime:

@@ -1,4 +1,5 @@
-"""Finds frames in a stream of octets: HDLC between flags, P1 between / and the CRC."""
+"""Finds frames in a stream of octets: HDLC between flags, P1 between / and the CRC, SML files
+between their escapes, M-Bus long frames by their length, pushes alone by what is in them."""
 
 from __future__ import annotations
 
@@ -6,9 +7,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from openams.han.errors import ChecksumError, CutShortError, HanError
+from openams.han.marks import (
+    SML_START,
+    may_begin,
+    mbus_is_whole,
+    mbus_length,
+    mbus_start,
+    push_end,
+    push_start,
+    sml_end,
+)
 
 _FLAG = 0x7E
-_LARGEST_TELEGRAM = 4096
+# Of what has no length of its own: telegrams and SML files.
+_LARGEST = 4096
 
 
 def _crc16(data: bytes, crc: int, polynomial: int) -> int:
@@ -30,12 +42,21 @@ def crc_p1(data: bytes) -> int:
     return _crc16(data, 0, 0xA001)
 
 
+def crc_kermit(data: bytes) -> int:
+    """CRC-16/Kermit: the polynomial of X.25, from zero."""
+    return _crc16(data, 0, 0x8408)
+
+
 @dataclass(frozen=True)
 class Hdlc:
-    """A checked HDLC frame: addresses and control, and its information field."""
+    """A checked HDLC frame: addresses and control, and its information field.
+
+    `segmented`: the next frame goes on with what this one began.
+    """
 
     address: bytes
     information: bytes
+    segmented: bool = False
 
 
 def parse_hdlc(frame: bytes) -> Hdlc:
@@ -59,7 +80,7 @@ def parse_hdlc(frame: bytes) -> Hdlc:
         raise CutShortError("frame ends inside its addresses")
     if crc_x25(frame[:at]) != int.from_bytes(frame[at : at + 2], "little"):
         raise ChecksumError("header check is wrong")
-    return Hdlc(frame[2:at], frame[at + 2 : -2])
+    return Hdlc(frame[2:at], frame[at + 2 : -2], bool(frame[0] & 8))
 
 
 def _is_whole(frame: bytes, length: int) -> bool:
@@ -69,11 +90,20 @@ def _is_whole(frame: bytes, length: int) -> bool:
     return crc_x25(frame[:-2]) == int.from_bytes(frame[-2:], "little")
 
 
-class Deframer:
-    """Takes octets as they come; gives whole frames and telegrams.
+def sml_is_whole(data: bytes) -> bool:
+    """Whether the check of an SML file fits: X.25, or Kermit as some of Holley's have it."""
+    return data[-2:] in (
+        crc_x25(data[:-2]).to_bytes(2, "little"),
+        crc_kermit(data[:-2]).to_bytes(2, "big"),
+    )
 
-    An HDLC frame comes without its flags, a telegram from `/` to its CRC. What
-    is no frame is passed over; `dropped` counts those octets, `damaged` the
+
+class Deframer:
+    """Takes octets as they come; gives whole frames, telegrams and SML files.
+
+    An HDLC frame comes without its flags, a telegram from `/` to its CRC, an
+    SML file from its first escape on, an M-Bus frame from 68 to 16, a push
+    alone from 0F on. What is no frame is passed over; `dropped` counts those octets, `damaged` the
     beginnings among them that were a frame's or a telegram's.
     """
 
@@ -110,6 +140,12 @@ class Deframer:
         start = bytes(self._buffer[: max(count, 16)])
         if start[:1] == b"/":
             return b"\r\n" in start and start.isascii()
+        if start[:1] == b"\x68":
+            return mbus_start(start) == 0 and len(start) >= 6
+        if start[:1] == b"\x0f":
+            return push_start(start) == 0 and len(start) >= 11
+        if start[:1] == b"\x1b":
+            return start.startswith(SML_START)
         if start[:1] != b"\x7e":
             return False
         at = 3
@@ -124,16 +160,23 @@ class Deframer:
     def _next(self) -> bytes | None:
         """A frame, b"" when something was passed over, None when more is needed."""
         buffer = self._buffer
-        starts = [at for at in (self._hdlc(), buffer.find(b"/")) if at >= 0]
+        finds = (self._hdlc(), buffer.find(b"/"), buffer.find(SML_START), mbus_start(buffer),
+                 push_start(buffer))  # fmt: skip
+        starts = [at for at in finds if at >= 0]
         if not starts:
-            # Keep a flag that may begin a frame.
-            self._drop(len(buffer) - (1 if buffer[-1:] == b"\x7e" else 0))
+            self._drop(len(buffer) - may_begin(buffer))
             return None
         start = min(starts)
         if start:
             self._drop(start)
             return b""
-        return self._take_hdlc() if buffer[0] == _FLAG else self._take_telegram()
+        if buffer[0] == _FLAG:
+            return self._take_hdlc()
+        if buffer[0] == 0x1B:
+            return self._take_sml()
+        if buffer[0] == 0x0F:
+            return self._take_push()
+        return self._take_mbus() if buffer[0] == 0x68 else self._take_telegram()
 
     def _hdlc(self) -> int:
         """The first flag that a frame of type 3 follows."""
@@ -164,28 +207,100 @@ class Deframer:
 
     def _stalled(self, length: int) -> bytes | None:
         """Not all there yet, unless a better frame begins inside what is there."""
+        inside = [at for at in (self._whole_hdlc(), self._whole_sml()) if at > 0]
+        if not inside:
+            return None
+        self._pass_over(min(inside))
+        return b""
+
+    def _whole_hdlc(self) -> int:
+        """Where a whole HDLC frame begins behind the first octet, or 0."""
         buffer = self._buffer
         at = buffer.find(b"\x7e", 1)
         while 0 < at < len(buffer) - 2:
             if buffer[at + 1] >> 4 == 0xA:
                 inner = (buffer[at + 1] & 7) << 8 | buffer[at + 2]
-                frame = bytes(buffer[at + 1 : at + 1 + inner])
-                if _is_whole(frame, inner):
-                    self._pass_over(at)
-                    return b""
+                if _is_whole(bytes(buffer[at + 1 : at + 1 + inner]), inner):
+                    return at
             at = buffer.find(b"\x7e", at + 1)
-        return None
+        return 0
+
+    def _whole_sml(self) -> int:
+        at = self._buffer.find(SML_START, 1)
+        while at > 0:
+            rest = self._buffer[at:]
+            try:
+                end = sml_end(rest)
+            except CutShortError:
+                end = None
+            if end is not None and sml_is_whole(bytes(rest[:end])):
+                return at
+            at = self._buffer.find(SML_START, at + 1)
+        return 0
+
+    def _take_sml(self) -> bytes | None:
+        buffer = self._buffer
+        try:
+            end = sml_end(buffer)
+        except CutShortError:
+            self._pass_over(buffer.find(SML_START, 1))
+            return b""
+        if end is None:
+            if len(buffer) <= _LARGEST:
+                return self._stalled(0)
+            self._pass_over(1)
+            return b""
+        file = bytes(buffer[:end])
+        if not sml_is_whole(file):
+            self._pass_over(1)
+            return b""
+        del buffer[:end]
+        return file
+
+    def _take_mbus(self) -> bytes | None:
+        buffer = self._buffer
+        length = mbus_length(buffer)
+        if length is None:
+            if len(buffer) < 4:
+                return None
+            self._drop(1)
+            return b""
+        if len(buffer) < length:
+            return self._stalled(length)
+        frame = bytes(buffer[:length])
+        if not mbus_is_whole(frame):
+            self._pass_over(1)
+            return b""
+        del buffer[:length]
+        return frame
+
+    def _take_push(self) -> bytes | None:
+        buffer = self._buffer
+        try:
+            end = push_end(buffer)
+        except HanError:
+            self._pass_over(1)
+            return b""
+        if end is None:
+            if len(buffer) <= _LARGEST:
+                return self._stalled(0)
+            self._pass_over(1)
+            return b""
+        push = bytes(buffer[:end])
+        del buffer[:end]
+        return push
 
     def _take_telegram(self) -> bytes | None:
         buffer = self._buffer
         end = buffer.find(b"!")
         again = buffer.find(b"/", 1, end if end >= 0 else len(buffer))
-        hdlc = self._hdlc()
-        if again > 0 or (hdlc > 0 and (end < 0 or hdlc < end)):
-            self._pass_over(min(at for at in (again, hdlc) if at > 0))
+        others = [at for at in (self._hdlc(), buffer.find(SML_START)) if at > 0]
+        other = min(others, default=-1)
+        if again > 0 or (other > 0 and (end < 0 or other < end)):
+            self._pass_over(min(at for at in (again, other) if at > 0))
             return b""
         if end < 0 or len(buffer) < end + 5:
-            if len(buffer) > _LARGEST_TELEGRAM:
+            if len(buffer) > _LARGEST:
                 self._drop(1)
                 return b""
             return None

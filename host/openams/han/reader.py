@@ -8,33 +8,81 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from openams.han.cipher import Keys, open_ciphered
-from openams.han.errors import HanError, UnknownListError
-from openams.han.frames import Deframer, parse_hdlc
+from openams.han.assembly import Apdu, Assembler
+from openams.han.cipher import Keys, opened
+from openams.han.errors import CutShortError, HanError
+from openams.han.frames import Deframer, Hdlc
 from openams.han.lists import read_notification
+from openams.han.marks import SML_START, mbus_length, push_end, push_start
 from openams.han.p1 import read_telegram
+from openams.han.pushes import is_push, read_push
 from openams.han.reading import Reading, format_reading, reading_to_json
+from openams.han.sml import read_file
 
 __all__ = ["FrameReader", "HanError", "decode_file", "decode_frame", "format_reading",
            "load_keys", "reading_to_json"]  # fmt: skip
+_LLC = b"\xe6\xe7\x00"
 
 
 def decode_frame(frame: bytes, keys: list[Keys] | None = None) -> Reading:
-    """One HDLC frame, with or without flags, or one telegram. Raises HanError."""
+    """One list: a telegram, an SML file, its frames (HDLC with or without flags, M-Bus), or the
+    APDU that they would carry. Raises HanError."""
     if frame[:1] == b"/":
         found = list(Deframer().feed(frame))
         if not found:
             raise HanError("telegram check is wrong, or the telegram is cut short")
         return read_telegram(found[0])
-    if frame[:1] == b"\x7e" and frame[-1:] == b"\x7e" and len(frame) > 2:
-        frame = frame[1:-1]
-    hdlc = parse_hdlc(frame)
-    if hdlc.information[:3] != b"\xe6\xe7\x00":
-        raise UnknownListError("the frame has no LLC header of a meter")
-    apdu = hdlc.information[3:]
-    if apdu[:1] == b"\xdb":
-        apdu = open_ciphered(apdu, keys or [])
-    return read_notification(hdlc, apdu, frame)
+    if frame[:8] == SML_START:
+        return read_file(frame)
+    apdu = _assembled(frame)
+    return _read_apdu(apdu, keys or [])
+
+
+def _assembled(frame: bytes) -> Apdu:
+    if frame[:1] in (b"\x0f", b"\xdb", _LLC[:1]):
+        octets = frame.removeprefix(_LLC)
+        return Apdu(octets, "none", Hdlc(b"", octets), frame)
+    assembler = Assembler()
+    apdu = None
+    for piece in pieces(frame):
+        if apdu is not None:
+            raise HanError("more than one list where one was due")
+        waiting = assembler.begun
+        apdu = assembler.add(piece)
+        if waiting and apdu is None and assembler.count == 1:
+            raise CutShortError("another list begins before the last frame of one")
+    if apdu is None:
+        raise CutShortError("the list ends before its last frame")
+    return apdu
+
+
+def pieces(frame: bytes) -> list[bytes]:
+    """The frames of one list, HDLC ones without flags: they share one, or have one each."""
+    if frame[:1] == b"\x68":
+        length = mbus_length(frame)
+        if length is None or length >= len(frame):
+            return [frame]
+        return [frame[:length], *pieces(frame[length:])]
+    frame = frame.removeprefix(b"\x7e")
+    length = (frame[0] & 7) << 8 | frame[1] if len(frame) > 1 else 0
+    if length < 2 or frame[length : length + 1] != b"\x7e":
+        return [frame]
+    rest = frame[length + 1 :]
+    return [frame[:length], *(pieces(rest) if rest else [])]
+
+
+def _read_apdu(apdu: Apdu, keys: list[Keys]) -> Reading:
+    octets, sealed = apdu.octets, None
+    if octets[:1] == b"\xdb":
+        sealed = opened(octets, keys)
+        octets = sealed.plain
+    if octets[:1] == b"\x0f" and is_push(octets):
+        reading = read_push(apdu, octets, sealed.title if sealed else None)
+    else:
+        reading = read_notification(apdu.hdlc, octets, apdu.raw)
+    if sealed:
+        reading.traits["sealed"] = sealed
+    return reading
 
 
 class FrameReader:
@@ -42,6 +90,7 @@ class FrameReader:
 
     def __init__(self, keys: list[Keys] | None = None) -> None:
         self._deframer = Deframer()
+        self._assembler = Assembler()
         self._keys = keys or []
 
     def use_keys(self, keys: list[Keys]) -> None:
@@ -61,12 +110,17 @@ class FrameReader:
     @property
     def begun(self) -> bool:
         """Whether a frame has begun and waits for its end."""
-        return self._deframer.begun
+        return self._deframer.begun or self._assembler.begun
 
     def feed(self, data: bytes) -> Iterator[Reading]:
         """Raises HanError for a good frame with content that cannot be read."""
         for frame in self._deframer.feed(data):
-            yield decode_frame(frame, self._keys)
+            if frame[:1] in (b"/", b"\x0f", SML_START[:1]):
+                yield decode_frame(frame, self._keys)
+                continue
+            apdu = self._assembler.add(frame)
+            if apdu is not None:
+                yield _read_apdu(apdu, self._keys)
 
 
 def load_keys(path: Path) -> list[Keys]:
@@ -147,14 +201,24 @@ def _json_lines(text: str, path: Path) -> list[tuple[int, bytes, str]]:
     return out
 
 
+def _is_stream(octets: bytes) -> bool:
+    """Whether more than one push stands there, with nothing around them."""
+    try:
+        return push_start(octets) == 0 and (push_end(octets) or 0) < len(octets)
+    except HanError:
+        return False
+
+
 def decode_file(path: Path, keys: list[Keys] | None = None) -> Iterator[tuple[str, Reading | str]]:
     """(place, reading or error) of everything in a file, in order."""
     stream = FrameReader(keys)
     place = str(path)
     for place, octets in _octets(path):
-        single = octets[:1] != b"/" and octets[:1] != b"\x7e" and octets[:1] >= b"\xa0"
+        # Without flags, or the APDU alone.
+        single = octets[0] >> 4 == 0xA or octets[:1] in (b"\x0f", b"\xdb", _LLC[:1])
+        single = single and not _is_stream(octets)
         try:
-            if single and octets[0] >> 4 == 0xA:
+            if single:
                 yield place, decode_frame(octets, keys)
                 continue
         except HanError as error:

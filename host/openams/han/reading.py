@@ -47,6 +47,8 @@ def reading_to_json(reading: Reading) -> dict[str, Any]:
 
 
 _SHORT = (
+    ("active_power_w", "P", "W"),
+    ("active_power_absolute_w", "|P|", "W"),
     ("active_power_import_w", "P+", "W"),
     ("active_power_export_w", "P-", "W"),
     ("reactive_power_import_var", "Q+", "var"),
@@ -69,6 +71,12 @@ def format_reading(reading: Reading) -> str:
         ]
         if found:
             parts.append(f"{label} {'/'.join(found)} {unit}")
-    if "a_plus_wh" in values:
-        parts.append(f"A+ {values['a_plus_wh']} Wh A- {values.get('a_minus_wh', 0)} Wh")
+    for name, label in (("a_plus_wh", "A+"), ("a_minus_wh", "A-")):
+        if name in values:
+            parts.append(f"{label} {_plain(values[name])} Wh")
     return " ".join(parts)
+
+
+def _plain(value: Number) -> str:
+    """Without an exponent: 0E-8 is 0.00000000."""
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)

@@ -12,9 +12,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from openams.han import replay_p1
+from openams.han import replay_makes, replay_p1
+from openams.han.cipher import Keys
 from openams.han.errors import HanError
-from openams.han.reader import decode_frame
+from openams.han.marks import SML_START
+from openams.han.reader import decode_frame, pieces
 from openams.han.reading import Reading
 from openams.meter_time import EPOCH, NORWAY
 
@@ -29,7 +31,9 @@ _WAYS = ("import", "export")
 Push = Callable[[dict[str, Any]], bytes]
 
 
-def replay(frames: Iterable[tuple[int, bytes, str]], push: Push) -> dict[str, Any]:
+def replay(
+    frames: Iterable[tuple[int, bytes, str]], push: Push, keys: list[Keys] | None = None
+) -> dict[str, Any]:
     """{"frames", "identical", "different": [{index, source, reason, ...}]}."""
     count = identical = 0
     different: list[dict[str, Any]] = []
@@ -37,17 +41,26 @@ def replay(frames: Iterable[tuple[int, bytes, str]], push: Push) -> dict[str, An
         count += 1
         entry: dict[str, Any] = {"index": count, "line": number, "source": source}
         try:
-            reading = decode_frame(frame)
+            reading = decode_frame(frame, keys)
             sent = push(request_of(reading))
         except (HanError, ValueError) as error:
             different.append({**entry, "reason": str(error)})
             continue
-        expected = frame if frame[:1] in (b"\x7e", b"/") else b"\x7e" + frame + b"\x7e"
+        expected = _as_sent(frame)
         if sent == expected:
             identical += 1
         else:
             different.append({**entry, **_difference(reading, expected, sent)})
     return {"frames": count, "identical": identical, "different": different}
+
+
+def _as_sent(frame: bytes) -> bytes:
+    """With the flags that a capture may leave out, or share between its frames."""
+    if frame[:1] in (b"/", b"\x68", b"\x0f", b"\xdb") or frame[:8] == SML_START:
+        return frame
+    if frame[:3] == b"\xe6\xe7\x00":
+        return frame[3:]
+    return b"".join(b"\x7e" + piece + b"\x7e" for piece in pieces(frame))
 
 
 def _difference(reading: Reading, expected: bytes, sent: bytes) -> dict[str, Any]:
@@ -66,6 +79,24 @@ def _difference(reading: Reading, expected: bytes, sent: bytes) -> dict[str, Any
 
 def request_of(reading: Reading) -> dict[str, Any]:
     """The meter's objects for one list, as `push_request.handle` takes them."""
+    abroad = "layout" in reading.traits or reading.format == "sml"
+    request = replay_makes.request_of(reading) if abroad else _nordic(reading)
+    sealed = reading.traits.get("sealed")
+    if sealed is not None:
+        request["cipher"] = {
+            "system_title": sealed.title.hex(),
+            "counter": sealed.counter,
+            "keys": [
+                {
+                    "encryption": sealed.keys.encryption.hex(),
+                    "authentication": sealed.keys.authentication.hex(),
+                }
+            ],
+        }
+    return request
+
+
+def _nordic(reading: Reading) -> dict[str, Any]:
     variant, options = _kind_of_meter(reading)
     utc_ms, offset_min = _time_of(reading, variant)
     request: dict[str, Any] = {

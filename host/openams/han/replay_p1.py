@@ -47,9 +47,10 @@ def request_of(reading: Reading, utc_ms: int) -> dict[str, Any]:
     }
     if "1-0:1.8.1" in by_name:
         more["rates"] = [
-            [1000 * int(reading.values.get(f"{name}_rate_{rate}_{unit}", 0)) for rate in _RATES]
-            for name, unit in (("a_plus", "wh"), ("a_minus", "wh"),
-                               ("r_plus", "varh"), ("r_minus", "varh"))
+            [which, rate, 1000 * int(reading.values.get(f"{name}_rate_{rate}_{unit}", 0)), 0]
+            for which, name, unit in ((0, "a_plus", "wh"), (1, "a_minus", "wh"),
+                                      (2, "r_plus", "varh"), (3, "r_minus", "varh"))
+            for rate in _RATES
         ]  # fmt: skip
     for name, key, read in (
         ("1-0:99.97.0", "failures", _failures),
