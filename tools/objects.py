@@ -90,6 +90,8 @@ VIEWS = {
     "han_port.HanFormat": "format of the HAN lists",
     "han_port.HanSent": "HAN lists sent since power-up",
     "han_port.HanSummerTime": "summer time in the HAN lists; false: standard time all the year",
+    "readout.ReadoutLevel": "text at the optical port: 0 none, 1 registers, 2 profiles too",
+    "readout.ReadoutList": "whose manner that text has",
 }
 OF_SERVER = {
     (15, 0): "the association that asks",
@@ -172,6 +174,12 @@ stored.
 takes new keys: an octet-string of encryption and authentication key, each wrapped by the meter's
 master key (RFC 3394), 48 octets. All outlive a power cut and are logged. Lists are then
 general-glo-ciphering under the meter's system title; the invocation counter is kept ahead of use.
+
+## Readout at the optical port
+
+0-0:128.6.0 (enumeration) says what of the meter everybody at the optical port gets as text, without
+keys: 0 nothing, 1 the registers that a display shows, 2 the load profile and the log too. It
+outlives a power cut and is logged as a changed parameter. See links.md.
 
 ## Alarms
 

@@ -132,6 +132,9 @@ ROWS = (
     (1, _M, b"\x80", b"\x01", b"\x03", "han_port.HanFormat", None, "read"),
     (1, _M, b"\x80", b"\x01", b"\x04", "han_port.HanSent", None, "read"),
     (1, _M, b"\x80", b"\x01", b"\x05", "han_port.HanSummerTime", None, "value"),
+    # The readout at the optical port
+    (1, _M, b"\x80", b"\x06", _0, "readout.ReadoutLevel", None, "value"),
+    (1, _M, b"\x80", b"\x06", b"\x01", "readout.ReadoutList", None, "read"),
     # Profiles
     (7, _E, b"\x63", b"\x01", _0, "profile.Profile", "load", "load"),
     (7, _E, b"\x63", b"\x02", _0, "profile.Profile", "daily", "read"),

@@ -251,6 +251,7 @@ class MeterLink:
     def closed(self, channel):
         """The client is gone."""
         if channel == SERVICE:
+            self.service.end_readout()
             self.hdlc.drop()
         else:
             self._dialled[channel - 1] = None

@@ -28,10 +28,10 @@ from ams.timing import Timing
 class Meter:
     """One meter. `board` gives the hardware (see hal), `config` is a dict:
 
-    `system`, `calibration` (see Calibration; without one the stored one is
-    used), `identity` (`meter_id`, `meter_type`), `han` (`format`, `variant`,
-    `options`, `quirk`, `seed`, `summer_time`), `security` (see cosem.keyring;
-    without it there is no two-way link), and `utc_offset_min` (None: Norway).
+    `system`, `calibration` (see Calibration; without one the stored one is used), `identity`
+    (`meter_id`, `meter_type`), `han` (`format`, `variant`, `options`, `quirk`, `seed`,
+    `summer_time`), `security` (see cosem.keyring; without it there is no two-way link), `readout`
+    (`list`, `level`, see cosem.readout), and `utc_offset_min` (None: Norway).
     """
 
     def __init__(self, board, config):
@@ -43,6 +43,7 @@ class Meter:
         identity = config.get("identity") or {}
         self.identity = Identity(identity.get("meter_id", ""), identity.get("meter_type", ""))
         self.local_clock = LocalClock(config.get("utc_offset_min"))
+        self.readout = config.get("readout") or {}
         self.memory = Memory(board.flash, self.identity.meter_id, config.get("rings"))
         self._formatted = bool(config.get("format")) and board.flash is not None
         if self._formatted:
@@ -70,7 +71,6 @@ class Meter:
         self.han = make_port(self, board.han_uart, config["han"])
         self.han_keeper = HanKeeper(self, self.settings)
         self.link = None
-        self.sub_meters = ()  # those on the M-Bus (registers.submeters)
         self.updater = None  # of the firmware, where the board has slots for it
         self._model = None
         relay = getattr(board, "relay", None)

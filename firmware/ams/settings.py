@@ -16,6 +16,7 @@ HAN_KEYS = const(4)  # and the first invocation counter that was not used
 HDLC = 5
 TCP = 6
 LOCAL_PORT = 7
+READOUT = 8  # at the optical port
 SPECIAL_DAYS = 9
 HAN_OUTAGES = const(10)  # registers.outages
 HAN_RATES = const(11)  # registers.rates
@@ -32,6 +33,7 @@ class Settings:
     HDLC = HDLC
     TCP = TCP
     LOCAL_PORT = LOCAL_PORT
+    READOUT = READOUT
     SPECIAL_DAYS = SPECIAL_DAYS
 
     """`cells`: get(key), set(key, value); None until the flash is mounted keeps nothing."""

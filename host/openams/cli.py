@@ -74,6 +74,11 @@ COMMANDS = {
         "Open or close the customer's HAN port, encrypt its lists, or give them new keys.",
         f"ams han-port {_URL} open",
     ),
+    "readout": Entry(
+        "cli_readout:readout",
+        "Show or set what the optical port shows as text: nothing, registers, or profiles too.",
+        f"ams readout {_URL} registers",
+    ),
     "breaker": Entry(
         "cli_control:breaker",
         "Show or move the breaker of a meter; needs the keys of the breaker's client.",

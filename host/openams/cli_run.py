@@ -15,6 +15,7 @@ import typer
 
 from openams import terminal
 from openams.client.event_details import event_text, means
+from openams.client.names import READOUT_LEVELS, READOUT_LISTS
 from openams.errors import BenchError
 from openams.grid.scenario import Scenario, load
 from openams.han.reader import FrameReader, HanError, format_reading, load_keys
@@ -78,6 +79,16 @@ def run(
     service: Annotated[
         Path | None, typer.Option(metavar="LINK", help="Name for the service port's serial link.")
     ] = None,
+    readout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="registers|profiles|off",
+            help="Open the text readout at the optical port, as its operator; docs/links.md.",
+        ),
+    ] = None,
+    readout_list: Annotated[
+        str, typer.Option(help=f"Whose manner it has: {', '.join(READOUT_LISTS)}.")
+    ] = "landis",
     mbus: Annotated[
         str | None,
         typer.Option(metavar="model|DEVICE", help="M-Bus of sub-meters, see docs/mbus.md."),
@@ -130,6 +141,8 @@ def run(
         han_options=parse_options(han_option or []),
         han_summer_time=han_summer_time,
         han_open=han_open,
+        readout=None if readout is None else _choice("--readout", readout, READOUT_LEVELS),
+        readout_list=_choice("--readout-list", readout_list, READOUT_LISTS),
         quirk=quirk,
         mbus=mbus,
         breaker=parse_policy(breaker_policy),
@@ -155,7 +168,7 @@ def run(
         if line:
             stack.callback(line.close)
         ports = None
-        if dlms_port is not None or service or han_open:
+        if dlms_port is not None or service or han_open or readout:
             from openams.keys.provision import provisioned
 
             options.keystore = open_keystore(keystore, passphrase_file)

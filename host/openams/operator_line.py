@@ -1,4 +1,4 @@
-"""The operator at the service port of a meter that the bench runs: opens the HAN port."""
+"""The operator at the service port of a meter that the bench runs: opens what is to be open."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from openams.client import data as axdr
 from openams.client.client import session
 from openams.client.errors import ClientError
 from openams.client.links import Url
-from openams.client.names import HAN_OPEN
+from openams.client.names import HAN_OPEN, READOUT_LEVEL, READOUT_LEVELS
 from openams.errors import BenchError
 from openams.gateway import MeterLine
 from openams.keys.keystore import Keystore
@@ -30,15 +30,25 @@ def service_line(meter: MeterProcess | ChipMeter) -> MeterLine | ServiceLine:
     return ServiceLine(meter)
 
 
-def open_han_port(line: MeterLine | ServiceLine, store: Keystore, meter_id: str) -> None:
-    """Logged and kept by the meter, as every operator's command."""
+def open_ports(
+    line: MeterLine | ServiceLine, store: Keystore, meter_id: str, han: bool, readout: str | None
+) -> None:
+    """Logged and kept by the meter, as every operator's command.
+
+    `readout`: one of READOUT_LEVELS; None leaves it as it is.
+    """
     url = Url("the service port", "serial", line=line)
     try:
         with session(url, "operator", store, meter_id, _TIMEOUT_S) as client:
-            if not client.get(1, HAN_OPEN, 2):
+            if han and not client.get(1, HAN_OPEN, 2):
                 client.set(1, HAN_OPEN, 2, axdr.boolean(True))
+            if readout is not None:
+                level = READOUT_LEVELS.index(readout)
+                if client.get(1, READOUT_LEVEL, 2) != level:
+                    client.set(1, READOUT_LEVEL, 2, axdr.enum(level))
     except ClientError as error:
+        option = "--han-open" if han else "--readout"
         raise BenchError(
-            f"--han-open: the meter does not take the operator of {store.path}: {error}; "
+            f"{option}: the meter does not take the operator of {store.path}: {error}; "
             "name the keystore with its keys with --keystore"
         ) from None

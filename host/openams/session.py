@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from openams.client.names import READOUT_LEVELS
 from openams.gateway import Gateway, MeterLine
 from openams.grid.frontend import FrontEndModel, make_front_end
 from openams.grid.scenario import Scenario
@@ -114,8 +115,8 @@ class Session:
             self._first_entry = built["entries"]
             if self._mbus:
                 self._mbus.attach(self.process.link)
-            if options.han_open and options.keystore:
-                self._open_han_port(options.keystore)
+            if (options.han_open or options.readout) and options.keystore:
+                self._open_ports(options.keystore)
             if ports:
                 self._take_link = self._gateway.from_meter if self._gateway else ports.from_meter
                 self.process.answer_soon()
@@ -164,14 +165,15 @@ class Session:
         elif self._take_link:
             self._take_link(channel, kind, data)
 
-    def _open_han_port(self, store: Keystore) -> None:
-        """What `ams han-port open` does, at the service port, before anybody else has it."""
-        from openams.operator_line import open_han_port, service_line
+    def _open_ports(self, store: Keystore) -> None:
+        """As `ams han-port open` and `ams readout` do, before anybody else has the service port."""
+        from openams.operator_line import open_ports, service_line
 
         line = service_line(self.process)
         self._take_link = line.take
         try:
-            open_han_port(line, store, self.options.meter_id)
+            options = self.options
+            open_ports(line, store, options.meter_id, options.han_open, options.readout)
         finally:
             self._take_link = None
 
@@ -186,6 +188,7 @@ class Session:
                 "meter_type": FORMATS[options.han_format].types[system],
             },
             "han": self._han(),
+            "readout": {"list": options.readout_list, "level": self._readout_at_the_works()},
             "mbus": options.mbus is not None,
             "han_open": options.han_open and options.keystore is None,
             "utc_ms": self.start_ms,
@@ -197,6 +200,12 @@ class Session:
             "slots_size": SLOTS_SIZE,
             **({"security": options.security} if options.security else {}),
         }
+
+    def _readout_at_the_works(self) -> int:
+        options = self.options
+        if options.readout is None or options.keystore:
+            return 0
+        return READOUT_LEVELS.index(options.readout)
 
     def _han(self) -> dict[str, Any]:
         options = self.options

@@ -33,6 +33,15 @@ def test_modules_are_short():
         assert len(path.read_text().splitlines()) <= 420, path
 
 
+def test_frozen_names_are_apart():
+    """A frozen module is named by its path with _ for /: two of one name do not compile."""
+    names = {}
+    for path in MODULES:
+        name = str(path.relative_to(FIRMWARE).with_suffix("")).replace("/", "_")
+        names.setdefault(name, []).append(path)
+    assert [paths for paths in names.values() if len(paths) > 1] == []
+
+
 ROOMS = {
     "metrology": {"metrology"},
     "storage": {"storage"},

@@ -6,6 +6,8 @@
                  meter   06 2 Z 2 CR LF
     Z Bd 8N1     HDLC, until the connection ends
 
+Modes A and C are another choice of the client, where the operator has opened them: see readout.py.
+
 A front for the HDLC link: it has the link's `feed` and `tick`. Frames that come without a
 sign-on go straight through: no sign-on begins with a flag. A port without a head rests in mode
 `HDLC`, at a rate of its own, 8N1; a sign-on at that rate is answered all the same.
@@ -20,6 +22,8 @@ BAUD_RATES = (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 _LONGEST = const(40)  # a sign-on with an address of 32 characters
 _REACTION_MS = const(200)  # the client's head needs it to turn round (clause 6.5.4)
 _TIME_OUT_MS = const(1500)  # between characters, and for the acknowledgement
+# A client that opens its port anew for another rate needs longer than to turn round.
+_CHANGE_MS = const(1000)
 _FIRST_FRAME_MS = const(5000)
 
 _SIGN_ON = const(0)
@@ -47,6 +51,8 @@ class OpticalFront:
         self.rest_code = 5
         self._moved = False
         self._identification = "%s%%d\\2%s\r\n" % (flag_id, identification[:16])
+        self.readout = None  # modes A and C, where they are open
+        self._reading = None  # the one that speaks now
         self._text = bytearray(_LONGEST)
         self._fill = 0
         self._state = _SIGN_ON
@@ -70,12 +76,32 @@ class OpticalFront:
         self.rest_code = rest_code
         self.offered_code = offered_code
 
+    def say(self, data):
+        self._write(memoryview(data))
+
+    def open_readout(self, readout):
+        """None closes it: who reads now is cut off."""
+        self.readout = readout
+        if readout is None:
+            self.end_readout()
+
+    def end_readout(self):
+        if self._reading is not None:
+            self._reading = None
+            self.start()
+
+    def _is_sending(self):
+        return self._link.sending is not None and self._link.sending()
+
     def _set(self, code):
         if self.line:
             self.line(BAUD_RATES[code], 8, None, 1)
 
     def feed(self, data, now_ms, start=0, end=None):
         end = len(data) if end is None else end
+        if self._reading is not None:
+            self._reading.feed(data, now_ms, start, end)
+            return
         self._pause(now_ms)
         self._octet_ms = now_ms
         at = start
@@ -96,14 +122,24 @@ class OpticalFront:
             self._state = _OFFERED
             self._since_ms = now_ms
             self._write(memoryview(b"/" + (self._identification % self.offered_code).encode()))
+        elif self._state == _OFFERED and self._is_sending():
+            self._since_ms = now_ms  # the client has not heard all of it
         elif self._state == _OFFERED and now_ms - self._since_ms > _TIME_OUT_MS:
             if now_ms - self._octet_ms > _TIME_OUT_MS:
                 self._state = _SIGN_ON
+                if self.readout is not None:
+                    self._read(b"", now_ms)
+        if self._reading is not None and not self._reading.tick(now_ms):
+            self.end_readout()
         # At 300 Bd and seven bits no frame could be told.
-        self._link.mute = self._state in (_ANSWERING, _OFFERED) or (
-            self._state == _SIGN_ON and self.mode == MODE_E and self.line is not None
+        self._link.mute = (
+            self._state in (_ANSWERING, _OFFERED)
+            or self._reading is not None
+            or (self._state == _SIGN_ON and self.mode == MODE_E and self.line is not None)
         )
         self._link.tick(now_ms)
+        if self._reading is not None:
+            return
         if (self._state >= _SWITCHED or self._moved) and not (self._link.state or self._link.busy):
             if self._state != _SWITCHED or now_ms - self._since_ms > _FIRST_FRAME_MS:
                 self.start()
@@ -143,10 +179,28 @@ class OpticalFront:
             self._since_ms = now_ms
 
     def _acknowledgement(self, text, now_ms):
-        # 2 Z 2: HDLC. Anything else asks for the readout of modes A to C, which is not here.
+        # 2 Z 2: HDLC.
         code = text[2] - 0x30 if len(text) == 6 else -1
         if text[1:2] == b"2" and text[3:] == b"2\r\n" and 0 <= code <= self.offered_code:
             self._write(memoryview(text))
             self._set(code)
             self._state = _SWITCHED
             self._since_ms = now_ms
+        elif self.readout is not None:
+            self._read(text, now_ms)
+
+    def _read(self, choice, now_ms):
+        """0 Z 0: the readout; 0 Z 1: programming mode. With another choice or none, or a rate that
+        was not offered, it goes on at the rate of the sign-on (IEC 62056-21, 6.3.3)."""
+        programming = choice[1:2] == b"0" and choice[3:] == b"1\r\n"
+        code = choice[2] - 0x30 if programming or choice[3:] == b"0\r\n" else -1
+        baud = BAUD_RATES[self.rest_code if self.mode == HDLC else 0]
+        wait_ms = _CHANGE_MS if choice else 0
+        if choice[1:2] == b"0" and 0 <= code <= self.offered_code:
+            baud = BAUD_RATES[code]
+            if self.line:
+                self.line(baud, 7, 0, 1)
+        self._state = _SIGN_ON
+        self._reading = self.readout
+        sending = self._link.sending if self.line else None
+        self.readout.begin(programming, baud, sending, now_ms, wait_ms)

@@ -324,6 +324,10 @@ class Server(OwnObjects):
 
     # --- events ----------------------------------------------------------------------
 
+    def guessed(self, channel):
+        """A password where there are none."""
+        self._note(AUTHENTICATION_FAILED, channel, 0)
+
     def _note(self, code, channel, sap):
         """Enters a security event, or counts it for the next that is entered."""
         share = self._notes.get(code)

@@ -49,6 +49,8 @@ _ABSTRACT = {
     (128, 1, 3): "HAN format",
     (128, 1, 4): "HAN lists sent",
     (128, 1, 5): "summer time in the HAN lists",
+    (128, 6, 0): "text at the optical port",
+    (128, 6, 1): "manner of that text",
     (128, 4, 0): "firmware slot",
     (128, 5, 0): "breaker key",
     (128, 5, 1): "second breaker key",

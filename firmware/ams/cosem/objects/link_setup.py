@@ -7,6 +7,7 @@ import struct
 
 from ams.cosem import mode_e
 from ams.cosem.axdr import ENUM, UINT8, UINT16
+from ams.cosem.objects import readout
 from ams.cosem.objects.view import View
 from ams.cosem.results import OTHER_REASON, READ_WRITE_DENIED, AccessError
 
@@ -147,3 +148,4 @@ def apply(model, link):
     hdlc.inactivity_ms = values[6] * 1000
     hdlc.physical = values[7]
     link.set_tcp_inactivity(tcp_inactivity_s(model.settings))
+    readout.apply(model, link)
