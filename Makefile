@@ -7,8 +7,10 @@ STAMP := $(VENV)/.installed
 
 .PHONY: release run test venv lint bench campaign docs lock clean firmware mpy bench-chip
 
+# WEB: port of its web page; 0 takes 8080, or a free one.
+WEB ?= 0
 run: $(STAMP)
-	$(BIN)/ams run --scenario tests/data/kaifa_ma304h3e_2017-09-15.csv --han-format kaifa --han-open
+	$(BIN)/ams run --scenario tests/data/kaifa_ma304h3e_2017-09-15.csv --han-format kaifa --han-open --web $(WEB)
 
 # A file of tests stays with one process: what they start and share they start once.
 test: $(STAMP)
@@ -58,7 +60,7 @@ campaign: $(STAMP)
 # asks for an old dlms-cosem, for encrypted telegrams only; both are for tests.
 lock:
 	$(BIN)/pip install -q uv
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev --extra docs \
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev --extra docs --extra plot \
 		--override tools/overrides.txt \
 		--no-emit-index-url --no-annotate --no-header -q -o requirements.lock pyproject.toml
 

@@ -14,14 +14,16 @@ REGIONS = {
 
 def rows(memory, request):
     """Yields the entries of `name` ("load", "daily", "monthly", "voltage", "events")
-    whose time in ms lies from `from_ms` to `to_ms`, or after entry `after`."""
+    whose time in ms lies from `from_ms` to `to_ms`, or after entry `after` (of events: one
+    number for each log)."""
     name = request["name"]
     low = request.get("from_ms")
     high = request.get("to_ms")
     after = request.get("after", 0)
     if name == "events":
+        after = after or [0] * layout.EVENT_LOGS
         for log in range(layout.EVENT_LOGS):
-            for data in _entries(memory, layout.EVENTS + log, low, high):
+            for data in _entries(memory, layout.EVENTS + log, low, high, after[log]):
                 number, utc_ms, code, detail, extra = events.unpack(data)
                 if (low is None or utc_ms >= low) and (high is None or utc_ms <= high):
                     yield number, utc_ms, log, code, events.name_of(code), detail, extra

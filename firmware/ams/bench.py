@@ -2,6 +2,8 @@
 
 import gc
 
+from ams.han.quirk import make_quirk
+from ams.metrology.fixed import angle
 from ams.registers.energy import REGISTER_NAMES
 from ams.registers.events import LOG_NAMES, log_of, name_of
 from ams.storage.layout import REGISTERS
@@ -18,6 +20,9 @@ def operate(meter, order, raw_ms):
         meter.sync_clock(raw_ms, meter.clock.utc_ms(raw_ms) + order["clock_sync_error_ms"])
     if "event" in order:
         meter.tamper(order["event"])
+    if "quirk" in order:
+        meter.han.misbehave(make_quirk(order["quirk"], meter.han, 1), meter.utc_ms)
+        meter.wake()
     if order.get("power_fail"):
         meter.power_fail()
     if "mbus_install" in order and meter.model.submeters is not None:
@@ -49,6 +54,7 @@ def snapshot(meter):
             "total_apparent_power_mva": q.total_apparent_power_mva,
             "frequency_mhz": q.frequency_mhz,
             "status": q.status,
+            "voltage_angle_cdeg": angles(meter.metrology.voltage_phasors()),
         },
         "registers": dict(zip(REGISTER_NAMES, energy.mwh)),
         "remainder_uws": energy.remainder_uws,
@@ -66,6 +72,7 @@ def snapshot(meter):
             "entries": meter.keeper.load_profile.number,
             "clock_status": meter.clock.status,
         },
+        "event_numbers": meter.memory.event_numbers(),
         "storage": {
             "kept": meter.memory.takes(REGISTERS),
             "found": meter.memory.found,
@@ -79,6 +86,15 @@ def snapshot(meter):
         "heap_used": heap_used,
         "heap_free": gc.mem_free() if hasattr(gc, "mem_free") else None,
     }
+
+
+def angles(phasors):
+    """Of each against the first, in hundredths of a degree from 0 to 35999: 24000 lags by
+    120 degrees. None where there are none: nothing was sampled."""
+    if not any(x or y for x, y in phasors):
+        return None
+    turns = [angle(x, y) for x, y in phasors]
+    return [((t - turns[0]) * 36000 + 0x800000 >> 24) % 36000 for t in turns]
 
 
 def breaker(control):

@@ -61,6 +61,14 @@ class Case:
         elif bits != self._bits and raw_ms - self._since_ms >= STEADY_MS:
             self._changed(bits)
 
+    def due_ms(self):
+        """When a contact that has changed counts, or a supply that is back; None: nothing waits."""
+        if self._seen != self._bits:
+            return self._since_ms + STEADY_MS
+        if self._fell_ms is not None and not self._falls:
+            return self._back_ms + SUPPLY_BACK_MS
+        return None
+
     @property
     def pressed(self):
         """Whether the button is."""

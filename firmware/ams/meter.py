@@ -316,6 +316,9 @@ class Meter:
             # The correction of the clock changes slowly: within a step it stands still.
             step = min(end - raw_ms, max(self._due - utc_ms, 1))
             most = control.due_ms(active)
+            due_ms = self._case.due_ms()
+            if due_ms is not None and (most is None or due_ms - raw_ms < most):
+                most = max(due_ms - raw_ms, 1)
             if most is not None and most < step:
                 step = most
             self.energy.add(active * step, reactive * step, active < 0)

@@ -5,26 +5,23 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
-import sys
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from openams import terminal
-from openams.client.event_details import event_text, means
 from openams.client.names import READOUT_LEVELS, READOUT_LISTS
 from openams.errors import BenchError
 from openams.grid.scenario import Scenario, load
 from openams.han.reader import FrameReader, HanError, format_reading, load_keys
 from openams.hanformats import names, parse_options, resolve
 from openams.keys.cli import KeystoreOption, PassphraseOption, open_keystore
-from openams.meter_time import local_text, parse_start
+from openams.meter_time import parse_start
 from openams.options import CHIP, DEFAULT_METER_ID, Options, check
 from openams.orders import POLICIES, parse_order, parse_policy
-from openams.profiles import named
+from openams.run_summary import print_summary, summary_of
 from openams.runtimes.launch import RUNTIMES
 from openams.runtimes.wire import Frame
 from openams.terminal import say
@@ -32,10 +29,13 @@ from openams.terminal import say
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from openams.han.reading import Reading
     from openams.hanline import HanLine
     from openams.linkports import LinkPorts
     from openams.liveview import View
     from openams.session import Session
+    from openams.web.face import Face
+    from openams.web.server import WebServer
 
 RUN_ON = (*RUNTIMES, CHIP)
 _LINE_EVERY_S = 1.0
@@ -89,6 +89,13 @@ def run(
     readout_list: Annotated[
         str, typer.Option(help=f"Whose manner it has: {', '.join(READOUT_LISTS)}.")
     ] = "landis",
+    web: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Port of the meter's web page; 0 takes a free one."),
+    ] = None,
+    web_host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address that --web listens on.")
+    ] = "127.0.0.1",
     mbus: Annotated[
         str | None,
         typer.Option(metavar="model|DEVICE", help="M-Bus of sub-meters, see docs/mbus.md."),
@@ -167,18 +174,32 @@ def run(
         line = _han_line(han, options)
         if line:
             stack.callback(line.close)
-        ports = None
-        if dlms_port is not None or service or han_open or readout:
+        ports = page = None
+        if web is not None:
+            page = _web_server(web, web_host)
+            stack.callback(page.close)
+        if dlms_port is not None or service or han_open or readout or page:
             from openams.keys.provision import provisioned
 
             options.keystore = open_keystore(keystore, passphrase_file)
             # At full speed a month of encrypted lists passes before anybody could ask for more.
             lists = int(duration or 0) if options.speed is None else 0
             options.security = provisioned(options.keystore, meter_id, least=lists)
+        if page and dlms_port is None:
+            # The page's operator comes by it.
+            dlms_port = 0
         if dlms_port is not None or service:
             ports = _link_ports(service, dlms_port, dlms_host)
             stack.callback(ports.close)
-        _run(played, options, line, ports, as_json)
+        _run(played, options, line, ports, page, as_json)
+
+
+def _web_server(port: int, host: str) -> WebServer:
+    if not 0 <= port <= 65535:
+        raise BenchError(f"--web {port} is no port: give a number from 0 to 65535")
+    from openams.web.server import WebServer
+
+    return WebServer(host, port)
 
 
 def _link_ports(service: Path | None, dlms_port: int | None, host: str) -> LinkPorts:
@@ -236,54 +257,97 @@ def _interruptible(session: Session) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+class _Frames:
+    """What a reader on the far end of the HAN line makes of it: for the view and the page."""
+
+    def __init__(self, keys: Path | None) -> None:
+        self._reader = FrameReader()
+        self._keys = keys
+        # The last frame of each list; the list that came last stands last.
+        self.readings: dict[int, str] = {}
+        self.face: Face | None = None
+
+    def use_keys(self) -> None:
+        """Once the run has made them."""
+        if self._keys:
+            self._reader.use_keys(load_keys(self._keys))
+
+    def take(self, frame: Frame) -> None:
+        damaged = self._reader.damaged
+        readings: list[Reading] = []
+        error = None
+        try:
+            for reading in self._reader.feed(frame.data):
+                readings.append(reading)
+                self._keep(reading.list_no, format_reading(reading))
+        except HanError as found:
+            error = str(found)
+            self._keep(0, f"unreadable: {error}")
+        if self._reader.damaged > damaged:
+            error = error or "damaged: its check is wrong, or it is cut short"
+        if self.face:
+            self.face.frame(frame, readings, error)
+
+    def _keep(self, list_no: int, text: str) -> None:
+        self.readings.pop(list_no, None)
+        self.readings[list_no] = text
+
+
 def _run(
     scenario: Scenario,
     options: Options,
     line: HanLine | None,
     ports: LinkPorts | None,
+    page: WebServer | None,
     as_json: bool,
 ) -> None:
     from openams.liveview import View
     from openams.session import Session
 
-    frames = FrameReader()
-    readings: dict[int, str] = {}
-
-    def on_frame(frame: Frame) -> None:
-        # The view shows what a reader on the far end of the line makes of it.
-        try:
-            for reading in frames.feed(frame.data):
-                readings.pop(reading.list_no, None)
-                readings[reading.list_no] = format_reading(reading)
-        except HanError as error:
-            readings[0] = f"unreadable: {error}"
-
+    frames = _Frames(options.han_keys)
     console = terminal.console()
     logged: list[str] = []
-    session = Session(scenario, options, line, None if as_json else on_frame, logged.append, ports)
-    if options.han_keys:
-        frames.use_keys(load_keys(options.han_keys))
+    wanted = None if as_json and not page else frames.take
+    session = Session(scenario, options, line, wanted, logged.append, ports)
+    frames.use_keys()
     links = [str(line.link)] if line else []
     urls = ports.urls if ports else []
     view = View(session, links, "read it: ams han watch " + (links[0] if links else ""), urls)
+    if page:
+        from openams.web.face import Face
+
+        tcp = next((url for url in urls if url.startswith("tcp:")), None)
+        face = frames.face = Face(session, page.hub, tcp)
+        page.start(face.do)
+        view.page = page.url
+        view.on_figures = face.show
     try:
         with _interruptible(session):
             if as_json:
-                session.play(lambda: None)
+                _play_silent(session, view, page)
             elif console.is_terminal:
-                _play_live(session, view, console, readings)
+                _play_live(session, view, console, frames.readings)
             else:
-                _play_plain(session, view, readings, links, urls)
+                _play_plain(session, view, frames.readings, links, urls)
             result = session.finish(as_json)
     finally:
         session.close()
     for text in logged:
         say(f"ams: {text}", error=True)
-    summary = _summary(session, result)
+    summary = summary_of(session, result)
     if as_json:
         say(json.dumps(summary))
     else:
-        _print_summary(summary)
+        print_summary(summary)
+
+
+def _play_silent(session: Session, view: View, page: WebServer | None) -> None:
+    """Only a page is shown anything; where it is stands beside the one JSON object."""
+    if page is None:
+        session.play(lambda: None)
+        return
+    say(f"ams: web page: {page.url}", error=True)
+    session.play(lambda: view.take(session.process.view()), _VIEW_EVERY_S)
 
 
 def _play_live(session: Session, view: View, console: Console, readings: dict[int, str]) -> None:
@@ -309,84 +373,21 @@ def _play_plain(
         say(f"HAN port: {link}")
     for url in urls:
         say(f"DLMS: {url}")
+    if view.page:
+        say(f"web page: {view.page}")
     shown = 0
+    due = 0.0
 
     def show() -> None:
-        nonlocal shown
+        nonlocal shown, due
         view.take(session.process.view())
+        if session.progress.wall_s < due:
+            return  # that was for the page
+        due = session.progress.wall_s + _LINE_EVERY_S
         say(view.line())
         if readings and session.progress.frames != shown:
             shown = session.progress.frames
             # The list that came last stands last.
             say(f"  HAN {list(readings.values())[-1]}")
 
-    session.play(show, _LINE_EVERY_S)
-
-
-def _summary(session: Session, result: dict[str, Any]) -> dict[str, Any]:
-    """What `--json` prints."""
-    from openams.liveview import status_names
-
-    quantities = dict(result["quantities"])
-    quantities["status_names"] = status_names(quantities["status"])
-    return {
-        "meter_id": session.options.meter_id,
-        "runtime": session.options.runtime,
-        "scenario": session.scenario.name,
-        "system": session.scenario.system,
-        "sampled": session.sampled,
-        "start": local_text(session.start_ms),
-        "end": local_text(result["utc_ms"]),
-        "simulated_s": session.progress.simulated_s,
-        "wall_s": round(session.progress.wall_s, 3),
-        "registers": result["registers"],
-        "remainder_uws": result["remainder_uws"],
-        "max_demand_mw": result["max_demand_mw"],
-        "quantities": quantities,
-        "capture_period_s": result["profile"]["capture_period_s"],
-        "profile": [named("load", row) for row in result["entries"]],
-        "storage": result["storage"],
-        "events": [
-            {
-                "time": local_text(when),
-                "log": log,
-                "code": code,
-                "name": name,
-                "detail": detail,
-                "extra": extra,
-                "means": means(code, detail, extra),
-            }
-            for when, code, name, detail, log, extra in result["events"]
-        ],
-        "breaker": {
-            **result["breaker"],
-            "state": ("disconnected", "connected", "ready-for-reconnection")[
-                result["breaker"]["state"]
-            ],
-        },
-        "han": {**result["han"], "frames_sent": sum(result["han"]["sent"])},
-        "missed": {
-            "samples": result["samples_missing"],
-            "samples_late": result["samples_late"],
-            "lists": result["han"]["missed"],
-        },
-        "heap": {"used": result["heap_used"], "free": result["heap_free"]},
-    }
-
-
-def _print_summary(summary: dict[str, Any]) -> None:
-    registers = summary["registers"]
-    end = datetime.fromisoformat(summary["end"])
-    say(
-        f"stopped at {end:%Y-%m-%d %H:%M:%S%z}: {summary['simulated_s']:.0f} s simulated in "
-        f"{summary['wall_s']:.1f} s"
-    )
-    say(
-        f"A+ {registers['a_plus_mwh'] / 1e6:.6f} kWh, A- {registers['a_minus_mwh'] / 1e6:.6f} kWh, "
-        f"R+ {registers['r_plus_mvarh'] / 1e6:.6f} kvarh, "
-        f"R- {registers['r_minus_mvarh'] / 1e6:.6f} kvarh"
-    )
-    say(f"HAN frames sent {sum(summary['han']['sent'])}, events {len(summary['events'])}")
-    if sys.stdout.isatty():
-        for event in summary["events"][-5:]:
-            say(f"  {event['time']} {event_text(event)}")
+    session.play(show, _VIEW_EVERY_S if view.page else _LINE_EVERY_S)

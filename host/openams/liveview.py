@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -74,11 +75,16 @@ class View:
         # The last frame of each list, as a reader shows it.
         self.last_readings: dict[int, str] = {}
         self.figures: dict[str, Any] = {}
+        # Address of the web page, and who shows there what is taken.
+        self.page = ""
+        self.on_figures: Callable[[dict[str, Any]], None] | None = None
 
     def take(self, figures: dict[str, Any]) -> None:
         """The meter's answer to a view."""
         self.figures = figures
         self._powers.append(figures["quantities"]["total_active_power_mw"] / 1000)
+        if self.on_figures:
+            self.on_figures(figures)
 
     # --- a terminal ----------------------------------------------------------
 
@@ -172,6 +178,8 @@ class View:
             lines.append(Text(f"    {', '.join(self._links)}   {self._hint}", style="dim"))
         if self._urls:
             lines.append(Text(f"DLMS: {', '.join(self._urls)}   ams read URL", style="dim"))
+        if self.page:
+            lines.append(Text(f"Web page: {self.page}", style="bold"))
         for _, text in sorted(self.last_readings.items()):
             lines.append(Text(f"    {text}", style="dim"))
         return Group(*lines)

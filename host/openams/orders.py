@@ -18,7 +18,7 @@ class Order:
     order: dict[str, Any]
 
 
-_INPUTS = {
+INPUTS = {
     "terminal-cover-removed": 40,
     "terminal-cover-closed": 41,
     "magnetic-field": 42,
@@ -29,11 +29,10 @@ _INPUTS = {
 _AT_HELP = (
     "write it like 3600=capture-period:15, 60=clock:-90 (a step in s), 60=sync:0.4 (the true "
     "time minus the meter's, in s), 5=relay:welded (stuck, good), 5=button:press (release), "
-    "2=mbus-install:1 (channel and address), 5=power-fail, 6=power-back or 5="
-    + ", 5=".join(_INPUTS)
+    "2=mbus-install:1 (channel and address), 5=power-fail, 6=power-back or 5=" + ", 5=".join(INPUTS)
 )
 # Faults of the relay.
-_RELAY = {"stuck": "stuck", "welded": "welded", "good": None}
+RELAY_FAULTS = {"stuck": "stuck", "welded": "welded", "good": None}
 POLICIES = ("inhibit", "critical", "two-person", "sealed-only")
 
 
@@ -61,14 +60,14 @@ def parse_order(text: str) -> Order:
         name, _, value = action.partition(":")
         if not 0 <= after_s <= LONGEST_S:
             raise ValueError
-        if name in _INPUTS and not value:
-            return Order(after_s, {"event": _INPUTS[name]})
+        if name in INPUTS and not value:
+            return Order(after_s, {"event": INPUTS[name]})
         if name == "power-fail" and not value:
             return Order(after_s, {"power_fail": True})
         if name == "power-back" and not value:
             return Order(after_s, {"power_back": True})
-        if name == "relay" and value in _RELAY:
-            return Order(after_s, {"relay": _RELAY[value]})
+        if name == "relay" and value in RELAY_FAULTS:
+            return Order(after_s, {"relay": RELAY_FAULTS[value]})
         if name == "button" and value in ("press", "release"):
             return Order(after_s, {"button": value == "press"})
         if name == "mbus-install" and 1 <= int(value) <= 4:

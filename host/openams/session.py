@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import math
+import queue
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openams.client.names import READOUT_LEVELS
+from openams.errors import BenchError
 from openams.gateway import Gateway, MeterLine
 from openams.grid.frontend import FrontEndModel, make_front_end
 from openams.grid.scenario import Scenario
@@ -101,6 +104,8 @@ class Session:
         self._mbus = MBusLine(options.mbus) if options.mbus else None
         self.process = self._make_meter(on_log)
         self._stopping = False
+        self._asked: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
+        self._ended = False
         try:
             built = self.process.configure(self._config())
             self.implementation = built["implementation"]
@@ -252,6 +257,44 @@ class Session:
     def cancel(self) -> None:
         self._stopping = True
 
+    def ask(self, job: Callable[[], Any], timeout_s: float) -> Any:
+        """Has `job` done by the thread that plays, which alone speaks to the meter; its result.
+
+        For any other thread. Raises BenchError when the run has ended or does not come to it.
+        """
+        future: Future[Any] = Future()
+        self._asked.put((future, job))
+        if self._ended:
+            self._refuse()
+        try:
+            return future.result(timeout_s)
+        except CancelledError:
+            raise BenchError("the run has ended") from None
+        except TimeoutError:
+            future.cancel()
+            raise BenchError("the meter is busy: try again") from None
+
+    def _do_asked(self) -> None:
+        while not self._asked.empty():
+            future, job = self._asked.get()
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(job())
+                except Exception as error:
+                    # For whoever asked; the run goes on, and ends by itself if the meter is gone.
+                    future.set_exception(error)
+
+    def _refuse(self) -> None:
+        while not self._asked.empty():
+            self._asked.get()[0].cancel()
+
+    def misbehave(self, quirk: str | None) -> None:
+        """Another quirk of the HAN port from now on."""
+        self.options.quirk = quirk
+        if isinstance(self.process, MeterProcess):
+            self.process.quirk(quirk)
+        self.process.operate(self.progress.utc_ms, quirk=quirk)
+
     def _step(self, elapsed_s: float) -> bool:
         """Waits for the wall clock, reports progress; False when it is time to stop."""
         speed = self.options.speed
@@ -263,6 +306,7 @@ class Session:
         self.progress.simulated_s = elapsed_s
         self.progress.wall_s = now - self._began
         self.progress.utc_ms = self.start_ms + round(elapsed_s * 1000)
+        self._do_asked()
         if now >= self._due:
             self._due = now + self._every_s
             self._on_progress()
@@ -329,6 +373,8 @@ class Session:
 
     def finish(self, entries: bool = False) -> dict[str, Any]:
         """A normal stop of the meter: its last figures; with the intervals of this run."""
+        self._ended = True
+        self._refuse()
         if self._ports:
             self._ports.close()
         rows = self.process.rows("load", after=self._first_entry) if entries else []

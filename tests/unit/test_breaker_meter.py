@@ -7,6 +7,7 @@ import pytest
 from meterbench import MeterBench
 
 from ams.control import transitions as tr
+from ams.hal import INPUT_BUTTON
 from ams.registers import events as ev
 from ams.registers import supply
 from openams.faultlab import flash_lab
@@ -88,3 +89,36 @@ def test_a_flash_of_somebody_else_stops_neither_meter_nor_link(monkeypatch):
     assert not flash.operations and not bench.meter.memory.writable
     assert bench.meter.control.remote(False, 5, 0) == supply.NOT_STORED
     assert bench.relay.contact
+
+
+class Button:
+    """What somebody does at the case, by the board's inputs."""
+
+    def __init__(self):
+        self.bits = 0
+
+    def read(self):
+        return self.bits
+
+
+@pytest.mark.parametrize("step_s", [1, 7, 600])
+def test_the_button_counts_in_steps_of_any_length(step_s):
+    """Nothing else is due: the HAN port is closed, and nobody looks but for the button itself."""
+    bench = MeterBench()
+    button = bench.meter._case._inputs = Button()
+    bench.meter.control.breaker.mode = 1
+    hold(bench, 3600, 1000)
+    began = bench.board.clock.ms
+    button.bits = INPUT_BUTTON
+    bench.meter.wake()
+    for _ in range(-(-10 // step_s)):
+        hold(bench, step_s, 1000)
+    assert bench.meter.control.breaker.state == tr.READY
+    assert moment(bench, ev.MANUAL_DISCONNECTION) - began <= 5000 + 200
+    for bits, seconds in ((0, 1), (INPUT_BUTTON, 2), (0, 1)):
+        button.bits = bits
+        bench.meter.wake()
+        hold(bench, seconds, 1000)
+    hold(bench, 600, 1000)
+    assert bench.meter.control.breaker.state == tr.CONNECTED
+    assert moment(bench, ev.MANUAL_CONNECTION) - bench.board.clock.ms <= -600_000 + 5200

@@ -28,3 +28,9 @@ class Button:
         held = 0 if self._since is None else now_ms - self._since
         self._since = None
         return SHORT if held >= SHORT_MS and not self._long else NONE
+
+    def due_ms(self):
+        """When a press that goes on becomes a long one; None: at no time."""
+        if self._since is None or self._long:
+            return None
+        return self._since + LONG_MS

@@ -135,7 +135,7 @@ class Control:
     def due_ms(self, power_mw):
         """The longest step from now (ms) in which nothing here has to be looked at, or None."""
         due = self.limiter.step_most_ms(power_mw)
-        for moment in (self.breaker.due_ms(), self._reconnect_ms):
+        for moment in (self.breaker.due_ms(), self._reconnect_ms, self.button.due_ms()):
             if moment is not None:
                 wait = max(moment - self._now_ms, 1)
                 due = wait if due is None else min(due, wait)

@@ -45,6 +45,7 @@ class HanPort:
         self.view = View(quantities, registers, identity, local_clock)
         self.cipher = cipher
         self._summer_time = summer_time
+        self._true_format = list_format
         self._quirk = make_quirk(quirk, self, seed)
         self.is_open = False
         self.use(self._quirk.list_format(list_format))
@@ -101,6 +102,14 @@ class HanPort:
     def _set_line(self):
         baudrate, bits, parity, stop = self._quirk.line(self.format.line)
         self._uart.init(baudrate, bits, parity, stop)
+
+    def misbehave(self, quirk, utc_ms):
+        """Another misbehaviour from now on, for a bench; what the last one did is undone."""
+        self._quirk = quirk
+        view = self.view
+        view.energy_factor = view.voltage_factor = view.power_factor = 1
+        self.use(quirk.list_format(self._true_format))
+        quirk.start(utc_ms)
 
     def close(self, utc_ms):
         if not self.is_open:

@@ -73,6 +73,10 @@ class Metrology:
                 CrossSum(1, 3, stride, i[0].offset, i[1].offset),
             )
 
+    def voltage_phasors(self):
+        """Fundamentals of the voltages in the last window: they turn together, by no unit."""
+        return [e.phasor_u for e in self._elements]
+
     # --- samples -----------------------------------------------------------
 
     def feed(self, samples, count):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -48,10 +49,18 @@ _LAST_EVENT = ("0.0.96.11.2.255", "0.0.128.2.2.255", "0.0.128.3.2.255")
 
 
 class Operator:
-    """`valid_s`: how long the orders that this makes can be spent."""
+    """`valid_s`: how long the orders that this makes can be spent, from `now` on."""
 
-    def __init__(self, meter: Client, store: Keystore, meter_id: str, valid_s: int = 300) -> None:
+    def __init__(
+        self,
+        meter: Client,
+        store: Keystore,
+        meter_id: str,
+        valid_s: int = 300,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._meter = meter
+        self._now = now
         self._store = store
         self._meter_id = meter_id
         self._valid = timedelta(seconds=valid_s)
@@ -65,7 +74,7 @@ class Operator:
         keys = self._settled()
         used = self._meter.get(1, ORDER, 2)
         number = self._store.reserve_order(self._meter_id, int(used) + 1)
-        now = datetime.now(UTC)
+        now = self._now()
         self.last_order = number
         order = Order(
             bytes.fromhex(keys.system_title),

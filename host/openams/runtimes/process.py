@@ -345,6 +345,11 @@ class MeterProcess:
             self._config["han_open"] = is_open
         self._send("O" if is_open else "o")
 
+    def quirk(self, name: str | None) -> None:
+        """What the HAN port of a meter that starts again will have."""
+        if self._config is not None:
+            self._config["han"] = {**self._config["han"], "quirk": name}
+
     def operate(self, raw_ms: int, **order: Any) -> None:
         """An order of the operator, or something at the case; see boards/unix/main.py."""
         self._send("A", json.dumps({"raw_ms": raw_ms, **order}).encode())
