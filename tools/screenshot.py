@@ -32,7 +32,8 @@ def main(seconds: float = 120.0) -> None:
     # Sampled, as at speed 1, but without waiting for the clock.
     options.speed = None
     view = View(session, ["/tmp/openams-1000/han"], "read it: ams han watch /tmp/openams-1000/han")
-    console = Console(record=True, width=118, height=30, force_terminal=True, file=sys.stderr)
+    view.page, view.keys = "http://127.0.0.1:8080/", "q ends the run"
+    console = Console(record=True, width=118, height=21, force_terminal=True, file=sys.stderr)
     try:
         session.play(lambda: view.take(session.process.view()), every_s=0.01)
         view.take(session.process.view())

@@ -353,15 +353,19 @@ def _play_silent(session: Session, view: View, page: WebServer | None) -> None:
 def _play_live(session: Session, view: View, console: Console, readings: dict[int, str]) -> None:
     from rich.live import Live
 
-    with Live(console=console, auto_refresh=False, screen=False) as live:
+    from openams.keyboard import pressed, quiet_keys
+
+    with quiet_keys() as keys, Live(console=console, auto_refresh=False, screen=True) as live:
+        view.keys = "q ends the run" if keys else "Ctrl-C ends the run"
 
         def show() -> None:
+            if keys and "q" in pressed().lower():
+                session.cancel()
             view.take(session.process.view())
             view.last_readings = dict(readings)
             live.update(view.render(console), refresh=True)
 
         session.play(show, _VIEW_EVERY_S)
-        show()
 
 
 def _play_plain(
