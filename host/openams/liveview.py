@@ -102,7 +102,7 @@ class View:
     # --- a terminal ----------------------------------------------------------
 
     def render(self, console: Console) -> RenderableType:
-        """As large as the terminal is now; what does not fit is left out, the least needed first."""
+        """As large as the terminal is now; what does not fit is left out, least needed first."""
         width, height = console.size
         inner = max(width - 4, 10)
         parts = self._parts(inner) if self.figures else [(0, 1, _text("starting the meter ..."))]
