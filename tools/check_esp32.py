@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # What the ESP32's modules differ in from CPython's, and what CPython has not.
 STUBS = ("machine", "esp32", "network", "micropython", "time", "socket", "vfs")
 DRIVERS = (
-    "atm90e32", "ds3231", "ic_reader", "inputs", "line", "links", "pulse_led", "relay", "tcp",
-    "watchdog",
+    "atm90e32", "ds3231", "ic_reader", "inputs", "line", "links", "ntp", "pulse_led", "relay",
+    "tcp", "watchdog",
 )  # fmt: skip
 
 

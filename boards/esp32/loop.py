@@ -1,7 +1,8 @@
 """The meter's main loop on an ESP32.
 
 `meter.json` in the file system says what the meter is: `system`, `identity`,
-`han`, `security`, `wifi` (`ssid`, `password`), `dlms_port` and, once, `calibration`.
+`han`, `security`, `wifi` (`ssid`, `password`), `dlms_port`, `ntp` (`server`: an address) and,
+once, `calibration`.
 Keys that were taken into the meter's flash are removed from the file.
 """
 
@@ -41,6 +42,7 @@ class Loop:
         self._collected_ms = now
         self._listen_ms = now
         self._bus = None
+        self._ntp = self._make_ntp(config.get("ntp"))
         service = board.service_uart
         if config.get("mbus"):
             # There is no fourth UART: DLMS has the network, the sub-meters have the service port.
@@ -60,6 +62,18 @@ class Loop:
         self._wlan.active(True)
         self._wlan.connect(wifi["ssid"], wifi["password"])
 
+    def _make_ntp(self, ntp):
+        """The client of a time server, where one is configured; what is wrong with it is said."""
+        if not ntp:
+            return None
+        from drivers.ntp import Ntp
+
+        try:
+            return Ntp(ntp["server"], self.board.entropy)
+        except (KeyError, TypeError, ValueError) as error:
+            self.board.log("ntp: not used: %s" % error)
+            return None
+
     def step(self):
         """One pass: takes what was measured, and gives every room its time."""
         board = self.board
@@ -78,6 +92,10 @@ class Loop:
                 self._serve(raw_ms)
             if self._bus is not None:
                 self._bus.poll(raw_ms)
+            if self._ntp is not None and self._wlan is not None and self._wlan.isconnected():
+                told = self._ntp.poll(raw_ms)
+                if told is not None:
+                    self.meter.timing.hear(raw_ms, *told)
         except Exception as error:
             # Metering goes on, whatever the network or a sub-meter does.
             self.meter.faults.take(LINK, error)

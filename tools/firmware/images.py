@@ -28,6 +28,7 @@ class Board:
         "drivers/ads131m08_dma.py",
         "drivers/sectorfiles.py",
         "drivers/tcp.py",
+        "drivers/ntp.py",
         "ams/mbus/",
         "ams/submeters.py",
     )

@@ -11,19 +11,14 @@ import struct
 
 from ams.registers.profile import (
     STATUS_CLOCK_ADJUSTED,
-    STATUS_CLOCK_INVALID,
     STATUS_CRITICAL_ERROR,
     STATUS_ENERGY_MISSING,
     STATUS_POWER_DOWN,
 )
 
-# The others say something of an interval alone.
+# The others say something of an interval alone, or of its end: that the clock is invalid.
 _OF_ENTRIES = (
-    STATUS_CRITICAL_ERROR
-    | STATUS_CLOCK_INVALID
-    | STATUS_CLOCK_ADJUSTED
-    | STATUS_POWER_DOWN
-    | STATUS_ENERGY_MISSING
+    STATUS_CRITICAL_ERROR | STATUS_CLOCK_ADJUSTED | STATUS_POWER_DOWN | STATUS_ENERGY_MISSING
 )
 _CELL = "<IHIH"
 
