@@ -190,8 +190,8 @@ class CountedClock:
         self._write_at = None
         self._seen = None
         self._good_at = count
-        if self._bad or self.fault:
-            # Whether that was any good.
+        if self._bad == _BAD:
+            # Whether that was any good; if not, it is set once an hour.
             self._look_at = count + _AGAIN_MS
 
     def _look(self, count, utc):
