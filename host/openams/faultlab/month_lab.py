@@ -86,15 +86,19 @@ class Crystal:
 
 
 class Month:
-    """`ppm` of the counter's crystal; `chip`: False: there is none; `daily`: a client sets it."""
+    """`ppm` of the counter's crystal; `chip`: False: there is none; `daily`: a client sets it,
+    whose own word is off by up to `jitter_ms`."""
 
-    def __init__(self, seed=1, ppm=30, chip=True, daily=False, config=None, flash=None):
+    def __init__(
+        self, seed=1, ppm=30, chip=True, daily=False, config=None, flash=None, jitter_ms=0
+    ):
         self.random = flash_lab.Random(seed)
         self.weather = Weather(self.random)
         self.crystal = Crystal(1000 * ppm)
         self.chip = ChipModel(seed, years=seed % 10)
         self.chip.present = chip
         self.daily = daily
+        self.jitter_ms = jitter_ms
         self.config = config or CONFIG
         self.flash = flash or flash_lab.LabFlash(64)
         self.true_ms = START_MS
@@ -174,7 +178,8 @@ class Month:
         if judged and self._off_ms is not None:
             self.worst_day_ms = max(self.worst_day_ms, abs(off_ms - self._off_ms))
         if self.daily:
-            self.meter.sync_clock(self.clock.utc_ms(), self.true_ms)
+            jitter_ms = self.random.below(2 * self.jitter_ms + 1) - self.jitter_ms
+            self.meter.sync_clock(self.clock.utc_ms(), self.true_ms + jitter_ms)
         # What a client has put right is being slewed: from there on it counts.
         self._off_ms = 0 if self.daily else off_ms
 
