@@ -135,8 +135,8 @@ interval that is open, and is logged.
 The clock's time is set by its attribute 2 or its methods; the time zone and summer time are the
 law's and are not. A time without deviation is local time. What is at most ten seconds off is
 slewed: the answer is success, the clock gets there by 1000 ppm ([clock.md](clock.md)), and what
-is read until then is on its way. More is a step: two events, and a mark on each interval, day and month it
-touches; no row is rewritten. Steps are few: beyond four at
+is read until then is on its way. More is a step: two events, and a mark on each interval, day
+and month it touches; no row is rewritten. Steps are few: beyond four at
 once and then one in a quarter of an hour the answer is temporary-failure (2); see
 [storage.md](storage.md#clock).
 
