@@ -247,7 +247,7 @@ def make(
         seconds(start),
         seconds(start + timedelta(seconds=valid)),
     )
-    _write_order(out, order.sealed(bytes.fromhex(keys.breaker)))
+    _write_order(out, order.sealed(keys.key("breaker")))
     _print({"number": order.number, "action": action, "file": str(out)}, as_json)
 
 
@@ -269,5 +269,5 @@ def countersign(
     order, _ = parse(data)
     if order.system_title.hex() != keys.system_title:
         raise BenchError(f"{file} is an order to another meter")
-    _write_order(file, countersigned(data, bytes.fromhex(keys.breaker_second)))
+    _write_order(file, countersigned(data, keys.key("breaker_second")))
     _print({"number": order.number, "action": order.action, "seals": 2}, as_json)

@@ -169,7 +169,7 @@ def _released(
     expiry_s = to_utc_ms(end) // 1000
     store.note_release(meter_id, image.manifest_hash, expiry_s)
     title = bytes.fromhex(keys.system_title)
-    return image.released(title, expiry_s, bytes.fromhex(keys.update))
+    return image.released(title, expiry_s, keys.key("update"))
 
 
 def _print_image(path: Path, image: Image, as_json: bool) -> None:

@@ -186,7 +186,12 @@ def _claim(part: str, name: str, folder: int) -> None:
     except OSError:
         # A file system without such links. For a moment it is there, and empty.
         os.close(os.open(name, _NEW, _MODE, dir_fd=folder))
-        os.replace(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+        try:
+            os.replace(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=folder)
+            raise
 
 
 # --- what is there already ---------------------------------------------------------------

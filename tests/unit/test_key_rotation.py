@@ -208,9 +208,9 @@ class Killed(BaseException):
 
 def test_the_tool_ends_at_each_write_of_its_keystore(store, meter, url, monkeypatch):
     """Before and after; with a second end while it goes on."""
-    write = store._file.write
+    whole = store.records.changing
     writes = []
-    monkeypatch.setattr(store._file, "write", lambda value: (writes.append(1), write(value)))
+    monkeypatch.setattr(store.records, "changing", lambda: (writes.append(1), whole())[1])
     rotation.rotate(url, store, METER, 5)
     total = len(writes)
     assert total > 20
@@ -218,25 +218,27 @@ def test_the_tool_ends_at_each_write_of_its_keystore(store, meter, url, monkeypa
     for at in chosen:
         for after in (False, True):
             for end in (at, at // 2):
-                _killed_rotation(store, url, monkeypatch, write, end, after)
-            monkeypatch.setattr(store._file, "write", write)
+                _killed_rotation(store, url, monkeypatch, whole, end, after)
+            monkeypatch.setattr(store.records, "changing", whole)
             rotation.rotate(url, store, METER, 5)
             assert_agreed(store, meter)
 
 
-def _killed_rotation(store, url, monkeypatch, write, at, after):
+def _killed_rotation(store, url, monkeypatch, whole, at, after):
     left = at
 
-    def dying(value):
+    @contextlib.contextmanager
+    def dying():
         nonlocal left
         left -= 1
         if left < 0 and not after:
             raise Killed
-        write(value)
+        with whole() as now:
+            yield now
         if left < 0:
             raise Killed
 
-    monkeypatch.setattr(store._file, "write", dying)
+    monkeypatch.setattr(store.records, "changing", dying)
     with contextlib.suppress(Killed):
         rotation.rotate(url, store, METER, 5)
     # The system closes the sockets of a program that was killed.

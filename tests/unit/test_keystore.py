@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
+import sqlite3
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,6 +19,7 @@ from hypothesis import strategies as st
 
 from openams import private
 from openams.errors import BenchError
+from openams.keys.keystore import METER as METER_KIND
 from openams.keys.keystore import Keystore
 from openams.keys.model import CLIENT_SAPS, COUNTER_MAX
 from openams.keys.provision import provisioned
@@ -72,20 +78,52 @@ def test_a_wrong_passphrase_is_one_line(store):
         Keystore(store.path, b"another").get(METER)
 
 
-def test_any_change_of_the_file_is_seen(store):
+def changed(store, statement, *values):
+    with contextlib.closing(sqlite3.connect(store.path)) as database:
+        assert database.execute(statement, values).rowcount > 0
+        database.commit()
+    return Keystore(store.path, b"a passphrase")
+
+
+def test_a_cheaper_head_is_seen(store):
     store.new(METER)
-    record = json.loads(store.path.read_bytes())
-    weaker = json.loads(json.dumps(record))
-    weaker["head"]["kdf"]["n"] = 4
-    other = json.loads(json.dumps(record))
-    other["sealed"] = "A" + record["sealed"][1:] if record["sealed"][0] != "A" else "B"
-    for changed in (weaker, other):
-        store.path.write_text(json.dumps(changed))
-        with pytest.raises(BenchError, match="was changed"):
-            Keystore(store.path, b"a passphrase").get(METER)
+    again = changed(store, "UPDATE head SET json = replace(json, '\"n\":2', '\"n\":4')")
+    with pytest.raises(BenchError, match="was changed"):
+        again.get(METER)
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\xff\x00", b'{"head": {"kdf": {}}}'])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE record SET box = substr(box, 1, length(box) - 1) || x'00' WHERE kind = 'counters'",
+        "UPDATE record SET box = substr(box, 2) WHERE kind = 'meter'",
+        "UPDATE record SET box = x''",
+        # A record in the place of another: of the other meter, of another kind.
+        "UPDATE record SET box = (SELECT box FROM record b WHERE b.kind = record.kind "
+        "AND b.tag != record.tag)",
+        "UPDATE record SET box = (SELECT box FROM record b WHERE b.kind != record.kind "
+        "AND b.tag = record.tag OR b.kind != record.kind LIMIT 1)",
+    ],
+)
+def test_any_change_of_a_record_is_seen(store, change):
+    store.new_all([METER, OTHER])
+    again = changed(store, change)
+    for ask in (lambda: again.get(METER), again.meters):
+        with pytest.raises(BenchError, match="was changed or is damaged") as error:
+            ask()
+        assert "\n" not in str(error.value)
+
+
+def test_a_meter_that_was_taken_out_has_no_keys(store):
+    store.new_all([METER, OTHER])
+    again = changed(store, "DELETE FROM record WHERE kind = 'counters'")
+    with pytest.raises(BenchError, match="another version"):
+        again.get(METER)
+    with pytest.raises(BenchError, match="no keys of meter"):
+        again.reserve(METER, 2, 1)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\xff\x00", b"SQLite format 3\0"])
 def test_what_is_no_keystore_is_refused_and_left_alone(store, content):
     store.path.parent.mkdir()
     store.path.write_bytes(content)
@@ -101,12 +139,26 @@ def test_sealed_values_come_back(tmp_path_factory, value):
     assert SealedFile(path, b"p").read() == value
 
 
-def test_two_writes_never_share_a_nonce_and_keep_the_salt(store):
-    store.new(METER)
-    first = json.loads(store.path.read_bytes())
-    store.reserve(METER, 2, 1)
-    second = json.loads(store.path.read_bytes())
-    assert first["nonce"] != second["nonce"] and first["head"] == second["head"]
+def boxes(store):
+    with contextlib.closing(sqlite3.connect(store.path)) as database:
+        head = database.execute("SELECT json FROM head").fetchone()[0]
+        return head, {
+            (kind, tag): box for kind, tag, box in database.execute("SELECT * FROM record")
+        }
+
+
+def test_no_two_writes_share_a_nonce_and_only_what_changed_is_written(store):
+    store.new_all([METER, OTHER])
+    seen = set()
+    for _ in range(20):
+        head, before = boxes(store)
+        store.reserve(METER, 2, 1)
+        again, after = boxes(store)
+        assert head == again and before.keys() == after.keys()
+        (moved,) = [key for key in after if after[key] != before[key]]
+        assert moved[0] == "counters"
+        seen.add(after[moved][:12])
+    assert len(seen) == 20
 
 
 def test_counters_are_never_given_twice(store):
@@ -147,22 +199,113 @@ def test_processes_at_once_get_different_counters(store):
     assert sorted(taken) == list(range(1, 181, 3))
 
 
-def test_a_cut_while_writing_leaves_the_old_file(store, monkeypatch):
-    store.new(METER)
-    before = store.path.read_bytes()
-
+def test_a_cut_while_it_is_made_leaves_nothing(store, monkeypatch):
     def cut(*_, **__):
         raise OSError(5, "cut")
 
+    monkeypatch.setattr(private.os, "link", cut)
     monkeypatch.setattr(private.os, "replace", cut)
     with pytest.raises(BenchError, match="cannot write"):
-        store.reserve(METER, 2, 1)
+        store.new(METER)
     monkeypatch.undo()
-    assert store.path.read_bytes() == before
-    assert {path.name for path in store.path.parent.iterdir()} <= {
-        "keystore", "keystore.lock", "keystore.passphrase"
-    }  # fmt: skip
-    assert store.reserve(METER, 2, 1) == 1
+    assert store.meters() == {}
+    assert store.new(METER).client(2).current.next_counter == 1
+
+
+CUT = """
+import sys
+from pathlib import Path
+from openams.keys.keystore import Keystore
+store = Keystore(Path(sys.argv[1]), b"a passphrase", ahead=int(sys.argv[3]))
+while True:
+    print(store.reserve(sys.argv[2], 2, 3), flush=True)
+"""
+
+
+@pytest.mark.parametrize("ahead", [1, 7])
+def test_killed_at_any_moment_no_counter_serves_twice(store, ahead):
+    store.new(METER)
+    taken = []
+    rng = random.Random(ahead)
+    for _ in range(8):
+        run = subprocess.Popen(
+            [sys.executable, "-c", CUT, str(store.path), METER, str(ahead)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        run.stdout.readline()  # it is under way
+        time.sleep(rng.random() / 50)
+        run.kill()
+        taken += [int(line) for line in run.communicate()[0].split()]
+    assert len(taken) == len(set(taken)) and taken == sorted(taken)
+    assert all(number % 3 == 1 for number in taken)
+    assert store.get(METER).client(2).current.next_counter > taken[-1] + 2
+
+
+def test_what_is_taken_ahead_is_taken_once(store):
+    store.new_all([METER, OTHER])
+    many = Keystore(store.path, b"a passphrase", ahead=10)
+    one = Keystore(store.path, b"a passphrase")
+    assert [many.reserve(METER, 2, 10) for _ in range(3)] == [1, 11, 21]
+    assert one.reserve(METER, 2, 10) == 101
+    assert many.reserve(METER, 2, 10) == 31
+    # Where the meter wants more, what was taken is left out.
+    many.raise_counter(METER, 2, 5000)
+    assert many.reserve(METER, 2, 10) == 5000
+    asked = [(number, 2, 5, False) for number in (METER, OTHER)]
+    assert one.reserve_all(asked) == [(5100, 5105), (1, 6)]
+
+
+def test_what_was_taken_ahead_meets_no_number_of_the_next_keys(store):
+    store.new(METER)
+    many = Keystore(store.path, b"a passphrase", ahead=10)
+    assert many.reserve(METER, 2, 10) == 1
+    store.prepare_rotation(METER)
+    store.commit_rotation(METER, 2)
+    # The other process does not know yet; the new keys' numbers lie above its own.
+    assert many.reserve(METER, 2, 10) == 11
+    assert store.reserve(METER, 2, 10) == 101
+
+
+def test_a_fork_takes_others(store):
+    store.new(METER)
+    many = Keystore(store.path, b"a passphrase", ahead=10)
+    assert many.reserve(METER, 2, 1) == 1
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writing, str(many.reserve(METER, 2, 1)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert int(os.read(reading, 100)) == 11
+    assert many.reserve(METER, 2, 1) == 2
+
+
+def test_threads_take_different_ones(store):
+    store.new(METER)
+    many = Keystore(store.path, b"a passphrase", ahead=4)
+    with ThreadPoolExecutor(8) as pool:
+        taken = list(pool.map(lambda _: many.reserve(METER, 2, 2), range(100)))
+    assert sorted(taken) == list(range(1, 201, 2))
+
+
+def test_a_disk_that_is_full_is_one_line_and_loses_nothing(store):
+    store.new(METER)
+    database, _ = store.records._connected()
+    pages = database.execute("PRAGMA page_count").fetchone()[0]
+    database.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(BenchError, match="make room") as error:
+        store.new_all([f"73599911{number:08}" for number in range(500)])
+    assert "\n" not in str(error.value)
+    assert list(store.meters()) == [METER]
+
+
+def test_all_meters_of_a_list_or_none(store):
+    store.new(OTHER)
+    for wrong in ([METER, OTHER], [METER, METER]):
+        with pytest.raises(BenchError):
+            store.new_all(wrong)
+    assert list(store.meters()) == [OTHER] and store.count() == 1
 
 
 def test_rotation_keeps_both_until_the_meter_has_shown_which(store):
@@ -221,11 +364,11 @@ def ams(home, *arguments, passphrase=None):
 @pytest.mark.parametrize("change", [{"unheard_of": 1}, {"clients": [{"name": "x"}]}, {"kek": None}])
 def test_a_keystore_of_another_version_is_one_line_and_left_alone(store, change):
     number = store.new("7359990000000017").meter_id
-    with store._changing_content() as content:
-        record = content[number]
-        content[number] = {k: v for k, v in {**record, **change}.items() if v is not None}
+    with store.records.changing() as now:
+        record = {**now.get(METER_KIND, number), **change}
+        now.put(METER_KIND, number, {k: v for k, v in record.items() if v is not None})
     before = store.path.read_bytes()
-    for ask in (store.meters, lambda: store.new("7359990000000024")):
+    for ask in (store.meters, lambda: store.reserve_server(number, 1)):
         with pytest.raises(BenchError, match="another version") as error:
             ask()
         assert "\n" not in str(error.value)

@@ -93,7 +93,7 @@ def change_secret(meter: Client, store: Keystore, name: str) -> bool:
     keys = store.get(meter.meter_id)
     new, old = keys.secret(name, pending=True), keys.secret(name)
     assert new and old
-    kek = bytes.fromhex(keys.kek)
+    kek = keys.key("kek")
     if name == "breaker_second":
         if shown != check_value(old, keys):
             store.settle_secret(meter.meter_id, name, changed=False)
@@ -131,7 +131,7 @@ def _transfer(keys: MeterKeys, client: ClientKeys) -> bytes:
     ]
     if client.sap == OPERATOR_SAP and keys.pending_kek:
         new.append((_MASTER, keys.pending_kek))
-    kek = bytes.fromhex(keys.kek)
+    kek = keys.key("kek")
     return axdr.array(
         *(
             axdr.structure(axdr.enum(which), axdr.octets(aes_key_wrap(kek, bytes.fromhex(key))))

@@ -84,7 +84,7 @@ class Operator:
             seconds(now + self._valid),
             bound,
         )
-        self.give(order.sealed(bytes.fromhex(keys.breaker)))
+        self.give(order.sealed(keys.key("breaker")))
 
     def _settled(self) -> MeterKeys:
         """The keys; of a rotation that was cut off, the breaker key that the meter has."""

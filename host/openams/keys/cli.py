@@ -9,7 +9,7 @@ import os
 import secrets
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -39,6 +39,9 @@ PassphraseOption = Annotated[
     Path | None, typer.Option("--passphrase-file", help="File with the keystore's passphrase.")
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_ListOption = Annotated[
+    Path | None, typer.Option("--list", help="File with meters' numbers, one a line.")
+]
 _MeterArgument = Annotated[str, typer.Argument(metavar="METER_ID", help="GS1 number, 16 digits.")]
 
 
@@ -52,19 +55,29 @@ def default_path() -> Path:
 
 def open_keystore(path: Path | None, passphrase_file: Path | None) -> Keystore:
     """The keystore that was named, or the bench's own with a passphrase of its own."""
+    from openams.keys import handover
     from openams.keys.keystore import Keystore
     from openams.keys.sealed import SCRYPT_N_PERSON, SCRYPT_N_RANDOM
 
     chosen = path or default_path()
-    passphrase = os.environ.get("OPENAMS_KEYSTORE_PASSPHRASE")
-    if passphrase:
-        return Keystore(chosen, passphrase.encode())
+    passphrase, random = _passphrase(chosen, passphrase_file)
+    if random and handover.is_former(chosen):
+        # Nobody but the bench has to do with it: it takes over what it left itself.
+        handover.takeover(chosen, passphrase, SCRYPT_N_RANDOM)
+    return Keystore(chosen, passphrase, SCRYPT_N_RANDOM if random else SCRYPT_N_PERSON)
+
+
+def _passphrase(chosen: Path, passphrase_file: Path | None) -> tuple[bytes, bool]:
+    """The passphrase of a keystore, and whether it is the random one of the bench's own."""
+    given = os.environ.get("OPENAMS_KEYSTORE_PASSPHRASE")
+    if given:
+        return given.encode(), False
     if passphrase_file:
-        return Keystore(chosen, _read_passphrase(passphrase_file))
+        return _read_passphrase(passphrase_file), False
     beside = chosen.with_name(chosen.name + ".passphrase")
     if chosen == default_path() and (beside.exists() or not chosen.exists()):
-        return Keystore(chosen, _bench_passphrase(beside), SCRYPT_N_RANDOM)
-    return Keystore(chosen, _ask(chosen), SCRYPT_N_PERSON)
+        return _bench_passphrase(beside), True
+    return _ask(chosen), False
 
 
 def _read_passphrase(path: Path) -> bytes:
@@ -114,18 +127,111 @@ def meter_first(first: str, second: str) -> tuple[str, Path]:
 
 @app.command(epilog="Example: ams keys new 7359990000000017")
 def new(
-    meter_id: _MeterArgument,
+    meter_id: Annotated[
+        str | None, typer.Argument(metavar="METER_ID", help="GS1 number, 16 digits.")
+    ] = None,
+    numbers: _ListOption = None,
     keystore: KeystoreOption = None,
     passphrase_file: PassphraseOption = None,
     as_json: _Json = False,
 ) -> None:
-    """Make the keys of a meter: random, its own. Prints none of them."""
+    """Make the keys of a meter, or of a list of them: random, each its own. Prints none of them."""
+    if (meter_id is None) == (numbers is None):
+        raise BenchError("name a meter, or a list of them with --list FILE")
+    wanted = [check_meter_id(meter_id)] if meter_id else _listed(numbers)
     store = open_keystore(keystore, passphrase_file)
-    keys = store.new(check_meter_id(meter_id))
-    if as_json:
-        say(json.dumps({"meter_id": meter_id, "system_title": keys.system_title}))
+    made = store.new_all(wanted)
+    if meter_id is None:
+        answer: dict[str, Any] = {"made": len(made)}
     else:
-        say(f"made the keys of meter {meter_id} in {store.path}")
+        answer = {"meter_id": meter_id, "system_title": made[0].system_title}
+    what = f"meter {meter_id}" if meter_id else f"{len(made)} meters"
+    say(json.dumps(answer) if as_json else f"made the keys of {what} in {store.path}")
+
+
+def _listed(path: Path | None) -> list[str]:
+    """Meters' numbers of a file: one a line, or the first column of a CSV with a head."""
+    if path is None:
+        raise BenchError("name a list of meters with --list FILE")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchError(f"cannot read {path}: {getattr(error, 'strerror', error)}") from None
+    seen: dict[str, int] = {}
+    for at, line in enumerate(lines, 1):
+        number = line.replace(";", ",").split(",")[0].strip().strip('"')
+        if not number or at == 1 and not number.isdigit():
+            continue
+        if not number.isdigit() or len(number) != 16:
+            raise BenchError(f"{path} line {at}: {number!r} is no meter number: 16 digits")
+        if number in seen:
+            raise BenchError(f"{path} line {at}: {number} stands in line {seen[number]} already")
+        seen[number] = at
+    if not seen:
+        raise BenchError(f"{path} names no meter")
+    return list(seen)
+
+
+@app.command(epilog="Example: ams keys takeover --keystore old --passphrase-file secret")
+def takeover(
+    keystore: KeystoreOption = None,
+    passphrase_file: PassphraseOption = None,
+    as_json: _Json = False,
+) -> None:
+    """Bring a keystore of the former form, one sealed text, into today's, in its place."""
+    from openams.keys import handover
+    from openams.keys.sealed import SCRYPT_N_PERSON, SCRYPT_N_RANDOM
+
+    chosen = keystore or default_path()
+    if not handover.is_former(chosen):
+        raise BenchError(f"{chosen} is no keystore of the former form: there is nothing to do")
+    passphrase, random = _passphrase(chosen, passphrase_file)
+    cost = SCRYPT_N_RANDOM if random else SCRYPT_N_PERSON
+    meters = handover.takeover(chosen, passphrase, cost)
+    say(json.dumps({"meters": meters}) if as_json else f"{chosen}: {meters} meters taken over")
+
+
+@app.command(epilog="Example: ams keys readers collector.keys --to-passphrase-file secret")
+def readers(
+    collector: Annotated[Path, typer.Argument(help="The collector's keystore; made if not there.")],
+    to_passphrase_file: Annotated[
+        Path | None, typer.Option(help="File with the collector's passphrase.")
+    ] = None,
+    numbers: _ListOption = None,
+    back: Annotated[bool, typer.Option("--back", help="Take them back from there.")] = False,
+    lost: Annotated[
+        bool, typer.Option("--lost", help="That keystore is gone: use them here again.")
+    ] = False,
+    keystore: KeystoreOption = None,
+    passphrase_file: PassphraseOption = None,
+    as_json: _Json = False,
+) -> None:
+    """Give a collector the readers' keys of meters, in a keystore that moves and changes nothing.
+
+    They are used there alone from then on: a counter has one owner.
+    """
+    from openams.keys import handover
+    from openams.keys.keystore import Keystore
+
+    store = open_keystore(keystore, passphrase_file)
+    if lost:
+        if collector.exists():
+            raise BenchError(f"{collector} is there: take them back with --back")
+        done, word = handover.give_up(store, collector), "here again"
+    else:
+        if not to_passphrase_file and not sys.stdin.isatty():
+            raise BenchError(f"give the passphrase of {collector} with --to-passphrase-file")
+        secret = _read_passphrase(to_passphrase_file) if to_passphrase_file else _ask(collector)
+        other = Keystore(collector, secret)
+        wanted = _listed(numbers) if numbers else None
+        if back:
+            done, word = handover.take_back(store, other, wanted), "taken back"
+        else:
+            chosen = wanted if wanted is not None else sorted(store.meters())
+            done, word = handover.give_readers(store, other, chosen), "given"
+    say(
+        json.dumps({"meters": done}) if as_json else f"{collector}: readers of {done} meters {word}"
+    )
 
 
 @app.command("list", epilog="Example: ams keys list")
@@ -187,6 +293,8 @@ def _print_keys(keys: MeterKeys) -> None:
             say("  a rotation is under way: the meter may have these already")
             say(f"  encryption key      {client['pending']['encryption_key']}")
             say(f"  authentication key  {client['pending']['authentication_key']}")
+    if keys.readers_only:
+        return
     say(f"KEK                   {shown['kek']}")
     say(f"breaker key           {shown['breaker_key']}")
     say(f"update key            {shown['update_key']}")

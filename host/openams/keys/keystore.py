@@ -1,13 +1,16 @@
-"""The keystore: every change is made under a lock and lands whole.
+"""The keystore: a record of each meter's keys, one of its counters; every change lands whole.
 
 Counters are raised in the file before they are used: however a client ends,
-no counter is used twice with a key.
+no counter is used twice with a key. They lie apart from the keys, so that a
+session reads one record and changes a small one, among however many meters.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,93 +20,143 @@ from openams.keys.model import (
     COUNTER_MAX,
     OPERATOR_SAP,
     SECRETS,
-    ClientKeys,
     MeterKeys,
     Pair,
     new_key,
 )
-from openams.keys.sealed import SCRYPT_N_PERSON, SealedFile
-from openams.places import KEYSTORE_HINT as WHERE
-from openams.private import locked, make_folder
+from openams.keys.records import SealedRecords, Transaction
+from openams.keys.sealed import SCRYPT_N_PERSON
 
 # Counters that an outside client may use without asking again.
 _OUTSIDE = 1 << 16
-# Beside the meters' numbers: the key that signs releases, for all of them.
-_RELEASE = "release"
+# Kinds of records: a meter's keys and its counters, by its number; and the key that signs
+# releases, one for all of them.
+METER, COUNTERS, RELEASE = "meter", "counters", "release"
+RELEASE_NAME = "all"
 
 _Meters = dict[str, MeterKeys]
 
 
 class Keystore:
-    def __init__(self, path: Path, passphrase: bytes, scrypt_n: int = SCRYPT_N_PERSON) -> None:
+    """`ahead`: a process that opens sessions by the hundred takes counters for so many of a client
+    at once, in one change of the file; those that it does not use are left out."""
+
+    def __init__(
+        self, path: Path, passphrase: bytes, scrypt_n: int = SCRYPT_N_PERSON, ahead: int = 1
+    ) -> None:
         self.path = path
-        self._file = SealedFile(path, passphrase, scrypt_n)
+        self.records = SealedRecords(path, passphrase, scrypt_n)
+        self._ahead = ahead
+        # Counters taken and not yet used, of a meter's client: the next, and the end; and the
+        # process that took them: a fork takes others.
+        self._taken: dict[tuple[str, int, bool], tuple[int, int]] = {}
+        self._taker = os.getpid()
+        self._lock = threading.RLock()
+
+    # --- meters --------------------------------------------------------------------
 
     def meters(self) -> _Meters:
         """All meters by number; none while there is no file."""
-        return self._meters(self._content())
-
-    def _meters(self, content: dict[str, Any]) -> _Meters:
-        # What a newer version keeps is not dropped by writing the file without it.
-        try:
+        with self.records.reading() as now:
+            if now is None:
+                return {}
+            counters = dict(now.all(COUNTERS))
             return {
-                number: MeterKeys.load(record)
-                for number, record in content.items()
-                if number != _RELEASE
+                number: self._load(number, record, counters.get(number))
+                for number, record in now.all(METER)
             }
+
+    def count(self) -> int:
+        with self.records.reading() as now:
+            return now.count(METER) if now else 0
+
+    def get(self, meter_id: str) -> MeterKeys:
+        with self.records.reading() as now:
+            found = self._found(now, meter_id) if now else None
+        if found is None:
+            raise self._unknown(meter_id)
+        return found
+
+    def _unknown(self, meter_id: str) -> BenchError:
+        return BenchError(
+            f"{self.path} has no keys of meter {meter_id}: make them with ams keys new"
+        )
+
+    def found(self, now: Transaction, meter_id: str) -> MeterKeys:
+        """The keys of a meter amid a change; BenchError where there are none."""
+        found = self._found(now, meter_id)
+        if found is None:
+            raise self._unknown(meter_id)
+        return found
+
+    def _found(self, now: Transaction, meter_id: str) -> MeterKeys | None:
+        record = now.get(METER, meter_id)
+        return record and self._load(meter_id, record, now.get(COUNTERS, meter_id))
+
+    def _load(self, number: str, record: Any, counters: Any) -> MeterKeys:
+        try:
+            return MeterKeys.join(record, counters)
         except (AttributeError, KeyError, TypeError):
+            # What a newer version keeps is not dropped by writing the record without it.
             raise BenchError(
-                f"{self.path} is a keystore of another version: use that version, "
+                f"{self.path} has keys of meter {number} of another version: use that version, "
                 "or name another file with --keystore"
             ) from None
 
-    def _content(self) -> dict[str, Any]:
-        return dict(self._file.read()) if self.path.exists() else {}
-
-    def get(self, meter_id: str) -> MeterKeys:
-        found = self.meters().get(meter_id)
-        if found is None:
-            raise BenchError(
-                f"{self.path} has no keys of meter {meter_id}: make them with ams keys new"
-            )
-        return found
-
-    @contextlib.contextmanager
-    def _changing_content(self) -> Iterator[dict[str, Any]]:
-        make_folder(self.path.parent, WHERE)
-        with locked(self.path.with_name(self.path.name + ".lock"), WHERE):
-            content = self._content()
-            yield content
-            self._file.write(content)
-
-    @contextlib.contextmanager
-    def _changing(self) -> Iterator[_Meters]:
-        with self._changing_content() as content:
-            meters = self._meters(content)
-            yield meters
-            content.update((number, keys.dump()) for number, keys in meters.items())
-
     @contextlib.contextmanager
     def _changing_meter(self, meter_id: str) -> Iterator[MeterKeys]:
-        with self._changing() as meters:
-            if meter_id not in meters:
-                raise BenchError(
-                    f"{self.path} has no keys of meter {meter_id}: make them with ams keys new"
-                )
-            yield meters[meter_id]
+        with self.records.changing() as now:
+            keys = self.found(now, meter_id)
+            before = keys.split()
+            yield keys
+            self.put(now, keys, before)
+        # The meter asked for others, or they are of keys that are no more.
+        self.forget_taken(meter_id)
+
+    def put(self, now: Transaction, keys: MeterKeys, before: tuple[Any, Any] = (0, 0)) -> None:
+        """Amid a change: the keys of a meter as they shall be; what is as before stays."""
+        for kind, old, new in zip((METER, COUNTERS), before, keys.split(), strict=True):
+            if old != new:
+                now.put(kind, keys.meter_id, new)
+
+    def forget_taken(self, meter_id: str | None = None) -> None:
+        """Counters taken ahead and not used are left out."""
+        with self._lock:
+            for key in [key for key in self._taken if meter_id in (None, key[0])]:
+                del self._taken[key]
 
     def new(self, meter_id: str) -> MeterKeys:
         """Makes the keys of a meter that has none."""
-        with self._changing() as meters:
-            if meter_id in meters:
-                raise BenchError(
-                    f"meter {meter_id} has keys already: ams keys rotate {meter_id} changes them"
-                )
-            meters[meter_id] = MeterKeys.new(meter_id)
-        return meters[meter_id]
+        return self.new_all([meter_id])[0]
+
+    def new_all(self, meter_ids: Sequence[str]) -> list[MeterKeys]:
+        """Makes the keys of meters that have none: of all of them, or of none."""
+        if len(meter_ids) != len(set(meter_ids)):
+            raise BenchError("a meter is named twice: each has keys of its own")
+        with self.records.changing() as now:
+            for number in meter_ids:
+                if now.get(METER, number) is not None:
+                    raise BenchError(
+                        f"meter {number} has keys already: ams keys rotate {number} changes them"
+                    )
+            made = [MeterKeys.new(meter_id) for meter_id in meter_ids]
+            parts = [(keys.meter_id, *keys.split()) for keys in made]
+            now.put_all(METER, ((number, record) for number, record, _ in parts))
+            now.put_all(COUNTERS, ((number, counters) for number, _, counters in parts))
+        return made
+
+    def ensure(self, meter_ids: Sequence[str]) -> None:
+        """Makes the keys of those that have none, in one change of the file."""
+        with self.records.reading() as now:
+            missing = [number for number in meter_ids if not now or now.get(METER, number) is None]
+        if missing:
+            # Somebody else may have made some meanwhile: then each for itself.
+            with contextlib.suppress(BenchError):
+                self.new_all(missing)
 
     def get_or_new(self, meter_id: str) -> MeterKeys:
-        found = self.meters().get(meter_id)
+        with self.records.reading() as now:
+            found = self._found(now, meter_id) if now else None
         if found is None:
             with contextlib.suppress(BenchError):
                 self.new(meter_id)
@@ -114,7 +167,7 @@ class Keystore:
 
     def release_key(self) -> releasekey.PrivateKey:
         """The key that signs images; BenchError when only its public half is here, or none."""
-        record = self._content().get(_RELEASE)
+        record = self._release()
         if record is None:
             raise BenchError(f"{self.path} has no release key: make it with ams image key")
         if not record["private"]:
@@ -126,21 +179,29 @@ class Keystore:
 
     def release_public(self, make: bool = False) -> str | None:
         """The 64 octets in hex that meters are given; `make`: a new key when there is none."""
-        record = self._content().get(_RELEASE)
+        record = self._release()
         if record is None and make:
-            with self._changing_content() as content:
-                record = content.setdefault(_RELEASE, releasekey.new())
+            with self.records.changing() as now:
+                record = now.get(RELEASE, RELEASE_NAME)
+                if record is None:
+                    record = releasekey.new()
+                    now.put(RELEASE, RELEASE_NAME, record)
         return record["public"] if record else None
 
     def trust_release(self, public: str) -> None:
         """Meters of this keystore are given another's release key: only its public half is here."""
-        with self._changing_content() as content:
-            record = content.get(_RELEASE)
+        with self.records.changing() as now:
+            record = now.get(RELEASE, RELEASE_NAME)
             if record and record["public"] != public:
                 raise BenchError(
                     f"{self.path} has another release key already: meters that have it keep it"
                 )
-            content.setdefault(_RELEASE, {"private": "", "public": public})
+            if record is None:
+                now.put(RELEASE, RELEASE_NAME, {"private": "", "public": public})
+
+    def _release(self) -> dict[str, Any] | None:
+        with self.records.reading() as now:
+            return now.get(RELEASE, RELEASE_NAME) if now else None
 
     def note_release(self, meter_id: str, manifest: str, expiry_s: int) -> None:
         """An image was released to the meter: released again, it is the same octets."""
@@ -151,23 +212,49 @@ class Keystore:
 
     def reserve(self, meter_id: str, sap: int, count: int, pending: bool = False) -> int:
         """The first of `count` counters that nobody has used with the client's keys."""
-        with self._changing_meter(meter_id) as keys:
-            pair = _pair(keys.client(sap), pending)
-            first = pair.next_counter
-            if first + count > COUNTER_MAX:
-                raise BenchError(
-                    f"the counters of client {sap} of meter {meter_id} are nearly used up: "
-                    f"ams keys rotate {meter_id}"
-                )
-            pair.next_counter = first + count
+        which = (meter_id, sap, pending)
+        with self._lock:
+            if self._taker != os.getpid():
+                self._taken, self._taker = {}, os.getpid()
+            first, end = self._taken.pop(which, (0, 0))
+            if end - first < count:
+                first, end = self.reserve_all([(meter_id, sap, count * self._ahead, pending)])[0]
+            if end > first + count:
+                self._taken[which] = (first + count, end)
         return first
+
+    def reserve_all(self, asked: Iterable[tuple[str, int, int, bool]]) -> list[tuple[int, int]]:
+        """For many sessions at once, in one change of the file: (first, end) of each of
+        (meter's number, client's SAP, count, whether its pending keys)."""
+        given = []
+        with self.records.changing() as now:
+            for meter_id, sap, count, pending in asked:
+                counters = now.get(COUNTERS, meter_id)
+                name = MeterKeys.counter_name(sap, pending)
+                if counters is None:
+                    raise self._unknown(meter_id)
+                if name not in counters:
+                    # No such client here, or no rotation under way: says which.
+                    _pair(self.found(now, meter_id), sap, pending)
+                first = counters[name]
+                if first + count > COUNTER_MAX:
+                    raise BenchError(
+                        f"the counters of client {sap} of meter {meter_id} are nearly used up: "
+                        f"ams keys rotate {meter_id}"
+                    )
+                counters[name] = first + count
+                now.put(COUNTERS, meter_id, counters)
+                given.append((first, first + count))
+        return given
 
     def hand_out(self, meter_id: str) -> MeterKeys:
         """The keys for somebody outside; the counters from those in them on are his."""
         with self._changing_meter(meter_id) as keys:
             given = MeterKeys.load(keys.dump())
+            # What another keystore uses is not given away here.
+            given.clients = [client for client in given.clients if not client.away]
             for client in keys.clients:
-                for pair in (client.current, client.pending):
+                for pair in () if client.away else (client.current, client.pending):
                     if pair and pair.next_counter + _OUTSIDE < COUNTER_MAX:
                         pair.next_counter += _OUTSIDE
                     elif pair:
@@ -181,7 +268,7 @@ class Keystore:
     def raise_counter(self, meter_id: str, sap: int, least: int, pending: bool = False) -> None:
         """Another client has used the keys: go on from `least`."""
         with self._changing_meter(meter_id) as keys:
-            pair = _pair(keys.client(sap), pending)
+            pair = _pair(keys, sap, pending)
             pair.next_counter = max(pair.next_counter, min(least, COUNTER_MAX))
 
     def reserve_server(self, meter_id: str, count: int, least: int = 1) -> int:
@@ -211,8 +298,10 @@ class Keystore:
         with self._changing_meter(meter_id) as keys:
             # The master key goes last: without a new one no rotation is under way.
             if keys.pending_kek is None:
+                keys.key("kek")
                 keys.pending_kek = new_key()
                 for client in keys.clients:
+                    client.demand_here(meter_id)
                     client.pending = client.pending or Pair()
                 for name in SECRETS:
                     _prepare(keys, name)
@@ -240,6 +329,10 @@ class Keystore:
         with self._changing_meter(meter_id) as keys:
             client = keys.client(sap)
             if client.pending is not None:
+                # Never back: another process may still have taken some ahead for this client.
+                client.pending.next_counter = max(
+                    client.pending.next_counter, client.current.next_counter
+                )
                 client.current, client.pending = client.pending, None
                 if sap == OPERATOR_SAP and keys.pending_kek:
                     keys.kek, keys.pending_kek = keys.pending_kek, None
@@ -250,7 +343,9 @@ def _prepare(keys: MeterKeys, name: str) -> None:
     keys.pending_secrets.setdefault(name, new)
 
 
-def _pair(client: ClientKeys, pending: bool) -> Pair:
+def _pair(keys: MeterKeys, sap: int, pending: bool) -> Pair:
+    client = keys.client(sap)
+    client.demand_here(keys.meter_id)
     if not pending:
         return client.current
     if client.pending is None:

@@ -46,6 +46,8 @@ class ClientKeys:
     current: Pair
     # A rotation that was begun: which of the two the meter has is not known until it is tried.
     pending: Pair | None = None
+    # The keystore that has this client's counters meanwhile: "path", and "next" as it got them.
+    away: dict[str, Any] | None = None
 
     @classmethod
     def new(cls, name: str, sap: int) -> ClientKeys:
@@ -60,7 +62,16 @@ class ClientKeys:
             record["title"],
             Pair(**record["current"]),
             Pair(**pending) if pending else None,
+            record.get("away"),
         )
+
+    def demand_here(self, meter_id: str) -> None:
+        """BenchError while another keystore has the counters: a number would serve twice."""
+        if self.away:
+            raise BenchError(
+                f"the {self.name}'s keys of meter {meter_id} are with {self.away['path']}: use "
+                f"that keystore, or take them back with ams keys readers {self.away['path']} --back"
+            )
 
 
 @dataclass
@@ -104,10 +115,49 @@ class MeterKeys:
         clients = [ClientKeys.load(client) for client in record["clients"]]
         return cls(**{**record, "clients": clients})
 
+    # --- apart: what changes with each session, and what seldom does -------------------
+
+    @staticmethod
+    def counter_name(sap: int, pending: bool) -> str:
+        """What the next counter of a client's pair is called among the counters."""
+        return f"{'pending' if pending else 'client'} {sap}"
+
+    def split(self) -> tuple[dict[str, Any], dict[str, int]]:
+        """(keys, counters), for `join`."""
+        # Not by `asdict`: it copies leaf by leaf, and there are a hundred thousand meters.
+        record = dict(vars(self))
+        record["clients"] = [
+            {
+                **vars(client),
+                "current": dict(vars(client.current)),
+                "pending": client.pending and dict(vars(client.pending)),
+            }
+            for client in self.clients
+        ]
+        counters = {"order": record.pop("next_order"), "server": record.pop("server_counter")}
+        for client in record["clients"]:
+            for pending, pair in ((False, client["current"]), (True, client["pending"])):
+                if pair and client["away"]:
+                    pair.pop("next_counter")
+                elif pair:
+                    counters[self.counter_name(client["sap"], pending)] = pair.pop("next_counter")
+        return record, counters
+
+    @classmethod
+    def join(cls, record: dict[str, Any], counters: dict[str, int]) -> MeterKeys:
+        """KeyError or TypeError for what another version keeps."""
+        keys = cls.load({**record, "next_order": counters["order"]})
+        keys.server_counter = counters["server"]
+        for client in keys.clients:
+            for pending, pair in ((False, client.current), (True, client.pending)):
+                if pair and not client.away:
+                    pair.next_counter = counters[cls.counter_name(client.sap, pending)]
+        return keys
+
     def secret(self, name: str, pending: bool = False) -> bytes | None:
         """The octets of one of SECRETS; of `han` both, the encryption key first."""
         value = self.pending_secrets.get(name) if pending else getattr(self, name)
-        if value is None:
+        if not value:
             return None
         if name == "han":
             value = value["encryption"] + value["authentication"]
@@ -124,8 +174,38 @@ class MeterKeys:
     def dump(self) -> dict[str, Any]:
         return asdict(self)
 
+    def key(self, name: str) -> bytes:
+        """The octets of `kek`, `breaker`, `breaker_second` or `update`; BenchError when it is not
+        here: a keystore for readers has none that moves anything."""
+        value = getattr(self, name)
+        if not value:
+            raise BenchError(
+                f"this keystore has no {name} key of meter {self.meter_id}: it is one for readers"
+            )
+        return bytes.fromhex(value)
+
+    @property
+    def readers_only(self) -> bool:
+        return not self.kek
+
+    def for_readers(self, sap: int) -> MeterKeys:
+        """What a collector needs: the reader's pair, and nothing that moves or changes."""
+        return MeterKeys(
+            self.meter_id,
+            self.system_title,
+            kek="",
+            breaker="",
+            update="",
+            han={},
+            clients=[self.client(sap)],
+            breaker_second="",
+        )
+
     def client(self, sap: int) -> ClientKeys:
-        return next(client for client in self.clients if client.sap == sap)
+        for client in self.clients:
+            if client.sap == sap:
+                return client
+        raise BenchError(f"there are no keys of client {sap} of meter {self.meter_id} here")
 
     def shown(self) -> dict[str, Any]:
         """What an outside client needs to be told, for every client SAP."""
@@ -161,8 +241,5 @@ class MeterKeys:
             "breaker_second_key": self.breaker_second,
             "next_order": self.next_order,
             "update_key": self.update,
-            "han": {
-                "encryption_key": self.han["encryption"],
-                "authentication_key": self.han["authentication"],
-            },
+            "han": {f"{name}_key": value for name, value in self.han.items()},
         }

@@ -22,6 +22,7 @@ def provisioned(
     """
     reserve = _DEVICE_RESERVE if device else max(_SERVER_RESERVE, least)
     keys = store.get_or_new(meter_id)
+    keys.key("kek")  # or there is nothing to make a meter of
     return {
         "system_title": keys.system_title,
         "clients": [

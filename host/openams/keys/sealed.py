@@ -7,6 +7,7 @@ derivation cannot be lowered unseen. The file is replaced whole or not at all.
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import secrets
 from pathlib import Path
@@ -25,7 +26,13 @@ _VERSION = 1
 # A person's passphrase is short: guessing it shall cost. A random one needs no help.
 SCRYPT_N_PERSON = 1 << 17
 SCRYPT_N_RANDOM = 1 << 10
-_N_MAX = 1 << 20
+N_MAX = 1 << 20
+
+
+@functools.lru_cache(maxsize=64)
+def stretched(passphrase: bytes, salt: bytes, n: int) -> bytes:
+    """The key of a passphrase: made once in a process, since it shall cost."""
+    return Scrypt(salt=salt, length=32, n=n, r=8, p=1).derive(passphrase)
 
 
 class SealedFile:
@@ -37,8 +44,7 @@ class SealedFile:
 
     def _key(self, salt: bytes, n: int) -> bytes:
         if self._derived is None or self._derived[:2] != (salt, n):
-            key = Scrypt(salt=salt, length=32, n=n, r=8, p=1).derive(self._passphrase)
-            self._derived = (salt, n, key)
+            self._derived = (salt, n, stretched(self._passphrase, salt, n))
         return self._derived[2]
 
     def read(self) -> Any:
@@ -52,7 +58,7 @@ class SealedFile:
             sealed = base64.b64decode(record["sealed"])
             if head["format"] != _FORMAT or head["version"] != _VERSION:
                 raise ValueError
-            if not isinstance(n, int) or not 2 <= n <= _N_MAX or n & (n - 1):
+            if not isinstance(n, int) or not 2 <= n <= N_MAX or n & (n - 1):
                 raise ValueError
         except OSError as error:
             raise BenchError(f"cannot read {self.path}: {error.strerror}") from None

@@ -215,6 +215,8 @@ class Fleet:
         self.meters: list[FleetMeter] = []
         self._selector = selectors.DefaultSelector()
         self._ending = False
+        meter_ids = list(meter_ids)
+        store.ensure(meter_ids)
         try:
             for number, meter_id in enumerate(meter_ids):
                 port = first_port + number if first_port else 0
