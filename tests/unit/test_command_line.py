@@ -118,7 +118,15 @@ def completed(*words):
 
 def test_a_shell_is_told_how_words_go_on():
     assert {"han", "han-port"} == set(completed("han"))
-    assert set(completed("keys", "")) == {"new", "list", "show", "rotate", "han"}
+    assert set(completed("keys", "")) == {
+        "new",
+        "list",
+        "show",
+        "rotate",
+        "han",
+        "readers",
+        "takeover",
+    }
     assert "--dlms-port" in completed("run", "--dlms")
     shown = subprocess.run(
         [sys.executable, "-m", "openams", "--show-completion", "bash"],
