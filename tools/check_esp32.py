@@ -17,18 +17,21 @@ from pathlib import Path
 
 from mypy import api
 
+from openams.flashing.targets import metering_ics
+
 ROOT = Path(__file__).resolve().parents[1]
 # What the ESP32's modules differ in from CPython's, and what CPython has not.
 STUBS = ("machine", "esp32", "network", "micropython", "time", "socket", "vfs")
 DRIVERS = (
-    "atm90e32", "ds3231", "ic_reader", "inputs", "line", "links", "ntp", "pulse_led", "relay",
+    "ds3231", "ic_reader", "inputs", "line", "links", "metering_ic", "ntp", "pulse_led", "relay",
     "tcp", "watchdog",
 )  # fmt: skip
 
 
 def board_files() -> list[Path]:
     files = sorted((ROOT / "boards" / "esp32").glob("*.py"))
-    return files + [ROOT / "boards" / "drivers" / f"{name}.py" for name in DRIVERS]
+    names = (*metering_ics("esp32"), *DRIVERS)
+    return files + [ROOT / "boards" / "drivers" / f"{name}.py" for name in names]
 
 
 def check(files: list[Path]) -> list[str]:

@@ -22,59 +22,112 @@ from ams.metrology import phases
 from ams.metrology.fixed import ONE, div_rounded, isqrt, rotation
 from ams.registers import quantities as qu
 
+SYSTEMS = ("3P3W", "3P4W")
+SPI_HZ = const(1000000)
+SPI_POLARITY = const(1)
+SPI_PHASE = const(1)
+
+# --- register table: datasheet, "Register", by its groups ------------------------
+# All registers have 16 bits. Three in a row are of phases A, B, C.
+
+# Special registers.
+SOFT_RESET = const(0x70)  # takes RESET_KEY
+EMM_STATE0 = const(0x71)
+STATE0_U_REVERSED = const(0x0200)  # order of the voltage phases is wrong
+LAST_SPI_DATA = const(0x78)  # what was read or written last; reading it does not change it
+CFG_REG_ACC_EN = const(0x7F)  # takes ACCESS_KEY: the registers below can be written
+
+# Status and special configuration.
 METER_EN = const(0x00)
+METER_ON = const(1)
 SAG_PEAK_DET_CFG = const(0x05)
-ZX_CONFIG = const(0x07)
-SAG_TH = const(0x08)
-PHASE_LOSS_TH = const(0x09)
-FREQ_LO_TH = const(0x0C)
+SAG_PEAK_DEFAULT = const(0x143F)  # periods of peak (high octet) and sag detection, as at reset
+ZX_CONFIG = const(0x07)  # sources of the zero-crossing pins, which are not wired: free for a mark
+SAG_TH = const(0x08)  # voltage peak before the gain, 10 mV, halved
+PHASE_LOSS_TH = const(0x09)  # the same
+FREQ_LO_TH = const(0x0C)  # 10 mHz
 FREQ_HI_TH = const(0x0D)
-PL_CONST_H = const(0x31)
+
+# Configuration.
+PL_CONST_H = const(0x31)  # PL_CONST over the pulses per kWh, high and low word
 PL_CONST_L = const(0x32)
+PL_CONST = 450000000000
 M_MODE0 = const(0x33)
-M_MODE1 = const(0x34)
-P_START_TH = const(0x35)
+M_MODE0_3P3W = const(0x0100)
+M_MODE0_50_HZ = const(0)  # bit 12: 60 Hz
+M_MODE0_DEFAULT = const(0x0080)  # CF2 is reactive energy
+M_MODE0_A = const(0x04)  # phases that count in the sums
+M_MODE0_B = const(0x02)
+M_MODE0_C = const(0x01)
+M_MODE1 = const(0x34)  # gains of the amplifiers
+P_START_TH = const(0x35)  # POWER_UW
 Q_START_TH = const(0x36)
 S_START_TH = const(0x37)
-P_PHASE_TH = const(0x38)
+P_PHASE_TH = const(0x38)  # the same of one phase
 Q_PHASE_TH = const(0x39)
 S_PHASE_TH = const(0x3A)
-PHI_A = const(0x48)  # and 0x4A, 0x4C
+
+# Calibration.
+PHI_A = const(0x48)  # and 0x4A, 0x4C: cycles of 2.048 MHz, DELAY_NRAD each at 50 Hz
+PHI_MOST = const(0x3FF)
+PHI_VOLTAGE = const(0x8000)  # the voltage is delayed, not the current
+DELAY_NRAD = const(153398)
 U_GAIN_A = const(0x61)  # gain of voltage, current; two offsets; then phase B, C
-SOFT_RESET = const(0x70)
-EMM_STATE0 = const(0x71)
-LAST_SPI_DATA = const(0x78)
-CFG_REG_ACC_EN = const(0x7F)
+GAIN_ONE = const(0x8000)
+GAIN_MOST = const(0xFFFF)
+
+# Energy, cleared when it is read: 0.01 pulse.
 AP_ENERGY_T = const(0x80)  # forward active, net of the phases
 AN_ENERGY_T = const(0x84)
 RP_ENERGY_T = const(0x88)
 RN_ENERGY_T = const(0x8C)
-P_MEAN_A = const(0xB1)
+COUNTS_PER_PULSE = const(100)
+
+# Measurement.
+P_MEAN_A = const(0xB1)  # signed 32 bits, high word here, low word LSB further on
 Q_MEAN_A = const(0xB5)
-LSB = const(0x10)  # from the high word of a power to its low word
-U_RMS_A = const(0xD9)
-I_RMS_A = const(0xDD)
-FREQ = const(0xF8)
-U_ANGLE_B = const(0xFE)  # by which it lags A
+LSB = const(0x10)
+POWER_UW = const(320)  # of a count of the 32 bits
+U_RMS_A = const(0xD9)  # 10 mV
+I_RMS_A = const(0xDD)  # 1 mA
+FREQ = const(0xF8)  # 10 mHz
+U_ANGLE_B = const(0xFE)  # by which it lags A, 0.1 degrees
 U_ANGLE_C = const(0xFF)
 
 RESET_KEY = const(0x789A)
 ACCESS_KEY = const(0x55AA)
+# A frame: address, of which the top bit says that it is read, and 16 bits of data.
+READ = const(0x80)
 
-_M_MODE0 = {"3P4W": 0x0087, "3P3W": 0x0185}  # 50 Hz, phases counted
-_STATE0_U_REVERSED = const(0x0200)
+# --- units ------------------------------------------------------------------------
+
+_MV_PER_COUNT = const(10)
+_UA_PER_COUNT = const(1000)
+_MHZ_PER_COUNT = const(10)
+_TENTHS = const(3600)  # of a turn
+_HALF_TURN = const(1800)
+_SIGN = const(0x8000)
+_TURN = const(0x10000)
+# What it measures a frequency of, in its counts; the mains is told good from 47.5 to 52.5 Hz.
+_FREQ_LEAST = const(4500)
+_FREQ_MOST = const(6500)
+_FREQ_LO = const(4750)
+_FREQ_HI = const(5250)
+# What calibration records of the channels are of: 10 mV, 1 mA a count.
+_VOLT_PV = const(10000000000)
+_AMPERE_PA = const(1000000000)
+_MODE = {
+    "3P4W": M_MODE0_50_HZ | M_MODE0_DEFAULT | M_MODE0_A | M_MODE0_B | M_MODE0_C,
+    "3P3W": M_MODE0_50_HZ | M_MODE0_DEFAULT | M_MODE0_3P3W | M_MODE0_A | M_MODE0_C,
+}
 # What says that the line and the IC are alive: no bit that the IC mishears makes an energy
 # register of its address.
 _ALIVE = const(0xD654)
-# Pulse constant register: 450e9 over the pulses per kWh. Energy counts 0.01 pulse.
-_PL_CONST = 450000000000
 _UWS_PER_KWH = 3600000000000
-# One cycle of 2.048 MHz at 50 Hz, in nano-radian.
-_DELAY_NRAD = const(153398)
-_GAIN_ONE = const(0x8000)
 _STUCK = const(0xFFFF)
 _TRIES = const(5)
 _BETWEEN_MS = const(25)
+_RESET_MS = const(2)
 _SURGE_PERCENT = const(130)
 # Twice what its register of the current holds: power is counted beyond that.
 _FULL_UA = const(131070000)
@@ -84,8 +137,8 @@ def default_calibration(system):
     """The record of an IC whose gain registers stand at one: 10 mV, 1 mA a count."""
     channels = []
     for _ in range(2 if system == "3P3W" else 3):
-        channels.append({"kind": "voltage", "lsb_pv": 10000000000})
-        channels.append({"kind": "current", "lsb_pa": 1000000000})
+        channels.append({"kind": "voltage", "lsb_pv": _VOLT_PV})
+        channels.append({"kind": "current", "lsb_pa": _AMPERE_PA})
     return {
         "sample_rate_hz": 8000,
         "full_scale": 65535,
@@ -96,6 +149,11 @@ def default_calibration(system):
     }
 
 
+def make(spi, select, calibration, wait_ms, gains=(GAIN_ONE, GAIN_ONE)):
+    """The driver, as `drivers.metering_ic` asks for it."""
+    return Atm90e32(spi, select, calibration, gains, wait_ms)
+
+
 class Atm90e32(MeteringIc):
     """`spi` is machine.SPI, `cs` its select pin, `calibration` a checked `Calibration`.
 
@@ -104,7 +162,7 @@ class Atm90e32(MeteringIc):
     """
 
     def __init__(self, spi, cs, calibration, gains, wait_ms, pulses_per_kwh=3200, mode1=0):
-        if calibration.system not in _M_MODE0:
+        if calibration.system not in SYSTEMS:
             raise ValueError("ATM90E32: system must be 3P3W or 3P4W")
         self._spi = spi
         self._cs = cs
@@ -115,8 +173,8 @@ class Atm90e32(MeteringIc):
         self._starting_mva = calibration.starting_power_mva
         self._places = (0, 2) if self.system == "3P3W" else (0, 1, 2)
         # Micro-watt-seconds of one count of an energy register.
-        self.count_uws = _UWS_PER_KWH // (100 * pulses_per_kwh)
-        if self.count_uws * 100 * pulses_per_kwh != _UWS_PER_KWH:
+        self.count_uws = _UWS_PER_KWH // (COUNTS_PER_PULSE * pulses_per_kwh)
+        if self.count_uws * COUNTS_PER_PULSE * pulses_per_kwh != _UWS_PER_KWH:
             raise ValueError("ATM90E32: pulses per kWh must divide 36e9")
         self._config = self._make_config(calibration, gains, pulses_per_kwh, mode1)
         self._check = 0  # which of them is compared next
@@ -147,19 +205,19 @@ class Atm90e32(MeteringIc):
 
     def _make_config(self, calibration, gains, pulses_per_kwh, mode1):
         """The registers that are ours, in the order in which they are written."""
-        starting = min(calibration.starting_power_mva * 25 // 8, 0xFFFF)  # 0.32 mW
-        constant = _PL_CONST // pulses_per_kwh
+        starting = min(calibration.starting_power_mva * 1000 // POWER_UW, 0xFFFF)
+        constant = PL_CONST // pulses_per_kwh
         gain_u = _gain(gains[0], calibration.voltages[0])
         config = [
-            (SAG_PEAK_DET_CFG, 0x143F),
+            (SAG_PEAK_DET_CFG, SAG_PEAK_DEFAULT),
             (ZX_CONFIG, _ALIVE),
             (SAG_TH, _threshold(calibration.nominal_voltage_mv * 9 // 10, gain_u)),
             (PHASE_LOSS_TH, _threshold(calibration.nominal_voltage_mv // 2, gain_u)),
-            (FREQ_LO_TH, 4750),
-            (FREQ_HI_TH, 5250),
+            (FREQ_LO_TH, _FREQ_LO),
+            (FREQ_HI_TH, _FREQ_HI),
             (PL_CONST_H, constant >> 16),
             (PL_CONST_L, constant & 0xFFFF),
-            (M_MODE0, _M_MODE0[self.system]),
+            (M_MODE0, _MODE[self.system]),
             (M_MODE1, mode1),
             (P_START_TH, starting),
             (Q_START_TH, starting),
@@ -174,7 +232,7 @@ class Atm90e32(MeteringIc):
             config.append((PHI_A + 2 * place, _delay(i.phase_urad - u.phase_urad)))
             config.append((U_GAIN_A + 4 * place, _gain(gains[0], u)))
             config.append((U_GAIN_A + 1 + 4 * place, _gain(gains[1], i)))
-        config.append((METER_EN, 1))
+        config.append((METER_EN, METER_ON))
         return config
 
     # --- bus -----------------------------------------------------------------
@@ -186,7 +244,7 @@ class Atm90e32(MeteringIc):
 
     def read(self, register):
         out = self._out
-        out[0] = 0x80 | register >> 8
+        out[0] = READ | register >> 8
         out[1] = register & 0xFF
         out[2] = out[3] = 0
         self._exchange()
@@ -220,8 +278,8 @@ class Atm90e32(MeteringIc):
             high = self.read(register)
             low = self.read(register + LSB)
             if high == before and low == low_before:
-                if high & 0x8000:
-                    high -= 0x10000
+                if high & _SIGN:
+                    high -= _TURN
                 return high << 16 | low
             self.disturbed += 1
         return None
@@ -253,7 +311,7 @@ class Atm90e32(MeteringIc):
             return False
         self.resets += 1
         self.write(SOFT_RESET, RESET_KEY)
-        self._wait_ms(2)
+        self._wait_ms(_RESET_MS)
         self._configure()
         return self._is_configured()
 
@@ -277,7 +335,7 @@ class Atm90e32(MeteringIc):
 
     def _repair(self):
         """It answers, but not as it was set up: False when that cannot be mended."""
-        if not self._holds(METER_EN, 1):
+        if not self._holds(METER_EN, METER_ON):
             # It has been without supply: what it counted is gone, it starts anew.
             self._has_lost = True
             return self.begin()
@@ -365,7 +423,7 @@ class Atm90e32(MeteringIc):
 
     def _expected(self, power, ms):
         """Counts of so much power, in its own unit, in so long; none of the other direction."""
-        return max(power, 0) * 8 // 25 * ms // self.count_uws
+        return _milliwatts(max(power, 0)) * ms // self.count_uws
 
     def _measure(self):
         """Reads what it measures; False when the bus does not carry it."""
@@ -392,7 +450,7 @@ class Atm90e32(MeteringIc):
         self._frequency = frequency
         self._angle_b = angle_b
         self._angle_c = angle_c
-        self._reversed_sequence = state & _STATE0_U_REVERSED != 0
+        self._reversed_sequence = state & STATE0_U_REVERSED != 0
         return True
 
     def _publish(self, q):
@@ -400,11 +458,11 @@ class Atm90e32(MeteringIc):
         for place in self._places:
             u = self._u[place]
             i = self._i[place]
-            active = self._p[place] * 8 // 25
-            reactive = self._q[place] * 8 // 25
+            active = _milliwatts(self._p[place])
+            reactive = _milliwatts(self._q[place])
             apparent = max(u * i // 100, isqrt(active * active + reactive * reactive))
-            q.voltage_mv[place] = u * 10
-            q.current_ua[place] = i * 1000
+            q.voltage_mv[place] = u * _MV_PER_COUNT
+            q.current_ua[place] = i * _UA_PER_COUNT
             q.active_power_mw[place] = active
             q.reactive_power_mvar[place] = reactive
             q.apparent_power_mva[place] = apparent
@@ -420,7 +478,9 @@ class Atm90e32(MeteringIc):
         q.total_reactive_power_mvar = r
         q.total_apparent_power_mva = s
         # The range in which it measures one.
-        q.frequency_mhz = self._frequency * 10 if 4500 <= self._frequency <= 6500 else 0
+        frequency = self._frequency
+        is_one = _FREQ_LEAST <= frequency <= _FREQ_MOST
+        q.frequency_mhz = frequency * _MHZ_PER_COUNT if is_one else 0
 
     def _state(self, q):
         """STATUS_ bits of what was read."""
@@ -498,6 +558,11 @@ class Atm90e32(MeteringIc):
         q.current_ua[1] = isqrt(max(0, i1 * i1 + i3 * i3 + 2 * product))
 
 
+def _milliwatts(counts):
+    """Of a power in POWER_UW: a fraction that keeps small integers."""
+    return counts * 8 // 25
+
+
 def _below(active, reactive, least):
     """Whether an apparent power is below the starting power."""
     if not (-least < active < least and -least < reactive < least):
@@ -507,7 +572,7 @@ def _below(active, reactive, least):
 
 def _tenths(angle):
     """An angle register, signed or not, as 0 to 359.9 degrees."""
-    return (angle - 0x10000 if angle & 0x8000 else angle) % 3600
+    return (angle - _TURN if angle & _SIGN else angle) % _TENTHS
 
 
 def _cosine(length, quarters):
@@ -531,32 +596,32 @@ def _place(point, length, tenths):
 
 def _gain(base, channel):
     """Gain register of a channel: `base` corrected by what calibration found."""
-    nominal = 10000000000 if channel.scale > 5000000000 else 1000000000
+    nominal = _VOLT_PV if channel.scale > _VOLT_PV // 2 else _AMPERE_PA
     gain = div_rounded(base * channel.scale, nominal)
-    if not 0 < gain <= 0xFFFF:
+    if not 0 < gain <= GAIN_MOST:
         raise ValueError("calibration: gain beyond the range of the ATM90E32")
     return gain
 
 
 def _delay(lag_urad):
     """Delay register for a current that lags: bit 15 delays the voltage instead."""
-    cycles = div_rounded(abs(lag_urad) * 1000, _DELAY_NRAD)
-    if cycles > 0x3FF:
+    cycles = div_rounded(abs(lag_urad) * 1000, DELAY_NRAD)
+    if cycles > PHI_MOST:
         raise ValueError("calibration: phase beyond the range of the ATM90E32")
-    return cycles | 0x8000 if lag_urad > 0 else cycles
+    return cycles | PHI_VOLTAGE if lag_urad > 0 else cycles
 
 
 def _threshold(voltage_mv, gain):
     """Voltage threshold register: peak in 10 mV, before the gain, halved."""
     peak = voltage_mv * 141421 // 1000000
-    return min(peak * _GAIN_ONE // (2 * gain), 0xFFFF)
+    return min(peak * GAIN_ONE // (2 * gain), 0xFFFF)
 
 
 def _unit(tenths):
     """(cos, sin) times 2**30 of an angle in 0.1 degree, folded to 0..180 degrees."""
     tenths = _tenths(tenths)
-    if tenths > 1800:
-        tenths = 3600 - tenths
+    if tenths > _HALF_TURN:
+        tenths = _TENTHS - tenths
     # An eighth of the angle is small enough for `rotation`; then double it thrice.
     cos, sin = rotation(tenths * 1745329 // 8000)
     for _ in range(3):

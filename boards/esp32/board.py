@@ -18,6 +18,7 @@ from machine import I2C, SPI, Pin
 from micropython import const
 
 from ams import hal
+from drivers import metering_ic
 from drivers.ds3231 import CountedClock, Ds3231
 from drivers.inputs import PinInputs
 from drivers.line import Line
@@ -31,7 +32,6 @@ _SDA, _SCL = const(21), const(22)
 _COIL_OPEN, _COIL_CLOSE, _CONTACT = const(32), const(33), const(34)
 _TEST_LED, _STATUS_LED = const(27), const(2)
 _SPI, _SPI_SCK, _SPI_MISO, _SPI_MOSI, _SPI_CS = const(2), const(18), const(19), const(23), const(5)
-_SPI_HZ = const(1000000)
 _TERMINAL_COVER, _METER_COVER, _MAGNETIC_FIELD = const(35), const(36), const(39)
 _BUTTON, _SUPPLY = const(4), const(13)
 
@@ -44,8 +44,11 @@ _TIMER = const(1)
 _WATCHDOG_MS = const(8000)
 # A lithium cell keeps the clock chip for years; its crystal may err by minutes in one.
 _CLOCK_BACKUP_S = const(31536000)
-# Gain registers of the metering IC for the dividers and transformers of the wiring table.
-IC_GAINS = (0x8000, 0x8000)
+# What a driver wants to know of this board: the gain registers of an ATM90E32AS for the dividers
+# and transformers of the wiring table.
+IC_OPTIONS = {"atm90e32": {"gains": (0x8000, 0x8000)}}
+# What measures when the settings do not say it (`front_end`).
+_FRONT_END = "atm90e32"
 
 
 def _slots():
@@ -54,6 +57,10 @@ def _slots():
     except OSError:
         # A partition table without them: no update over the link.
         return None
+
+
+def _spi(**settings):
+    return SPI(_SPI, sck=Pin(_SPI_SCK), mosi=Pin(_SPI_MOSI), miso=Pin(_SPI_MISO), **settings)
 
 
 class Board:
@@ -93,21 +100,13 @@ class Board:
         self.links = None
         self.network = None
 
-    def make_frontend(self, calibration):
-        """The metering IC, set up by a checked `Calibration`. False when it does not answer."""
-        from drivers.atm90e32 import Atm90e32
-
-        spi = SPI(
-            _SPI,
-            _SPI_HZ,
-            polarity=1,
-            phase=1,
-            sck=Pin(_SPI_SCK),
-            mosi=Pin(_SPI_MOSI),
-            miso=Pin(_SPI_MISO),
-        )
+    def make_frontend(self, calibration, name=None):
+        """The metering IC that the settings name, set up by a checked `Calibration`. False when
+        it does not answer; raises ValueError, in one line, when there is no such IC."""
+        name = name or _FRONT_END
         select = Pin(_SPI_CS, Pin.OUT, value=1)
-        self.frontend = Atm90e32(spi, select, calibration, IC_GAINS, time.sleep_ms)
+        options = IC_OPTIONS.get(name, {})
+        self.frontend = metering_ic.make(name, calibration, _spi, select, time.sleep_ms, options)
         return self.frontend.begin()
 
     def restart(self):

@@ -1,6 +1,6 @@
 """The meter's main loop on an ESP32.
 
-`meter.json` in the file system says what the meter is: `system`, `identity`,
+`meter.json` in the file system says what the meter is: `system`, `front_end`, `identity`,
 `han`, `security`, `wifi` (`ssid`, `password`), `dlms_port`, `ntp` (`server`: an address) and,
 once, `calibration`.
 Keys that were taken into the meter's flash are removed from the file.
@@ -158,7 +158,7 @@ def build(board, config):
     from ams.meter import Meter
 
     meter = Meter(board, config)
-    if not board.make_frontend(meter.calibration):
+    if not board.make_frontend(meter.calibration, config.get("front_end")):
         board.log("meter: no answer from the metering IC")
     meter.start(board.clock.utc_ms())
     if config.get("han_open"):

@@ -41,7 +41,6 @@ _TERMINAL_COVER, _METER_COVER, _MAGNETIC_FIELD = const(9), const(10), const(11)
 _BUTTON, _SUPPLY = const(12), const(13)
 _TEST_LED, _STATUS_LED = const(14), const(25)
 _SPI_MISO, _SPI_CS, _SPI_SCK, _SPI_MOSI = const(16), const(17), const(18), const(19)
-_SPI_HZ = const(1000000)
 # Holds the largest telegram; the HAN port never listens.
 _HAN_BUFFER = const(2048)
 _HAN_RECEIVED = const(32)
@@ -50,12 +49,21 @@ _FIFO = const(32)
 _WATCHDOG_MS = const(4000)
 # A lithium cell keeps the clock chip for years; its crystal may err by minutes in one.
 _CLOCK_BACKUP_S = const(31536000)
-# Gain registers of the metering IC for the dividers and transformers of the wiring table.
-IC_GAINS = (0x8000, 0x8000)
+# What a driver wants to know of this board: the gain registers of an ATM90E32AS for the dividers
+# and transformers of the wiring table.
+IC_OPTIONS = {"atm90e32": {"gains": (0x8000, 0x8000)}}
+# What measures when the settings do not say it (`front_end`).
+_FRONT_END = {"1P2W": "adc", "3P3W": "atm90e32", "3P4W": "atm90e32"}
 
 
 def _contact(number):
     return Pin(number, Pin.IN, Pin.PULL_UP)
+
+
+def _spi(**settings):
+    return SPI(
+        0, bits=8, sck=Pin(_SPI_SCK), mosi=Pin(_SPI_MOSI), miso=Pin(_SPI_MISO), **settings
+    )  # fmt: skip
 
 
 class Board:
@@ -100,24 +108,24 @@ class Board:
         self.links = None
         self.network = None
 
-    def make_frontend(self, calibration):
-        """By a checked `Calibration`: the ADC measures one phase, the IC three.
-
-        False when the IC does not answer.
+    def make_frontend(self, calibration, name=None):
+        """By a checked `Calibration` and what the settings name: the ADC of the chip measures
+        one phase, a metering IC what its driver says. False when the IC does not answer;
+        raises ValueError, in one line, when there is no such IC.
         """
-        if calibration.system == "1P2W":
+        name = name or _FRONT_END[calibration.system]
+        if name == "adc":
+            if calibration.system != "1P2W":
+                raise ValueError("front_end adc measures 1P2W")
             from adc import AdcFrontEnd
 
             self.frontend = AdcFrontEnd()
             return True
-        from drivers.atm90e32 import Atm90e32
+        from drivers import metering_ic
 
-        spi = SPI(
-            0, _SPI_HZ, polarity=1, phase=1, bits=8,
-            sck=Pin(_SPI_SCK), mosi=Pin(_SPI_MOSI), miso=Pin(_SPI_MISO),
-        )  # fmt: skip
         select = Pin(_SPI_CS, Pin.OUT, value=1)
-        self.frontend = Atm90e32(spi, select, calibration, IC_GAINS, time.sleep_ms)
+        options = IC_OPTIONS.get(name, {})
+        self.frontend = metering_ic.make(name, calibration, _spi, select, time.sleep_ms, options)
         return self.frontend.begin()
 
     def restart(self):

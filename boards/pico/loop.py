@@ -152,7 +152,12 @@ def build(board):
     from ams.meter import Meter
 
     meter = Meter(board, config)
-    if not board.make_frontend(meter.calibration):
+    try:
+        answers = board.make_frontend(meter.calibration, config.get("front_end"))
+    except ValueError as error:
+        board.log("meter: %s" % error)
+        return None
+    if not answers:
         board.log("meter: no answer from the metering IC")
     meter.start(board.clock.utc_ms())
     board.was_reset = board.watchdog_bit()

@@ -31,7 +31,9 @@ def flash(
         str | None, typer.Option(help="GS1 number of the meter, 16 digits: makes the board it.")
     ] = None,
     system: Annotated[str, typer.Option(help="1P2W, 3P3W or 3P4W.")] = "1P2W",
-    front_end: Annotated[str, typer.Option(help="adc (one phase) or atm90e32 (three).")] = "adc",
+    front_end: Annotated[
+        str, typer.Option(help="adc or ade7953 (one phase), atm90e32 (three).")
+    ] = "adc",
     settings: Annotated[
         Path | None, typer.Option(help="JSON file with more settings: calibration, han ...")
     ] = None,

@@ -93,7 +93,7 @@ class FrontEnd:
         pass
 
 class Board:
-    def make_frontend(self, calibration):
+    def make_frontend(self, calibration, name=None):
         self.frontend = FrontEnd()
 """
 FLASH = f"""

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 from openams.errors import BenchError
 from openams.flashing.link import BoardLink
+from openams.flashing.targets import ROOT, metering_ics
+from openams.places import SHIMS
 
 # A slot is a sector, less its header.
 _SETTINGS_MAX = 4080
@@ -60,16 +65,36 @@ def write_settings(
 def nominal_calibration(board: str, front_end: str, system: str) -> dict[str, Any]:
     """What the parts of a front end say; `ams calibrate` finds what they are."""
     from openams.runtimes.rp2040.analog import OnChipAdc
-    from openams.runtimes.rp2040.session import IcFrontEnd
 
-    if front_end == "atm90e32" and system in ("3P3W", "3P4W"):
-        return IcFrontEnd().calibration(system)
     if (board, front_end, system) == ("pico", "adc", "1P2W"):
         return OnChipAdc(False, 1).calibration(system)
+    ics = metering_ics(board)
+    if front_end in ics:
+        record = _of_driver(front_end, system)
+        if record is not None:
+            return record
     raise BenchError(
-        f"no nominal calibration of {front_end} on {board} for {system}: "
-        "give one in the file of --settings"
+        f"no nominal calibration of {front_end} on {board} for {system} (it may have "
+        f"{', '.join(('adc', *ics))}): give one in the file of --settings"
     )
+
+
+def _of_driver(name: str, system: str) -> dict[str, Any] | None:
+    """`default_calibration` of a metering IC's driver; None when it does not measure `system`."""
+    code = (
+        f"import json\nfrom drivers import {name} as ic\n"
+        f"print(json.dumps(ic.default_calibration({system!r}) if {system!r} in ic.SYSTEMS else 0))"
+    )
+    paths = (ROOT / "firmware", ROOT / "boards", SHIMS)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise BenchError(f"drivers/{name}.py: {done.stderr.strip().splitlines()[-1]}")
+    return json.loads(done.stdout) or None
 
 
 def identity(

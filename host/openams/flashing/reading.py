@@ -25,7 +25,7 @@ def _w(p,r,d):
   ])
 _m=Metrology(_c,_q,_w)
 _b=Board()
-_a=_b.make_frontend(_c)
+_a=_b.make_frontend(_c,_o.get('front_end'))
 _f=_b.frontend
 _i=hasattr(_f,'poll')
 def _ic():
@@ -35,7 +35,7 @@ def _ic():
   if _n[0]>{ic_skip} and _q.frequency_mhz:
    _r.append([
     (_q.voltage_mv[p],_q.current_ua[p],_q.active_power_mw[p],_q.reactive_power_mvar[p])
-    for p in ((0,2) if _o['system']=='3P3W' else (0,1,2))
+    for p in {{'1P2W':(0,),'3P3W':(0,2),'3P4W':(0,1,2)}}[_o['system']]
    ])
 def _adc():
  _k=_f.read()

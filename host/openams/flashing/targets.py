@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import yaml
+
 from openams.errors import BenchError
 from openams.places import repository_root
 
 ROOT = repository_root()
+
+
+def metering_ics(board: str) -> tuple[str, ...]:
+    """The drivers that may be named as `front_end` on a board: those of its pins.yaml."""
+    data = yaml.safe_load((ROOT / "boards" / board / "pins.yaml").read_text())
+    blocks = (*data["left"], *data["right"])
+    return tuple(name for block in blocks for name in block.get("drivers", ()))
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,8 @@ class Target:
 # What is imported while it runs, and not when a module is loaded.
 _PICO_METER = (
     "main", "loop", "ams/meter", "ams/han/", "ams/registers/pulses",
-    "adc", "drivers/atm90e32", "drivers/ic_reader", "drivers/sectorfiles",
+    "adc", "drivers/ic_reader", "drivers/metering_ic", "drivers/sectorfiles",
+    *(f"drivers/{name}" for name in metering_ics("pico")),
 )  # fmt: skip
 
 TARGETS = {

@@ -11,7 +11,7 @@ the readings scatter from one `advance` to the next.
 
 import math
 
-from openams.emulator.models.spi import SpiDevice
+from openams.emulator.models.spi import DisturbedSpiDevice, Random
 
 _RESET_VALUES = {
     0x31: 0x0861,
@@ -40,33 +40,15 @@ def _word(value):
     return int(value) & 0xFFFF
 
 
-class _Random:
-    """The same numbers on every VM."""
-
-    def __init__(self, seed):
-        self._state = (seed * 2654435761 + 88172645) & 0xFFFFFFFF or 1
-
-    def below(self, count):
-        x = self._state
-        x ^= x << 13 & 0xFFFFFFFF
-        x ^= x >> 17
-        x ^= x << 5 & 0xFFFFFFFF
-        self._state = x
-        return x % count
-
-
-class Atm90e32(SpiDevice):
+class Atm90e32(DisturbedSpiDevice):
     spi_mode = 3
 
     def __init__(self):
+        DisturbedSpiDevice.__init__(self)
         self.sensor_gain = [1.0] * 6  # U and I of A, B, C in turn
         self.sensor_lag_urad = [0] * 3  # by which the current lags its voltage
         self.writes_refused = 0
-        self.spoilt = 0  # octets with a wrong bit
-        self.stuck = None  # a level at which the line to the controller hangs
         self._true = ([0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0], 0, 0, 0)
-        self._bus = None
-        self._one_in = (0, 0)
         self._noise = None
         self._frame = bytearray(4)
         self._at = 0
@@ -83,35 +65,21 @@ class Atm90e32(SpiDevice):
 
     # --- bus -----------------------------------------------------------------
 
-    def disturb(self, seed, one_in, heard_one_in=0):
-        """From now on one octet in so many goes out with a wrong bit, and one in so many that
-        come in is misheard; 0: none."""
-        self._bus = _Random(seed)
-        self._one_in = (one_in, heard_one_in)
-
-    def _spoil(self, octet, one_in):
-        if one_in and self._bus.below(one_in) == 0:
-            self.spoilt += 1
-            octet ^= 1 << self._bus.below(8)
-        return octet
-
     def select(self, active):
         # A frame that was cut short has no effect: nothing is written, nothing clears.
         self._at = 0
 
     def peek(self):
-        if self.stuck is not None:
-            return 0xFF if self.stuck else 0
         if self._at == 2:
-            return self._spoil(self._answer >> 8, self._one_in[0])
+            return self._sent(self._answer >> 8)
         if self._at == 3:
-            return self._spoil(self._answer & 0xFF, self._one_in[0])
-        return 0
+            return self._sent(self._answer & 0xFF)
+        return self._sent(0) if self.stuck is not None else 0
 
     def put(self, octet):
         if self._at >= 4:
             return
-        octet = self._spoil(octet, self._one_in[1])
+        octet = self._heard(octet)
         self._frame[self._at] = octet
         self._at += 1
         frame = self._frame
@@ -170,7 +138,7 @@ class Atm90e32(SpiDevice):
         self._measure()
 
     def add_noise(self, seed):
-        self._noise = _Random(seed)
+        self._noise = Random(seed)
 
     def _scattered(self, value):
         if self._noise is None or not value:

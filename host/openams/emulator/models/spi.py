@@ -28,6 +28,51 @@ class SpiDevice:
         return out
 
 
+class Random:
+    """The same numbers on every VM."""
+
+    def __init__(self, seed):
+        self._state = (seed * 2654435761 + 88172645) & 0xFFFFFFFF or 1
+
+    def below(self, count):
+        x = self._state
+        x ^= x << 13 & 0xFFFFFFFF
+        x ^= x >> 17
+        x ^= x << 5 & 0xFFFFFFFF
+        self._state = x
+        return x % count
+
+
+class DisturbedSpiDevice(SpiDevice):
+    """A device whose bus can be spoilt, by a seed."""
+
+    def __init__(self):
+        self.spoilt = 0  # octets with a wrong bit
+        self.stuck = None  # a level at which the line to the controller hangs
+        self._bus = None
+        self._one_in = (0, 0)
+
+    def disturb(self, seed, one_in, heard_one_in=0):
+        """From now on one octet in so many goes out with a wrong bit, and one in so many that
+        come in is misheard; 0: none."""
+        self._bus = Random(seed)
+        self._one_in = (one_in, heard_one_in)
+
+    def _spoil(self, octet, one_in):
+        if one_in and self._bus.below(one_in) == 0:
+            self.spoilt += 1
+            octet ^= 1 << self._bus.below(8)
+        return octet
+
+    def _sent(self, octet):
+        if self.stuck is not None:
+            return 0xFF if self.stuck else 0
+        return self._spoil(octet, self._one_in[0])
+
+    def _heard(self, octet):
+        return self._spoil(octet, self._one_in[1])
+
+
 class SpiPins:
     """A device by the levels of its pins: for a bus that is made of edges (PIO)."""
 
