@@ -18,7 +18,7 @@ from openams.flashing.targets import TARGETS, metering_ics
 from tests.conftest import ROOT
 
 sys.path.append(str(ROOT / "tools" / "firmware"))
-import images  # noqa: E402
+import images
 
 ICS = sorted({(board, name) for board in TARGETS for name in metering_ics(board)})
 
@@ -62,7 +62,7 @@ def test_a_board_measures_with_the_ic_that_its_settings_name(python, tmp_path, m
     out = dict(re.findall(r"^(\w+) (.*)$", test_esp32.run_board(python, tmp_path), re.M))
     assert out["ic"] == "Ade7953 1"
     watt_seconds, seconds = map(int, out["counted"].split())
-    # 2.3 kW for a minute, the last poll still open; what the two readings of a poll wait is time too.
+    # 2.3 kW for a minute, the last poll still open; what a poll waits is time too.
     assert 60 <= seconds <= 62 and 0.99 < watt_seconds / (2300 * seconds) < 1.015
     assert out["quantities"] == "230000 10000000 2300000 50000"
     assert "there is no driver" in out["nobody"] and "measures 3P3W, 3P4W" in out["other"]
