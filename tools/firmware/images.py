@@ -24,6 +24,7 @@ class Board:
     boot: str
     only: tuple[str, ...] = ()
     without: tuple[str, ...] = (
+        "drivers/ade7953.py",
         "drivers/ads131m08.py",
         "drivers/ads131m08_dma.py",
         "drivers/sectorfiles.py",
