@@ -4,12 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Of an environment with nothing but what runs: sooner there.
+RUNS := $(VENV)/.runs
 
 .PHONY: release run test venv lint bench campaign docs lock clean firmware mpy bench-chip
 
 # WEB: port of its web page; 0 takes 8080, or a free one.
 WEB ?= 0
-run: $(STAMP)
+run: $(if $(wildcard $(STAMP)),$(STAMP),$(RUNS))
 	$(BIN)/ams run --scenario tests/data/kaifa_ma304h3e_2017-09-15.csv --han-format kaifa --han-open --web $(WEB)
 
 # A file of tests stays with one process: what they start and share they start once.
@@ -18,8 +20,12 @@ test: $(STAMP)
 
 venv: $(STAMP)
 
-$(STAMP): pyproject.toml requirements.lock tools/venv.sh
-	PYTHON=$(PYTHON) sh tools/venv.sh $(VENV)
+$(STAMP): pyproject.toml requirements.lock tools/venv.sh tools/install.py
+	PYTHON=$(PYTHON) sh tools/venv.sh $(VENV) requirements.lock
+	touch $@
+
+$(RUNS): pyproject.toml requirements-run.lock tools/venv.sh tools/install.py
+	PYTHON=$(PYTHON) sh tools/venv.sh $(VENV) requirements-run.lock
 	touch $@
 
 lint: $(STAMP)
@@ -63,6 +69,8 @@ lock:
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev --extra docs --extra plot \
 		--override tools/overrides.txt \
 		--no-emit-index-url --no-annotate --no-header -q -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes -c requirements.lock \
+		--no-emit-index-url --no-annotate --no-header -q -o requirements-run.lock pyproject.toml tools/building.txt
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,7 +1,9 @@
 #!/bin/sh
-# Makes the virtual environment with everything pinned in requirements.lock.
+# Makes the virtual environment with everything that a lock pins: requirements-run.lock has what
+# runs, requirements.lock what tests and documents need too.
 set -eu
 venv=$1
+lock=$2
 python=${PYTHON:-python3}
 
 need() {
@@ -26,6 +28,4 @@ fi
 
 rm -rf "$venv"
 "$python" -m venv "$venv"
-# The lock names everything there is: nothing else is to be resolved.
-"$venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
-"$venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+"$venv/bin/python" tools/install.py "$lock"

@@ -39,14 +39,18 @@ def profile(
     runtime: Annotated[str, typer.Option(help=f"One of {', '.join(RUNTIMES)}.")] = "micropython",
     client: ClientOption = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
-    as_plot: Annotated[bool, typer.Option("--plot", help="Print bars of the mean power.")] = False,
+    bars: Annotated[bool, typer.Option("--bars", help="Print bars of the mean power.")] = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="FILE", help="Draw the mean power: .png, .svg or .pdf."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
 ) -> None:
     """Read a profile of a state image or of a meter at a URL; writes nothing."""
     if runtime not in RUNTIMES:
         raise BenchError(f"--runtime {runtime!r} is unknown: choose one of {', '.join(RUNTIMES)}")
-    forms = [name for name, wanted in
-             (("--csv", as_csv), ("--json", as_json), ("--plot", as_plot)) if wanted]  # fmt: skip
+    asked = {"--csv": as_csv, "--json": as_json, "--bars": bars, "--plot": picture}
+    forms = [option for option, wanted in asked.items() if wanted]
     if len(forms) > 1:
         raise BenchError(f"{' and '.join(forms)} exclude each other: choose one")
     limits = {}
@@ -62,11 +66,15 @@ def profile(
         limits["from_ms"] = to_utc_ms(begin)
     if end:
         limits["to_ms"] = to_utc_ms(end)
-    if as_plot and name != "load":
-        raise BenchError("--plot shows the load profile: leave --name out")
+    if (bars or picture) and name != "load":
+        option = "--bars" if bars else "--plot"
+        raise BenchError(f"{option} shows the load profile: leave --name out")
+    if picture:
+        from openams.pictures import check_picture
+
+        # Before a meter is asked for a year.
+        check_picture(picture)
     if "://" in source:
-        if as_plot:
-            raise BenchError("--plot shows a state image: leave it out for a URL")
         if name not in PROFILES:
             raise BenchError(
                 f"no profile {name!r} of a meter: choose one of {', '.join(PROFILES)}, "
@@ -81,7 +89,12 @@ def profile(
         rows = read(Path(source), name, runtime, **limits)
     if as_json:
         say(json.dumps(rows))
-    elif as_plot:
+    elif picture:
+        from openams.pictures import draw_profile
+
+        draw_profile(rows, picture)
+        say(f"{picture}: {len(rows)} intervals")
+    elif bars:
         print(plot(rows))
     elif as_csv or rows:
         write_csv(rows, sys.stdout)

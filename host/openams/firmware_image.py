@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from openams.errors import BenchError
+from openams.progress import Steps
 
 _ROOT = Path(__file__).parents[2]
 _TOOL = _ROOT / "tools" / "firmware" / "build.py"
@@ -23,10 +24,19 @@ def image(board: str) -> Path:
         return path
     if not _TOOL.exists():
         raise BenchError("firmware images are built in a checkout: set OPENAMS_IMAGES instead")
-    done = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, str(_TOOL), board, "--quiet"],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    if done.returncode:
-        raise BenchError((done.stderr.strip().splitlines() or ["the image build failed"])[-1])
-    return Path(done.stdout.strip().splitlines()[-1])
+    assert process.stdout and process.stderr
+    said = ""
+    with Steps(f"firmware for {board}") as steps:
+        for line in process.stderr:
+            # What the tool does, in its plain lines; or why it could not.
+            said = line.strip() or said
+            if said.startswith(f"firmware for {board}: "):
+                steps.show(said.split(": ", 1)[1])
+    found = process.stdout.read().strip().splitlines()
+    if process.wait() or not found:
+        raise BenchError(said or "the image build failed")
+    return Path(found[-1])

@@ -11,6 +11,7 @@ from openams.grid.cases import Case, Component, load_cases
 from openams.grid.frontend import make_front_end
 from openams.grid.scenario import PAIRS
 from openams.options import DEFAULT_METER_ID
+from openams.progress import Steps
 from openams.runtimes.process import MeterProcess
 from openams.session import coded_blocks
 
@@ -120,8 +121,9 @@ def measure(path: Path, runtime: str, front_end: str, seed: int = 1) -> dict[str
         raise BenchError("--seed must be a whole number from 0 to 4294967295")
     cases = load_cases(path)
     results = []
-    with MeterProcess(runtime) as process:
-        for case in cases:
+    with MeterProcess(runtime) as process, Steps("ams measure") as steps:
+        for number, case in enumerate(cases, start=1):
+            steps.show("cases", number, len(cases))
             measured = measure_case(process, case, front_end, seed)
             entry: dict[str, Any] = {"name": case.name, "measured": measured}
             if case.expected:

@@ -14,6 +14,7 @@ sys.path.append(str(TOOL))
 
 import corrections  # noqa: E402
 import images  # noqa: E402
+import shell  # noqa: E402
 import uf2  # noqa: E402
 
 
@@ -27,7 +28,8 @@ def build(*arguments, **environment):
 
 def one_line(done):
     assert done.returncode == 1, done.stdout
-    lines = done.stderr.splitlines()
+    # Behind what it has done until then.
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("firmware for ")]
     assert len(lines) == 1 and lines[0].startswith("firmware: "), done.stderr
     return lines[0]
 
@@ -51,6 +53,21 @@ def test_parts_of_the_flash_cover_it_without_overlap(board):
     assert flash["SLOTS_OFFSET"] == flash["STATE_OFFSET"] + flash["STATE_SIZE"]
     assert flash["FLASH_SIZE"] == flash["SLOTS_OFFSET"] + flash["SLOTS_SIZE"]
     assert all(size % 4096 == 0 for size in flash.values())
+
+
+def test_the_percentage_is_what_make_said_last(tmp_path):
+    log = tmp_path / "make.log"
+    log.write_text(
+        "[  3%] Building C object a\nnoise 99%\n[ 42%] Building C object b\nwarning: x\n"
+    )
+    assert shell._percent(log) == 42
+    log.write_text("")
+    assert shell._percent(log) is None
+    told = []
+    shell.run(
+        ["sh", "-c", "echo '[ 17%] Building'; sleep 0.8"], tmp_path / "run.log", told=told.append
+    )
+    assert told == [17]
 
 
 def test_unknown_board():

@@ -24,6 +24,10 @@ import uf2
 from problem import Problem
 from shell import run
 
+sys.path.append(str(images.ROOT / "host"))
+
+from openams.progress import Steps
+
 
 def main() -> int:
     arguments = _arguments()
@@ -31,7 +35,11 @@ def main() -> int:
         board = images.BOARDS.get(arguments.board)
         if board is None:
             raise Problem(f"no board {arguments.board}: there are {', '.join(images.BOARDS)}")
-        print(build(board, arguments.micropython, arguments.out, arguments.quiet))
+        with Steps(f"firmware for {board.name}") as steps:
+            image = build(board, arguments.micropython, arguments.out, steps)
+        if not arguments.quiet:
+            print(size.report(json.loads((image.parent / "size.json").read_text())))
+        print(image)
     except Problem as problem:
         print(f"firmware: {problem}", file=sys.stderr)
         return 1
@@ -50,7 +58,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def build(board: images.Board, micropython: Path | None, out: Path, quiet: bool) -> Path:
+def build(board: images.Board, micropython: Path | None, out: Path, steps: Steps) -> Path:
     folder = out.resolve() / board.name
     folder.mkdir(parents=True, exist_ok=True)
     image = folder / "firmware.uf2"
@@ -60,18 +68,14 @@ def build(board: images.Board, micropython: Path | None, out: Path, quiet: bool)
         # Two at once: the second waits, and finds it done.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if image.exists() and stamp.exists() and stamp.read_text() == digest:
-            if not quiet:
-                print(size.report(json.loads((folder / "size.json").read_text())))
             return image
-        tree = _tree(micropython, folder)
+        tree = _tree(micropython, folder, steps)
         different = toolchain.others(_pinned())
-        if different and not quiet:
-            print(f"firmware: {different}", file=sys.stderr)
-        _compile(board, tree, folder)
+        if different:
+            steps.note(f"firmware: {different}")
+        _compile(board, tree, folder, steps)
         # Once more: the compiler may have been installed just now.
         stamp.write_text(_digest(board, micropython))
-    if not quiet:
-        print(size.report(json.loads((folder / "size.json").read_text())))
     return image
 
 
@@ -105,7 +109,7 @@ _LIBRARIES = {
 }
 
 
-def _tree(micropython: Path | None, folder: Path) -> Path:
+def _tree(micropython: Path | None, folder: Path, steps: Steps) -> Path:
     """MicroPython's tree with its cross compiler built."""
     if micropython is not None:
         tree = micropython.resolve()
@@ -115,21 +119,25 @@ def _tree(micropython: Path | None, folder: Path) -> Path:
             if not (tree / "lib" / library / file).exists():
                 raise Problem(f"no lib/{library}: run  make -C {tree}/ports/rp2 submodules")
         corrections.check(tree)
+        steps.show("looking for the compiler; it is installed if it is not there")
         toolchain.ensure(folder, _pinned())
-        _cross_compiler(tree, folder)
+        _cross_compiler(tree, folder, steps)
         return tree
     cache = sources.cache_dir()
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        steps.show("looking for the compiler; it is installed if it is not there")
         toolchain.ensure(cache / "logs", _pinned())
+        steps.show("sources of MicroPython, fetched if they are not there")
         tree = sources.tree(cache)
-        _cross_compiler(tree, cache / "logs")
+        _cross_compiler(tree, cache / "logs", steps)
     return tree
 
 
-def _cross_compiler(tree: Path, logs: Path) -> None:
+def _cross_compiler(tree: Path, logs: Path, steps: Steps) -> None:
     if not (tree / "mpy-cross" / "build" / "mpy-cross").exists():
+        steps.show("compiling the cross compiler")
         run(["make", _jobs(), "-C", tree / "mpy-cross"], logs / "mpy-cross.log")
 
 
@@ -143,7 +151,7 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text)
 
 
-def _compile(board: images.Board, tree: Path, folder: Path) -> None:
+def _compile(board: images.Board, tree: Path, folder: Path, steps: Steps) -> None:
     definition = folder / "board"
     flash = images.flashmap(board)
     definition.mkdir(exist_ok=True)
@@ -164,6 +172,7 @@ def _compile(board: images.Board, tree: Path, folder: Path) -> None:
     known = work / "config.sha256"
     if not known.exists() or known.read_text() != config:
         shutil.rmtree(work, ignore_errors=True)
+    steps.show("configuring")
     run(
         [
             "cmake", "-S", tree / "ports" / "rp2", "-B", work,
@@ -176,7 +185,12 @@ def _compile(board: images.Board, tree: Path, folder: Path) -> None:
         folder / "cmake.log",
     )  # fmt: skip
     known.write_text(config)
-    run(["make", _jobs(), "-C", work], folder / "make.log")
+    steps.show("compiling")
+    run(
+        ["make", _jobs(), "-C", work],
+        folder / "make.log",
+        told=lambda percent: steps.show("compiling", percent),
+    )
     binary = (work / "firmware.bin").read_bytes()
     (folder / "firmware.bin").write_bytes(binary)
     shutil.copy(work / "firmware.elf", folder / "firmware.elf")
