@@ -149,7 +149,8 @@ class _Watch:
                 reading = next(readings, None)
             except HanError as error:
                 say(f"ams: {error}", error=True)
-                return
+                readings = reader.feed(b"")
+                continue
             if reading is None:
                 return
             self._seen += 1

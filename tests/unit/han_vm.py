@@ -17,6 +17,9 @@ from ams.registers.identity import Identity
 from ams.registers.quantities import Quantities
 
 HOUR = 3600000
+MANY = ("iskraemeco", "landis", "sagemcom", "sml")
+# Of many lists each second or two a part of the time is enough.
+PARTS = {"p1": 4, "sml": 9, "iskraemeco": 6, "landis": 6, "sagemcom": 6}
 METER_ID = "7359990000000017"
 
 
@@ -110,17 +113,24 @@ def digest(name, variant, system, quirk, seed, start, duration_ms, step_ms=500):
 
 
 def jobs():
-    """Every format, variant and system, and every quirk with two seeds."""
+    """(parts of the time, ...) of every format, variant and system, and every quirk twice."""
     for name in FORMATS:
-        kind = make_format(name)
-        for variant in kind.variants:
-            for system in ("1P2W", "3P3W", "3P4W"):
-                yield name, variant, system, None, 1
+        kinds = [make_format(name)]
+        if name == "kaifa":
+            kinds.append(make_format(name, "at"))
+        for kind in kinds:
+            for variant in kind.variants:
+                for system in ("1P2W", "3P3W", "3P4W"):
+                    yield PARTS.get(name, 1), name, variant, system, None, 1
     for quirk in sorted(QUIRKS):
         name = "p1" if quirk in ("sweden-hybrid", "malformed-obis") else "kamstrup"
         for seed in (1, 7):
-            yield name, None, "3P4W", quirk, seed
+            yield 1, name, None, "3P4W", quirk, seed
+        for name in MANY:
+            others = ("sweden-hybrid", "malformed-obis") + (("to-p1",) if name == "sml" else ())
+            if quirk not in others:
+                yield 6, name, None, "3P4W", quirk, 3
 
 
 def all_digests(start, duration_ms):
-    return [digest(*job, start, duration_ms) for job in jobs()]
+    return [digest(*job[1:], start, duration_ms // job[0]) for job in jobs()]

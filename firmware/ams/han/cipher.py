@@ -61,7 +61,7 @@ class Cipher:
         if not control & 0x10:
             tag = b""
         size = 5 + len(ciphertext) + len(tag)
-        out = b"\xdb\x08" + self._title
+        out = bytearray(b"\xdb\x08" + self._title)
         if long or size > 255:
             out += b"\x82" + struct.pack(">H", size)
         else:

@@ -225,8 +225,8 @@ class ToP1(Seeded):
     _done = False
 
     def list_format(self, list_format):
-        if list_format.name == "p1":
-            raise ValueError("quirk to-p1 is one of the HDLC formats")
+        if not list_format.ciphered:
+            raise ValueError("quirk to-p1 is one of the DLMS formats")
         return list_format
 
     def start(self, utc_ms):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,6 +93,7 @@ class FrameReader:
         self._deframer = Deframer()
         self._assembler = Assembler()
         self._keys = keys or []
+        self._frames: deque[bytes] = deque()
 
     def use_keys(self, keys: list[Keys]) -> None:
         """Keys for the frames from now on."""
@@ -113,8 +115,13 @@ class FrameReader:
         return self._deframer.begun or self._assembler.begun
 
     def feed(self, data: bytes) -> Iterator[Reading]:
-        """Raises HanError for a good frame with content that cannot be read."""
-        for frame in self._deframer.feed(data):
+        """Raises HanError for a good frame with content that cannot be read.
+
+        The frames behind it come with the next call, of no octets too.
+        """
+        self._frames += self._deframer.feed(data)
+        while self._frames:
+            frame = self._frames.popleft()
             if frame[:1] in (b"/", b"\x0f", SML_START[:1]):
                 yield decode_frame(frame, self._keys)
                 continue
