@@ -116,7 +116,7 @@ def rows(r: dict[str, Any]) -> list[tuple[str, str, str, bool | None]]:
         ("  end of a window, worst", f"{m['3P4W']['worst_block_us'] / 1000:.1f} ms", "", None),
         ("heap in use, whole meter", f"{r['heap_used'] / kib:.1f} KiB", "128 KiB",
          r["heap_used"] < 128 * kib),
-        ("frozen code", f"{size['frozen'] / kib:.1f} KiB", "320 KiB",
+        ("frozen code", f"{size['frozen'] / kib:.1f} KiB", f"{size['frozen_budget'] // kib} KiB",
          size["frozen"] < size["frozen_budget"]),
         ("image", f"{size['image'] / kib:.1f} KiB", f"{size['image_limit'] // kib} KiB",
          size["image"] < size["image_limit"]),
