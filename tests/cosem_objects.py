@@ -19,6 +19,7 @@ from ams.cosem.axdr import Reader, Writer
 from ams.cosem.objects import base
 from ams.cosem.results import AccessError
 from ams.meter import Meter
+from amsbench.hold import hold
 from openams.faultlab import flash_lab
 from openams.grid.frontend import make_front_end
 from openams.meter_time import to_utc_ms
@@ -88,7 +89,7 @@ class Bench:
 
     def hold(self, seconds: float, power_w: int = 1000) -> None:
         flash_lab.set_power(self.meter, power_w)
-        self.meter.hold(self.raw_ms, round(seconds * 1000), self.meter._board.clock)
+        hold(self.meter, self.raw_ms, round(seconds * 1000), self.meter._board.clock)
         self.raw_ms += round(seconds * 1000)
         self.meter.tick(self.raw_ms)
 

@@ -12,6 +12,7 @@ from ams.cosem.axdr import Reader
 from ams.cosem.objects.base import OPERATOR
 from ams.meter import Meter
 from ams.registers.energy import REGISTER_NAMES
+from amsbench.hold import hold
 from openams.faultlab.flash import FaultyFlash
 from openams.grid.frontend import make_front_end
 from openams.hanformats import FORMATS
@@ -58,7 +59,7 @@ def make(folder: Path) -> dict[str, Any]:
     meter.model.set(23, b"\0\0\x16\0\0\xff", 2, OPERATOR, Reader(b"\x16\x09"))
     for k in range(ENTRIES):
         meter.quantities.total_active_power_mw = power_mw(k)
-        meter.hold(start_ms + k * _QUARTER_MS, _QUARTER_MS, board.clock)
+        hold(meter, start_ms + k * _QUARTER_MS, _QUARTER_MS, board.clock)
     meter.tick(start_ms + ENTRIES * _QUARTER_MS)
     meter.stop()
     folder.mkdir(parents=True, exist_ok=True)

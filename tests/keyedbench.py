@@ -20,6 +20,7 @@ from ams.meter import Meter
 from ams.registers import events as ev
 from ams.registers.clock import civil
 from ams.storage import layout
+from amsbench.hold import hold
 
 # 2026-06-01 10:00:10 UTC, noon in Norway.
 START_MS = 833_623_210_000
@@ -197,7 +198,7 @@ class Bench:
     def hold(self, seconds, power_w=1000):
         """The same, fast."""
         flash_lab.set_power(self.meter, power_w)
-        self.meter.hold(self.raw_ms, 1000 * seconds, self.board.clock)
+        hold(self.meter, self.raw_ms, 1000 * seconds, self.board.clock)
         self.true_ms += 1000 * seconds
         self.raw_ms += 1000 * seconds
         self.relay.now += 1000 * seconds

@@ -40,7 +40,8 @@ TEXTS = {
     "tariff": "rate in force, by the calendar (1 to 4)",
     "load": "load profile 1",
     "daily": "registers at each midnight",
-    "monthly": "registers at the first midnight of each month",
+    "monthly": "billing periods: what the registers held at the end of each",
+    "BILLING": "1 ends the billing period",
     "voltage": "voltage and current of ten minutes: least, mean, most",
     "events": "event log E: standard, fraud, control, security, quality, communication",
     "code": "code of the last event of log E",
@@ -49,10 +50,16 @@ TEXTS = {
     "IMAGE": "1 activates the image",
 }
 VIEWS = {
-    "register.Energy": "cumulative energy: A+, A-, R+, R-, R in quadrants I to IV",
-    "register.Interval": "energy of the last interval of load profile 1: A+, A-, R+, R-",
-    "register.MaximumDemand": "largest mean power of a clock hour, P+ and P-; when it ended",
-    "register.Demand": "mean power of the running clock hour, and of the last whole one",
+    "register.Energy": "cumulative energy: A+, A-, R+, R-, R in quadrants I to IV; E 1 to 4: "
+    "A+, A- of a rate",
+    "register.Averaging": "averaging period of demands D 4, 6 (0), 14, 16 (1); capture period (4)",
+    "data.Ratio": "ratio of current (2), voltage (3), both (4): primary; secondary 5 to 7",
+    "data.Period": "billing periods that ended (0); when the last did (2)",
+    "register.Interval": "energy of the last interval of load profile 1: A+, A-, R+, R-, quadrants",
+    "register.MaximumDemand": "highest mean power of a clock hour (6), quarter (16), P+ and P-, in "
+    "this billing period, and when it ended; 128 to 130: of three different days",
+    "register.Demand": "mean power of the running clock hour (4), quarter (14), and of the last "
+    "whole one",
     "register.Instant": "P+, P-, Q+, Q-, S, I, U, power factor, f by C (L1 20, L2 40, L3 60 more); "
     "E 124: distortion",
     "register.VoltageValue": "ten minutes, I and U of L1 to L3: least (23), mean (25), most (26)",
@@ -77,7 +84,7 @@ VIEWS = {
     "limiter.QuotaSetup": "quota: Wh, period in s, warning in permille; read also used Wh, flags",
     "calendar.ActivityCalendar": "activity calendar",
     "calendar.SpecialDays": "special days",
-    "schedule.Schedule": "single action schedule",
+    "schedule.Schedule": "single action schedule (0: end of the billing period)",
     "push_setup.PushSetup": "push: B 0 intervals, 4 alarms",
     "link_setup.LocalPort": "service port: mode at rest, rate that mode E offers",
     "link_setup.HdlcSetup": "service port",
@@ -140,12 +147,38 @@ and month it touches; no row is rewritten. Steps are few: beyond four at
 once and then one in a quarter of an hour the answer is temporary-failure (2); see
 [storage.md](storage.md#clock).
 
+## Points behind transformers
+
+Who has ratios ([provisioned](architecture.md#points-behind-transformers)) shows the primary side,
+has 1-0:0.4.2 to 0.4.7, and its load profile has R in quadrants I to IV too (59 octets a row; C = 5
+to 8 of D = 29), by the quarter from the start. Where the point is above 2 MVA energies are in Wh
+and powers in W (scaler 0), so that an interval fits; a client goes by the scaler. The voltage
+profile has voltages of 32 bits. There is no breaker: whatever would move it is refused.
+
 ## Rates
 
-The activity calendar says which rate is in force (0-0:96.14.0). Registers are not split by it: in
-Norway energy is settled by the interval, and what a rate took is the sum of its intervals.
-Activation puts the passive calendar in force with one stored octet; what was in force is
+The activity calendar says which rate is in force (0-0:96.14.0). Energy is split by it:
+1-0:1.8.1 to 1.8.4 and 2.8.1 to 2.8.4, whose sum is 1.8.0 and 2.8.0 to the mWh at any moment, over
+switches, power cuts and lost registers (kept is what the other rates have; the rate in force has
+the rest). A switch is at the minute that the calendar says, by the clock that is shown; where a
+calendar names no rate the one before goes on. What was counted before there was a calendar is of
+rate 1. Activation puts the passive calendar in force with one stored octet; what was in force is
 passive from then on.
+
+## Billing periods
+
+A period ends with the month, at the first local midnight, whether there is supply then or not;
+at the times of 0-0:15.0.0 when the operator sets others (a day and a time, to the minute; one that
+falls into a time without supply is made up for once; no times: never); and by script 1 of
+0-0:10.0.1, which is logged: six at once, then one a week, beyond that temporary-failure (2).
+The period's values are a row of 0-0:98.1.0, and demands begin anew (1-0:1.6.x, 1.16.x, 2.6.x,
+2.16.x). Energies never do. 1-0:0.1.0 counts the periods, 1-0:0.1.2 says when the last one ended.
+
+Demands are of whole clock hours (averaging period 1) and quarters (2). Of each local day only its
+highest counts among the three, E = 128, 129, 130 (the range of manufacturers: ranks have no code
+of their own), as Norwegian and Swedish grid tariffs count them; E = 0 is the highest. An hour in
+which the supply was gone counts with what was used of it when the open interval began with it.
+Ties go to the earlier. A row of 0-0:98.1.0 has E = 0, 129 and 130.
 
 ## Schedules
 
@@ -153,11 +186,12 @@ Times of single action schedules are to the minute, with wildcards, in local tim
 names an hour runs once in October, in the first of the two hours, and in March an hour later
 when there is no such hour. Day FE is the last of the month and FD the last but one; with a day of
 the week the last such day and the one before it. Dates and times that there are not are refused
-(250). What falls into a time without supply is not made up for. A schedule goes by its own time:
-setting the clock lets it run neither sooner nor once more ([breaker.md](breaker.md#own-time)).
+(250). What falls into a time without supply is not made up for, but for the end of a billing
+period. A schedule goes by its own time: setting the clock lets it run neither sooner nor once more
+([breaker.md](breaker.md#own-time)).
 0-0:15.0.1 disconnects and 0-0:15.0.5 reconnects (as local events: the control mode
 says whether they may; their times are set under the terms of a movement, see breaker.md),
-0-0:15.0.2 activates an image, 0-0:15.0.4 sends intervals.
+0-0:15.0.2 activates an image, 0-0:15.0.4 sends intervals, 0-0:15.0.0 ends a billing period.
 
 ## What is sent unasked
 
@@ -301,17 +335,19 @@ def server_lines() -> list[str]:
 
 def profile_lines() -> list[str]:
     from ams.cosem.objects.columns import RowWriter, columns_of
+    from ams.registers.transformers import Transformers
 
     names = {
         "load": "time, status, A+, A-, R+, R- of the interval",
         "daily": "time, status, A+, A-, R+, R-, the four quadrants",
-        "monthly": "as daily",
+        "monthly": "as daily, A+ and A- of four rates, three hours and three quarters of P+, an "
+        "hour and a quarter of P-, each with its end",
         "voltage": "time, status, least, mean and most of U, then of I, of L1 to L3",
         "events": "time, code, number of the event, detail, extra",
     }
     out = []
     for name, text in names.items():
-        columns = columns_of(name, 0)
+        columns = columns_of(name, 0, Transformers())
         size = RowWriter(name, columns, range(len(columns)), None).size
         out.append(f"| {name} | {text} | {size} |")
     return out

@@ -14,7 +14,6 @@ from board import Board
 from micropython import const
 
 from ams.faults import LINK, LOOP, MEASURED
-from ams.registers.energy import A_MINUS, A_PLUS
 from ams.registers.pulses import PulseOutput
 from ams.storage.layout import SECURITY, SETTINGS
 from drivers.ic_reader import IcReader
@@ -81,8 +80,7 @@ class Loop:
         self._beat.show(raw_ms)
         try:
             if self._reader.read(raw_ms):
-                mwh = self.meter.energy.mwh
-                self.pulses.take(raw_ms, mwh[A_PLUS] + mwh[A_MINUS], self.meter.measured_ms)
+                self.pulses.take(raw_ms, self.meter.energy.secondary_mwh(), self.meter.measured_ms)
         except Exception as error:
             # The case, the breaker and the lists have their time all the same.
             self.meter.faults.take(MEASURED, error)

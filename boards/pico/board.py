@@ -41,6 +41,8 @@ _TERMINAL_COVER, _METER_COVER, _MAGNETIC_FIELD = const(9), const(10), const(11)
 _BUTTON, _SUPPLY = const(12), const(13)
 _TEST_LED, _STATUS_LED = const(14), const(25)
 _SPI_MISO, _SPI_CS, _SPI_SCK, _SPI_MOSI = const(16), const(17), const(18), const(19)
+# PS of the RT6150 that makes the 3.3 V.
+_SUPPLY_MODE = const(23)
 # Holds the largest telegram; the HAN port never listens.
 _HAN_BUFFER = const(2048)
 _HAN_RECEIVED = const(32)
@@ -71,6 +73,8 @@ class Board:
 
     def __init__(self, started=None):
         self.started = started
+        # At small load it would skip pulses: a ripple on the reference of the ADC, at its pace.
+        Pin(_SUPPLY_MODE, Pin.OUT, value=1)
         self.mailbox = None
         if "bench" in sys.implementation._machine:
             from mailbox import Mailbox

@@ -7,7 +7,6 @@ from board import Board
 from micropython import const
 
 from ams.faults import LOOP, MEASURED
-from ams.registers.energy import A_MINUS, A_PLUS
 from ams.registers.events import WATCHDOG_ERROR
 from ams.storage.layout import SECURITY
 from ams.storage.snapshot import Snapshot, SnapshotError
@@ -85,8 +84,7 @@ class Loop:
             # Only a meter that measures is alive; but what a reset did not mend, no other will.
             board.watchdog.feed()
         if measured:
-            mwh = meter.energy.mwh
-            self.pulses.take(raw_ms, mwh[A_PLUS] + mwh[A_MINUS], meter.measured_ms)
+            self.pulses.take(raw_ms, meter.energy.secondary_mwh(), meter.measured_ms)
         meter.tick(raw_ms)
         if board.links is not None:
             board.links.poll(time.ticks_ms())

@@ -33,6 +33,8 @@ ROOMS = (
     "ams.registers.clock",
     "ams.registers.groups",
     "ams.registers.events",
+    "ams.registers.demand",
+    "ams.registers.rates",
     "ams.registers.energy",
     "ams.registers.quantities",
     "ams.metrology.kernel",
@@ -42,7 +44,7 @@ ROOMS = (
     "ams.metrology.element",
     "ams.metrology.calibration",
     "ams.metrology.meter",
-    "ams.metrology.aggregate",
+    "amsbench.aggregate",
     "ams.han.axdr",
     "ams.han.hdlc",
     "ams.han.view",
@@ -86,7 +88,7 @@ ROOMS = (
     "ams.status",
     "ams.timing",
     "ams.meter",
-    "ams.bench",
+    "amsbench.hold",
 )
 # Largest JSON answer; events go one by one.
 ANSWER_MAX = 4096
@@ -232,11 +234,14 @@ class Process:
         from board import Board
 
         from ams.meter import Meter
+        from amsbench.aggregate import Aggregate
 
         closed = config.get("relay_closed", True)
         self.board = Board(self.link, flash, slots, self.started, closed)
         self.board.clock.set(config["utc_ms"])
         self.meter = Meter(self.board, config)
+        self.aggregate = Aggregate()
+        self.meter.on_measured = self.aggregate.add
         self.memory = self.meter.memory
         self.meter_link = getattr(self.meter, "link", None)
         self.channels = 2 * len(self.meter.calibration.voltages)
@@ -301,6 +306,8 @@ class Process:
 
     def hold(self, length):
         """One row of quantities or some, one after the other."""
+        from amsbench.hold import hold
+
         if length > len(self.row_data) or length % ROW_SIZE:
             raise ValueError("rows message of a wrong size")
         self.link.read_into(self.row_data[:length])
@@ -308,7 +315,7 @@ class Process:
         clock = self.board.clock
         for at in range(0, length, ROW_SIZE):
             row = self.row = struct.unpack_from(ROW, self.row_data, at)
-            meter.hold(row[0], row[1], clock, self.fill)
+            hold(meter, row[0], row[1], clock, self.fill)
             self.poll_link()
 
     def fill(self, connected):
@@ -397,7 +404,7 @@ class Process:
 
     def operate(self, length):
         """What the grid operator, or somebody at the case, does."""
-        from ams import bench
+        import amsbench
 
         order = json.loads(bytes(self.link.payload(length)).decode())
         if "relay" in order:
@@ -405,7 +412,7 @@ class Process:
         if "button" in order:
             self.board.inputs.press(order["button"])
             self.meter.wake()
-        bench.operate(self.meter, order, order["raw_ms"])
+        amsbench.operate(self.meter, order, order["raw_ms"])
 
     def rows(self, length):
         """The entries of a profile or event log between two times."""
@@ -418,10 +425,10 @@ class Process:
 
     def view(self, length):
         """What the live view shows."""
-        from ams import bench
+        import amsbench
 
         self.link.payload(length)
-        self.reply("V", bench.snapshot(self.meter))
+        self.reply("V", amsbench.snapshot(self.meter))
 
     def push(self, length):
         import push_request
@@ -450,11 +457,11 @@ class Process:
         self.reply("X", self.result())
 
     def result(self):
-        from ams import bench
+        import amsbench
 
         gc.collect()
-        result = bench.result(self.meter)
-        for event in bench.events(self.meter):
+        result = amsbench.result(self.meter, self.aggregate)
+        for event in amsbench.events(self.meter):
             self.reply("N", event)
         return result
 

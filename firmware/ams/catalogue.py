@@ -82,9 +82,14 @@ ROWS = (
     (8, _M, b"\x01", _0, _0, "clock.Clock", None, "clock"),
     # Energy
     (3, _E, b"\x01\x02\x03\x04\x05\x06\x07\x08", b"\x08", _0, "register.Energy", None, "read"),
-    (3, _E, b"\x01\x02\x03\x04", b"\x1d", _0, "register.Interval", None, "read"),
-    (4, _E, b"\x01\x02", b"\x06", _0, "register.MaximumDemand", None, "read"),
-    (5, _E, b"\x01\x02", b"\x04", _0, "register.Demand", None, "read"),
+    (3, _E, b"\x01\x02", b"\x08", b"\x01\x02\x03\x04", "register.Energy", None, "read"),
+    (3, _E, b"\x01\x02\x03\x04\x05\x06\x07\x08", b"\x1d", _0, "register.Interval", None, "read"),
+    (4, _E, b"\x01\x02", b"\x06\x10", b"\x00\x80\x81\x82", "register.MaximumDemand", None, "read"),
+    (5, _E, b"\x01\x02", b"\x04\x0e", _0, "register.Demand", None, "read"),
+    (3, _E, _0, b"\x08", b"\x00\x01\x04", "register.Averaging", None, "read"),
+    (1, _E, _0, b"\x01", b"\x00\x02", "data.Period", None, "read"),
+    # Points behind transformers
+    (1, _E, _0, b"\x04", b"\x02\x03\x04\x05\x06\x07", "data.Ratio", None, "read"),
     # Quantities: the whole meter, then L1 (C 20 and more), L2 (40), L3 (60)
     (3, _E, b"\x01\x02\x03\x04\x09\x0d\x0e", b"\x07", _0, "register.Instant", None, "read"),
     (
@@ -147,10 +152,12 @@ ROWS = (
     (11, _M, b"\x0b", _0, _0, "calendar.SpecialDays", 9, "days"),
     (9, _M, b"\x0a", _0, b"\x64", "calendar.TariffScripts", None, "read"),
     (1, _M, b"\x60", b"\x0e", _0, "data.Text", "tariff", "read"),
+    (22, _M, b"\x0f", _0, _0, "schedule.Schedule", 64, "push times"),
     (22, _M, b"\x0f", _0, b"\x01", "schedule.Schedule", 65, "breaker times"),
     (22, _M, b"\x0f", _0, b"\x02", "schedule.Schedule", 66, "image times"),
     (22, _M, b"\x0f", _0, b"\x04", "schedule.Schedule", 68, "push times"),
     (22, _M, b"\x0f", _0, b"\x05", "schedule.Schedule", 69, "breaker times"),
+    (9, _M, b"\x0a", _0, b"\x01", "schedule.Scripts", "BILLING", "push script"),
     (9, _M, b"\x0a", _0, b"\x6b", "schedule.Scripts", "IMAGE", "image script"),
     (9, _M, b"\x0a", _0, b"\x6c", "schedule.Scripts", "PUSH", "push script"),
     # What it sends, and how

@@ -6,6 +6,7 @@ then one record of the registers is stored with what is due.
 
 from micropython import const
 
+from ams import periods
 from ams.registers import billing, profile
 from ams.registers import events as ev
 from ams.registers.clock import MS_PER_DAY, STATUS_DOUBTFUL, STATUS_INVALID
@@ -52,12 +53,12 @@ class Keeper:
         self._events = events
         self._local_clock = local_clock
         self.clock = MeterClock()
-        self.load_profile = profile.LoadProfile(energy)
+        self.load_profile = profile.make(energy)
         self.voltage = VoltageProfile(quantities)
         self.utc_ms = 0
         self._store_due = 0
         self._midnight = 0
-        # What ended and is not stored yet: an interval; (midnight, whether a month's) of a day.
+        # What ended and is not stored yet: an interval; (when, whether a day, a billing period).
         self._entry = None
         self._day = None
         self._dst = False
@@ -68,6 +69,9 @@ class Keeper:
         self._intervals = Pace(_HOUR_MS, _MORE)
         self._days = Pace(MS_PER_DAY, _MORE)
         self._months = Pace(_MONTH_MS, _MORE)
+        self.resets = periods.pace()
+        self.monthly = True  # the billing period ends with the month, by no other schedule
+        self.restored_ms = None  # what the clock showed before the supply fell
         self._voltages = Pace(PERIOD_MS, _MORE)
         self.due_ms = 0  # the next moment at which something ends
         self.ahead_ms = 0  # what was shown before the supply fell, and is not shown twice
@@ -105,7 +109,7 @@ class Keeper:
             return utc_ms
         self.clock.restore(restored.drift_ppb)
         self.clock.status = restored.clock_status
-        stored_ms = restored.utc_ms
+        stored_ms = self.restored_ms = restored.utc_ms
         utc_ms, lost, back = self._first_time(raw_ms, stored_ms, backup_s)
         marks = STATUS_POWER_DOWN
         if lost:
@@ -149,7 +153,8 @@ class Keeper:
 
     def _start_own_time(self, utc_ms, kept_ms, lost):
         own_time = self.own_time
-        own_time.paces = (self._steps, self._intervals, self._days, self._months, self._voltages)
+        own_time.paces = (self._steps, self._intervals, self._days, self._months)
+        own_time.paces += (self._voltages, self.resets)
         self._intervals.every_ms = self.load_profile.period_s * 1000
         valid = not self.clock.status & STATUS_INVALID
         own_time.start(self.raw_ms, utc_ms, kept_ms, lost, valid)
@@ -157,19 +162,6 @@ class Keeper:
             # What is not kept each time: a supply that comes and goes brings no more entries.
             for pace in (self._intervals, self._voltages):
                 pace.until_ms = max(pace.until_ms, own_time.lived(self.raw_ms) + pace.every_ms)
-
-    def report(self, utc_ms, say):
-        """What the flash held that was not as it should be: lines for `say`, and events."""
-        memory = self._memory
-        for line in memory.found:
-            say("storage: " + line)
-        for region in memory.damaged:
-            self._events.log(utc_ms, ev.NV_MEMORY_ERROR, region)
-        for region in memory.unknown:
-            self._events.log(utc_ms, ev.STORAGE_UNKNOWN, region)
-        if memory.unknown:
-            what = "there" if memory.writable else "at all"
-            say("storage: nothing is stored %s until the image is formatted" % what)
 
     def _resume(self, stored_ms, utc_ms, marks):
         """Takes up the open interval where it was left, or ends it and begins another."""
@@ -199,10 +191,6 @@ class Keeper:
     def stop(self):
         """A normal stop, or the supply falls: keeps what is counted, at once."""
         self._store(True)
-
-    def go_on(self):
-        """The stop was none: the newest record is not the last of all any more."""
-        self._store(False)
 
     # --- time --------------------------------------------------------------------
 
@@ -271,9 +259,10 @@ class Keeper:
             # Its registers are those at the end of an interval: so the intervals since add up.
             if not self.load_profile.goes_on:
                 month = billing.month_start_before(utc_ms, self._local_clock) >= self._midnight
-                month = month and self._take(self._months, True)
-                if self._take(self._days, True) or month:
-                    self._day = billing.midnight_before(utc_ms, self._local_clock), month
+                month = self.monthly and month and self._take(self._months, True)
+                day = self._take(self._days, True)
+                if day or month:
+                    self._day = billing.midnight_before(utc_ms, self._local_clock), day, month
             self._midnight = billing.midnight_after(utc_ms, self._local_clock)
 
     def advance(self, utc_ms):
@@ -304,6 +293,23 @@ class Keeper:
         self._events.tick(utc_ms)
         self._next()
 
+    def end_period(self):
+        """Ends the billing period now: its values are entered, and demands begin anew.
+
+        False: it was ended too often.
+        """
+        if self._day is not None:
+            self._store(False)
+        if not self._take(self.resets, True):
+            return False
+        self._day = self.utc_ms, False, True
+        self._store(False)
+        return True
+
+    def store(self):
+        """What is counted so far, at once."""
+        self._store(False)
+
     def _store(self, clean):
         """One record, and with it what has ended: that is due until it is stored."""
         state = self._memory.state
@@ -314,10 +320,12 @@ class Keeper:
         state.drift_ppb = self.clock.drift_ppb
         state.period_s = self.load_profile.period_s
         before = state.days, state.months
+        month = False
         if self._day is not None:
-            state.utc_ms, month = self._day
-            state.due |= DUE_DAY
-            state.days += 1
+            state.utc_ms, day, month = self._day
+            if day:
+                state.due |= DUE_DAY
+                state.days += 1
             if month:
                 state.due |= DUE_MONTH
                 state.months += 1
@@ -328,6 +336,8 @@ class Keeper:
             state.days, state.months = before
             raise
         self._entry = self._day = None
+        if month:
+            self._energy.highest.end(state.months)
         self._store_due = self.utc_ms + STORE_EVERY_MS
         self._next()
 
@@ -395,11 +405,6 @@ class Keeper:
         self._set_due(utc_ms)
         self._store(False)
         return step
-
-    def invalidate_clock(self):
-        self.clock.status |= STATUS_INVALID
-        self.mark(STATUS_CLOCK_INVALID)
-        self._events.log(self.utc_ms, ev.CLOCK_INVALID)
 
     def _log_step(self, before_ms, after_ms):
         step_s = (after_ms - before_ms) // 1000

@@ -9,6 +9,7 @@ What the flash holds of somebody else is reported and stays as it is.
 
 from micropython import const
 
+from ams import periods
 from ams.registers import billing, events, profile, record
 from ams.registers.entry_marks import EntryMarks
 from ams.registers.record import (
@@ -35,6 +36,7 @@ _CELLS = (layout.SECURITY, layout.CONTROL, layout.PARAMETERS, layout.UPDATE)
 # No entry of a profile or log is larger, nor a record of the registers: with room for what a
 # later version may have written.
 _LARGEST_ENTRY = 128
+_LARGEST_MONTH = 256
 _LARGEST_RECORD = 512
 
 
@@ -112,10 +114,13 @@ class Memory:
 
     def mount(self, energy, load_profile):
         """Reads back what was kept; gives the State of the registers, or None."""
-        if self._flash is None:
-            return None
-        self.mount_rings()
-        return self._restore(energy, load_profile)
+        state = None
+        if self._flash is not None:
+            self.mount_rings()
+            state = self._restore(energy, load_profile)
+        if state is None:
+            periods.load(self, energy)
+        return state
 
     def mount_rings(self):
         """Finds the rings; reads only."""
@@ -128,7 +133,8 @@ class Memory:
             elif region == layout.REGISTERS:
                 buffer = bytearray(footprint(_LARGEST_RECORD))
             else:
-                buffer = bytearray(footprint(_LARGEST_ENTRY))
+                largest = _LARGEST_MONTH if region == layout.MONTHLY else _LARGEST_ENTRY
+                buffer = bytearray(footprint(largest))
             journal = Journal(self._flash, first, count, region, buffer)
             self.journals[region] = journal
             if region not in _CELLS and region != layout.REGISTERS:
@@ -193,6 +199,7 @@ class Memory:
             # Something newer than the record was begun, or can no longer be read.
             self.state.clean = False
             self.found.append("the newest record of the registers is unreadable")
+        periods.load(self, energy)
         self._recover(energy, load_profile)
         return self.state
 
@@ -215,20 +222,22 @@ class Memory:
             last = self.last(region)
             number = billing.unpack(last)[0] if last is not None else 0
             if state.due & due and number < wanted:
-                marks = load_profile.status | self.marks.of(region == layout.MONTHLY, wanted)
-                self._append(region, billing.pack(wanted, state.utc_ms, marks, energy.mwh))
+                month = region == layout.MONTHLY
+                marks = load_profile.status | self.marks.of(month, wanted)
+                self._append(region, billing.pack(wanted, state.utc_ms, marks, energy, month))
             elif number > wanted:
                 # It outlived the record too: its registers are no higher than those that were.
                 for k, value in enumerate(billing.unpack(last)[3:]):
                     energy.mwh[k] = max(energy.mwh[k], value)
         state.days = max(state.days, self.newest_number(layout.DAILY))
         state.months = max(state.months, self.newest_number(layout.MONTHLY))
+        periods.begin(self, energy)
 
     def _roll_forward(self, energy, load_profile):
         """Counts intervals that were entered after the newest readable record."""
         for data in self.entries_between(layout.LOAD_PROFILE, load_profile.number + 1, _LAST):
-            entry = profile.unpack(data)
-            for k in range(4):
+            entry = profile.unpack_quadrants(data)
+            for k in range(load_profile.count):
                 value = load_profile.start_mwh[k] + entry[4 + k]
                 load_profile.start_mwh[k] = value
                 if energy.mwh[k] < value:
@@ -334,11 +343,12 @@ class Memory:
             (layout.MONTHLY, DUE_MONTH, state.months),
         ):
             if state.due & due:
-                marks = load_profile.status | self.marks.of(region == layout.MONTHLY, number)
-                entry = billing.pack(number, state.utc_ms, marks, energy.mwh)
+                month = region == layout.MONTHLY
+                marks = load_profile.status | self.marks.of(month, number)
+                entry = billing.pack(number, state.utc_ms, marks, energy, month)
                 self._append_once(region, number, entry)
         # So that there is no erase between a falling supply and the registers.
-        self._guard(layout.REGISTERS, lambda: journal.make_room(record.SIZE))
+        self._guard(layout.REGISTERS, lambda: journal.make_room(len(data)))
 
     def append_voltage(self, entry):
         self._append(layout.VOLTAGE, entry)

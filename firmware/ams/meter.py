@@ -1,6 +1,9 @@
 """Builds the meter from a board: the one place where all rooms meet."""
 
+from micropython import const
+
 from ams import faults as ft
+from ams import settings as st
 from ams import status
 from ams.case import Case
 from ams.control.control import CELL_OWN_TIME, Control
@@ -9,20 +12,25 @@ from ams.han_keeper import HanKeeper, make_port
 from ams.keeper import Keeper
 from ams.memory import Memory
 from ams.metrology import meter as metrology
-from ams.metrology.aggregate import Aggregate
 from ams.metrology.calibration import Calibration
+from ams.registers import billing
 from ams.registers import events as ev
 from ams.registers import quantities as qu
 from ams.registers.clock import MS_PER_HOUR, STATUS_INVALID, LocalClock
+from ams.registers.demand import MS_PER_QUARTER
 from ams.registers.energy import EnergyRegisters
 from ams.registers.events import EventLog
 from ams.registers.identity import Identity
 from ams.registers.own_time import OwnTime
 from ams.registers.quality import QualityWatch
 from ams.registers.quantities import Quantities
+from ams.registers.transformers import Transformers
 from ams.settings import Settings
 from ams.storage import layout
 from ams.timing import Timing
+
+# Of the activity calendar: which of its two banks is active, and these.
+_CALENDAR_CELLS = const(10)
 
 
 class Meter:
@@ -31,14 +39,13 @@ class Meter:
     `system`, `calibration` (see Calibration; without one the stored one is used), `identity`
     (`meter_id`, `meter_type`), `han` (`format`, `variant`, `options`, `quirk`, `seed`,
     `summer_time`), `security` (see cosem.keyring; without it there is no two-way link), `readout`
-    (`list`, `level`, see cosem.readout), and `utc_offset_min` (None: Norway).
+    (`list`, `level`, see cosem.readout), `transformers` (see Transformers), and `utc_offset_min`
+    (None: Norway).
     """
 
     def __init__(self, board, config):
         self._board = board
         self.faults = ft.Faults(self)
-        self.quantities = Quantities(config["system"])
-        self.energy = EnergyRegisters()
         self.events = EventLog()
         identity = config.get("identity") or {}
         self.identity = Identity(identity.get("meter_id", ""), identity.get("meter_type", ""))
@@ -48,11 +55,14 @@ class Meter:
         self._formatted = bool(config.get("format")) and board.flash is not None
         if self._formatted:
             self.memory.format()
+        stored, settings = self._load_settings(config)
+        transformers = Transformers(settings.get("transformers"))
+        self.quantities = Quantities(config["system"], transformers)
+        self.energy = EnergyRegisters(self.local_clock, transformers)
         self.keeper = Keeper(
             self.memory, self.energy, self.events, self.local_clock, self.quantities
         )
         self.clock = self.keeper.clock
-        stored, settings = self._load_settings(config)
         self._restored = self.memory.mount(self.energy, self.keeper.load_profile)
         cells = self.memory.cells(layout.CONTROL)
         self.own_time = OwnTime(cells, CELL_OWN_TIME, hasattr(board.clock, "keep"))
@@ -62,12 +72,13 @@ class Meter:
         if settings != stored:
             self.memory.save_settings(settings)
         self.metrology = metrology.Metrology(self.calibration, self.quantities, self._on_window)
-        self.aggregate = Aggregate()
+        self.on_measured = None  # of a bench: called with the quantities and for how long
         self.quality = QualityWatch(
             self.quantities, self.calibration.nominal_voltage_mv, self.events
         )
         self._changes = status.StatusEvents(self.events)
         self.settings = Settings(self.memory.cells(layout.PARAMETERS))
+        self.keeper.monthly = self.settings.ends_with_month()
         self.han = make_port(self, board.han_uart, config["han"])
         self.han_keeper = HanKeeper(self, self.settings)
         self.link = None
@@ -78,7 +89,7 @@ class Meter:
         self._case = Case(getattr(board, "inputs", None), self)
         self.utc_ms = 0
         self.raw_ms = 0  # of the board's clock, when it was last asked
-        self._hour_ends = 0
+        self._quarter_ends = 0
         self.feed = Feed(self)
         self.measured_ms = 0  # for how long something was measured since power-up
         self._rest_us = 0  # of the windows: less than a millisecond
@@ -89,6 +100,9 @@ class Meter:
 
             self.link = make_link(self, board, config["security"], self._log_security)
             self.model.set_up_link()
+        elif self.settings.any(st.CALENDAR, _CALENDAR_CELLS):
+            # Who has a calendar has rates, with or without a link.
+            self.model.wake()
 
     @property
     def model(self):
@@ -122,12 +136,26 @@ class Meter:
         self.local_clock.status = self.clock.status
         self.timing.start(raw_ms)
         self.feed.start(utc_ms, getattr(self._board, "frontend", None) is not None)
-        self._begin_hour(utc_ms)
+        profile = self.keeper.load_profile
+        self._begin_hour(utc_ms, profile.start_ms, profile.start_mwh)
         self.control.start(raw_ms, utc_ms)
         self.han_keeper.start(utc_ms, kept_ms)
         if self._formatted:
             self.events.log(utc_ms, ev.STORAGE_FORMATTED)
-        self.keeper.report(utc_ms, self._board.log)
+        self._report(utc_ms)
+
+    def _report(self, utc_ms):
+        """What the flash held that was not as it should be: lines for the console, and events."""
+        memory = self.memory
+        for line in memory.found:
+            self.say("storage: " + line)
+        for region in memory.damaged:
+            self.events.log(utc_ms, ev.NV_MEMORY_ERROR, region)
+        for region in memory.unknown:
+            self.events.log(utc_ms, ev.STORAGE_UNKNOWN, region)
+        if memory.unknown:
+            what = "there" if memory.writable else "at all"
+            self.say("storage: nothing is stored %s until the image is formatted" % what)
 
     def stop(self):
         """A normal stop: counts what is open and keeps the state."""
@@ -156,7 +184,7 @@ class Meter:
 
     def supply_back(self):
         """It fell and is back before the meter stood still: what comes now is not stored yet."""
-        self.keeper.go_on()
+        self.keeper.store()
         self.han.supply_back(self.utc_ms)
         self.events.log(self.utc_ms, ev.POWER_UP)
 
@@ -164,9 +192,12 @@ class Meter:
         """What is stored, and what the meter is set to: what is given counts before that."""
         stored = self.memory.load_settings()
         settings = dict(stored) if stored else {"meter_id": self.identity.meter_id}
-        for name in ("calibration", "breaker"):
+        for name in ("calibration", "breaker", "transformers"):
             if config.get(name) is not None:
                 settings[name] = config[name]
+        if settings.get("transformers") is not None:
+            # No breaker of a house switches such a point.
+            settings["breaker"] = dict(settings.get("breaker") or {}, inhibit=True)
         if "calibration" not in settings:
             raise ValueError("no calibration: neither given nor stored")
         return stored, settings
@@ -217,6 +248,22 @@ class Meter:
         self.keeper.set_period(period_s)
         self._due = 0
 
+    def end_billing_period(self):
+        """What was measured so far belongs to the period that ends. False: ended too often."""
+        self.close_window()
+        return self.keeper.end_period()
+
+    def ended_periods(self, most):
+        """Of the last billing periods, oldest first: (end, end of the highest quarter, its mW)."""
+        newest = self.memory.newest_number(layout.MONTHLY)
+        out = []
+        for data in self.memory.entries_between(layout.MONTHLY, newest - most + 1, newest):
+            row = billing.unpack_month(data)
+            if row[26]:
+                mw = row[25] * self.energy.transformers.unit
+                out.append((1000 * row[1], 1000 * row[26], mw))
+        return out
+
     def tamper(self, code):
         """An input of the case: one of the cover and field codes of registers.events."""
         self.events.log(self.utc_ms, code)
@@ -263,7 +310,8 @@ class Meter:
             self.keeper.voltage.add(duration_ms)
             self.quality.look(utc_ms - duration_ms)
             if not self.quantities.status & qu.STATUS_ACQUIRING:
-                self.aggregate.add(self.quantities, duration_us)
+                if self.on_measured is not None:
+                    self.on_measured(self.quantities, duration_us)
                 self.control.take(duration_ms, power_mw, raw_ms, utc_ms)
         except Exception as error:
             self.faults.take(ft.MEASURED, error)
@@ -289,74 +337,6 @@ class Meter:
         self._set_status(known | self.feed.status(), duration_ms)
         self._counted(duration_ms, duration_ms * 1000, active_uws, raw_ms, utc_ms)
         self._advance(utc_ms, raw_ms)
-
-    # --- quantities ------------------------------------------------------------
-
-    def hold(self, raw_ms, duration_ms, clock, fill=None):
-        """Lets quantities that are known hold from `raw_ms` on for `duration_ms`.
-
-        For time that runs faster than samples can: energy is power times
-        time, and every list goes out at its own moment. What is sent at the
-        very end waits for the values that begin there. `clock.set(utc_ms)` is
-        called as the time runs. `fill(connected)` fills `quantities` at the
-        begin and when the breaker has moved; without it they are as they stand.
-        """
-        control = self.control
-        connected = control.connected
-        if fill is not None:
-            fill(connected)
-        utc_ms = self.clock.utc_ms(raw_ms)
-        if utc_ms >= self._due:
-            clock.set(utc_ms)
-            self._advance(utc_ms, raw_ms)
-        active, reactive = self._counted_power()
-        self.quality.look(utc_ms)
-        end = raw_ms + duration_ms
-        while raw_ms < end:
-            # The correction of the clock changes slowly: within a step it stands still.
-            step = min(end - raw_ms, max(self._due - utc_ms, 1))
-            most = control.due_ms(active)
-            due_ms = self._case.due_ms()
-            if due_ms is not None and (most is None or due_ms - raw_ms < most):
-                most = max(due_ms - raw_ms, 1)
-            if most is not None and most < step:
-                step = most
-            self.energy.add(active * step, reactive * step, active < 0)
-            self.keeper.voltage.add(step)
-            raw_ms += step
-            utc_ms = self.clock.utc_ms(raw_ms)
-            self.utc_ms = utc_ms
-            control.take(step, active, raw_ms, utc_ms)
-            if utc_ms >= self._due and raw_ms < end:
-                clock.set(utc_ms)
-                self._advance(utc_ms, raw_ms)
-            elif most is not None:
-                clock.set(utc_ms)
-                self._look(raw_ms)
-            if fill is not None and control.connected != connected:
-                connected = control.connected
-                fill(connected)
-                active, reactive = self._counted_power()
-        self.raw_ms = self.keeper.raw_ms = raw_ms
-        self.measured_ms += duration_ms
-        self._close_hour(utc_ms)
-        self.keeper.advance(utc_ms)
-
-    def _counted_power(self):
-        """Net power, or none when it is less than the starting power.
-
-        Given quantities know their sum best; how it was split over the
-        elements may be a guess of whoever made them.
-        """
-        q = self.quantities
-        active = q.total_active_power_mw
-        reactive = q.total_reactive_power_mvar
-        starting = self.calibration.starting_power_mva
-        q.status = 0
-        if active * active + reactive * reactive < starting * starting:
-            q.status = qu.STATUS_NO_LOAD
-            return 0, 0
-        return active, reactive
 
     # --- time --------------------------------------------------------------------
 
@@ -386,7 +366,7 @@ class Meter:
             self.han.poll(utc_ms)
         except Exception as error:
             self.faults.take(ft.HAN, error)
-        self._due = min(self.han.next_due_ms(), self._hour_ends, self.keeper.due_ms)
+        self._due = min(self.han.next_due_ms(), self._quarter_ends, self.keeper.due_ms)
         if self._model is not None:
             if utc_ms >= self._model.due_ms:
                 self._model.tick(utc_ms)
@@ -407,13 +387,16 @@ class Meter:
         """What is due when may have changed: look again at the next step."""
         self._due = 0
 
-    def _begin_hour(self, utc_ms):
-        self._hour_ends = utc_ms - utc_ms % MS_PER_HOUR + MS_PER_HOUR
-        self.energy.begin(utc_ms)
+    def _begin_hour(self, utc_ms, start_ms=None, start_mwh=None):
+        self._quarter_ends = utc_ms - utc_ms % MS_PER_QUARTER + MS_PER_QUARTER
+        self.energy.begin(utc_ms, start_ms, start_mwh)
 
     def _close_hour(self, utc_ms):
-        if utc_ms >= self._hour_ends:
+        if utc_ms >= self._quarter_ends:
             hour = utc_ms - utc_ms % MS_PER_HOUR
-            self.energy.close_hour(hour)
-            self._hour_ends = hour + MS_PER_HOUR
-            self.han_keeper.keep()
+            if hour >= self._quarter_ends:
+                self.energy.close_hour(hour)
+                self.han_keeper.keep()
+            quarter = utc_ms - utc_ms % MS_PER_QUARTER
+            self.energy.close_quarter(quarter)
+            self._quarter_ends = quarter + MS_PER_QUARTER

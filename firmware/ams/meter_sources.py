@@ -6,28 +6,25 @@ from ams import settings as st
 from ams.cosem.results import AccessError
 from ams.han.sources import Sources
 from ams.metrology.fixed import angle
+from ams.registers.demand import QUARTER
 from ams.registers.outages import Outages
-from ams.registers.rates import RATES, REGISTERS, Rates
+from ams.registers.rates import RATES, REGISTERS
 from ams.registers.supply import AVERAGE_IMPORT, THRESHOLD_OFF
 
-_MINUTE_MS = const(60000)
-_CALENDAR_CELLS = const(9)
+_PERIODS = const(13)
 
 
 class MeterSources(Sources):
-    """Keeps in `settings` what outlives a power cut: failures, and energy by rate."""
+    """Keeps the failures in `settings`, over a power cut."""
 
     def __init__(self, view, meter, settings):
         super().__init__(view)
         self._meter = meter
         self._settings = settings
-        self._rates = Rates()
         self._outages = Outages()
-        self._looked_ms = None
 
     def start(self, utc_ms, kept_ms):
         """Power-up: `kept_ms` is when the registers were stored last, None: they never were."""
-        self._rates.restore(self._settings.get(st.HAN_RATES))
         self._outages.restore(self._settings.get(st.HAN_OUTAGES))
         if kept_ms is not None:
             self._outages.failed(kept_ms, utc_ms)
@@ -46,28 +43,16 @@ class MeterSources(Sources):
         return True
 
     def rate(self):
-        """By the activity calendar, which changes on full minutes; 1 where it names none."""
-        meter = self._meter
-        minute_ms = meter.utc_ms - meter.utc_ms % _MINUTE_MS
-        if minute_ms != self._looked_ms:
-            self._looked_ms = minute_ms
-            rate = 1
-            if self._settings.any(st.CALENDAR, _CALENDAR_CELLS):
-                # Who has no calendar does not load the rooms of it.
-                rate = meter.model.calendar().tariff(meter.utc_ms) or 1
-            if self._rates.change(rate, meter.energy.mwh):
-                self._store(st.HAN_RATES, self._rates.pack())
-        return self._rates.rate
+        return self._meter.energy.rates.active
 
     def of_rate(self, which, rate):
         energy = self._meter.energy
-        mwh, rest = energy.mwh[which], energy.remainder_uws[which]
+        rates, rest = energy.rates, energy.remainder_uws[which]
         if not rate:
-            return mwh, rest
-        in_force = self.rate()
+            return energy.fine_mwh(energy.mwh[which], rest)
         if not 1 <= rate <= RATES or which >= REGISTERS:
             return 0, 0
-        return self._rates.mwh(which, rate, mwh), rest if rate == in_force else 0
+        return energy.fine_mwh(rates.of(which, rate), rest if rate == rates.active else 0)
 
     def angle(self, active, reactive):
         return angle(active, reactive)
@@ -79,16 +64,19 @@ class MeterSources(Sources):
         return [(1000 * end_s, seconds) for end_s, seconds in reversed(self._outages.long)]
 
     def demand_mw(self, utc_ms):
+        """Of the running quarter, as Belgium charges them."""
         energy = self.view.registers
-        demand = energy.demand
+        demand = energy.quarter
         passed = utc_ms - demand.start_ms if demand.start_ms is not None else 0
-        return (energy.mwh[0] - demand.start_mwh[0]) * 3600000 // passed if passed > 0 else 0
+        moved = (energy.mwh[0] - demand.start_mwh[0]) * energy.transformers.unit
+        return moved * 3600000 // passed if passed > 0 else 0
 
     def maxima(self, which):
+        if which:
+            return self._meter.ended_periods(_PERIODS)
         energy = self.view.registers
-        if which or energy.max_demand_utc_ms[0] is None:
-            return ()
-        return ((energy.max_demand_utc_ms[0], energy.max_demand_mw[0]),)
+        mw, end_s = energy.highest.of(QUARTER, 0)
+        return ((1000 * end_s, mw * energy.transformers.unit),) if end_s else ()
 
     def connected(self):
         return self._meter.control.connected

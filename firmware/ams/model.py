@@ -7,7 +7,7 @@ their first object is.
 
 from micropython import const
 
-from ams import catalogue, faults
+from ams import catalogue, faults, periods
 from ams.alarms import Alarms
 from ams.cosem.datetime import Stamp
 from ams.cosem.objects.base import BREAKER, EVERYBODY, INTERNAL, READER
@@ -15,6 +15,7 @@ from ams.cosem.results import (
     CLASS_INCONSISTENT,
     OBJECT_UNDEFINED,
     READ_WRITE_DENIED,
+    TEMPORARY_FAILURE,
     AccessError,
 )
 from ams.push import Push
@@ -26,12 +27,13 @@ from ams.storage import layout
 _REGIONS = {
     "load": (layout.LOAD_PROFILE, profile.ENTRY_SIZE),
     "daily": (layout.DAILY, billing.ENTRY_SIZE),
-    "monthly": (layout.MONTHLY, billing.ENTRY_SIZE),
+    "monthly": (layout.MONTHLY, billing.MONTH_SIZE),
     "voltage": (layout.VOLTAGE, voltage.ENTRY_SIZE),
     "events": (layout.EVENTS, events.RECORD_SIZE),
 }
 _DAY_S = const(86400)
 CALENDAR_LN = b"\x00\x00\x0d\x00\x00\xff"
+BILLING_LN = b"\x00\x00\x0f\x00\x00\xff"
 # C of the objects that set up the links.
 _LINK_SETUPS = (20, 22, 25)
 _MISSED_MS = const(600000)
@@ -65,10 +67,14 @@ class Model:
         self.due_ms = 0  # when `tick` has something to do, by the meter's time
         self.push = Push(self, meter.entropy)
         self._schedules = None  # those that have times
+        self._rated = False  # the calendar says more than rate 1
+        self._begun = False
         self._minutes = {}  # the next minute, of its own time, that each is looked at
         self._more = []  # rows of the server
         self.submeters = None  # see ams.submeters; a board without the line has none
         self._absent = catalogue.absent_phases(meter.quantities.system)
+        self.transformers = meter.energy.transformers
+        self.quadrants = self.transformers.fitted
 
     def join_submeters(self, uart, log):
         """The board has an M-Bus line: its poll is the board's to call."""
@@ -162,7 +168,11 @@ class Model:
     def _is_absent(self, row, ln):
         if ln[2] == 24 and ln[0] == 0:
             return self.submeters is None
-        return ln[0] == 1 and row[0] == 3 and ln[2] in self._absent
+        if ln[0] != 1:
+            return False
+        if (ln[2] == 0 and ln[3] == 4) or (ln[3] == 29 and ln[2] > 4):
+            return not self.quadrants
+        return row[0] == 3 and ln[2] in self._absent
 
     def _make(self, row, ln, session):
         module, name = row[5].split(".")
@@ -233,6 +243,10 @@ class Model:
         for ln in self._schedules or ():
             # By the clock that is shown: its own time goes as fast.
             due = min(due, utc_ms + self._minutes[ln] - self._own_ms(ln))
+        rate = self.calendar().tariff(utc_ms) if self._rated else 1
+        periods.set_rate(self.meter.keeper, self.meter.energy, rate)
+        if self._rated:
+            due = min(due, next_minute(utc_ms))
         self.due_ms = due
 
     def own_ms(self, place):
@@ -290,10 +304,27 @@ class Model:
                         self._schedules.append(ln)
                         if ln not in self._minutes:
                             self._minutes[ln] = next_minute(self._own_ms(ln))
+        self._rated = self.calendar().is_set()
+        self._make_up()
         if self.calendar().due_ms() is not None:
             self._schedules.append(CALENDAR_LN)
             if CALENDAR_LN not in self._minutes:
                 self._minutes[CALENDAR_LN] = next_minute(self._own_ms(CALENDAR_LN))
+
+    def _make_up(self):
+        """A billing period that should have ended while there was no supply ends now."""
+        before_ms = self.meter.keeper.restored_ms
+        if not self._begun and before_ms is not None and BILLING_LN in self._schedules:
+            own_ms = self._own_ms(BILLING_LN)
+            thing = self.find(22, BILLING_LN)[0]
+            if thing.was_due(own_ms - max(self.meter.utc_ms - before_ms, 0), own_ms):
+                self._run(BILLING_LN, own_ms - own_ms % _MINUTE_MS)
+        self._begun = True
+
+    def end_billing_period(self):
+        """What the script of the billing period does."""
+        if not self.meter.end_billing_period():
+            raise AccessError(TEMPORARY_FAILURE)
 
     def _change_calendar(self, own_ms):
         calendar = self.calendar()
@@ -313,6 +344,8 @@ class Model:
 
     def ring(self, name, log=0):
         region, size = _REGIONS[name]
+        if name == "load" and self.quadrants:
+            size = profile.LARGE_SIZE
         return Ring(self.meter.memory, region + log, size)
 
     def period_s(self, name):
@@ -329,8 +362,13 @@ class Model:
         return events.unpack(data) if data is not None else (0, 0, 0, 0, 0)
 
     def last_interval(self):
-        return profile.unpack(self.meter.keeper.load_profile.last_entry)
+        return profile.unpack_quadrants(self.meter.keeper.load_profile.last_entry)
 
     def last_voltage(self):
         data = self.meter.memory.last(layout.VOLTAGE)
         return voltage.unpack(data if data is not None else bytes(voltage.ENTRY_SIZE))
+
+    def last_period_ms(self):
+        """When the last billing period ended, None: none has."""
+        data = self.meter.memory.last(layout.MONTHLY)
+        return None if data is None else billing.unpack(data, 0)[1] * 1000

@@ -1,5 +1,6 @@
 """The registers when no record of them can be read: from what the profiles hold."""
 
+from ams import periods
 from ams.registers import billing, profile
 from ams.storage import layout
 
@@ -31,7 +32,7 @@ def rebuild(memory, energy, load_profile):
             first = 1
             since = "with what the intervals sum up to"
     for data in memory.entries_between(layout.LOAD_PROFILE, first, _LAST) if first else ():
-        for k, value in enumerate(profile.unpack(data)[4:]):
+        for k, value in enumerate(profile.unpack_quadrants(data)[4:]):
             energy.mwh[k] += value
     if last is not None:
         number, end_s, _, length_s = profile.unpack(last)[:4]
@@ -43,6 +44,8 @@ def rebuild(memory, energy, load_profile):
     load_profile.open(state.utc_ms)
     state.days = memory.newest_number(layout.DAILY)
     state.months = memory.newest_number(layout.MONTHLY)
+    periods.load(memory, energy)
+    periods.begin(memory, energy)
     memory.damage(layout.REGISTERS, "the registers are lost: they go on " + since)
     return state
 

@@ -19,13 +19,14 @@ LOCAL_PORT = 7
 READOUT = 8  # at the optical port
 SPECIAL_DAYS = 9
 HAN_OUTAGES = const(10)  # registers.outages
-HAN_RATES = const(11)  # registers.rates
 CALENDAR = const(16)  # + which bank is active, two banks of four, when to change
 PUSH = const(32)  # + 8 x setup + attribute 2 to 7
 SCHEDULE = const(64)  # + number of the schedule
 MBUS = const(96)  # + channel
 
 _VERSION = b"\x01"
+# Times of the schedule that ends the billing period, before it is set: 00:00 on the first.
+EACH_MONTH = b"\x01\x01\x02\x02\x09\x04\x00\x00\x00\x00\x09\x05\xff\xff\xff\x01\xff"
 
 
 class Settings:
@@ -35,6 +36,7 @@ class Settings:
     LOCAL_PORT = LOCAL_PORT
     READOUT = READOUT
     SPECIAL_DAYS = SPECIAL_DAYS
+    EACH_MONTH = EACH_MONTH
 
     """`cells`: get(key), set(key, value); None until the flash is mounted keeps nothing."""
 
@@ -50,6 +52,10 @@ class Settings:
     def any(self, first, count):
         """Whether one of `count` values from `first` on has been set."""
         return any([self.get(key) is not None for key in range(first, first + count)])
+
+    def ends_with_month(self):
+        """Whether the billing period does: the accounts end it, with or without supply."""
+        return self.get(SCHEDULE, EACH_MONTH) == EACH_MONTH
 
     def set(self, key, value):
         """Raises AccessError when the flash does not take it: then the old value stands."""

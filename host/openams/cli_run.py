@@ -44,7 +44,7 @@ _VIEW_EVERY_S = 0.25
 
 def run(
     scenario: Annotated[
-        str, typer.Option(help="A scenario file, or built in: house, year, fault.")
+        str, typer.Option(help="A scenario file, or built in: house, year, fault, feeder.")
     ] = "house",
     runtime: Annotated[str, typer.Option(help=f"One of {', '.join(RUN_ON)}.")] = "micropython",
     system: Annotated[str | None, typer.Option(help="1P2W, 3P3W or 3P4W.")] = None,
@@ -131,6 +131,10 @@ def run(
         str | None,
         typer.Option(metavar="NAMES", help="Set at provisioning: " + ", ".join(POLICIES)),
     ] = None,
+    transformers: Annotated[
+        str | None,
+        typer.Option(metavar="A/A[,V/V]", help="Ratios of a point behind transformers."),
+    ] = None,
     format_: Annotated[
         bool, typer.Option("--format", help="Erase the state image first, whatever it holds.")
     ] = False,
@@ -167,6 +171,12 @@ def run(
     if format_ and not state:
         raise BenchError("--format erases a state image: name it with --state")
     played = load(scenario, system, seed)
+    if transformers is not None or scenario == "feeder":
+        from openams.grid.feeder import USUAL, Secondary, parse_ratios
+
+        ratios = parse_ratios(transformers or USUAL)
+        options.transformers = ratios.config()
+        played = Secondary(played, ratios)
     check(options, played)
     for note in played.notes:
         say(f"ams: {played.name}: {note}", error=True)

@@ -50,6 +50,7 @@ class Options:
     format: bool = False
     at: list[Order] = field(default_factory=list)
     breaker: dict[str, Any] | None = None  # policy; None: what the meter has
+    transformers: dict[str, list[int]] | None = None  # ratios; None: what the meter has
     security: dict[str, Any] | None = None  # keys of the two-way link, for a meter without any
 
 

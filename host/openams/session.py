@@ -187,7 +187,8 @@ class Session:
         system = self.scenario.system
         return {
             "system": system,
-            "calibration": self._front_end.calibration(system),
+            "calibration": self._calibration(),
+            "transformers": options.transformers,
             "identity": {
                 "meter_id": options.meter_id,
                 "meter_type": FORMATS[options.han_format].types[system],
@@ -211,6 +212,15 @@ class Session:
         if options.readout is None or options.keystore:
             return 0
         return READOUT_LEVELS.index(options.readout)
+
+    def _calibration(self) -> dict[str, Any]:
+        """Behind transformers the nominal voltage is that of their secondary side."""
+        record = self._front_end.calibration(self.scenario.system)
+        ratios = getattr(self.scenario, "ratios", None)
+        if ratios is not None and ratios.vt != (1, 1):
+            phase = 1 if self.scenario.system == "3P3W" else math.sqrt(3)
+            record["nominal_voltage_mv"] = round(1000 * ratios.vt[1] / phase)
+        return record
 
     def _han(self) -> dict[str, Any]:
         options = self.options

@@ -9,6 +9,7 @@ from ams.memory import Memory
 from ams.registers import events as ev
 from ams.registers import groups
 from ams.storage import layout
+from amsbench.hold import hold
 
 try:
     from flash_lab import START_MS, LabFlash
@@ -238,7 +239,7 @@ class Whole:
 
     def pass_ms(self, ms):
         lab = self.lab
-        lab.meter.hold(lab.raw_ms, ms, lab.board.clock)
+        hold(lab.meter, lab.raw_ms, ms, lab.board.clock)
         lab._pass(ms)
 
     def guess(self):

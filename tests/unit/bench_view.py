@@ -1,6 +1,6 @@
 """What a bench sees and does, on either VM: angles of voltages, quirks that come and go."""
 
-from ams import bench
+import amsbench as bench
 from ams.hal import Uart
 from ams.han import make_format
 from ams.han.port import HanPort

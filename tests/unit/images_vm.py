@@ -31,6 +31,7 @@ from ams.registers import profile, record
 from ams.storage import layout
 from ams.storage.journal import Journal
 from ams.storage.layout import SETTINGS, WHOLE
+from amsbench.hold import hold
 
 SECTORS = 37
 SECTOR = 4096
@@ -223,7 +224,7 @@ class Case:
     def live(self, meter):
         """Two hours, and a normal stop."""
         flash_lab.set_power(meter, 1200)
-        meter.hold(self.raw_ms, 7_200_000, meter._board.clock)
+        hold(meter, self.raw_ms, 7_200_000, meter._board.clock)
         self.raw_ms += 7_200_000
         meter.stop()
 

@@ -12,6 +12,7 @@ except ImportError:
 from ams.cosem.axdr import Reader
 from ams.cosem.objects.base import OPERATOR
 from ams.registers.clock import utc_ms_of
+from amsbench.hold import hold
 
 START_MS = utc_ms_of(2026, 6, 30, 21, 40)  # 23:40 of local summer time
 LEVEL_LN = b"\x00\x00\x80\x06\x00\xff"
@@ -439,11 +440,11 @@ def days(hours, start_ms=START_MS):
     meter.set_capture_period(900)
     end = start_ms + hours * 3600000
     raw = start_ms - start_ms % 900000 + 900000
-    meter.hold(start_ms, raw - start_ms, flash_lab.LabClock())
+    hold(meter, start_ms, raw - start_ms, flash_lab.LabClock())
     k = 0
     while raw < end:
         flash_lab.set_power(meter, -900 if k % 5 == 4 else 300 + k * 79 % 4000)
-        meter.hold(raw, 900000, flash_lab.LabClock())
+        hold(meter, raw, 900000, flash_lab.LabClock())
         raw += 900000
         k += 1
     meter.tick(raw)

@@ -10,6 +10,7 @@ from ams.control import transitions as tr
 from ams.hal import INPUT_BUTTON
 from ams.registers import events as ev
 from ams.registers import supply
+from amsbench import hold as held
 from openams.faultlab import flash_lab
 
 
@@ -28,7 +29,7 @@ def hold(bench: MeterBench, seconds: int, power_w: int) -> None:
         def set(self, utc_ms: int) -> None:
             bench.relay.now = utc_ms
 
-    bench.meter.hold(bench.board.clock.ms, 1000 * seconds, Clock(), fill)
+    held.hold(bench.meter, bench.board.clock.ms, 1000 * seconds, Clock(), fill)
     bench.board.clock.ms += 1000 * seconds
 
 

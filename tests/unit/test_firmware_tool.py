@@ -1,6 +1,7 @@
 """tools/firmware: what it makes, and the one line with which it gives up."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -227,3 +228,16 @@ def test_sources_that_are_not_as_they_are_known(tmp_path):
     (tmp_path / "py" / "gc.c").write_text("of another version")
     with pytest.raises(Problem, match="not as it is known"):
         corrections.apply(tmp_path)
+
+
+@pytest.mark.parametrize("board", OURS, ids=lambda b: b.name)
+def test_no_two_modules_have_one_name_in_c(board):
+    """What is frozen is named by its place with every slash an underscore."""
+    folders = [("firmware", "ams"), ("firmware", "amsboot"), ("firmware", "amsbench")]
+    places = []
+    for base, folder in [*folders, ("boards", "drivers")]:
+        for path in (ROOT / base / folder).rglob("*.py"):
+            places.append(path.relative_to(ROOT / base).as_posix())
+    places += [path.name for path in (ROOT / "boards" / board.code).glob("*.py")]
+    names = [re.sub("[/.-]", "_", place.removesuffix(".py")) for place in places]
+    assert sorted({name for name in names if names.count(name) > 1}) == []

@@ -33,6 +33,8 @@ def test_every_object_has_a_name_of_its_own():
     [
         ("1-0:1.8.0", "active energy import A+"),
         ("1.0.2.29.0.255", "active energy export A-, last interval"),
+        ("1.0.1.8.3.255", "active energy import A+, rate 3"),
+        ("1.0.1.6.129.255", "highest hourly P+, day 2 of three"),
         ("1.0.32.7.0.255", "voltage L1"),
         ("1.0.71.7.0.255", "current L3"),
         ("1.0.14.7.0.255", "frequency"),

@@ -119,13 +119,14 @@ import json, gc, binascii
 from openams.faultlab import flash_lab
 from ams.cosem.axdr import Writer
 from ams.cosem.objects import base
+from amsbench.hold import hold
 config = json.load(open(sys.argv[2]))
 meter = flash_lab.make_meter(flash_lab.LabFlash(64), config)
 raw = 828187200000
 meter.start(raw)
 for power in (1000, 2000, 3000):
     flash_lab.set_power(meter, power)
-    meter.hold(raw, 3600000, meter._board.clock)
+    hold(meter, raw, 3600000, meter._board.clock)
     raw += 3600000
     meter.tick(raw)
 out = Writer(640)

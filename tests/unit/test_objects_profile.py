@@ -365,6 +365,7 @@ import json, gc, binascii
 from openams.faultlab import flash_lab
 from ams.cosem.axdr import Reader, Writer
 from ams.cosem.objects import base
+from amsbench.hold import hold
 job = json.load(open(sys.argv[2]))
 meter = flash_lab.make_meter(flash_lab.LabFlash(64), job["config"])
 raw = job["start"]
@@ -372,7 +373,7 @@ meter.start(raw)
 meter.set_capture_period(900)
 for k in range(120):
     flash_lab.set_power(meter, 1000 + k)
-    meter.hold(raw, 900000, meter._board.clock)
+    hold(meter, raw, 900000, meter._board.clock)
     raw += 900000
     meter.tick(raw)
     if k == 50:

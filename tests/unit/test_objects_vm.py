@@ -71,6 +71,7 @@ from openams.faultlab import flash_lab
 from ams.cosem.axdr import Reader, Writer
 from ams.cosem.objects import base
 from ams.cosem.results import AccessError
+from amsbench.hold import hold
 job = json.load(open(sys.argv[2]))
 class Board(flash_lab.LabBoard):
     def entropy(self, count):
@@ -86,7 +87,7 @@ for what in job["steps"]:
         continue
     if what[0] == "hold":
         flash_lab.set_power(meter, 1000)
-        meter.hold(raw, what[1] * 1000, meter._board.clock)
+        hold(meter, raw, what[1] * 1000, meter._board.clock)
         raw += what[1] * 1000
         meter.tick(raw)
         continue

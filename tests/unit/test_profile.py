@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ams.registers import billing, events, profile, voltage
 from ams.registers.meter_clock import MeterClock
 from ams.storage import layout
+from amsbench.hold import hold
 from openams.faultlab import flash_lab
 from openams.grid.frontend import make_front_end
 from openams.meter_time import from_utc_ms, to_utc_ms
@@ -47,7 +48,7 @@ class Bench:
 
     def hold(self, seconds, power_w=1000):
         flash_lab.set_power(self.meter, power_w)
-        self.meter.hold(self.raw_ms, round(seconds * 1000), self.meter._board.clock)
+        hold(self.meter, self.raw_ms, round(seconds * 1000), self.meter._board.clock)
         self.raw_ms += round(seconds * 1000)
         self.meter.tick(self.raw_ms)
 
@@ -236,7 +237,7 @@ def test_the_voltage_profile():
     for minute in range(20):
         flash_lab.set_power(bench.meter, 690)
         bench.meter.quantities.voltage_mv[1] = 220_000 + 1000 * minute
-        bench.meter.hold(bench.raw_ms, 60_000, bench.meter._board.clock)
+        hold(bench.meter, bench.raw_ms, 60_000, bench.meter._board.clock)
         bench.raw_ms += 60_000
         bench.meter.tick(bench.raw_ms)
     rows = [voltage.unpack(data) for data in bench.meter.memory.entries(layout.VOLTAGE)]
@@ -251,7 +252,7 @@ def test_dip_swell_and_interruption():
     for volts, seconds in ((230, 60), (200, 5), (230, 60), (260, 7), (230, 9), (0, 90), (230, 1)):
         flash_lab.set_power(bench.meter, 690)
         bench.meter.quantities.voltage_mv[2] = volts * 1000
-        bench.meter.hold(bench.raw_ms, seconds * 1000, bench.meter._board.clock)
+        hold(bench.meter, bench.raw_ms, seconds * 1000, bench.meter._board.clock)
         bench.raw_ms += seconds * 1000
     seen = [
         (events.name_of(code), detail, extra)

@@ -14,39 +14,45 @@ STEPS = st.lists(
 )
 
 
-@given(STEPS)
+@given(STEPS, st.integers(0, 10**10))
 @settings(max_examples=200, deadline=None)
-def test_the_rates_of_a_register_add_up_to_it(steps):
+def test_the_rates_of_a_register_add_up_to_it(steps, lost):
     """Whatever changes and whenever the power goes: only changes are stored."""
-    rates, stored = Rates(), None
     mwh = [0, 0, 0, 0]
+    rates = Rates(mwh)
+    stored = None
     truth = [[0] * 4 for _ in range(4)]
     for rate, energy, cut in steps:
-        if rates.change(rate, mwh):
+        if rate != rates.active:
+            rates.switch(rate)
             stored = rates.pack()
-        assert rates.rate == rate
         for which in range(4):
             mwh[which] += energy * (which + 1)
             truth[which][rate - 1] += energy * (which + 1)
         if cut:
-            rates = Rates()
-            rates.restore(stored)
+            rates = Rates(mwh)
+            rates.load(stored)
         for which in range(4):
-            found = [rates.mwh(which, k, mwh[which]) for k in (1, 2, 3, 4)]
+            found = [rates.of(which, k) for k in (1, 2, 3, 4)]
             assert found == truth[which] and sum(found) == mwh[which]
+        assert rates.all() == sum(truth, [])
+    # Registers that are lost: the sum is theirs all the same.
+    mwh[:] = [max(0, value - lost) for value in mwh]
+    rates.load(rates.pack())
+    for which in range(4):
+        found = [rates.of(which, k) for k in (1, 2, 3, 4)]
+        assert sum(found) == mwh[which] and min(found) >= 0
 
 
 def test_what_is_no_record_is_as_if_nothing_had_been_kept():
-    for data in (None, b"", bytes(120), b"\x05" + bytes(120), b"\x00" + bytes(120)):
-        rates = Rates()
-        rates.restore(data)
-        assert rates.rate == 1 and rates.mwh(0, 1, 5) == 5
+    for data in (None, b"", bytes(129), b"\x01\x05" + bytes(128), b"\x02\x01" + bytes(128)):
+        rates = Rates([5, 0, 0, 0])
+        rates.load(data)
+        assert rates.active == 1 and rates.of(0, 1) == 5
     for data in (None, b"", bytes(15), bytes(20)):
         outages = Outages()
         outages.restore(data)
         assert outages.counts == [0] * 8 and outages.long == []
-    rates = Rates()
-    assert not rates.change(0, [1] * 4) and not rates.change(5, [1] * 4)
 
 
 def test_dips_swells_and_interruptions_are_counted_per_phase():
@@ -85,17 +91,19 @@ def test_the_last_ten_long_failures_are_kept_and_counters_stop():
 SCRIPT = """
 from ams.registers.rates import Rates
 from ams.registers.outages import Outages
-rates, mwh = Rates(), [0, 0, 0, 0]
+mwh = [0, 0, 0, 0]
+rates = Rates(mwh)
 for k in range(60):
-    rates.change(k * 7 % 5, mwh)
-    mwh = [value + 10**9 * (k + which) for which, value in enumerate(mwh)]
-    again = Rates()
-    again.restore(rates.pack())
+    rates.switch(1 + k * 7 % 4)
+    for which in range(4):
+        mwh[which] += 10**9 * (k + which)
+    again = Rates(mwh)
+    again.load(rates.pack())
     rates = again
 outages = Outages()
 for k in range(200):
     outages.event(k * 90000, 76 + k * 5 % 12)
-print([[rates.mwh(w, r, mwh[w]) for r in (1, 2, 3, 4)] for w in range(4)], outages.pack())
+print(rates.all(), outages.pack())
 """
 
 

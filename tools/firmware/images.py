@@ -15,6 +15,8 @@ ROOT = HERE.parents[1]
 class Board:
     """`code`: the folder of boards/ that is frozen at the top level, all of it or `only`.
 
+    `bench`: another such folder, and `amsbench` with it: what only a bench uses.
+
     `without`: what serves parts that this kind of board does not have. `upstream`: the
     port's own board instead, and nothing of ours in it.
     """
@@ -34,6 +36,7 @@ class Board:
         "ams/submeters.py",
     )
     upstream: str = ""
+    bench: str = ""
 
     def definition(self, tree: Path) -> Path:
         if self.upstream:
@@ -45,7 +48,7 @@ BOARDS = {
     board.name: board
     for board in (
         Board("pico", "pico", "pico"),
-        Board("pico-bench", "pico", "pico-bench"),
+        Board("pico-bench", "pico", "pico-bench", bench="picobench"),
         Board("pico-repl", "pico", "pico", only=("flashmap.py", "thumb.py")),
         Board("pico-stock", "", "", upstream="RPI_PICO"),
     )
@@ -121,6 +124,11 @@ def manifest(board: Board) -> str:
         package(board, "drivers", ROOT / "boards"),
     ]
     code = ROOT / "boards" / board.code
+    if board.bench:
+        lines.append(package(board, "amsbench", ROOT / "firmware"))
+        base = ROOT / "boards" / board.bench
+        for path in sorted(base.glob("*.py")):
+            lines.append(f'module("{path.name}", base_path="{base}", opt=3)')
     for path in sorted(code.glob("*.py")):
         if not board.only or path.name in board.only:
             lines.append(f'module("{path.name}", base_path="{code}", opt=3)')
@@ -135,6 +143,8 @@ def inputs(board: Board) -> list[Path]:
     for folder in (
         ROOT / "firmware" / "ams",
         ROOT / "firmware" / "amsboot",
+        ROOT / "firmware" / "amsbench",
+        ROOT / "boards" / "picobench",
         ROOT / "boards" / "drivers",
         ROOT / "boards" / board.code,
         HERE / "boards" / board.name,

@@ -74,8 +74,7 @@ class Aidon:
         fine = self.variant == "landis"
         for place in currents:
             _head(writer, _CURRENTS[place], 7)
-            writer.int16(view.signed_current(place, 10000 if fine else 100000))
-            writer.scaler_unit(-2 if fine else -1, _A)
+            _current(writer, view, place, 2 if fine else 1)
         _voltages(writer, view, voltages)
         if list_no == 3:
             _clock(writer, view.hour(utc_ms), 0, view.clock_status)
@@ -92,8 +91,7 @@ class Aidon:
             _u32(writer, direction + 1, 7, view.power(direction), 0, _VAR if direction > 1 else _W)
         for place in currents:
             _head(writer, _CURRENTS[place], 7)
-            writer.int16(view.signed_current(place, 100000))
-            writer.scaler_unit(-1, _A)
+            _current(writer, view, place, 1)
         _voltages(writer, view, voltages)
         for place in currents:
             for direction in range(4):
@@ -120,10 +118,24 @@ def _clock(writer, when, deviation_min, status):
 
 
 def _voltages(writer, view, places):
+    digits = _digits(view.transformers.vt[0], 1, 0xFFFF)
     for place in places:
         _head(writer, _VOLTAGES[place], 7)
-        writer.uint16(view.voltage(place, 100))
-        writer.scaler_unit(-1, _V)
+        writer.uint16(view.voltage(place, 10 ** (3 - digits)))
+        writer.scaler_unit(-digits, _V)
+
+
+def _current(writer, view, place, digits):
+    digits = _digits(view.transformers.ct[0], digits, 0x7FFF)
+    writer.int16(view.signed_current(place, 10 ** (6 - digits)))
+    writer.scaler_unit(-digits, _A)
+
+
+def _digits(primary, digits, largest):
+    """Behind the point, so that twice what a transformer is rated for has room in its field."""
+    while digits > -3 and 2 * primary * 10 ** max(digits, 0) > largest * 10 ** max(-digits, 0):
+        digits -= 1
+    return digits
 
 
 def _head(writer, c, d):

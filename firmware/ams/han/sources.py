@@ -24,7 +24,7 @@ class Sources:
         registers = self.view.registers
         if rate and rate != self.rate():
             return 0, 0
-        return registers.mwh[which], registers.remainder_uws[which]
+        return registers.fine_mwh(registers.mwh[which], registers.remainder_uws[which])
 
     # Degrees of U(L2) and U(L3) against U(L1), where somebody knows them.
     voltage_angles = (0, 0)

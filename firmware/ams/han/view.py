@@ -42,6 +42,15 @@ class View:
         self.local_clock = clock
 
     @property
+    def transformers(self):
+        return self.quantities.transformers
+
+    @property
+    def energy_step(self):
+        """mWh of one of a register's."""
+        return self.energy_factor * self.transformers.unit
+
+    @property
     def system(self):
         return self.quantities.system
 
@@ -86,10 +95,13 @@ class View:
         """The import (even direction) or export (odd) part of a signed milli-value."""
         if direction & 1:
             value = -value
-        return nearest(value * self.power_factor, 1000) if value > 0 else 0
+        if value <= 0:
+            return 0
+        return nearest(self.quantities.transformers.power(value) * self.power_factor, 1000)
 
     def current(self, place, step_ua):
-        return nearest(self.quantities.current_ua[place], step_ua)
+        q = self.quantities
+        return nearest(q.transformers.current(q.current_ua[place]), step_ua)
 
     def signed_current(self, place, step_ua):
         """Below 0 where the phase, or on three wires the element, gives active power."""
@@ -97,7 +109,9 @@ class View:
         return -value if self.quantities.active_power_mw[place] < 0 else value
 
     def voltage(self, place, step_mv):
-        return nearest(self.quantities.voltage_mv[place] * self.voltage_factor, step_mv)
+        q = self.quantities
+        value = q.transformers.voltage(q.voltage_mv[place])
+        return nearest(value * self.voltage_factor, step_mv)
 
     def energy(self, which, step_mwh):
         """An energy as of the last full hour, where one has passed."""
@@ -105,7 +119,7 @@ class View:
         values = registers.mwh if registers.hour_utc_ms is None else registers.hour_mwh
         if self.stale:
             values = self._stale_mwh
-        return values[ENERGIES[which]] * self.energy_factor // step_mwh
+        return values[ENERGIES[which]] * self.energy_step // step_mwh
 
     def energy_now(self, which, step_mwh):
         """An energy at this moment, for lists that are not hourly."""
@@ -113,7 +127,7 @@ class View:
 
     def register(self, which):
         """Any register at this moment, in mWh."""
-        return self.registers.mwh[which] * self.energy_factor
+        return self.registers.mwh[which] * self.energy_step
 
     def local(self, utc_ms):
         """Civil local time; see clock.civil."""

@@ -126,6 +126,12 @@ class LocalClock:
     def local_ms(self, utc_ms):
         return utc_ms + self.offset_min(utc_ms) * 60000
 
+    def utc_ms(self, local_ms):
+        """Of two times the first; see norway_utc_ms."""
+        if self.fixed_offset_min is not None:
+            return local_ms - self.fixed_offset_min * 60000
+        return norway_utc_ms(local_ms)
+
     def civil(self, utc_ms):
         """`civil` of the local time."""
         return civil(self.local_ms(utc_ms))

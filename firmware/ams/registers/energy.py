@@ -10,6 +10,11 @@ II export and lagging, III export and leading, IV import and leading.
 
 from micropython import const
 
+from ams.registers.clock import LocalClock
+from ams.registers.demand import HOUR, MS_PER_QUARTER, QUARTER, Demand, Highest
+from ams.registers.rates import Rates
+from ams.registers.transformers import Transformers
+
 UWS_PER_MWH = const(3600000)
 
 # OBIS C value of each register (1-0:C.8.0.255).
@@ -34,32 +39,28 @@ REGISTER_NAMES = (
 REGISTER_COUNT = const(8)
 
 
-class Demand:
-    """Mean power over a clock hour, import and export."""
-
-    def __init__(self):
-        self.start_mwh = [0, 0]
-        self.start_ms = None
-        self.last_mw = [0, 0]
-        self.last_ms = None
-
-
 class EnergyRegisters:
-    """The eight registers, the hour's copy of them and the hour's demand."""
+    """The eight registers, the hour's copy of them, demands, and energy by rate."""
 
-    def __init__(self):
+    def __init__(self, local_clock=None, transformers=None):
+        # See Transformers: a step of the registers is so many parts, of which the secondary
+        # side gives so many for a micro-watt-second.
+        self.transformers = transformers or Transformers()
+        self._times, per = self.transformers.overall
+        self.fine = per * self.transformers.unit
+        self._step = UWS_PER_MWH * self.fine
         self.mwh = [0] * REGISTER_COUNT
         self.remainder_uws = [0] * REGISTER_COUNT
         self._exporting = False  # the last step
         # Copies of `mwh` as they were at the last full hour, for hourly lists.
         self.hour_mwh = [0] * REGISTER_COUNT
         self.hour_utc_ms = None
-        # Maximum demand: the largest mean import and export over one clock
-        # hour (OBIS 1-0:1.6.0 and 1-0:2.6.0), and when that hour ended.
-        self.max_demand_mw = [0, 0]
-        self.max_demand_utc_ms = [None, None]
-        # The running hour, and the demand of the last whole one.
-        self.demand = Demand()
+        # The running hour (OBIS 1-0:1.4.0) and quarter (1.14.0), and the last whole ones.
+        self.demand = Demand(HOUR, 3600000)
+        self.quarter = Demand(QUARTER, MS_PER_QUARTER)
+        self.highest = Highest(local_clock or LocalClock())
+        self.rates = Rates(self.mwh)
+        self._keep = None
 
     def __getattr__(self, name):
         if name in REGISTER_NAMES:
@@ -67,10 +68,10 @@ class EnergyRegisters:
         raise AttributeError(name)
 
     def _count(self, register, energy_uws):
-        rest = self.remainder_uws[register] + energy_uws
-        if rest >= UWS_PER_MWH:
-            self.mwh[register] += rest // UWS_PER_MWH
-            rest %= UWS_PER_MWH
+        rest = self.remainder_uws[register] + energy_uws * self._times
+        if rest >= self._step:
+            self.mwh[register] += rest // self._step
+            rest %= self._step
         self.remainder_uws[register] = rest
 
     def add(self, active_uws, reactive_uvars, exporting=None):
@@ -95,25 +96,63 @@ class EnergyRegisters:
             self._count(R_MINUS, -reactive_uvars)
             self._count(R_Q3 if self._exporting else R_Q4, -reactive_uvars)
 
-    def begin(self, utc_ms):
-        """Starts (or restarts) the running hour, after power-up or a time shift."""
-        self.demand.start_mwh[:] = self.mwh[:2]
-        self.demand.start_ms = utc_ms
+    @property
+    def max_demand_mw(self):
+        """Highest hour of the billing period, import and export."""
+        return [self.highest.of(HOUR + way, 0)[0] for way in (0, 1)]
+
+    @property
+    def max_demand_utc_ms(self):
+        ends = [self.highest.of(HOUR + way, 0)[1] for way in (0, 1)]
+        return [1000 * end_s if end_s else None for end_s in ends]
+
+    def fine_mwh(self, steps, rest):
+        """(mWh, what is less in uWs) of steps of a register and what it carries."""
+        more, rest = divmod(rest, self._step // self.transformers.unit)
+        return steps * self.transformers.unit + more, rest // self.transformers.overall[1]
+
+    def secondary_mwh(self):
+        """What the meter itself has turned, import and export alike: for the test output."""
+        total = (self.mwh[A_PLUS] + self.mwh[A_MINUS]) * self.fine
+        return total // self._times
+
+    # --- what is kept beside the registers ---------------------------------------------
+
+    def load(self, keep, rates, highest, periods):
+        """What the cells hold, None: nothing; `keep(rates, data)` stores. `periods` have ended."""
+        self._keep = keep
+        self.rates.load(rates)
+        self.highest.keep = lambda data: keep(False, data)
+        if not self.highest.load(highest) or self.highest.periods > periods:
+            self.highest.periods = periods
+
+    def switch(self, rate):
+        """Another rate comes into force; the registers are stored."""
+        self.rates.switch(rate)
+        if self._keep is not None:
+            self._keep(True, self.rates.pack())
+
+    # --- time --------------------------------------------------------------------------
+
+    def begin(self, utc_ms, start_ms=None, start_mwh=None):
+        """Starts (or restarts) hour and quarter, after power-up or a time shift.
+
+        `start_ms`, `start_mwh`: an interval that goes on; it is the hour's or the quarter's if it
+        began with it.
+        """
+        for demand in (self.demand, self.quarter):
+            if start_ms is not None and start_ms == utc_ms - utc_ms % demand.period_ms:
+                demand.begin(start_ms, start_mwh)
+            else:
+                demand.begin(utc_ms, self.mwh)
+
+    def close_quarter(self, utc_ms):
+        """Called at each full quarter of an hour."""
+        self.quarter.close(utc_ms, self.mwh, self.highest)
 
     def close_hour(self, utc_ms):
-        """Called at each full hour: keeps the hour's copy and its demand.
-
-        Only whole clock hours count as demand; a part of an hour does not.
-        """
-        demand = self.demand
-        if demand.start_ms is not None and utc_ms - demand.start_ms == 3600000:
-            demand.last_ms = utc_ms
-            for way in (A_PLUS, A_MINUS):
-                demand_mw = demand.last_mw[way] = self.mwh[way] - demand.start_mwh[way]
-                if demand_mw > self.max_demand_mw[way]:
-                    self.max_demand_mw[way] = demand_mw
-                    self.max_demand_utc_ms[way] = utc_ms
+        """Called at each full hour: keeps the hour's copy and its demand."""
+        self.demand.close(utc_ms, self.mwh, self.highest)
         for register in range(REGISTER_COUNT):
             self.hour_mwh[register] = self.mwh[register]
         self.hour_utc_ms = utc_ms
-        self.begin(utc_ms)

@@ -81,10 +81,11 @@ class Figures:
 
     def _momentary(self, what, place, scaler):
         q = self.quantities
+        t = q.transformers
         if what == 11:
-            return _steps(q.current_ua[place], scaler + 6)
+            return _steps(t.current(q.current_ua[place]), scaler + 6)
         if what == 12:
-            return _steps(q.voltage_mv[place] * self.voltage_factor, scaler + 3)
+            return _steps(t.voltage(q.voltage_mv[place]) * self.voltage_factor, scaler + 3)
         if what == 13:
             return _steps(self._factor(place), scaler + 3)
         if what == 14:
@@ -92,7 +93,7 @@ class Figures:
         if self.by_phase and place < 0 and what <= 4:
             powers = q.reactive_power_mvar if what > 2 else q.active_power_mw
             power = sum(max(-each if what in (2, 4) else each, 0) for each in powers)
-            return _steps(power * self.power_factor, scaler + 3)
+            return _steps(t.power(power) * self.power_factor, scaler + 3)
         if what in (3, 4):
             power = q.total_reactive_power_mvar if place < 0 else q.reactive_power_mvar[place]
         else:
@@ -101,7 +102,7 @@ class Figures:
             power = abs(power)
         elif what != 16:
             power = max(-power if what in (2, 4) else power, 0)
-        return _steps(power * self.power_factor, scaler + 3)
+        return _steps(t.power(power) * self.power_factor, scaler + 3)
 
     def _factor(self, place):
         q = self.quantities

@@ -49,7 +49,10 @@ _CHIP_MS = const(2000)
 
 
 def place_of(schedule):
-    """Of the schedule 0-0:15.0.`schedule`."""
+    """Of the schedule 0-0:15.0.`schedule`. That of the billing period shares the calendar's:
+    both are the operator's, who sets the clock."""
+    if not schedule:
+        return CALENDAR
     return _SCHEDULES + _SCHEDULED.index(schedule)
 
 

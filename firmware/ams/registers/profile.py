@@ -6,7 +6,7 @@ period or the clock is changed. Its values are differences of the cumulative
 registers, so their sum is the difference of the registers, exactly.
 
 Entry: number u32 | end in s u32 | status u16 | length in s u16
-       | A+ A- R+ R- u32 (mWh, mvarh)
+       | A+ A- R+ R- u32 (mWh, mvarh), with four quadrants also QI to QIV
 """
 
 import struct
@@ -39,13 +39,24 @@ PERIODS_S = (3600, 900)
 
 _ENTRY = "<IIHHIIII"
 ENTRY_SIZE = const(28)
-_VALUES = const(4)
+LARGE_SIZE = const(44)
+# How many of the registers an interval counts by: as they stand in `mwh`.
+VALUES = const(4)
+QUADRANTS = const(8)
 _U32 = const(0xFFFFFFFF)
 
 
 def unpack(data):
     """(number, end_s, status, length_s, a_plus, a_minus, r_plus, r_minus)."""
-    return struct.unpack(_ENTRY, data)
+    return struct.unpack_from(_ENTRY, data)
+
+
+def unpack_quadrants(data):
+    """The same, and r_q1, r_q2, r_q3, r_q4; of an entry without them 0."""
+    out = struct.unpack_from(_ENTRY, data)
+    return out + (
+        struct.unpack_from("<4I", data, ENTRY_SIZE) if len(data) > ENTRY_SIZE else (0,) * 4
+    )
 
 
 def status_names(status):
@@ -53,17 +64,21 @@ def status_names(status):
 
 
 class LoadProfile:
-    """The open interval. `energy` holds the registers it counts by."""
+    """The open interval. `energy` holds the registers it counts by: the first `count`."""
 
-    def __init__(self, energy, period_s=3600):
+    def __init__(self, energy, period_s=3600, count=VALUES):
         self._energy = energy
+        self.count = count
         self.period_s = period_s
         self.number = 0  # of the last closed entry
         self.start_ms = 0
-        self.start_mwh = [0] * _VALUES
+        self.start_mwh = [0] * count
         self.status = 0  # marks of the open interval
         self._goes_on_ms = 0  # it was not ended before this
-        self.last_entry = bytes(ENTRY_SIZE)
+        self.last_entry = bytes(ENTRY_SIZE if count == VALUES else LARGE_SIZE)
+
+    def _values(self):
+        return self._energy.mwh[: self.count]
 
     def boundary_after(self, utc_ms):
         period_ms = self.period_s * 1000
@@ -94,13 +109,13 @@ class LoadProfile:
 
     def is_empty(self, utc_ms):
         """Whether neither time nor energy passed since it began."""
-        return utc_ms <= self.start_ms and self._energy.mwh[:_VALUES] == self.start_mwh
+        return utc_ms <= self.start_ms and self._values() == self.start_mwh
 
     def open(self, utc_ms, status=0):
         """A new interval from `utc_ms` on; what was counted before belongs to none."""
         self._goes_on_ms = 0
         self.start_ms = utc_ms
-        self.start_mwh[:] = self._energy.mwh[:_VALUES]
+        self.start_mwh[:] = self._values()
         self.status = status
 
     def close(self, utc_ms, dst, status=0):
@@ -109,9 +124,8 @@ class LoadProfile:
         Gives the entry (in `last_entry` too), or None for an interval in which
         neither time nor energy passed. `dst`: it began in summer time.
         """
-        mwh = self._energy.mwh
         passed_ms = utc_ms - self.start_ms
-        moved = [min(mwh[k] - self.start_mwh[k], _U32) for k in range(_VALUES)]
+        moved = [min(now - was, _U32) for now, was in zip(self._values(), self.start_mwh)]
         entry = None
         if passed_ms > 0 or any(moved):
             marks = self.status | (STATUS_DST if dst else 0)
@@ -121,12 +135,21 @@ class LoadProfile:
                 marks |= STATUS_DATA_NOT_VALID
             self.number += 1
             length_s = min(max(passed_ms + 500, 0) // 1000, 0xFFFF)
-            entry = struct.pack(_ENTRY, self.number, utc_ms // 1000, marks, length_s, *moved)
+            entry = struct.pack(_ENTRY, self.number, utc_ms // 1000, marks, length_s, *moved[:4])
+            if self.count > VALUES:
+                entry += struct.pack("<4I", *moved[4:])
             self.last_entry = entry
-            for k in range(_VALUES):
+            for k in range(self.count):
                 # What does not fit an entry stays for the next.
                 self.start_mwh[k] += moved[k]
         self._goes_on_ms = 0
         self.start_ms = utc_ms
         self.status = status
         return entry
+
+
+def make(energy):
+    """Of a meter: what is no low-voltage end user is settled by the quarter, in four quadrants."""
+    if energy.transformers.fitted:
+        return LoadProfile(energy, 900, QUADRANTS)
+    return LoadProfile(energy)

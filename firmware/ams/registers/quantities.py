@@ -8,6 +8,8 @@ powers those of the two elements (places 0 and 2; place 1 stays 0).
 
 from micropython import const
 
+from ams.registers.transformers import Transformers
+
 # Bits of `status`, for the last window.
 STATUS_ACQUIRING = const(0x0001)  # frequency not locked yet
 STATUS_NO_VOLTAGE = const(0x0002)  # no channel fit to lock to
@@ -29,12 +31,16 @@ def _three():
 
 
 class Quantities:
-    """One reading of everything that changes from window to window."""
+    """One reading of everything that changes from window to window.
 
-    def __init__(self, system):
+    All is of the meter's own terminals; `transformers` makes the primary side of it.
+    """
+
+    def __init__(self, system, transformers=None):
         if system not in SYSTEMS:
             raise ValueError("system must be 1P2W, 3P3W or 3P4W")
         self.system = system
+        self.transformers = transformers or Transformers()
         self.voltage_mv = _three()
         self.current_ua = _three()
         self.active_power_mw = _three()  # import positive

@@ -1,10 +1,9 @@
-"""Energy by rate: A+, A-, R+ and R- as far as each of four rates was in force.
+"""Energy by rate: A+, A-, R+ and R- of up to four rates, whose sum is the register, always.
 
-What a register has counted since the last change belongs to the rate in force,
-so a record is kept only when the rate changes, and the rates of a register
-always add up to it.
-
-Record: rate u8 | 4 registers at the last change, u48 | 4 x 4 rates u48 (mWh)
+Kept is what the rates that rest have; the rate in force has what they leave of the register. So
+there is nothing to keep while energy is counted, and no power cut can set the sum wrong: at a
+switch the registers are stored first, then one cell with what rests from then on. What was
+counted before there was a calendar is of rate 1.
 """
 
 import struct
@@ -13,48 +12,46 @@ from micropython import const
 
 RATES = const(4)
 REGISTERS = const(4)
-_COUNT = const(20)
-SIZE = const(121)
+_CELL = "<BB16Q"  # version, rate in force, rates 1 to 4 of A+, of A-, R+, R-
+SIZE = const(130)
 
 
 class Rates:
-    def __init__(self):
-        self.rate = 1
-        self._mark = [0] * REGISTERS
-        self._mwh = [0] * (REGISTERS * RATES)
+    """`mwh`: the energy registers, these four first."""
 
-    def change(self, rate, mwh):
-        """The rate in force from now on, at registers `mwh`. Gives whether it is another one."""
-        if rate == self.rate or not 1 <= rate <= RATES:
-            return False
-        for which in range(REGISTERS):
-            self._mwh[which * RATES + self.rate - 1] += mwh[which] - self._mark[which]
-            self._mark[which] = mwh[which]
-        self.rate = rate
-        return True
+    def __init__(self, mwh):
+        self._mwh = mwh
+        self.active = 1
+        self._kept = [0] * (REGISTERS * RATES)
 
-    def mwh(self, which, rate, mwh):
-        """Of register `which`, which stands at `mwh`, what counted in a rate."""
-        value = self._mwh[which * RATES + rate - 1]
-        return value + mwh - self._mark[which] if rate == self.rate else value
+    def of(self, which, rate):
+        """mWh of register `which` (0 A+ ...) in a rate, 1 to 4."""
+        kept = self._kept[RATES * which : RATES * which + RATES]
+        value = kept[rate - 1]
+        return value if rate != self.active else self._mwh[which] - sum(kept) + value
+
+    def all(self):
+        """A+ of rates 1 to 4, then the other registers."""
+        return [self.of(which, rate + 1) for which in range(REGISTERS) for rate in range(RATES)]
+
+    def switch(self, rate):
+        """Another rate comes into force; the registers are stored."""
+        self._kept = self.all()
+        self.active = rate
 
     def pack(self):
-        out = bytearray(SIZE)
-        out[0] = self.rate
-        at = 1
-        for value in self._mark + self._mwh:
-            struct.pack_into("<IH", out, at, value & 0xFFFFFFFF, value >> 32 & 0xFFFF)
-            at += 6
-        return out
+        return struct.pack(_CELL, 1, self.active, *self._kept)
 
-    def restore(self, data):
-        """From `pack`; anything else is as if nothing had been kept."""
-        if data is None or len(data) != SIZE or not 1 <= data[0] <= RATES:
-            return
-        values = []
-        for k in range(_COUNT):
-            low, high = struct.unpack_from("<IH", data, 1 + 6 * k)
-            values.append(high << 32 | low)
-        self.rate = data[0]
-        self._mark = values[:REGISTERS]
-        self._mwh = values[REGISTERS:]
+    def load(self, data):
+        """Takes up what was kept, for the registers as they are; what is no record is as none."""
+        if data is not None and len(data) == SIZE and data[0] == 1 and 1 <= data[1] <= RATES:
+            self.active = data[1]
+            self._kept = list(struct.unpack(_CELL, data)[2:])
+        for which in range(REGISTERS):
+            # Registers that were lost may be less than what rests: then that is less too.
+            over = -self.of(which, self.active)
+            for rate in range(RATES):
+                if over > 0 and rate + 1 != self.active:
+                    cut = min(over, self._kept[RATES * which + rate])
+                    self._kept[RATES * which + rate] -= cut
+                    over -= cut

@@ -19,8 +19,8 @@ _NOW = {
 _TEN_MINUTES = {23: "least", 25: "mean", 26: "most"}
 _CLIENTS = {1: "operator", 2: "reader", 5: "breaker", 6: "update", 16: "public"}
 _SCHEDULES = {
-    1: "breaker schedule", 2: "image activation time", 4: "push schedule",
-    5: "breaker schedule, reconnection",
+    0: "end of the billing period", 1: "breaker schedule", 2: "image activation time",
+    4: "push schedule", 5: "breaker schedule, reconnection",
 }  # fmt: skip
 # By C, D, E where A and B are 0 or a channel.
 _ABSTRACT = {
@@ -33,6 +33,7 @@ _ABSTRACT = {
     (97, 98, 10): "alarm filter",
     (96, 3, 10): "breaker",
     (17, 0, 0): "limiter",
+    (10, 0, 1): "billing scripts",
     (10, 0, 100): "tariff scripts",
     (10, 0, 106): "breaker scripts",
     (10, 0, 107): "image scripts",
@@ -56,7 +57,7 @@ _ABSTRACT = {
     (128, 5, 1): "second breaker key",
     (128, 5, 2): "update key",
     (128, 5, 3): "HAN keys' check value",
-    (98, 1, 0): "monthly registers",
+    (98, 1, 0): "billing periods",
     (13, 0, 0): "activity calendar",
     (11, 0, 0): "special days",
     (20, 0, 0): "service port, mode E",
@@ -69,6 +70,17 @@ _ABSTRACT = {
 _ELECTRIC = {
     (0, 2, 0): "firmware version",
     (0, 2, 8): "firmware signature",
+    (0, 1, 0): "billing periods that ended",
+    (0, 1, 2): "end of the last billing period",
+    (0, 4, 2): "current transformers, primary A",
+    (0, 4, 3): "voltage transformers, primary V",
+    (0, 4, 4): "ratio of both, numerator",
+    (0, 4, 5): "current transformers, secondary A",
+    (0, 4, 6): "voltage transformers, secondary V",
+    (0, 4, 7): "ratio of both, denominator",
+    (0, 8, 0): "averaging period of hourly demands",
+    (0, 8, 1): "averaging period of quarterly demands",
+    (0, 8, 4): "capture period",
     (99, 1, 0): "load profile",
     (99, 2, 0): "daily registers",
     (99, 14, 0): "voltage profile",
@@ -87,13 +99,15 @@ def _measured(c: int, d: int, e: int) -> str:
     phase, kind = divmod(c, 20) if c > 20 else (0, c)
     where = f" L{phase}" if phase else ""
     if d == 8 and not phase:
-        return _ENERGY.get(kind, "")
+        return f"{_ENERGY[kind]}, rate {e}" if e and kind in (1, 2) else _ENERGY.get(kind, "")
     if d == 29 and not phase:
         return f"{_ENERGY[kind]}, last interval" if kind in _ENERGY else ""
-    if d == 6 and kind in (1, 2):
-        return f"largest hourly {_NOW[kind]}"
-    if d == 4 and kind in (1, 2):
-        return f"hourly demand {_NOW[kind].split()[-1]}"
+    if d in (4, 6, 14, 16) and kind in (1, 2):
+        power = _NOW[kind].split()[-1]
+        often = "hourly" if d < 10 else "quarterly"
+        if d in (4, 14):
+            return f"{often} demand {power}"
+        return f"highest {often} {power}" + (f", day {e - 127} of three" if e else "")
     if d == 7 and kind in _NOW:
         return f"distortion of {_NOW[kind]}{where}" if e == 124 else _NOW[kind] + where
     if d in _TEN_MINUTES and kind in _NOW:

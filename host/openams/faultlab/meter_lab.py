@@ -4,6 +4,7 @@ import struct
 
 from ams.cosem.objects.base import OPERATOR
 from ams.meter import Meter
+from amsbench.hold import hold
 
 try:
     from flash_lab import MINUTE_MS, START_MS, LabBoard, LabFlash, set_power
@@ -73,7 +74,7 @@ class MeterLab:
         """A minute of 6 kW; gives how much A+ and A- grew, in mWh."""
         before = sum(self.meter.energy.mwh[:2])
         set_power(self.meter, 6000)
-        self.meter.hold(self._raw_ms, MINUTE_MS, self.board.clock)
+        hold(self.meter, self._raw_ms, MINUTE_MS, self.board.clock)
         self._raw_ms += MINUTE_MS
         self.meter.tick(self._raw_ms)
         return sum(self.meter.energy.mwh[:2]) - before

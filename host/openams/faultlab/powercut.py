@@ -12,6 +12,7 @@ import sys
 
 from ams.registers import events, profile
 from ams.storage import layout
+from amsbench.hold import hold
 
 try:
     from flash_lab import (
@@ -100,7 +101,7 @@ class Work:
         r = self.random
         self.minutes += 1
         set_power(meter, r.below(20000) - 6000)
-        meter.hold(self.raw_ms, MINUTE_MS, meter._board.clock)
+        hold(meter, self.raw_ms, MINUTE_MS, meter._board.clock)
         self.raw_ms += MINUTE_MS
         # What is due at the end of a minute comes with the next.
         meter.tick(self.raw_ms)

@@ -3,6 +3,7 @@
 import struct
 
 from ams.meter import Meter
+from amsbench.hold import hold
 
 try:
     from flash_lab import MINUTE_MS, START_MS, LabFlash, set_power
@@ -172,7 +173,7 @@ class RolesLab:
         """A minute of so much; gives how much A+ and A- grew, in mWh."""
         before = sum(self.meter.energy.mwh[:2])
         set_power(self.meter, power_w)
-        self.meter.hold(self.raw_ms, MINUTE_MS, self.board.clock)
+        hold(self.meter, self.raw_ms, MINUTE_MS, self.board.clock)
         self._pass(MINUTE_MS)
         return sum(self.meter.energy.mwh[:2]) - before
 

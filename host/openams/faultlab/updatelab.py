@@ -24,6 +24,7 @@ from ams.meter import Meter
 from ams.registers import events, profile
 from ams.storage import layout
 from ams.update.slots import slots
+from amsbench.hold import hold
 
 STATE = 48
 SLOTS = 8
@@ -117,7 +118,7 @@ class Life:
         """Time passes for the metering and for the links."""
         meter = self.meter
         flash_lab.set_power(meter, 3600)
-        meter.hold(self.raw_ms, ms, meter._board.clock)
+        hold(meter, self.raw_ms, ms, meter._board.clock)
         self.raw_ms += ms
         meter.tick(self.raw_ms)
         self.step()

@@ -97,6 +97,10 @@ def load(spec: str, system: str | None = None, seed: int = 1) -> Scenario:
         from openams.grid.year import Year
 
         return Year(system or "3P4W", seed)
+    if spec == "feeder":
+        from openams.grid.feeder import Feeder
+
+        return Feeder(system or "3P3W")
     if spec == "fault":
         from openams.grid.fault import Fault
 
@@ -114,7 +118,9 @@ def _load_file(spec: str, system: str | None) -> Scenario:
     text, _, case = (spec, "", "") if Path(spec).is_file() else spec.partition("#")
     path = Path(text)
     if not path.is_file():
-        raise ScenarioError(f"no scenario {spec!r}: name a file, or one of house, year, fault")
+        raise ScenarioError(
+            f"no scenario {spec!r}: name a file, or one of house, year, fault, feeder"
+        )
     if path.suffix.lower() == ".json":
         from openams.grid.cases import pick_case
 

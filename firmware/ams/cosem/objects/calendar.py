@@ -121,6 +121,16 @@ class ActivityCalendar(Stored):
             return None
         return datetime.parse(octets, self.meter.local_clock)
 
+    def is_set(self):
+        """Whether there is more than rate 1: it was set, and special days count with it."""
+        settings = self.model.settings
+        if settings.get(settings.SPECIAL_DAYS) is not None:
+            return True
+        for attribute in (3, 4, 5):
+            if settings.get(self.cell(attribute)) is not None:
+                return True
+        return False
+
     # --- which rate --------------------------------------------------------------------
 
     def tariff(self, utc_ms):

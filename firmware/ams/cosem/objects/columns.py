@@ -19,6 +19,9 @@ _STATUS_1 = b"\x00\x00\x60\x0a\x01\xff"
 _STATUS_2 = b"\x00\x00\x60\x0a\x02\xff"
 _TAGS = {"B": UINT8, "H": UINT16, "I": UINT32, "Q": UINT64, "i": INT32}
 _SIZES = {"B": 2, "H": 3, "I": 5, "Q": 9, "i": 5, "T": 14, "M": 14}
+# C, D, E of the demands of a billing period: the first hour is E 0.
+_HIGHEST = ((1, 6, 0), (1, 6, 129), (1, 6, 130), (1, 16, 0), (1, 16, 129), (1, 16, 130), (2, 6, 0),
+            (2, 16, 0))  # fmt: skip
 _OCTETS_12 = const(0x090C)
 _NO_TIME = b"\xff" * 9 + b"\x80\x00\xff"
 
@@ -30,9 +33,9 @@ def _energy(d, kind, count, field):
     return out
 
 
-def _voltages():
+def _voltages(of_voltage):
     out = []
-    for what, kind, field in ((12, "H", 3), (11, "I", 12)):
+    for what, kind, field in ((12, of_voltage, 3), (11, "I", 12)):
         for k in range(3):
             for which, d in enumerate((23, 25, 26)):
                 ln = bytes((1, 0, 20 * (k + 1) + what, d, 0, 255))
@@ -40,8 +43,9 @@ def _voltages():
     return out
 
 
-def columns_of(name, log):
+def columns_of(name, log, transformers):
     """The columns of the profile `name`; `log` is the number of an event log."""
+    fitted = transformers.fitted
     if name == "events":
         return [
             (8, CLOCK_LN, 2, "M", 1),
@@ -52,20 +56,43 @@ def columns_of(name, log):
         ]
     if name == "voltage":
         head = [(8, CLOCK_LN, 2, "T", 0), (1, _STATUS_2, 2, "H", 2)]
-        return head + _voltages()
+        return head + _voltages("I" if fitted else "H")
     head = [(8, CLOCK_LN, 2, "T", 1), (1, _STATUS_1, 2, "H", 2)]
     if name == "load":
-        return head + _energy(29, "I", 4, 4)
-    return head + _energy(8, "Q", 8, 3)
+        return head + _energy(29, "I", 8 if fitted else 4, 4)
+    head += _energy(8, "Q", 8, 3)
+    if name == "daily":
+        return head
+    for k in range(8):
+        head.append((3, bytes((1, 0, 1 + k // 4, 8, 1 + k % 4, 255)), 2, "Q", 11 + k))
+    for k, (c, d, e) in enumerate(_HIGHEST):
+        ln = bytes((1, 0, c, d, e, 255))
+        head += [(4, ln, 2, "I", 19 + 2 * k), (4, ln, 5, "T", 20 + 2 * k)]
+    return head
 
 
-def unpacker(name):
+def unpacker(name, transformers):
     """What makes a tuple of the ring's record."""
+    if transformers.fitted and name == "voltage":
+        return lambda data: _primary(voltage.unpack(data), transformers)
+    if transformers.fitted and name == "load":
+        return profile.unpack_quadrants
     if name == "events":
         return events.unpack
     if name == "load":
         return profile.unpack
+    if name == "monthly":
+        return billing.unpack_month
     return voltage.unpack if name == "voltage" else billing.unpack
+
+
+def _primary(row, transformers):
+    """Voltages and currents of a row as they are on the primary side."""
+    row = list(row)
+    for k in range(9):
+        row[3 + k] = transformers.voltage(row[3 + k])
+        row[12 + k] = transformers.current(row[12 + k])
+    return row
 
 
 class RowWriter:
@@ -103,7 +130,8 @@ class RowWriter:
         if self._marks is not None and row[self._marks] & STATUS_CLOCK_INVALID:
             status = STATUS_INVALID
         for place, field, unit in self._times:
-            values[place] = self._stamp.of(row[field] * unit, status)
+            when = row[field]
+            values[place] = self._stamp.of(when * unit, status) if when else _NO_TIME
         self._put(out)
 
     def write_gap(self, out):

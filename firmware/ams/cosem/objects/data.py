@@ -44,6 +44,28 @@ class Text(Data):
         return b"%d" % tariff_now(self.model)
 
 
+class Period(Data):
+    """1-0:0.1.0: how many billing periods have ended; 0.1.2: when the last did."""
+
+    def value(self, out):
+        ended_ms = self.model.last_period_ms()
+        if not self.ln[4]:
+            out.uint32(self.meter.energy.highest.periods)
+        elif ended_ms is None:
+            out.octets(b"\xff" * 12)
+        else:
+            out.octets(self.model.stamp.of(ended_ms))
+
+
+class Ratio(Data):
+    """1-0:0.4.E: of current (2), voltage (3) and both (4), primary; 5 to 7 secondary."""
+
+    def value(self, out):
+        t = self.model.transformers
+        place = self.ln[4] - 2
+        out.uint32((t.ct, t.vt, t.overall)[place % 3][place // 3])
+
+
 class ProfileStatus(Data):
     """Marks of the open interval of the load profile, or (E = 2) of the voltage profile."""
 

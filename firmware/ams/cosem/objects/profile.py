@@ -7,7 +7,7 @@ import struct
 
 from ams.cosem import datetime
 from ams.cosem.axdr import OCTET_STRING, UINT16, UINT32, Reader
-from ams.cosem.objects.base import PIECE
+from ams.cosem.objects.base import INTERNAL, PIECE
 from ams.cosem.objects.columns import CLOCK_LN, RowWriter, columns_of, unpacker
 from ams.cosem.objects.view import View, no_parameter
 from ams.cosem.results import (
@@ -40,7 +40,7 @@ class Profile(View):
     def __init__(self, ln, model, argument=None):
         super().__init__(ln, model, argument)
         self._log = ln[4] if argument == "events" else 0
-        self._columns = columns_of(argument, self._log)
+        self._columns = columns_of(argument, self._log, model.transformers)
         self._ring = model.ring(argument, self._log)
 
     # --- attributes ------------------------------------------------------------------
@@ -93,8 +93,10 @@ class Profile(View):
             raise AccessError(OTHER_REASON)
 
     def call(self, method, data, out, who):
-        """Nothing is ever cleared, and nothing captured but at its time."""
+        """Nothing is ever cleared, and nothing captured but at its time, or by its script."""
         no_parameter(data)
+        if method == 2 and who & INTERNAL and self.argument == "monthly":
+            return self.model.end_billing_period()
         raise AccessError(READ_WRITE_DENIED)
 
     # --- buffer ----------------------------------------------------------------------
@@ -137,7 +139,7 @@ class Profile(View):
 
     def _found(self, runs, test):
         """Yields the rows, None for each that can no longer be read."""
-        unpack = unpacker(self.argument)
+        unpack = unpacker(self.argument, self.model.transformers)
         for first, last in runs:
             number = first
             for data in self._ring.entries(first, last):
@@ -172,7 +174,7 @@ class Profile(View):
     def _by_range(self, data):
         data.structure(4)
         column = self._columns[self._column(data)]
-        if column[3] in ("T", "M"):
+        if column[1] == CLOCK_LN:
             low = self._time(data, False)
             high = self._time(data, True)
             span = self._between(column[3], low, high)
@@ -216,7 +218,7 @@ class Profile(View):
         if rows > _SCAN_MAX:
             raise AccessError(SCOPE_VIOLATED)
         self._spend(rows)
-        unpack = unpacker(self.argument)
+        unpack = unpacker(self.argument, self.model.transformers)
         count = 0
         runs = self._ring.all()[1]
         for first, last in runs:

@@ -21,7 +21,9 @@ from ams.cosem.objects.view import (
     View,
 )
 from ams.registers.clock import MS_PER_HOUR, STATUS_INVALID
+from ams.registers.demand import HOUR, QUARTER
 
+_UNIT_S = const(7)
 _U32 = const(0xFFFFFFFF)
 
 
@@ -49,11 +51,13 @@ class Register(View):
 
 
 class Energy(Register):
-    """1-0:C.8.0, C 1 to 8: the cumulative registers."""
+    """1-0:C.8.0, C 1 to 8: the cumulative registers; E 1 to 4: A+ and A- of a rate."""
 
     def reading(self):
         k = self.ln[2] - 1
-        return UINT64, self.meter.energy.mwh[k], -3, UNIT_WH if k < 2 else UNIT_VARH
+        energy = self.meter.energy
+        value = energy.rates.of(k, self.ln[4]) if self.ln[4] else energy.mwh[k]
+        return UINT64, value, -3 + energy.transformers.exponent, UNIT_WH if k < 2 else UNIT_VARH
 
 
 class Interval(Register):
@@ -62,7 +66,7 @@ class Interval(Register):
     def reading(self):
         k = self.ln[2] - 1
         value = self.model.last_interval()[4 + k]
-        return UINT32, value, -3, UNIT_WH if k < 2 else UNIT_VARH
+        return UINT32, value, -3 + self.model.transformers.exponent, UNIT_WH if k < 2 else UNIT_VARH
 
 
 class Instant(Register):
@@ -76,15 +80,16 @@ class Instant(Register):
         if self.ln[4] == 124:
             values = q.thd_voltage_permille if what == 12 else q.thd_current_permille
             return UINT16, min(max(values[k], 0), 0xFFFF), -1, UNIT_PERCENT
+        t = self.model.transformers
         if what <= 4:
             return self._power(q, what, k)
         if what == 9:
             value = q.total_apparent_power_mva if k < 0 else q.apparent_power_mva[k]
-            return UINT32, min(value, _U32), -3, UNIT_VA
+            return UINT32, t.power(value) // t.unit, -3 + t.exponent, UNIT_VA
         if what == 11:
-            return INT32, min((q.current_ua[k] + 500) // 1000, _U32 >> 1), -3, UNIT_A
+            return INT32, (t.current(q.current_ua[k]) + 500) // 1000, -3, UNIT_A
         if what == 12:
-            return UINT32, min(q.voltage_mv[k], _U32), -3, UNIT_V
+            return UINT32, t.voltage(q.voltage_mv[k]), -3, UNIT_V
         if what == 13:
             return INT16, self._power_factor(q, k), -3, UNIT_NONE
         return UINT32, q.frequency_mhz, -3, UNIT_HZ
@@ -98,7 +103,9 @@ class Instant(Register):
             unit = UNIT_VAR
         if what in (2, 4):
             value = -value
-        return UINT32, min(max(value, 0), _U32), -3, unit
+        t = self.model.transformers
+        value = t.power(max(value, 0)) // t.unit
+        return UINT32, min(value, _U32), -3 + t.exponent, unit
 
     def _power_factor(self, q, k):
         if k >= 0:
@@ -116,33 +123,47 @@ class VoltageValue(Register):
         k = self.ln[2] // 20 - 1
         which = (23, 25, 26).index(self.ln[3])
         values = self.model.last_voltage()
+        t = self.model.transformers
         if self.ln[2] % 20 == 12:
-            return UINT16, values[3 + 3 * k + which], -1, UNIT_V
-        return UINT32, values[12 + 3 * k + which], -3, UNIT_A
+            value = t.voltage(values[3 + 3 * k + which])
+            return UINT32 if t.fitted else UINT16, value, -1, UNIT_V
+        return UINT32, t.current(values[12 + 3 * k + which]), -3, UNIT_A
+
+
+class Averaging(Register):
+    """1-0:0.8.E: averaging periods of demands 1 (0) and 2 (1), period of the load profile (4)."""
+
+    def reading(self):
+        e = self.ln[4]
+        period_s = (3600, 900)[e] if e < 2 else self.model.period_s("load")
+        return UINT32, period_s, 0, _UNIT_S
 
 
 class MaximumDemand(Register):
-    """1-0:1.6.0, 2.6.0: the largest mean power of one clock hour, and when that hour ended."""
+    """1-0:C.6.E, C.16.E: highest mean power of clock hours (6) and quarters (16) of the billing
+    period, and when it ended; C 1 import, 2 export. E 0 the highest, 128 to 130 the highest three
+    of different days."""
 
     class_id = 4
     attributes = 5
 
     def read(self, attribute, out):
-        energy = self.meter.energy
-        way = self.ln[2] - 1
-        when = energy.max_demand_utc_ms[way]
+        mw, end_s = self.meter.energy.highest.of(
+            (HOUR if self.ln[3] == 6 else QUARTER) + self.ln[2] - 1, self.ln[4] & 3
+        )
         if attribute == 2:
-            out.uint32(min(energy.max_demand_mw[way], _U32))
+            out.uint32(mw)
         elif attribute == 3:
-            write_unit(out, -3, UNIT_W)
+            write_unit(out, -3 + self.model.transformers.exponent, UNIT_W)
         elif attribute == 4:
             out.uint8(0)
         else:
-            out.octets(self.model.stamp.of(when) if when is not None else b"\xff" * 12)
+            out.octets(self.model.stamp.of(end_s * 1000) if end_s else b"\xff" * 12)
 
 
 class Demand(View):
-    """1-0:1.4.0, 2.4.0: mean power of the running hour, and of the last whole one."""
+    """1-0:C.4.0, C.14.0: mean power of the running hour (4) and quarter, and of the last whole
+    one; C 1 import, 2 export."""
 
     class_id = 5
     attributes = 9
@@ -150,16 +171,17 @@ class Demand(View):
 
     def read(self, attribute, out):
         way = self.ln[2] - 1
-        demand = self.meter.energy.demand
+        energy = self.meter.energy
+        demand = energy.demand if self.ln[3] == 4 else energy.quarter
         now = self.meter.utc_ms
         if attribute == 2:
             passed = max(now - demand.start_ms, 0)
-            moved = self.meter.energy.mwh[way] - demand.start_mwh[way]
+            moved = energy.mwh[way] - demand.start_mwh[way]
             out.uint32(min(moved * MS_PER_HOUR // passed, _U32) if passed else 0)
         elif attribute == 3:
             out.uint32(min(demand.last_mw[way], _U32))
         elif attribute == 4:
-            write_unit(out, -3, UNIT_W)
+            write_unit(out, -3 + energy.transformers.exponent, UNIT_W)
         elif attribute == 5:
             out.uint8(self.meter.clock.status & STATUS_INVALID)
         elif attribute == 6:
@@ -168,6 +190,6 @@ class Demand(View):
         elif attribute == 7:
             out.octets(self.model.stamp.of(demand.start_ms))
         elif attribute == 8:
-            out.uint32(3600)
+            out.uint32(demand.period_ms // 1000)
         else:
             out.uint16(1)

@@ -1,4 +1,4 @@
-"""Single action schedule (class 22), and the scripts (class 9) of push and image activation.
+"""Single action schedule (class 22), and the scripts (class 9) of billing, push and images.
 
 A schedule goes by its own time (registers.own_time), bound to the clock when its times are set:
 setting the clock lets it run neither sooner nor once more.
@@ -23,11 +23,14 @@ _RAN = const(8)
 _PUSH = const(4)
 _TIMES = 16
 _HOUR_MS = 3600000
+_DAY_MS = const(86400000)
+# So many days without supply are looked through for an end of the billing period.
+_LOOK_BACK = const(62)
 # Any number of times, of any dates, with wildcards.
 _TYPE = 1
 # What schedule 0-0:15.0.E runs: script table 0-0:10.0.E, selector.
 _BREAKER = 106
-SCRIPTS = {1: (_BREAKER, 1), 2: (107, 1), 4: (108, 1), 5: (_BREAKER, 2)}
+SCRIPTS = {0: (1, 1), 1: (_BREAKER, 1), 2: (107, 1), 4: (108, 1), 5: (_BREAKER, 2)}
 
 
 class Schedule(Stored):
@@ -51,14 +54,16 @@ class Schedule(Stored):
             out.raw(self.value(4))
 
     def default(self, attribute):
-        return b"\x01\x00"
+        return b"\x01\x00" if self.ln[4] else self.model.settings.EACH_MONTH
 
     def check(self, attribute, data):
         if attribute != 4:
             raise AccessError(READ_WRITE_DENIED)
         for _ in range(data.array(_TIMES)):
             data.structure(2)
-            if stored.time(data)[2] not in (0, 0xFF):
+            time = stored.time(data)
+            if time[2] not in (0, 0xFF) or (not self.ln[4] and 0xFF in time[:2]):
+                # A billing period ends at a time, not in each minute of an hour.
                 raise AccessError(OTHER_REASON)
             stored.date(data)
 
@@ -72,12 +77,13 @@ class Schedule(Stored):
             # Of the times that go; first, for they must not run twice.
             self.model.settings.set(self.argument + _RAN, b"")
         super().store(attribute, value)
+        self.meter.keeper.monthly = self.model.settings.ends_with_month()
         self.model.bind(place_of(self.ln[4]))
         self.model.begin_anew(self.ln)
 
     def is_set(self):
-        """Whether it has any times."""
-        return self.value(4)[1] != 0
+        """Whether it has any times that are not kept by the accounts."""
+        return self.value(4)[1] != 0 and (self.ln[4] != 0 or not self.meter.keeper.monthly)
 
     # --- its time ----------------------------------------------------------------------
 
@@ -110,6 +116,27 @@ class Schedule(Stored):
                 return True
         return False
 
+    def was_due(self, from_ms, to_ms):
+        """Whether a time of it, without wildcards in hour and minute, was after `from_ms` and not
+        after `to_ms`."""
+        clock = self.meter.local_clock
+        midnight = clock.local_ms(to_ms)
+        midnight -= midnight % _DAY_MS
+        for _ in range(_LOOK_BACK):
+            if midnight + _DAY_MS <= clock.local_ms(from_ms):
+                return False
+            now = civil(midnight)
+            data = Reader(self.value(4))
+            for _ in range(data.array(_TIMES)):
+                data.structure(2)
+                time = bytes(data.octets(4))
+                if matches_date(data.octets(5), now):
+                    at_ms = clock.utc_ms(midnight + (60 * time[0] + time[1]) * _MINUTE_MS)
+                    if from_ms < at_ms <= to_ms:
+                        return True
+            midnight -= _DAY_MS
+        return False
+
     def run(self, minute_ms):
         """Runs its script for a minute. That is noted first: it runs once, or not at all."""
         if minute_ms <= self.ran_ms():
@@ -130,11 +157,13 @@ class Script:
     """(class, logical name, method)"""
 
     PUSH = ((40, b"\x00\x00\x19\x09\x00\xff", 1), (40, b"\x00\x04\x19\x09\x00\xff", 1))
+    BILLING = ((7, b"\x00\x00\x62\x01\x00\xff", 2),)
     IMAGE = ((18, b"\x00\x00\x2c\x00\x00\xff", 4),)
 
 
 class Scripts(View):
-    """`argument`: "PUSH" (1 intervals, 2 alarms) or "IMAGE" (1 activates what was verified)."""
+    """`argument`: "BILLING" (1 ends the period), "PUSH" (1 intervals, 2 alarms) or "IMAGE"
+    (1 activates what was verified)."""
 
     class_id = 9
     attributes = 2
@@ -161,4 +190,6 @@ class Scripts(View):
             raise AccessError(OTHER_REASON)
         data.end()
         class_id, ln, method = scripts[selector - 1]
+        if class_id == 7 and self.session is not None:
+            self.model.changed(self.ln, 1)
         self.model.call(class_id, ln, method, INTERNAL, Reader(b"\x0f\x00"), out, self.session)

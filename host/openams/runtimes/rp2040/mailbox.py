@@ -1,4 +1,4 @@
-"""The debugger's end of the mailbox in the chip's RAM: see boards/pico/mailbox.py."""
+"""The debugger's end of the mailbox in the chip's RAM: see boards/picobench/mailbox.py."""
 
 from __future__ import annotations
 

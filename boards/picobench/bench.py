@@ -4,7 +4,8 @@ import gc
 import json
 import time
 
-from ams import bench
+import amsbench
+from amsbench.aggregate import Aggregate
 
 
 class Bench:
@@ -12,6 +13,8 @@ class Bench:
         self._mailbox = mailbox
         self._board = board
         self._meter = meter
+        self._aggregate = Aggregate()
+        meter.on_measured = self._aggregate.add
         mailbox.send(ord("K"), b'{"implementation":"rp2"}')
 
     def poll(self):
@@ -23,9 +26,9 @@ class Bench:
         meter = self._meter
         if kind == ord("V"):
             gc.collect()
-            self._reply("V", bench.snapshot(meter))
+            self._reply("V", amsbench.snapshot(meter))
         elif kind == ord("A"):
-            bench.operate(meter, json.loads(payload), self._board.clock.utc_ms())
+            amsbench.operate(meter, json.loads(payload), self._board.clock.utc_ms())
         elif kind == ord("O"):
             meter.han.open(meter.utc_ms)
             meter.wake()
@@ -42,8 +45,8 @@ class Bench:
 
     def _result(self):
         gc.collect()
-        result = bench.result(self._meter)
-        for event in bench.events(self._meter):
+        result = amsbench.result(self._meter, self._aggregate)
+        for event in amsbench.events(self._meter):
             self._reply("N", event)
         self._reply("X", result)
 

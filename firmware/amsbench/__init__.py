@@ -38,27 +38,34 @@ def snapshot(meter):
     heap_used = gc.mem_alloc() if hasattr(gc, "mem_alloc") else None
     q = meter.quantities
     energy = meter.energy
+    t = energy.transformers
+
+    def powers(values):
+        return [t.power(value) for value in values]
+
     return {
         "utc_ms": meter.utc_ms,
         "quantities": {
-            "voltage_mv": list(q.voltage_mv),
-            "current_ua": list(q.current_ua),
-            "active_power_mw": list(q.active_power_mw),
-            "reactive_power_mvar": list(q.reactive_power_mvar),
-            "apparent_power_mva": list(q.apparent_power_mva),
+            "voltage_mv": [t.voltage(value) for value in q.voltage_mv],
+            "current_ua": [t.current(value) for value in q.current_ua],
+            "active_power_mw": powers(q.active_power_mw),
+            "reactive_power_mvar": powers(q.reactive_power_mvar),
+            "apparent_power_mva": powers(q.apparent_power_mva),
             "power_factor_permille": list(q.power_factor_permille),
             "thd_voltage_permille": list(q.thd_voltage_permille),
             "thd_current_permille": list(q.thd_current_permille),
-            "total_active_power_mw": q.total_active_power_mw,
-            "total_reactive_power_mvar": q.total_reactive_power_mvar,
-            "total_apparent_power_mva": q.total_apparent_power_mva,
+            "total_active_power_mw": t.power(q.total_active_power_mw),
+            "total_reactive_power_mvar": t.power(q.total_reactive_power_mvar),
+            "total_apparent_power_mva": t.power(q.total_apparent_power_mva),
             "frequency_mhz": q.frequency_mhz,
             "status": q.status,
             "voltage_angle_cdeg": angles(meter.metrology.voltage_phasors()),
         },
-        "registers": dict(zip(REGISTER_NAMES, energy.mwh)),
+        # Of the primary side, like the quantities.
+        "registers": dict(zip(REGISTER_NAMES, [value * t.unit for value in energy.mwh])),
         "remainder_uws": energy.remainder_uws,
-        "max_demand_mw": energy.max_demand_mw,
+        "rates_mwh": [value * t.unit for value in energy.rates.all()[:8]],
+        "max_demand_mw": [value * t.unit for value in energy.max_demand_mw],
         "max_demand_utc_ms": energy.max_demand_utc_ms,
         "breaker": breaker(meter.control),
         "han": {
@@ -109,10 +116,10 @@ def breaker(control):
     }
 
 
-def result(meter):
-    """The snapshot, with the means since power-up."""
+def result(meter, aggregate):
+    """The snapshot, with the means since power-up: an Aggregate."""
     out = snapshot(meter)
-    out["aggregate"] = meter.aggregate.result()
+    out["aggregate"] = aggregate.result()
     return out
 
 
