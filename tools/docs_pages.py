@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,15 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     if page.file.generated_by:
         return markdown
     return _with_links(markdown, Path(page.file.abs_src_path))
+
+
+def on_post_build(config: Any) -> None:
+    """The search as scripts: from a disk a page may load those, and nothing else."""
+    folder = Path(config["site_dir"]) / "search"
+    pages = json.loads((folder / "search_index.json").read_text())["docs"]
+    (folder / "search_index.js").write_text(f"window.openamsDocs = {json.dumps(pages)};\n")
+    (folder / "main.js").write_text((ROOT / "tools" / "docs_search.js").read_text())
+    (folder / "worker.js").unlink()
 
 
 def _with_links(text: str, source: Path) -> str:

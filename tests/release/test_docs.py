@@ -12,6 +12,10 @@ import pytest
 
 from tests.conftest import ROOT
 
+sys.path.append(str(ROOT / "tools"))
+
+from browser import Browser
+
 
 def build(root, out):
     return subprocess.run(
@@ -84,3 +88,45 @@ def test_a_broken_link_fails_the_build(tmp_path, broken):
         page.write(f"\n{broken}\n")
     done = build(tmp_path, tmp_path / "out")
     assert done.returncode != 0 and "links.md" in done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if shutil.which("chromium") is None:
+        subprocess.run(["sh", str(ROOT / "tools" / "chromium.sh")], check=False)
+    if shutil.which("chromium") is None:
+        pytest.skip("no chromium: sudo apt-get install chromium")
+    found = Browser()
+    yield found
+    found.close()
+
+
+def test_the_search_works_from_a_disk(site, browser):
+    for page in ("index.html", "boards/pico.html"):
+        browser.open((site / page).as_uri())
+        browser.wait(f"document.readyState === 'complete' && location.href.endsWith('{page}')")
+        ask = "(() => {{ const i = document.querySelector('#mkdocs-search-query'); i.value = {0};"
+        ask += " i.dispatchEvent(new Event('input')); }})()"
+        links = "[...document.querySelectorAll('#mkdocs-search-results a')]"
+        links += ".map(a => a.getAttribute('href'))"
+        browser.run(ask.format("'keystore'"))
+        browser.wait(f"{links}.length > 0")
+        found = browser.run(links)
+        assert any("keys.html" in link for link in found), found
+        for link in found:
+            place = (site / page).parent / link.split("#")[0]
+            assert place.resolve().is_file(), link
+        browser.run(ask.format("'zzzqqqxxx'"))
+        place = "document.querySelector('#mkdocs-search-results')"
+        browser.wait(f"{place}.textContent.includes('Nothing')")
+    assert browser.errors == []
+
+
+@pytest.mark.parametrize("width", [1280, 768, 360])
+def test_no_page_is_wider_than_the_screen(site, browser, width):
+    browser.size(width, 800, mobile=width < 700)
+    for page in ("objects.html", "index.html", "links.html", "han.html", "storage.html"):
+        browser.open((site / page).as_uri())
+        browser.wait(f"document.readyState === 'complete' && location.href.endsWith('{page}')")
+        wide = browser.run("document.documentElement.scrollWidth")
+        assert wide <= width, (page, wide)

@@ -98,7 +98,8 @@ def test_the_wheel_holds_the_firmware_and_boards_as_they_are(wheel):
 def test_openams_comes_from_the_wheel(fresh, tmp_path):
     script = (
         "import openams, openams.places as p, importlib.metadata as m;"
-        "print(openams.__file__, p.repository_root(), m.distribution('openams').locate_file(''))"
+        "print(openams.__file__, p.repository_root());"
+        "print(m.distribution('openams-meter').locate_file(''))"
     )
     for place in run(fresh / "python", "-c", script, cwd=tmp_path).split():
         assert place.startswith(str(fresh.parent / "lib")), place
@@ -128,6 +129,61 @@ def test_the_example_project(fresh, tmp_path):
     out = run(fresh / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=project)
     assert "6 passed" in out
     assert "skipped" not in out
+
+
+def test_the_example_project_says_so_when_it_gets_another_package(tmp_path):
+    """On the public index `openams` is somebody else's."""
+    project = tmp_path / "han-reader"
+    subprocess.run(["cp", "-r", EXAMPLE, project], check=True)
+    other = tmp_path / "site" / "openams-0.1.24.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: openams\nVersion: 0.1.24\n")
+    # Of this environment only pytest, as if openams-meter were not there.
+    script = (
+        "import importlib.metadata as m, sys, pytest\n"
+        "real = m.distribution\n"
+        "def without(name):\n"
+        "    if name == 'openams-meter': raise m.PackageNotFoundError(name)\n"
+        "    return real(name)\n"
+        "m.distribution = without\n"
+        "sys.exit(pytest.main(['-q', '-p', 'no:openams-hil', '-p', 'no:cacheprovider']))\n"
+    )
+    environment = dict(os.environ, PYTHONPATH=str(tmp_path / "site"))
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=project, env=environment, capture_output=True, text=True
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode != 0 and "Traceback" not in said
+    assert "need the package openams-meter" in said and "openams 0.1.24 is installed" in said
+
+
+def test_it_is_installed_from_a_git_address(tmp_path):
+    """What is committed; what it needs is here already."""
+    address = f"git+file://{ROOT}"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation",
+         "--no-index", "--disable-pip-version-check", "--target", tmp_path / "site", address],
+        check=True,
+    )  # fmt: skip
+    inside = tmp_path / "site" / "openams"
+    assert (inside / "_firmware" / "firmware" / "ams" / "meter.py").is_file()
+    assert (inside / "web" / "page" / "index.html").is_file()
+    assert list((tmp_path / "site").glob("openams_meter-*.dist-info"))
+
+
+def test_the_page_of_a_meter_is_in_it(wheel, fresh, tmp_path):
+    with zipfile.ZipFile(wheel) as archive:
+        for path in (ROOT / "host" / "openams" / "web" / "page").iterdir():
+            assert archive.read(f"openams/web/page/{path.name}") == path.read_bytes()
+    script = (
+        "import urllib.request as u\n"
+        "from openams.web.server import WebServer\n"
+        "server = WebServer('127.0.0.1', 0)\n"
+        "server.start(lambda order: None)\n"
+        "print(u.urlopen(server.url + 'main.js').status)\n"
+        "server.close()\n"
+    )
+    assert run(fresh / "python", "-c", script, cwd=tmp_path).strip() == "200"
 
 
 def test_what_only_our_tests_use_is_not_there(fresh, tmp_path):
