@@ -59,12 +59,15 @@ class Ds3231:
         hour = b[2]
         if hour & 0x40:
             # Twelve hours: 12 is the first of them, bit 5 the afternoon.
-            hours = _bcd(hour & 0x1F) % 12 + (12 if hour & 0x20 else 0)
+            hours = _bcd(hour & 0x1F)
+            if not 1 <= hours <= 12:
+                return None
+            hours = hours % 12 + (12 if hour & 0x20 else 0)
         else:
             hours = _bcd(hour & 0x3F)
         seconds, minutes = _bcd(b[0] & 0x7F), _bcd(b[1] & 0x7F)
         day, month, year = _bcd(b[4] & 0x3F), _bcd(b[5] & 0x1F), _bcd(b[6])
-        if not (1 <= month <= 12 and 1 <= day <= _days(year, month)):
+        if not (year <= 99 and 1 <= month <= 12 and 1 <= day <= _days(year, month)):
             return None
         if hours > 23 or minutes > 59 or seconds > 59:
             return None
@@ -261,6 +264,9 @@ class CountedClock:
 
 
 def _bcd(value):
+    """The number, or more than any can be for octets that are none."""
+    if value & 0x0F > 9 or value > 0x99:
+        return 255
     return (value >> 4) * 10 + (value & 0x0F)
 
 

@@ -19,6 +19,7 @@ from micropython import const
 
 from ams import hal
 from drivers import metering_ic
+from drivers.bus import free
 from drivers.ds3231 import CountedClock, Ds3231
 from drivers.inputs import PinInputs
 from drivers.line import Line
@@ -68,6 +69,7 @@ class Board:
 
     def __init__(self, started=None):
         self.started = started
+        free(_SCL, _SDA)
         rtc = Ds3231(I2C(0, scl=Pin(_SCL), sda=Pin(_SDA), freq=400000))
         self.clock = CountedClock(rtc, time.ticks_ms, time.ticks_diff, _CLOCK_BACKUP_S)
         self.flash = PartitionFlash(STATE_LABEL)

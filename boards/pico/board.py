@@ -23,6 +23,7 @@ from micropython import const
 
 from ams import hal
 from ams.metrology import kernel
+from drivers.bus import free
 from drivers.ds3231 import CountedClock, Ds3231
 from drivers.inputs import PinInputs
 from drivers.line import Line
@@ -81,6 +82,7 @@ class Board:
 
             self.mailbox = Mailbox()
             os.dupterm(self.mailbox)
+        free(_SCL, _SDA)
         rtc = Ds3231(I2C(1, scl=Pin(_SCL), sda=Pin(_SDA), freq=400000))
         self.clock = CountedClock(rtc, time.ticks_ms, time.ticks_diff, _CLOCK_BACKUP_S)
         self.flash = StateFlash()

@@ -11,6 +11,7 @@ from machine import I2C, Pin
 from wiring import board
 
 from ams import hal
+from drivers.bus import free
 from drivers.ds3231 import CountedClock, Ds3231
 from drivers.inputs import PinInputs
 from drivers.pulse_led import PinLed
@@ -77,6 +78,64 @@ def test_nonsense_is_no_time(place, value):
     rtc.set(1000 * 86400 * 59)  # the 29th of February 2000
     model._registers[place] = value
     assert rtc.read() is None
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [(0, 0x3F), (0, 0x0A), (1, 0x1C), (2, 0x0B), (2, 0x40), (2, 0x53), (4, 0x1D), (5, 0x0F),
+     (6, 0xA0), (6, 0x2E), (6, 0xFF)],
+)  # fmt: skip
+def test_digits_that_are_none_are_no_time(place, value):
+    model, rtc = make_clock()
+    rtc.set(1000 * 86400 * 59)
+    model._registers[place] = value
+    assert rtc.read() is None
+
+
+@pytest.mark.parametrize("octet", [0x00, 0xFF, 0x55, 0xAA])
+def test_a_bus_that_says_the_same_for_ever_is_no_time(octet):
+    model, rtc = make_clock()
+    rtc.set(1000 * 86400 * 59)
+    model.read = lambda count: bytes((octet,)) * count
+    assert rtc.read() is None
+
+
+@given(st.integers(0, 10**6), st.integers(-4000, 8500), st.integers(0, 10))
+def test_a_chip_of_its_own_keeps_to_the_datasheet(seed, temperature, years):
+    model = ClockModel(seed, years)
+    model.temperature = temperature
+    most = (2000 if 0 <= temperature <= 4000 else 3500) + (1000 if years else 0)
+    most += 500 * max(years - 1, 0)
+    assert abs(model.rate_ppb()) <= most + 1
+    model.write(bytes((0x10, 0xF6)))
+    assert model.rate_ppb() - ClockModel(seed, years).rate_ppb() == 1000 or temperature != 2500
+    model.write(bytes((0x11,)))
+    high, low = model.read(2)
+    shown = (high - 256 if high & 0x80 else high) * 4 + (low >> 6)
+    assert 0 <= temperature - 25 * shown < 25
+
+
+def test_a_chip_of_its_own_runs_as_it_says():
+    board.clear()
+    model = ClockModel(seed=3, years=2)
+    board.attach_i2c(0, model)
+    rtc = Ds3231(I2C(0, scl=Pin(22), sda=Pin(21)))
+    rtc.set(0)
+    for _ in range(100):
+        model.advance(100_000 * 1_000_000)
+    expected = 10**7 * 1000 + 10**7 * model.rate_ppb() // 10**6
+    assert abs(rtc.read() - expected) <= 1000 and model.rate_ppb()
+
+
+@pytest.mark.parametrize(("held", "clocks"), [(0, 0), (1, 1), (8, 8), (9, 9), (99, 9)])
+def test_a_bus_that_a_reset_has_caught_is_clocked_free(held, clocks):
+    board.clear()
+    seen = []
+    board.watch[22] = lambda level: level and seen.append(level)
+    board.levels[21] = lambda: len(seen) > held
+    free(22, 21)
+    # The first of them is the line that is let go.
+    assert len(seen) - 1 == clocks
 
 
 class Ticks:
