@@ -146,6 +146,7 @@ class CountedClock:
         self._seen = None  # what it showed a moment ago, while it is looked at
         self._seen_at = self._begun_at = 0
         self._bad = self._good = 0  # readings in a row
+        self._is_told = False  # somebody has seen its time
 
     def utc_ms(self):
         now = self._ticks_ms()
@@ -153,6 +154,8 @@ class CountedClock:
         self._ticks = now
         count = self.count_ms
         utc = self._clock.utc_ms(count)
+        if not self._is_told:
+            utc = self._first(count, utc)
         if self._write_at is not None:
             if count >= self._write_at and (utc + self._kept_ms) % 1000 < _EDGE_MS:
                 self._write(count, utc)
@@ -160,6 +163,15 @@ class CountedClock:
             self._look(count, utc)
             # Not what it may be a moment later: it is slewed from here on.
         return utc
+
+    def _first(self, count, utc):
+        """A second that has begun since power-up is known; nobody has seen another time yet."""
+        self._is_told = True
+        found = None if self._rtc_off is None else _ask(self._rtc)[0]
+        if found is None or not utc < found < utc + 1000:
+            return utc
+        self._clock.begin(count, found)
+        return found
 
     @property
     def is_looking(self):

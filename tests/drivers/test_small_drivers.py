@@ -177,6 +177,21 @@ def test_time_goes_on_over_the_counters_turn_and_outlasts_the_supply():
     assert rtc.read() == true_ms - true_ms % 1000 + 1000
 
 
+def test_a_second_that_began_while_it_started_is_known():
+    model, rtc = make_clock()
+    rtc.set(800_000_000_000)
+    ticks = Ticks(5)
+    model.advance(400_000)
+    clock = CountedClock(rtc, ticks.ms, ticks.diff, 86400)
+    ticks.now += 650
+    model.advance(650_000)
+    # It would be 400 ms late; what is not known of it is 50.
+    assert clock.utc_ms() == 800_000_001_000
+    ticks.now += 100
+    model.advance(100_000)
+    assert clock.utc_ms() == 800_000_001_100
+
+
 def test_a_clock_that_lost_the_time_says_so():
     model, rtc = make_clock()
     assert CountedClock(rtc, lambda: 0, lambda a, b: a - b, 86400).backup_s == 0
