@@ -22,6 +22,7 @@ _HALF_MS = const(500)
 _EVERY_MS = const(3600000)
 _AGAIN_MS = const(10000)
 _WAIT_MOST_MS = const(60000)
+_AHEAD_MS = const(100)
 _TRIES = const(3)
 # Bad readings in a row: one may be a disturbance of the bus. So many good ones, and it is well.
 _BAD = const(3)
@@ -146,7 +147,7 @@ class CountedClock:
         self._seen = None  # what it showed a moment ago, while it is looked at
         self._seen_at = self._begun_at = 0
         self._bad = self._good = 0  # readings in a row
-        self._is_told = False  # somebody has seen its time
+        self._is_new = True  # nothing was compared since power-up
 
     def utc_ms(self):
         now = self._ticks_ms()
@@ -154,8 +155,6 @@ class CountedClock:
         self._ticks = now
         count = self.count_ms
         utc = self._clock.utc_ms(count)
-        if not self._is_told:
-            utc = self._first(count, utc)
         if self._write_at is not None:
             if count >= self._write_at and (utc + self._kept_ms) % 1000 < _EDGE_MS:
                 self._write(count, utc)
@@ -163,15 +162,6 @@ class CountedClock:
             self._look(count, utc)
             # Not what it may be a moment later: it is slewed from here on.
         return utc
-
-    def _first(self, count, utc):
-        """A second that has begun since power-up is known; nobody has seen another time yet."""
-        self._is_told = True
-        found = None if self._rtc_off is None else _ask(self._rtc)[0]
-        if found is None or not utc < found < utc + 1000:
-            return utc
-        self._clock.begin(count, found)
-        return found
 
     @property
     def is_looking(self):
@@ -251,6 +241,13 @@ class CountedClock:
 
     def _take(self, found, unsure_ms, count):
         error = self._clock.error_ms(count, found - self._rtc_off, unsure_ms)
+        if self._is_new and unsure_ms < _HALF_MS:
+            # What of a second was gone at power-up: in its first seconds it jumps ahead by what
+            # no sample misses.
+            self._is_new = False
+            ahead = min(max(error, 0), _AHEAD_MS)
+            self._clock.begin(count, self._clock.utc_ms(count) + ahead)
+            error -= ahead
         if error:
             self._clock.slew(count, error)
 

@@ -177,19 +177,23 @@ def test_time_goes_on_over_the_counters_turn_and_outlasts_the_supply():
     assert rtc.read() == true_ms - true_ms % 1000 + 1000
 
 
-def test_a_second_that_began_while_it_started_is_known():
+@pytest.mark.parametrize("late", [0, 60, 110, 400, 900])
+def test_what_of_a_second_was_gone_at_power_up(late):
     model, rtc = make_clock()
     rtc.set(800_000_000_000)
     ticks = Ticks(5)
-    model.advance(400_000)
+    model.advance(late * 1000)
     clock = CountedClock(rtc, ticks.ms, ticks.diff, 86400)
-    ticks.now += 650
-    model.advance(650_000)
-    # It would be 400 ms late; what is not known of it is 50.
-    assert clock.utc_ms() == 800_000_001_000
-    ticks.now += 100
-    model.advance(100_000)
-    assert clock.utc_ms() == 800_000_001_100
+    before = clock.utc_ms()
+    assert before == 800_000_000_000
+    for _ in range(1100 // 25):
+        ticks.now += 25
+        model.advance(25_000)
+        now = clock.utc_ms()
+        assert 0 < now - before <= 130
+        before = now
+    off = 800_000_000_000 + late + 1100 - clock.utc_ms()
+    assert max(late - 100, 0) - 3 <= off <= max(late - 100, 0) + 26
 
 
 def test_a_clock_that_lost_the_time_says_so():
