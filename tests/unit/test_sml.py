@@ -209,6 +209,19 @@ def stream(count, rng):
     return out, files
 
 
+def test_a_large_file_is_looked_through_a_piece_at_a_time():
+    """Each step looks through all that waits: that is little, however large the file is."""
+    rng = random.Random(3)
+    out, files = stream(40, rng)
+    data = b"".join(rng.randbytes(5000) + file for file in files)
+    deframer, found, most = Deframer(), [], 0
+    for frame in deframer.feed(data):
+        found.append(frame)
+        most = max(most, len(deframer._buffer))
+    assert [frame for frame in found if frame in files] == files
+    assert most < 8192
+
+
 def test_files_are_found_in_any_slices_behind_anything():
     rng = random.Random(7)
     out, files = stream(60, rng)

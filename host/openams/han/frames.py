@@ -21,6 +21,7 @@ from openams.han.marks import (
 _FLAG = 0x7E
 # Of what has no length of its own: telegrams and SML files.
 _LARGEST = 4096
+_PIECE = 1024
 
 
 def _crc16(data: bytes, crc: int, polynomial: int) -> int:
@@ -118,13 +119,15 @@ class Deframer:
         return self._begins_well(len(self._buffer))
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        self._buffer += data
-        while True:
-            frame = self._next()
-            if frame is None:
-                return
-            if frame:
-                yield frame
+        # Each step looks through all that is there: a large file comes in pieces.
+        for at in range(0, len(data), _PIECE):
+            self._buffer += data[at : at + _PIECE]
+            while True:
+                frame = self._next()
+                if frame is None:
+                    break
+                if frame:
+                    yield frame
 
     def _drop(self, count: int) -> None:
         self.dropped += count
