@@ -56,7 +56,10 @@ def replay(
 
 def _as_sent(frame: bytes) -> bytes:
     """With the flags that a capture may leave out, or share between its frames."""
-    if frame[:1] in (b"/", b"\x68", b"\x0f", b"\xdb") or frame[:8] == SML_START:
+    if frame[:1] == b"/":
+        # As readers cut it off: the line ends behind the check.
+        return frame.rstrip(b"\r\n") + b"\r\n"
+    if frame[:1] in (b"\x68", b"\x0f", b"\xdb") or frame[:8] == SML_START:
         return frame
     if frame[:3] == b"\xe6\xe7\x00":
         return frame[3:]
