@@ -17,6 +17,7 @@ from ams.faults import LINK, LOOP, MEASURED
 from ams.registers.pulses import PulseOutput
 from ams.storage.layout import SECURITY, SETTINGS
 from drivers.ic_reader import IcReader
+from drivers.inputs import watch_supply
 from drivers.links import Links
 from drivers.pulse_led import PulseTimer
 
@@ -40,6 +41,7 @@ class Loop:
         self._reader = IcReader(board.frontend, meter, now)
         self._collected_ms = now
         self._listen_ms = now
+        watch_supply(board, meter)
         self._bus = None
         self._ntp = self._make_ntp(config.get("ntp"))
         service = board.service_uart
@@ -98,6 +100,7 @@ class Loop:
             # Metering goes on, whatever the network or a sub-meter does.
             self.meter.faults.take(LINK, error)
         board.watchdog.feed()
+        self.meter.memory.erase_on()
         if raw_ms - self._collected_ms >= _COLLECT_EVERY_MS:
             self._collected_ms = raw_ms
             gc.collect()

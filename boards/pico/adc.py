@@ -2,7 +2,9 @@
 
 The ADC converts U, I, U, I ... at 32 kS/s into a ring; a second DMA channel
 winds the first back, so that it never ends and the core has no part in it.
-`read` makes sets of 4 kS/s out of it, each from eight conversions:
+A timer makes sets of 4 kS/s out of it whatever else the core does, a quarter of the size, into
+a second ring: half a second, longer than any sector takes to be erased. Each set is made from
+eight conversions:
 
     conversion   u0  i1  u2  i3  u4  i5  u6  i7  u8 = u0 of the next set
     weight U      1       2       2       2       1
@@ -19,6 +21,7 @@ import machine
 import micropython
 import rp2
 import uctypes
+from flash import IN_SLICES
 from micropython import const
 
 from ams.hal import FrontEnd
@@ -43,23 +46,37 @@ _SETS_PER_S = const(4000)
 _PER_SET = const(8)  # conversions
 # 48 MHz / 1500 = 32 kS/s.
 _DIVIDER = const(1500)
-_RING = const(8192)  # conversions: 256 ms
-_RING_MASK = const(8191)
-_RING_US = const(256000)
+# Conversions. Where the flash is busy for a millisecond at a time: 64 ms, more than the core ever
+# goes without a step of the code. On MicroPython as it comes: 256 ms, for the 45 ms of an erase.
+_RING = 2048 if IN_SLICES else 8192
+_SETS = 2048 if IN_SLICES else 256
+_GATHER_MS = const(16)
 
 
 @micropython.viper
-def _make_sets(ring: ptr16, first: int, count: int, out: ptr32):  # noqa: F821
-    """Eight conversions a set; `first` is a multiple of eight."""
+def _make_sets(ring: ptr16, first: int, count: int, mask: int, out: ptr32, to: int, last: int):  # noqa: F821
+    """Eight conversions a set; `first` is a multiple of eight. U in the low half of a word.
+
+    `mask` and `last` keep the places in the rings.
+    """
     at = first
-    to = 0
     for _ in range(count):
         u = int(ring[at + 2]) + int(ring[at + 4]) + int(ring[at + 6])
         i = int(ring[at + 1]) + int(ring[at + 3]) + int(ring[at + 5]) + int(ring[at + 7])
         u = (u << 1) + int(ring[at])
-        at = (at + 8) & 8191
-        out[to] = u + int(ring[at])
-        out[to + 1] = i << 1
+        at = (at + 8) & mask
+        out[to] = u + int(ring[at]) | i << 17
+        to = (to + 1) & last
+
+
+@micropython.viper
+def _take_sets(sets: ptr32, at: int, count: int, last: int, out: ptr32):  # noqa: F821
+    to = 0
+    for _ in range(count):
+        both = int(sets[at])
+        at = (at + 1) & last
+        out[to] = both & 0xFFFF
+        out[to + 1] = both >> 16 & 0xFFFF
         to += 2
 
 
@@ -67,15 +84,15 @@ _reserved = None
 
 
 def reserve():
-    """The ring, made at the first call: early, the heap still has a piece of that size."""
+    """The rings, made at the first call: early, the heap still has pieces of that size."""
     global _reserved
     if _reserved is None:
-        _reserved = bytearray(2 * _RING)
+        _reserved = bytearray(2 * _RING), bytearray(4 * _SETS)
     return _reserved
 
 
 class AdcFrontEnd(FrontEnd):
-    """`read` gives what has come since the last time; call it at least every 200 ms."""
+    """`read` gives what has come since the last time; call it at least every 500 ms."""
 
     sample_rate_hz = _SETS_PER_S
     channels = 2
@@ -86,7 +103,7 @@ class AdcFrontEnd(FrontEnd):
     def __init__(self, voltage_pin=26, current_pin=27):
         # Powers up the ADC and frees the pins of their digital side.
         self._adcs = (machine.ADC(voltage_pin), machine.ADC(current_pin))
-        self._ring = reserve()
+        self._ring, self._sets = reserve()
         self._base = uctypes.addressof(self._ring)
         self._home = array("I", [self._base])
         self._data = rp2.DMA()
@@ -96,6 +113,12 @@ class AdcFrontEnd(FrontEnd):
         self.overruns = 0
         self._at = 0  # conversion that the next set begins with
         self._polled_us = 0
+        self._put = self._got = 0  # sets that went into their ring, and came out of it
+        self._hole = None  # (sets that go before it, how many are missing)
+        self._gathers = False
+        self._timer = None
+        # Made once: a method that is looked up anew takes heap.
+        self._call = self._due
 
     def start(self):
         mem32 = machine.mem32
@@ -129,6 +152,10 @@ class AdcFrontEnd(FrontEnd):
         self._at = 0
         mem32[_ADC_CS] = _CS_EN | _CS_ROUND_ROBIN_0_1 | _CS_START_MANY
         self._polled_us = time.ticks_us()
+        if self._timer is None:
+            self._timer = machine.Timer(
+                period=_GATHER_MS, mode=machine.Timer.PERIODIC, callback=self._call
+            )
 
     def stop(self):
         machine.mem32[_ADC_CS] = _CS_EN
@@ -138,13 +165,27 @@ class AdcFrontEnd(FrontEnd):
     def _lost(self, sets):
         """A hole of `sets`: the meter sees it in the numbers."""
         self.overruns += 1
-        self.index += sets
+        if self._hole is not None:
+            # What is between two of them goes with them.
+            before, missing = self._hole
+            sets += missing + self._put - before
+            self._put = before
+        self._hole = self._put, sets
 
-    def read(self):
-        """Puts the next sets into `samples`; gives how many, 0 when there is nothing yet.
+    def _due(self, timer):
+        """By the timer, between two steps of the code: also of `gather`."""
+        if not self._gathers:
+            self.gather()
 
-        The first is number `index`, until `taken` is called.
-        """
+    def gather(self):
+        """Makes sets of what was converted since the last time."""
+        self._gathers = True
+        try:
+            self._gather()
+        finally:
+            self._gathers = False
+
+    def _gather(self):
         now = time.ticks_us()
         passed = time.ticks_diff(now, self._polled_us)
         if machine.mem32[_ADC_FCS] & _FCS_OVER:
@@ -152,8 +193,8 @@ class AdcFrontEnd(FrontEnd):
             self.stop()
             self._lost(passed // 250 + 1)
             self.start()
-            return 0
-        ready = ((self._data.write - self._base) // 2 - self._at) & _RING_MASK
+            return
+        ready = ((self._data.write - self._base) // 2 - self._at) & (_RING - 1)
         expected = passed * 32 // 1000
         if expected - ready > _RING // 2:
             # The DMA has lapped: what is left in the ring is of the last lap.
@@ -161,12 +202,44 @@ class AdcFrontEnd(FrontEnd):
             self._lost(laps * (_RING // _PER_SET))
         # The set needs the first conversion of its successor.
         count = (ready - 1) // _PER_SET if ready else 0
+        room = _SETS - (self._put - self._got)
+        if count > room:
+            count = room
+        if count:
+            _make_sets(
+                self._ring, self._at, count, _RING - 1,
+                self._sets, self._put & (_SETS - 1), _SETS - 1,
+            )  # fmt: skip
+        self._polled_us = time.ticks_add(now, -((ready - count * _PER_SET) * 1000 // 32))
+        self._at = (self._at + count * _PER_SET) & (_RING - 1)
+        self._put += count
+
+    def read(self):
+        """Puts the next sets into `samples`; gives how many, 0 when there is nothing yet.
+
+        The first is number `index`, until `taken` is called.
+        """
+        if not self._gathers:
+            self.gather()
+        # No call of the timer may come between what is looked at here.
+        self._gathers = True
+        hole = self._hole
+        count = self._put - self._got
+        if hole is not None:
+            count = hole[0] - self._got
+            if not count:
+                self.index += hole[1]
+                self._hole = None
+                count = self._put - self._got
         if count > self.SETS_MAX:
             count = self.SETS_MAX
         if count:
-            _make_sets(self._ring, self._at, count, self.samples)
-        self._polled_us = time.ticks_add(now, -((ready - count * _PER_SET) * 1000 // 32))
-        self._at = (self._at + count * _PER_SET) & _RING_MASK
+            _take_sets(self._sets, self._got & (_SETS - 1), count, _SETS - 1, self.samples)
+            self._got += count
+        elif self._hole is None:
+            # All were taken: small numbers for ever.
+            self._got = self._put = self._put & (_SETS - 1)
+        self._gathers = False
         return count
 
     def taken(self, count):

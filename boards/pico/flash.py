@@ -1,8 +1,10 @@
 """The meter's state and the slots of its firmware, in the flash that the firmware runs from.
 
-The parts above the firmware, see flashmap.py. While it erases or programs, the
-chip runs from RAM with interrupts off (45 ms typical for an erase); the DMA
-of the front end goes on. Knows nothing of `ams`: it is there before the code is chosen.
+The parts above the firmware, see flashmap.py. While the flash is busy the chip runs from RAM
+with interrupts off; the DMA of the front end goes on. `nor` (nor.c of the image) erases in
+slices of a millisecond, between which everything else has its time, and programs so few octets
+at a time that no FIFO runs over. See docs/decisions/0009-erases-in-slices.md.
+Knows nothing of `ams`: it is there before the code is chosen.
 """
 
 import sys
@@ -17,12 +19,21 @@ SCRATCH = const(0x4005800C)
 PLANNED = const(0x0A150A15)
 # Where the core sees the flash as memory.
 _XIP = const(0x10000000)
+# Less than what a FIFO of a UART at 115200 Bd holds from where it asks to be read: 2.4 ms.
+_SLICE_US = const(1000)
+# Where an erase is waited for: more of the time is its.
+_WAIT_US = const(2000)
+# An erase that has not ended after ten times the longest one never will.
+_SLICES_MOST = const(2000)
 _PAGE = const(256)
 _SECTOR = const(4096)
 # On MicroPython as it comes the file system lies where the parts are: the state is in files.
-_OURS = "OpenAMS" in sys.implementation._machine
+_OURS = IN_SLICES = "OpenAMS" in sys.implementation._machine
 _FOLDER = "/state"
 _FILES = const(96)
+
+# Called between two slices of an erase that is waited for.
+waiting = None
 
 
 @micropython.viper
@@ -39,17 +50,21 @@ def _all_ones(address: uint, size: int) -> bool:  # noqa: F821
 
 
 class PartFlash:
-    """Has the interface of ams.hal.Flash."""
+    """Has the interface of ams.hal.Flash, with erases that go on by and by."""
 
     sector_size = _SECTOR
     page_size = _PAGE
 
     def __init__(self, start, size):
+        import nor
+
         self.size = size
+        self._start = start
+        self._nor = nor
         self._flash = rp2.Flash(start=start, len=size)
         self._seen = _XIP + STATE_OFFSET + start
-        self._page = bytearray(_PAGE)
-        self._ones = b"\xff" * _PAGE
+        # The chip was reset in the middle of one, the flash was not.
+        self._finish(nor.go_on(_SLICE_US))
 
     def read(self, address, buffer):
         self._flash.readblocks(address // _SECTOR, buffer, address % _SECTOR)
@@ -59,16 +74,38 @@ class PartFlash:
         return _all_ones(self._seen + address, size)
 
     def program(self, address, data):
-        """Inside one page. The rest of the page is programmed with ones, which change nothing."""
-        page = self._page
-        page[:] = self._ones
-        at = address % _PAGE
-        page[at : at + len(data)] = data
-        first = address - at
-        self._flash.writeblocks(first // _SECTOR, page, first % _SECTOR)
+        """Also while an erase of another sector is unfinished."""
+        self._nor.program(self._start + address, data)
 
     def erase(self, address):
-        self._flash.ioctl(6, address // _SECTOR)
+        self._finish(self.begin_erase(address))
+
+    def begin_erase(self, address):
+        """Begins with one slice; gives whether there is more to do, by `erase_on`.
+
+        One erase that is unfinished, wherever it is, goes before it.
+        """
+        at = self._start + address
+        more = self._nor.erase(at, _SLICE_US)
+        if more == 2:
+            self._finish(1)
+            more = self._nor.erase(at, _SLICE_US)
+        return more
+
+    def erase_on(self):
+        """One slice more of what was begun; gives whether there is more to do."""
+        return self._nor.go_on(_SLICE_US)
+
+    def _finish(self, more):
+        slices = 0
+        # What waits for an interrupt or between two steps of the code has its time here.
+        while more:
+            if waiting is not None and not slices & 7:
+                waiting()
+            more = self._nor.go_on(_WAIT_US)
+            slices += 1
+            if slices > _SLICES_MOST:
+                raise OSError(5)
 
 
 def StateFlash():

@@ -3,6 +3,7 @@
 import gc
 import time
 
+import flash
 from board import Board
 from micropython import const
 
@@ -10,11 +11,15 @@ from ams.faults import LOOP, MEASURED
 from ams.registers.events import WATCHDOG_ERROR
 from ams.storage.layout import SECURITY
 from ams.storage.snapshot import Snapshot, SnapshotError
+from drivers.inputs import watch_supply
 
 _PASS_MS = const(25)
 # While a client talks at the service port.
 _LINK_MS = const(2)
 _COLLECT_EVERY = const(40)
+# A slice of an erase, with what it takes around it; each pass has time for one.
+_ERASE_MS = const(2)
+_WRAP = const(0x3FFFFFFF)  # of time.ticks_ms
 
 
 class Loop:
@@ -35,6 +40,9 @@ class Loop:
             from drivers.links import Links
 
             board.links = Links(meter.link, board.service_uart)
+        # What a board does between two steps of anything else.
+        watch_supply(board, meter)
+        flash.waiting = self._meanwhile
         self._was_reset = board.was_reset
         self._passes = 0
         first_ms = board.clock.utc_ms()
@@ -67,6 +75,10 @@ class Loop:
                     frontend.taken(count)
                 came = True
         return came
+
+    def _meanwhile(self):
+        """An erase is waited for, which does not happen often: see ams.storage.eraser."""
+        self.meter.han_keeper.send_meanwhile(self.board.clock.utc_ms())
 
     def step(self):
         """One pass; False when the bench has ended the run."""
@@ -106,16 +118,28 @@ class Loop:
             return True
 
     def _rest(self):
-        """Until the next pass: a client that talks is not kept waiting for it."""
+        """Until the next pass: a client that talks is not kept waiting for it, nor a list."""
         links = self.board.links
-        left_ms = _PASS_MS
+        left_ms = self.meter.due_in(self.board.clock.utc_ms())
+        if not 0 < left_ms < _PASS_MS:
+            left_ms = _PASS_MS
         while left_ms > _LINK_MS and links is not None and links.busy(time.ticks_ms()):
             begun = time.ticks_ms()
-            time.sleep_ms(_LINK_MS)
+            if not self.meter.memory.erase_on():
+                time.sleep_ms(_LINK_MS)
             links.poll(time.ticks_ms())
             left_ms -= time.ticks_diff(time.ticks_ms(), begun)
+        left_ms -= self._erase(left_ms)
         if left_ms > 0:
             time.sleep_ms(left_ms)
+
+    def _erase(self, left_ms):
+        """What is to be erased ahead, as long as the pass may last. Gives how long it took."""
+        begun = time.ticks_ms()
+        passed_ms = 0
+        while self.meter.memory.erase_on() and left_ms - passed_ms >= _ERASE_MS:
+            passed_ms = (time.ticks_ms() - begun) & _WRAP
+        return passed_ms
 
     def run(self):
         while self._go():

@@ -57,6 +57,8 @@ ROOMS = (
     "ams.registers.meter_clock",
     "ams.registers.record",
     "ams.storage.layout",
+    "ams.storage.sectors",
+    "ams.storage.eraser",
     "ams.storage.journal",
     "ams.storage.series",
     "ams.storage.logs",

@@ -37,7 +37,9 @@ class Case:
         self._seen = 0  # what was read last
         self._since_ms = 0
         self._falls = False
-        self._fell_ms = None  # when it last was stored that the supply falls, None: it is there
+        self._fell_ms = None  # when it last was stored that the supply falls
+        self._told = False  # that it falls, and not yet that it is back
+        self._taken = False  # by the interrupt: this fall is stored as far as it can be there
         self._back_ms = 0  # since when the input says that it is
         self._share = Share(_FALLS, _FALL_EVERY_MS, 0)
 
@@ -52,9 +54,12 @@ class Case:
             self._back_ms = raw_ms
             if falls:
                 self._fall(raw_ms)
-        elif self._fell_ms is not None and not falls and raw_ms - self._back_ms >= SUPPLY_BACK_MS:
+        elif self._told and not falls and raw_ms - self._back_ms >= SUPPLY_BACK_MS:
+            self._told = False
             self._fell_ms = None
             meter.supply_back()
+        if not falls:
+            self._taken = False
         if bits != self._seen:
             self._seen = bits
             self._since_ms = raw_ms
@@ -65,7 +70,7 @@ class Case:
         """When a contact that has changed counts, or a supply that is back; None: nothing waits."""
         if self._seen != self._bits:
             return self._since_ms + STEADY_MS
-        if self._fell_ms is not None and not self._falls:
+        if self._told and not self._falls:
             return self._back_ms + SUPPLY_BACK_MS
         return None
 
@@ -74,11 +79,26 @@ class Case:
         """Whether the button is."""
         return bool(self._bits & INPUT_BUTTON)
 
-    def _fall(self, raw_ms):
+    def supply_falls(self, raw_ms):
+        """For the interrupt of the supply, between any two steps of the code: what is registered
+        is stored now. All else that goes with it is for the next pass of the loop.
+        """
+        if self._is_to_store(raw_ms):
+            self._taken = True
+            self._meter.keeper.save()
+
+    def _is_to_store(self, raw_ms):
         if self._fell_ms is not None and raw_ms - self._fell_ms < SUPPLY_BACK_MS:
-            return
-        if self._share.take(raw_ms) is not None:
-            self._fell_ms = raw_ms
+            return False
+        if self._share.take(raw_ms) is None:
+            return False
+        self._fell_ms = raw_ms
+        return True
+
+    def _fall(self, raw_ms):
+        if self._taken or self._is_to_store(raw_ms):
+            self._taken = False
+            self._told = True
             self._meter.power_fail()
 
     def _changed(self, bits):

@@ -68,7 +68,10 @@ class FirmwareKeeper:
             self._now_s,
         )
         terms.security = ams.SECURITY_VERSION
-        self.updater = Updater(cells, slots(board.slots), terms, self._refused, self._ready)
+        places = slots(board.slots)
+        for slot in places.values():
+            slot.ahead = meter.memory.eraser
+        self.updater = Updater(cells, places, terms, self._refused, self._ready)
         self._started_ms = None
         self._restart_ms = None
         self._asked_ms = 0

@@ -8,6 +8,7 @@ from micropython import const
 from ams import settings as st
 from ams.cosem.numbers import Spent
 from ams.cosem.results import AccessError
+from ams.faults import HAN
 from ams.han import make_format
 from ams.han.port import HanPort
 from ams.registers import events as ev
@@ -56,6 +57,23 @@ class HanKeeper:
         self._flags = settings.get(st.HAN_PORT, _NOTHING_SAID)[0]
         self._sources = None
         self._started = False
+        self._sends = False  # just now
+
+    def send(self, utc_ms):
+        """What is due by now, with each pass of the loop."""
+        if self._sends:
+            return
+        self._sends = True
+        try:
+            self._meter.han.poll(utc_ms)
+        except Exception as error:
+            self._meter.faults.take(HAN, error)
+        self._sends = False
+
+    def send_meanwhile(self, raw_ms):
+        """For a board that waits in the middle of something: lists go out at their time."""
+        meter = self._meter
+        self.send(max(meter.clock.utc_ms(raw_ms), meter.utc_ms))
 
     @property
     def encrypted(self):

@@ -7,6 +7,7 @@ then one record of the registers is stored with what is due.
 from micropython import const
 
 from ams import periods
+from ams.accounts import STORE_EVERY_MS, Accounts
 from ams.registers import billing, profile
 from ams.registers import events as ev
 from ams.registers.clock import MS_PER_DAY, STATUS_DOUBTFUL, STATUS_INVALID
@@ -20,12 +21,9 @@ from ams.registers.profile import (
     STATUS_PERIOD_CHANGED,
     STATUS_POWER_DOWN,
 )
-from ams.registers.record import DUE_DAY, DUE_INTERVAL, DUE_MONTH
 from ams.registers.voltage import PERIOD_MS, VoltageProfile
 from ams.storage import layout
 
-# The registers are stored so often, and at a stop: what a power cut can cost.
-STORE_EVERY_MS = 60000
 # A clock chip shows whole seconds, and less than one more may be between it and what is shown: a
 # start right after a stop finds a time that was shown already.
 RTC_MS = 2000
@@ -46,7 +44,7 @@ _HOUR_MS = const(3600000)
 _MONTH_MS = const(2419200000)  # the shortest
 
 
-class Keeper:
+class Keeper(Accounts):
     def __init__(self, memory, energy, events, local_clock, quantities):
         self._memory = memory
         self._energy = energy
@@ -55,12 +53,7 @@ class Keeper:
         self.clock = MeterClock()
         self.load_profile = profile.make(energy)
         self.voltage = VoltageProfile(quantities)
-        self.utc_ms = 0
-        self._store_due = 0
         self._midnight = 0
-        # What ended and is not stored yet: an interval; (when, whether a day, a billing period).
-        self._entry = None
-        self._day = None
         self._dst = False
         self.own_time = None  # see registers.own_time
         self.raw_ms = 0  # of the board's clock, as last seen
@@ -188,10 +181,6 @@ class Keeper:
         self._set_due(utc_ms)
         self._store(False)
 
-    def stop(self):
-        """A normal stop, or the supply falls: keeps what is counted, at once."""
-        self._store(True)
-
     # --- time --------------------------------------------------------------------
 
     def mark(self, status):
@@ -237,12 +226,14 @@ class Keeper:
         if not load_profile.is_empty(utc_ms) and not self._take(self._intervals):
             return False
         dst = self._is_dst(max(load_profile.start_ms, 0))
+        self._changing += 1
         entry = load_profile.close(utc_ms, dst, self._marks() if status is None else status)
         if entry is not None:
             self._entry = entry
             state = self._memory.state
             status = profile.unpack(entry)[2]
             self._memory.marks.add(status, state.days + 1, state.months + 1)
+        self._changed()
         return True
 
     def _close_voltage(self, utc_ms, status):
@@ -268,6 +259,9 @@ class Keeper:
     def advance(self, utc_ms):
         """Time passes: ends what ends at or before `utc_ms`."""
         self.utc_ms = utc_ms
+        if self._went_on:
+            # If the power goes now, energy is missing.
+            self._store(False)
         if utc_ms < self.due_ms:
             return
         if utc_ms >= self.voltage.due_ms:
@@ -309,37 +303,6 @@ class Keeper:
     def store(self):
         """What is counted so far, at once."""
         self._store(False)
-
-    def _store(self, clean):
-        """One record, and with it what has ended: that is due until it is stored."""
-        state = self._memory.state
-        state.utc_ms = self.utc_ms
-        state.clean = clean
-        state.due = DUE_INTERVAL if self._entry is not None else 0
-        state.clock_status = self.clock.status
-        state.drift_ppb = self.clock.drift_ppb
-        state.period_s = self.load_profile.period_s
-        before = state.days, state.months
-        month = False
-        if self._day is not None:
-            state.utc_ms, day, month = self._day
-            if day:
-                state.due |= DUE_DAY
-                state.days += 1
-            if month:
-                state.due |= DUE_MONTH
-                state.months += 1
-        try:
-            self._memory.store(self._energy, self.load_profile, state, self._entry)
-        except Exception:
-            # The same again with the next pass.
-            state.days, state.months = before
-            raise
-        self._entry = self._day = None
-        if month:
-            self._energy.highest.end(state.months)
-        self._store_due = self.utc_ms + STORE_EVERY_MS
-        self._next()
 
     # --- what the operator does --------------------------------------------------
 

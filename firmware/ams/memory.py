@@ -9,7 +9,7 @@ What the flash holds of somebody else is reported and stays as it is.
 
 from micropython import const
 
-from ams import periods
+from ams import periods, upkeep
 from ams.registers import billing, events, profile, record
 from ams.registers.entry_marks import EntryMarks
 from ams.registers.record import (
@@ -21,6 +21,7 @@ from ams.registers.record import (
 )
 from ams.storage import layout
 from ams.storage.cells import Cells, ClosedCells, PlainCells
+from ams.storage.eraser import Eraser
 from ams.storage.journal import LARGEST, Journal, footprint
 from ams.storage.logs import Log
 from ams.storage.missing import missing
@@ -32,7 +33,6 @@ _LAST = 0xFFFFFFFF
 # A ring that takes nothing is tried again after so many times: the registers', half an hour.
 _LEFT_ALONE = const(60)
 _CELL_MARKS = 9  # in the ring of control
-_CELLS = (layout.SECURITY, layout.CONTROL, layout.PARAMETERS, layout.UPDATE)
 # No entry of a profile or log is larger, nor a record of the registers: with room for what a
 # later version may have written.
 _LARGEST_ENTRY = 128
@@ -48,7 +48,7 @@ class Memory:
     """
 
     def __init__(self, flash, meter_id, rings=None):
-        self._flash = flash
+        self.flash = flash
         self._owner = owner_of(meter_id)
         self._meter_id = meter_id
         self._snapshot = None
@@ -65,6 +65,8 @@ class Memory:
         self.state = State()
         self._marks = None
         self._failed_regions = {}  # and how often each is left alone before it is tried again
+        # Where the flash erases by and by.
+        self.eraser = Eraser() if hasattr(flash, "begin_erase") else None
         if flash is not None:
             note = getattr(flash, "note", None)
             if note:
@@ -75,13 +77,14 @@ class Memory:
 
     def load_settings(self):
         """The stored settings of this meter, or None."""
-        if self._flash is None:
+        if self.flash is None:
             return None
-        self._snapshot = Snapshot(self._flash)
+        self._snapshot = Snapshot(self.flash)
         try:
             stored = self._snapshot.load()
         except SnapshotError as error:
-            self._refuse(layout.SETTINGS, str(error))
+            self._settings_say = str(error)
+            self._refuse(layout.SETTINGS, self._settings_say)
             return None
         if self._snapshot.other is not None:
             self._refuse(
@@ -107,17 +110,20 @@ class Memory:
         """Erases the flash: only when told to."""
         self.found = []
         self.damaged = []
-        for address in range(0, self._flash.size, self._flash.sector_size):
-            self._flash.erase(address)
+        for address in range(0, self.flash.size, self.flash.sector_size):
+            self.flash.erase(address)
 
     # --- mount -----------------------------------------------------------------
 
     def mount(self, energy, load_profile):
         """Reads back what was kept; gives the State of the registers, or None."""
         state = None
-        if self._flash is not None:
+        if self.flash is not None:
             self.mount_rings()
             state = self._restore(energy, load_profile)
+            if self.shut:
+                regions = ", ".join(str(region) for region in self.shut)
+                self.found.append("unknown data in the flash, in region " + regions)
         if state is None:
             periods.load(self, energy)
         return state
@@ -128,16 +134,16 @@ class Memory:
         # Nobody holds a record of cells: they are copied before anything else is done.
         shared = bytearray(footprint(LARGEST))
         for region, first, count in self._rings:
-            if region in _CELLS:
+            if region in layout.CELLS:
                 buffer = shared
             elif region == layout.REGISTERS:
                 buffer = bytearray(footprint(_LARGEST_RECORD))
             else:
                 largest = _LARGEST_MONTH if region == layout.MONTHLY else _LARGEST_ENTRY
                 buffer = bytearray(footprint(largest))
-            journal = Journal(self._flash, first, count, region, buffer)
+            journal = Journal(self.flash, first, count, region, buffer)
             self.journals[region] = journal
-            if region not in _CELLS and region != layout.REGISTERS:
+            if region not in layout.CELLS and region != layout.REGISTERS:
                 series = Log if region >= layout.EVENTS else Series
                 self._series[region] = series(journal, _ENTRY)
             if not journal.writable:
@@ -146,11 +152,12 @@ class Memory:
             count = missing(journal)
             if count:
                 self.damage(region, "region %d of the flash: sectors lost: %d" % (region, count))
+            elif journal.noisy:
+                what = "region %d of the flash: flipped bits where nothing was stored" % region
+                self.damage(region, what)
         self._keep_logs()
-        if unknown:
-            self.unknown += unknown
-            regions = ", ".join(str(region) for region in unknown)
-            self.found.append("unknown data in the flash, in region " + regions)
+        self.unknown += unknown
+        self.shut = unknown
 
     def _keep_logs(self):
         for log, region, keys in layout.KEPT:
@@ -162,7 +169,8 @@ class Memory:
         self.found.append(what)
 
     def damage(self, region, what):
-        self.damaged.append(region)
+        if region not in self.damaged:
+            self.damaged.append(region)
         self.found.append(what)
 
     def _restore(self, energy, load_profile):
@@ -181,7 +189,7 @@ class Memory:
             elif layout.SETTINGS in self.unknown and self._snapshot.unfinished:
                 # The power went at the very first save: a new meter.
                 self.unknown.remove(layout.SETTINGS)
-                self.found.pop()
+                self.found.remove(self._settings_say)
             elif layout.SETTINGS in self.unknown:
                 self.writable = False
         if not self.writable:
@@ -190,6 +198,8 @@ class Memory:
             self._series = {}
             self._cells = {}
             return None
+        upkeep.heal(self)
+        upkeep.erase_ahead(self)
         if data is None:
             from ams.rebuild import rebuild
 
@@ -202,6 +212,10 @@ class Memory:
         periods.load(self, energy)
         self._recover(energy, load_profile)
         return self.state
+
+    def erase_on(self):
+        """A millisecond for what is to be erased ahead. Gives whether there is more to do."""
+        return self.eraser is not None and self.eraser.work()
 
     def _used(self):
         return any(self.unknown) or any(journal.used() for journal in self.journals.values())
@@ -279,7 +293,7 @@ class Memory:
 
     def takes(self, region):
         """Whether what belongs to a region is kept: without a flash as long as there is power."""
-        return self._flash is None or self.writable and region not in self.unknown
+        return self.flash is None or self.writable and region not in self.unknown
 
     def newest_number(self, region):
         """Number of the newest entry of a ring, 0 when there is none."""
@@ -310,7 +324,7 @@ class Memory:
         return cells
 
     def _make_cells(self, region):
-        if self._flash is None:
+        if self.flash is None:
             return PlainCells()
         if not self.takes(region):
             return ClosedCells()

@@ -86,7 +86,7 @@ class Meter:
         self._model = None
         relay = getattr(board, "relay", None)
         self.control = Control(relay, cells, self, settings.get("breaker"), self._breaker_secrets)
-        self._case = Case(getattr(board, "inputs", None), self)
+        self.case = Case(getattr(board, "inputs", None), self)
         self.utc_ms = 0
         self.raw_ms = 0  # of the board's clock, when it was last asked
         self._quarter_ends = 0
@@ -162,7 +162,7 @@ class Meter:
         self.power_fail()
 
     def power_fail(self):
-        """The supply falls: some milliseconds are left. The registers go first."""
+        """The supply falls. Where an interrupt tells of it the registers are stored by now."""
         self.close_window()
         self.keeper.stop()
         self.events.log(self.utc_ms, ev.POWER_DOWN)
@@ -295,7 +295,7 @@ class Meter:
         duration_ms = rest_us // 1000
         self._rest_us = rest_us - 1000 * duration_ms
         self.measured_ms += duration_ms
-        self.energy.add(active_uws, reactive_uvars)
+        self.keeper.count(active_uws, reactive_uvars)
         flags = self.metrology.flags
         self.feed.judged(self.utc_ms, not flags & metrology.FLAG_BROKEN)
         self._set_status(status.of_window(self.metrology) | self.feed.status(), duration_ms)
@@ -333,7 +333,7 @@ class Meter:
         if known & qu.STATUS_SAMPLES_MISSING:
             # The IC was without supply: what it had counted is gone.
             self.feed.miss(utc_ms, 0)
-        self.energy.add(active_uws, reactive_uvars, exporting)
+        self.keeper.count(active_uws, reactive_uvars, exporting)
         self._set_status(known | self.feed.status(), duration_ms)
         self._counted(duration_ms, duration_ms * 1000, active_uws, raw_ms, utc_ms)
         self._advance(utc_ms, raw_ms)
@@ -362,10 +362,7 @@ class Meter:
             self.keeper.advance(utc_ms)
         except Exception as error:
             self.faults.take(ft.ACCOUNTS, error)
-        try:
-            self.han.poll(utc_ms)
-        except Exception as error:
-            self.faults.take(ft.HAN, error)
+        self.han_keeper.send(utc_ms)
         self._due = min(self.han.next_due_ms(), self._quarter_ends, self.keeper.due_ms)
         if self._model is not None:
             if utc_ms >= self._model.due_ms:
@@ -375,13 +372,17 @@ class Meter:
     def _look(self, raw_ms):
         """The case, and the breaker: a coil is switched off whatever else fails."""
         try:
-            self._case.poll(raw_ms)
+            self.case.poll(raw_ms)
         except Exception as error:
             self.faults.take(ft.CASE, error)
         try:
-            self.control.poll(raw_ms, self.utc_ms, self._case.pressed)
+            self.control.poll(raw_ms, self.utc_ms, self.case.pressed)
         except Exception as error:
             self.faults.take(ft.CONTROL, error)
+
+    def due_in(self, raw_ms):
+        """In how many ms something is due; 0 or less: with the next step."""
+        return self._due - self.clock.utc_ms(raw_ms)
 
     def wake(self):
         """What is due when may have changed: look again at the next step."""
@@ -395,8 +396,8 @@ class Meter:
         if utc_ms >= self._quarter_ends:
             hour = utc_ms - utc_ms % MS_PER_HOUR
             if hour >= self._quarter_ends:
-                self.energy.close_hour(hour)
+                self.keeper.close_hour(hour)
                 self.han_keeper.keep()
             quarter = utc_ms - utc_ms % MS_PER_QUARTER
-            self.energy.close_quarter(quarter)
+            self.keeper.close_quarter(quarter)
             self._quarter_ends = quarter + MS_PER_QUARTER

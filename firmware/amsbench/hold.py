@@ -26,12 +26,12 @@ def hold(meter, raw_ms, duration_ms, clock, fill=None):
         # The correction of the clock changes slowly: within a step it stands still.
         step = min(end - raw_ms, max(meter._due - utc_ms, 1))
         most = control.due_ms(active)
-        due_ms = meter._case.due_ms()
+        due_ms = meter.case.due_ms()
         if due_ms is not None and (most is None or due_ms - raw_ms < most):
             most = max(due_ms - raw_ms, 1)
         if most is not None and most < step:
             step = most
-        meter.energy.add(active * step, reactive * step, active < 0)
+        meter.keeper.count(active * step, reactive * step, active < 0)
         meter.keeper.voltage.add(step)
         raw_ms += step
         utc_ms = meter.clock.utc_ms(raw_ms)

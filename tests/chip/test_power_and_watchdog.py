@@ -21,14 +21,14 @@ def bench(image, tmp_path):
 
 
 def test_cuts_in_the_middle_of_flash_operations(bench):
-    """Torn at the first erase of all, then at the record that a falling supply writes."""
+    """Torn at the first head of all, then at the record that a falling supply writes."""
     meter = bench.meter
-    # A new meter dies in the first erase of its life.
+    # A new meter dies with the first that it programs; what is new is not erased.
     bench.provision()
     first = Machine(meter.image, bench.state)
     first.cut_in_operation(1, share=0.5)
     first.run(5000)
-    assert first.off and first.torn is not None and first.torn.kind == "erase"
+    assert first.off and first.torn is not None and first.torn.kind == "program"
 
     # It starts all the same, and counts.
     bench.boot()

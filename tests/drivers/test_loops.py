@@ -51,6 +51,7 @@ class Bench:
         module = ModuleType("board")
         module.Board = None
         monkeypatch.setitem(sys.modules, "board", module)
+        monkeypatch.setitem(sys.modules, "flash", ModuleType("flash"))
         spec = importlib.util.spec_from_file_location(
             f"loop_of_{kind}", ROOT / "boards" / kind / "loop.py"
         )

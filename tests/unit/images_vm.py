@@ -39,6 +39,7 @@ SIZE = SECTORS * SECTOR
 RINGS = layout.make_layout(SECTORS, (2, 2, 2, 2, 2, 3, 3, 3, 3, 0))
 METER_ID = "7359990000000017"
 _LIVED_MINUTES = 420
+CELLS = (layout.SECURITY, layout.CONTROL, layout.PARAMETERS, layout.UPDATE)
 # Rings whose records have a number first.
 NUMBERED = [
     one
@@ -178,6 +179,21 @@ def cases(octets):
     yield "registers of another version", other_records(octets), METER_ID, [layout.REGISTERS]
     yield "journals of another version", other_journals(octets), METER_ID, everything
     yield "longer", octets + b"tail" * 100, METER_ID, [WHOLE]
+    for region, first, count in RINGS + ((SETTINGS, SECTORS - 2, 2),):
+        # Bits that flipped where nothing was ever stored, of a new meter and of one that lived.
+        for name, image in (("new", b"\xff" * SIZE), ("lived", octets)):
+            ring = image[first * SECTOR : (first + count) * SECTOR]
+            if ring != b"\xff" * len(ring):
+                continue
+            for bits in (1, 32):
+                out = bytearray(image)
+                at = 8 * ((first + count - 1) * SECTOR + 16 + random.below(4000))
+                for bit in range(at, at + bits):
+                    out[bit // 8] ^= 1 << bit % 8
+                if region != SETTINGS:
+                    yield f"{bits} bits {name}, ring {region}", bytes(out), METER_ID, [region]
+                else:
+                    yield f"{bits} bits {name}, settings", bytes(out), METER_ID, []
     for length in (0, 100, 4096, 9000, 5 * SECTOR + 7, 20 * SECTOR, SIZE - SECTOR, SIZE - 1):
         named = [WHOLE] + [one[0] for one in RINGS if one[1] * SECTOR < length]
         yield f"{length} octets long", octets[:length], METER_ID, named
@@ -245,6 +261,11 @@ class Case:
             self.demand(region in self.named, f"names region {region}")
         if named and len(self.named) == 1:
             self.demand(named[0] == self.named[0], f"names region {named[0]}")
+        if "bits" in self.name:
+            self.demand(memory.writable and not memory.unknown, f"shut {memory.unknown}")
+        elif "noise in region" in self.name and self.named != [SETTINGS]:
+            shut = self.named if self.named[0] in CELLS else []
+            self.demand(memory.unknown == shut, f"shut {memory.unknown}")
         self.check_events(meter)
         self.check_registers(meter)
         at_start = list(meter.energy.mwh)
@@ -255,6 +276,11 @@ class Case:
         again, _ = self.start()
         if meter.memory.takes(layout.REGISTERS):
             self.demand(again.energy.mwh == meter.energy.mwh, "registers not kept")
+        if "ring" in self.name or "noise in region" in self.name:
+            # What was taken anew is whole from here on, where it was needed since.
+            journal = again.memory.journals.get(self.named[0])
+            if journal is not None and journal.used():
+                self.demand(not again.memory.damaged, f"names {again.memory.found} again")
         self.check_format(bool(named))
 
     def check_events(self, meter):

@@ -106,7 +106,7 @@ class Button:
 def test_the_button_counts_in_steps_of_any_length(step_s):
     """Nothing else is due: the HAN port is closed, and nobody looks but for the button itself."""
     bench = MeterBench()
-    button = bench.meter._case._inputs = Button()
+    button = bench.meter.case._inputs = Button()
     bench.meter.control.breaker.mode = 1
     hold(bench, 3600, 1000)
     began = bench.board.clock.ms

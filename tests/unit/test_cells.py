@@ -359,10 +359,10 @@ class Flash:
         self.budget -= 1
         if self.budget < 0:
             if self.budget == -1:
-                self.blank(address, 512 * TORN)
+                self.fill(address, 512 * TORN)
             raise OSError("cut")
-        self.blank(address, 4096)
-    def blank(self, address, length):
+        self.fill(address, 4096)
+    def fill(self, address, length):
         self.data[address : address + length] = b"\\xff" * length
 def play(data, budget, model, todo):
     last = None

@@ -155,9 +155,10 @@ def _compile(board: images.Board, tree: Path, folder: Path, steps: Steps) -> Non
     definition = folder / "board"
     flash = images.flashmap(board)
     definition.mkdir(exist_ok=True)
-    for path in board.definition(tree).iterdir():
-        if path.is_file():
-            _write(definition / path.name, path.read_text())
+    for folder_of in board.definitions(tree):
+        for path in folder_of.iterdir():
+            if path.is_file():
+                _write(definition / path.name, path.read_text())
     if not board.upstream:
         _write(definition / "flashmap.h", images.header(flash))
         _write(definition / "flashmap.ld", images.linker_script(flash))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+_SHARED = HERE / "boards" / "shared"
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,11 @@ class Board:
     upstream: str = ""
     bench: str = ""
 
-    def definition(self, tree: Path) -> Path:
+    def definitions(self, tree: Path) -> tuple[Path, ...]:
+        """What makes the board's definition: what all of ours share goes first."""
         if self.upstream:
-            return tree / "ports" / "rp2" / "boards" / self.upstream
-        return HERE / "boards" / self.name
+            return (tree / "ports" / "rp2" / "boards" / self.upstream,)
+        return _SHARED, HERE / "boards" / self.name
 
 
 BOARDS = {
@@ -147,6 +149,7 @@ def inputs(board: Board) -> list[Path]:
         ROOT / "boards" / "picobench",
         ROOT / "boards" / "drivers",
         ROOT / "boards" / board.code,
+        _SHARED,
         HERE / "boards" / board.name,
         HERE / "boards" / board.boot,
     ):

@@ -1,4 +1,11 @@
-"""Whether flash is erased."""
+"""Whether flash is erased, and what is nearly so."""
+
+from micropython import const
+
+# Zeros in a sector that are noise: bits that flipped, a burst of 32 at the most. No head of a
+# journal, of whatever version, has so few.
+NOISE_BITS = const(32)
+_PIECE = const(64)
 
 
 def is_blank(flash, address, size):
@@ -21,3 +28,22 @@ def is_blank(flash, address, size):
             return False
         address += count
     return True
+
+
+def zeros(flash, address, size):
+    """How many bits of `size` octets are zero; what is more than NOISE_BITS is not counted on."""
+    piece = bytearray(_PIECE)
+    view = memoryview(piece)
+    ones = b"\xff" * _PIECE
+    count = 0
+    end = address + size
+    while address < end and count <= NOISE_BITS:
+        got = view[: min(_PIECE, end - address)]
+        flash.read(address, got)
+        if got != memoryview(ones)[: len(got)]:
+            for octet in got:
+                while octet != 0xFF:
+                    octet |= octet + 1
+                    count += 1
+        address += len(got)
+    return count

@@ -95,6 +95,7 @@ class Cells:
             at = journal.put(key, data)
             if at is not None:
                 journal.held = journal.head
+                journal.look_ahead()
                 self._number += 1
                 self._enter(key, journal.head, at, size)
                 return

@@ -2,7 +2,7 @@
 
 A journal owns a ring of sectors. Records go behind each other into the newest
 sector; when it is full the oldest is erased and becomes the newest, so every
-sector is erased equally often. A record is programmed whole, then its commit
+sector is erased equally often (sectors.py). A record is programmed whole, then its commit
 octet: what was not committed is not there. Nothing is ever programmed behind
 something torn, and mounting writes nothing. The sector with the newest good
 record is never erased: a new sector in which nothing good stands yet, because
@@ -17,27 +17,16 @@ import struct
 
 from micropython import const
 
-from ams.storage.blank import is_blank
+from ams.storage.blank import NOISE_BITS, is_blank, zeros
+from ams.storage.sectors import JournalError, Sectors
 
-_MAGIC = b"OAJ1"
-_SECTOR_HEAD = "<4sBBHII"  # magic, region, version, era, sequence, crc32
-_SECTOR_HEAD_SIZE = const(16)
+_SECTOR_HEAD_SIZE = const(16)  # as ams.storage.sectors has it
 _RECORD_HEAD = "<HBBI"  # length, kind, commit, crc32
 _RECORD_HEAD_SIZE = const(8)
 _COMMITTED = b"\x00"
-VERSION = const(1)
 LARGEST = const(1000)
 _BLANK = b"\xff" * 64
-# Sectors that are tried at a time: where the whole flash takes nothing, each try costs what the
-# sector held and tens of milliseconds, and the watchdog waits for no ring of hundreds.
-_TRIES = const(8)
 _PIECE = memoryview(bytearray(len(_BLANK)))  # of all journals: each is done with it at once
-
-
-class JournalError(OSError):
-    """What was asked cannot be stored."""
-
-    told = True  # by whoever keeps the flash: no fault of who asked
 
 
 def footprint(length):
@@ -52,65 +41,22 @@ def _is_committed(commit):
     return sum(commit >> bit & 1 for bit in range(8)) <= 4
 
 
-def head_begins(region, sequence):
-    """The head of a sector but for what only its writer knows: era and check."""
-    return struct.pack("<4sBBHI", _MAGIC, region, VERSION, 0, sequence)
-
-
-class Journal:
+class Journal(Sectors):
     """On a hal.Flash, in a ring of `count` sectors from `first` on; `buffer` takes one record."""
 
-    era = None  # gives a number for the head of a sector that is opened, see series.py
     torn = spoilt = False  # the last scan ended with something unreadable; that was whole once
     bad = 0  # records passed over since the mount
     # Something unreadable stands at the end of the newest sector, and behind what `last` gave.
     _end_torn = torn_end = False
-    worn = 0  # records written again because they did not read back
-    _passed = 0  # places that took nothing since a sector was opened
-    writable = True  # False: it holds something of somebody else, which stays as it is
+    noisy = 0  # sectors of a ring that was never used in which some bits have flipped
 
     def __init__(self, flash, first, count, region, buffer=None):
-        if count < 2:
-            raise JournalError("a journal needs two sectors at least")
-        self._flash = flash
-        self._first = first
-        self.count = count
-        self.region = region
-        self._size = flash.sector_size
-        self._limit = flash.sector_size - _SECTOR_HEAD_SIZE  # end of the records
+        super().__init__(flash, first, count, region)
         self._buffer = bytearray(footprint(LARGEST)) if buffer is None else buffer
-        self.sequence = 0  # of the newest sector; 0: none yet
-        self.head = count - 1  # place of the newest sector in the ring
-        self.held = -1  # never erased: the newest sector with a good record
-        self._at = self._limit  # where the next record goes; the end: open a sector
         self._newest = None  # (place, at) of the newest record
         self._guess = 0  # length of the record that was read last: the next is alike
-        self.era_found = 0  # that of the sector that was looked at last
         self.found = 0  # sectors of this journal at the mount, see missing.py
         self._mount()
-
-    # --- sectors -----------------------------------------------------------------
-
-    def _address(self, place):
-        return (self._first + place) * self._size
-
-    def heads(self, place):
-        """Yields the head of a sector and its copy, both good until the next."""
-        head = bytearray(_SECTOR_HEAD_SIZE)
-        # At both ends: one burst of flipped bits cannot take both.
-        for at in (0, self._limit):
-            self._flash.read(self._address(place) + at, head)
-            yield head
-
-    def sector_sequence(self, place):
-        """Sequence of a sector of this journal, 0 for anything else."""
-        for head in self.heads(place):
-            magic, region, version, era, sequence, crc = struct.unpack(_SECTOR_HEAD, head)
-            if magic == _MAGIC and region == self.region and version == VERSION:
-                if binascii.crc32(head[:12]) & 0xFFFFFFFF == crc:
-                    self.era_found = era
-                    return sequence
-        return 0
 
     def _mount(self):
         blank = getattr(self._flash, "blank", None)
@@ -122,11 +68,13 @@ class Journal:
             if sequence > self.sequence:
                 self.sequence = sequence
                 self.head = place
+                self._head_era = self.era_found
         if self.sequence:
             self._at = self._end_of(self.head)
             self.held = self.head if self._newest else self._newest_good()
         else:
-            self.writable = self._blank()
+            self.noisy = self._noise()
+            self.writable = self.noisy >= 0
 
     def _newest_good(self):
         for place, sequence in self.backwards():
@@ -134,30 +82,18 @@ class Journal:
                 return place
         return -1
 
-    def place_of(self, sequence):
-        """Place of the sector of that sequence, -1 when it is not there."""
-        place = (self.head - (self.sequence - sequence)) % self.count
-        return place if self.sector_sequence(place) == sequence else -1
-
-    def oldest(self):
-        """Sequence that the oldest sector may have."""
-        return max(1, self.sequence - self.count + 1)
-
-    def backwards(self):
-        """(place, sequence) of the sectors in use, from the newest to the oldest."""
-        for step in range(self.count):
-            place = (self.head - step) % self.count
-            sequence = self.sector_sequence(place)
-            if sequence and self.sequence - sequence < self.count:
-                yield place, sequence
-
-    def used(self):  # whether anything was ever stored
-        return self.sequence > 0
-
-    def _blank(self):
-        """Whether the ring was never used; a torn first head still counts as that."""
-        first = self._address(0) + _SECTOR_HEAD_SIZE
-        return is_blank(self._flash, first, self.count * self._size - _SECTOR_HEAD_SIZE)
+    def _noise(self):
+        """In how many sectors of a ring that was never used bits have flipped; -1: something
+        stands there. A torn first head counts as nothing."""
+        noisy = 0
+        for place in range(self.count):
+            skip = 0 if place else _SECTOR_HEAD_SIZE
+            address = self._address(place) + skip
+            if not is_blank(self._flash, address, self._size - skip):
+                if zeros(self._flash, address, self._size - skip) > NOISE_BITS:
+                    return -1
+                noisy += 1
+        return noisy
 
     def _end_of(self, place):
         """Where a record may follow; the end of the sector if something torn is in the way.
@@ -210,53 +146,6 @@ class Journal:
                 high = middle
         return at + low * stride
 
-    def open_sector(self, worn=False):
-        """Erases a sector and makes it the newest; worn ones are passed by.
-
-        That is the oldest one, or the newest if there is nothing good in it. But when
-        nothing good stands anywhere its head is all that says whose ring this is.
-        After some that take nothing it is given up: the next time goes on behind them.
-        """
-        place = self.head
-        if worn or self.held in (place, -1):
-            place = (place + 1) % self.count
-        place = (place + self._passed) % self.count
-        tries = 0
-        for _ in range(self.count):
-            if place != self.held:
-                if self._open(place):
-                    self._passed = 0
-                    return
-                self.worn += 1
-                tries += 1
-            place = (place + 1) % self.count
-            self._passed = (self._passed + 1) % self.count
-            if tries == _TRIES:
-                break
-        # The newest may have been erased: nothing goes there before it has a head.
-        self._at = self._limit
-        raise JournalError("no sector of the flash takes data any more")
-
-    def _open(self, place):
-        """Whether a sector could be erased and given its head."""
-        sequence = self.sequence + (place - self.head) % self.count
-        # Sequences begin with 1: in a new ring the last place comes after all others.
-        sequence = sequence or self.count
-        address = self._address(place)
-        era = 0 if self.era is None else self.era()
-        self._flash.erase(address)
-        head = struct.pack(_SECTOR_HEAD, _MAGIC, self.region, VERSION, era, sequence, 0)
-        crc = binascii.crc32(head[:12]) & 0xFFFFFFFF
-        head = head[:12] + struct.pack("<I", crc)
-        self._flash.program(address, head)
-        self._flash.program(address + self._limit, head)
-        if self.sector_sequence(place) != sequence:
-            return False
-        self.sequence = sequence
-        self.head = place
-        self._at = _SECTOR_HEAD_SIZE
-        return True
-
     def fits(self, size):
         """Whether the newest sector has room for a record of `size` octets."""
         return self._at + footprint(size) <= self._limit
@@ -264,9 +153,10 @@ class Journal:
     def make_room(self, size):
         """Opens the next sector now if a record of `size` octets would need it.
 
-        An erase takes many milliseconds: more than there are when the supply falls.
+        An erase takes many milliseconds: more than there are when the supply falls. Where it
+        is done ahead, `spare` sees to that.
         """
-        if self.writable and not self.fits(size):
+        if self.writable and self.ahead is None and not self.fits(size):
             self.open_sector()
 
     # --- records -------------------------------------------------------------------
@@ -287,10 +177,11 @@ class Journal:
         if not self.writable:
             raise JournalError("the ring holds unknown data: format it first")
         for attempt in range(self.count):
-            if not self.fits(len(payload)):
+            if not self.fits(len(payload)) or self._at == _SECTOR_HEAD_SIZE and not self.is_new():
                 self.open_sector(attempt > 0)
             if self.put(kind, payload) is not None:
                 self.held = self.head
+                self.look_ahead()
                 return
         raise JournalError("no sector of the flash takes data any more")
 
@@ -396,7 +287,7 @@ class Journal:
         for step in range(self.count):
             place = (self.head + 1 + step) % self.count
             sequence = self.sector_sequence(place)
-            if not sequence or self.sequence - sequence >= self.count:
+            if not sequence or not 0 <= self.sequence - sequence < self.count:
                 continue
             for _, length, kind in self.scan(place, sequence):
                 yield kind, self.payload(length)

@@ -16,6 +16,7 @@ SECURITY = const(6)  # keys and invocation counters
 CONTROL = const(7)  # the breaker and the commands that were used up
 PARAMETERS = const(8)  # what the operator sets
 UPDATE = const(9)  # how far an image transfer is
+CELLS = (SECURITY, CONTROL, PARAMETERS, UPDATE)
 EVENTS = const(16)  # the first of six
 EVENT_LOGS = const(6)
 # Where what outlives the round of a log is kept: log, ring of cells, cells.

@@ -27,6 +27,7 @@ class Log(Series):
         self._size = size
         self._group_of = group_of
         self._each = 880 // size
+        self._journal.before_erase = self._keep_place
 
     # --- what was kept -----------------------------------------------------------------
 
@@ -108,20 +109,23 @@ class Log(Series):
         """Gives whether a sector was opened for it."""
         journal = self._journal
         if self._cells is not None and not journal.fits(len(payload)):
-            try:
-                self._keep(journal.sequence - journal.count + 1)
-            except OSError:
-                # The cells take nothing: it has been told, and the log goes on without.
-                pass
+            self._keep_place(journal.place_of(journal.sequence - journal.count + 1))
         before = journal.sequence
         super().append(payload)
         return journal.sequence != before
 
-    def _keep(self, sequence):
+    def _keep_place(self, place):
+        """The sector there goes; -1: it is not there."""
+        sequence = self._journal.sector_sequence(place) if place >= 0 else 0
+        if sequence:
+            try:
+                self._keep(place, sequence)
+            except OSError:
+                # The cells take nothing: it has been told, and the log goes on without.
+                pass
+
+    def _keep(self, place, sequence):
         """Takes over what stands in a sector that goes."""
-        place = self._journal.place_of(sequence) if sequence > 0 else -1
-        if place < 0:
-            return
         kept = self._kept()
         counts = {}
         for payload in self._payloads(place, sequence):

@@ -1,6 +1,7 @@
-"""Sectors of a mounted journal that were there once and cannot be read any more."""
+"""Sectors of a mounted journal that were there once and cannot be read any more, and rings in
+which nothing can be read at all."""
 
-from ams.storage.journal import head_begins
+from ams.storage.sectors import head_begins
 
 
 def missing(journal):
@@ -46,3 +47,43 @@ def _holds(head, bits):
         if head[k] & octet != octet:
             return False
     return True
+
+
+def is_foreign(journal):
+    """Whether a journal of another version or place stands in a ring that cannot be read."""
+    for place in range(journal.count):
+        for head in journal.heads(place):
+            if head[:3] == b"OAJ":
+                return True
+    return False
+
+
+class Leftovers:
+    """What stands in sectors that a ring never used is none of its: they are erased, by and by
+    where the flash can."""
+
+    def __init__(self, journal):
+        self._journal = journal
+        self._eraser = None
+        self._step = 0
+
+    def erase(self, flash, eraser):
+        self._eraser = eraser
+        if eraser is not None:
+            eraser.want(self)
+            return
+        found = self.to_erase()
+        while found is not None:
+            flash.erase(found[1])
+            found = self.to_erase()
+
+    def to_erase(self):
+        """For the Eraser, as `erased`."""
+        while True:
+            self._step += 1
+            found = self._journal.unclean(self._step)
+            if found is None or found[1] >= 0:
+                return found
+
+    def erased(self):
+        self._eraser.want(self)

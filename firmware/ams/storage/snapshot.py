@@ -17,6 +17,8 @@ import struct
 
 from micropython import const
 
+from ams.storage.blank import NOISE_BITS, zeros
+
 VERSION = const(1)
 _MAGIC = b"OAMS"
 _HEADER = "<4sHHII"
@@ -99,13 +101,10 @@ class Snapshot:
         return found
 
     def _blank(self):
-        page = bytearray(self._flash.page_size)
-        blank = b"\xff" * len(page)
+        """Whether the slots were never used: bits that flipped are nothing that was stored."""
         for slot in self._slots:
-            for at in range(0, self._flash.sector_size, len(page)):
-                self._flash.read(slot + at, page)
-                if page != blank:
-                    return False
+            if zeros(self._flash, slot, self._flash.sector_size) > NOISE_BITS:
+                return False
         return True
 
     def save(self, state):

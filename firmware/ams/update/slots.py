@@ -5,7 +5,8 @@
              | a bit for each block: 0 when it is whole
 
 A sector is erased when its first block comes, so a transfer never holds the meter up for longer
-than one erase. Its mark is set after the erase, the block's bit after the block: a cut between
+than one erase; where the flash erases by and by, the next is erased while one is filled. Its
+mark is set after the erase, the block's bit after the block: a cut between
 leaves a block that counts as missing, and that takes the same octets once more.
 """
 
@@ -22,6 +23,9 @@ class SlotError(Exception):
 
 
 class Slot:
+    ahead = None  # an ams.storage.eraser.Eraser, where the flash erases by and by
+    _next = 0  # sector that is to be erased ahead
+
     def __init__(self, flash, base, size):
         self._flash = flash
         self._base = base
@@ -44,8 +48,11 @@ class Slot:
 
     def begin(self):
         """A new transfer: nothing is there. What is begun again and again wears nothing out."""
+        if self.ahead is not None:
+            self.ahead.finish(self)
         if not is_blank(self._flash, self._base, self._sector):
             self._flash.erase(self._base)
+        self._look_ahead(0)
 
     def put(self, block, block_size, data):
         """Stores a block. Raises SlotError when it does not read back."""
@@ -55,6 +62,7 @@ class Slot:
         while sector * self._sector < end:
             self._prepare(sector)
             sector += 1
+        self._look_ahead(sector)
         page = self._flash.page_size
         view = memoryview(data)
         at = self._base + self._sector + offset
@@ -76,13 +84,32 @@ class Slot:
         self.read(offset, stored)
         return stored == bytes(data)
 
-    def _prepare(self, sector):
-        place = self._base + sector
-        self._flash.read(place, self._one)
+    def _is_prepared(self, sector):
+        self._flash.read(self._base + sector, self._one)
         # A mark that was torn counts once it has begun to be set: it is set after the erase.
-        if self._one[0] == 0xFF:
+        return self._one[0] != 0xFF
+
+    def _prepare(self, sector):
+        if self.ahead is not None and sector == self._next:
+            self.ahead.finish(self)
+        if not self._is_prepared(sector):
             self._flash.erase(self._base + self._sector * (sector + 1))
-            self._flash.program(place, b"\x00")
+            self._flash.program(self._base + sector, b"\x00")
+
+    def _look_ahead(self, sector):
+        ahead = self.ahead
+        if ahead is not None and sector * self._sector < self.capacity and not ahead.is_at(self):
+            self._next = sector
+            ahead.want(self)
+
+    def to_erase(self):
+        """For the Eraser, as `erased`."""
+        if self._is_prepared(self._next):
+            return None
+        return self._flash, self._base + self._sector * (self._next + 1)
+
+    def erased(self):
+        self._flash.program(self._base + self._next, b"\x00")
 
     # --- blocks -------------------------------------------------------------------
 

@@ -144,8 +144,6 @@ class PacedUart(RPUART):
                     self._interrupt_status |= _RX
             self._quiet_alarm.schedule(_TIMEOUT_BITS * self.bit_nanos())
             self.check_interrupts()
-        else:
-            self.lost += 1
         if self._incoming:
             self._rx_alarm.schedule(self.frame_nanos() if self.baud_divider else 1e6)
 

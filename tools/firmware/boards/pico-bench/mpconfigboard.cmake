@@ -4,3 +4,4 @@ set(PICO_PLATFORM "rp2040")
 # Behind the port's own linker script: the last word counts.
 link_libraries(${MICROPY_BOARD_DIR}/flashmap.ld)
 list(APPEND MICROPY_SOURCE_BOARD ${MICROPY_BOARD_DIR}/console.c)
+list(APPEND MICROPY_SOURCE_BOARD ${MICROPY_BOARD_DIR}/nor.c)

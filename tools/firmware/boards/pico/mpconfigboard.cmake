@@ -3,3 +3,4 @@ set(PICO_PLATFORM "rp2040")
 # Where the firmware must end, and where the stack does. Made by tools/firmware/images.py.
 # Behind the port's own linker script: the last word counts.
 link_libraries(${MICROPY_BOARD_DIR}/flashmap.ld)
+list(APPEND MICROPY_SOURCE_BOARD ${MICROPY_BOARD_DIR}/nor.c)

@@ -1,0 +1,44 @@
+"""What is done to the rings of the flash of this meter before anything is stored there."""
+
+from micropython import const
+
+from ams.registers import record
+from ams.storage import layout
+from ams.storage.journal import footprint
+from ams.storage.missing import Leftovers, is_foreign
+
+# Where less room is left the next sector is erased: five records of the registers, for a supply
+# that falls; what a setting of the clock brings to a profile, to a log and to the cells.
+_SPARE_RECORDS = const(5)
+_SPARE_ENTRIES = const(264)
+_SPARE_EVENTS = const(224)
+_SPARE_CELLS = const(1536)
+
+
+def heal(memory):
+    """The flash is this meter's: profiles and logs in which nothing can be read begin anew, but
+    for what another version may have left. Keys, orders and settings stay shut.
+    """
+    for region in list(memory.shut):
+        journal = memory.journals[region]
+        if region in layout.CELLS or is_foreign(journal):
+            continue
+        journal.writable = True
+        memory.shut.remove(region)
+        memory.unknown.remove(region)
+        memory.damage(region, "region %d of the flash is unreadable and begins anew" % region)
+
+
+def erase_ahead(memory):
+    """From here on no ring waits for an erase, as long as `memory.eraser` has its time."""
+    for region, journal in memory.journals.items():
+        journal.ahead = memory.eraser
+        if region in layout.CELLS:
+            journal.spare = _SPARE_CELLS
+        elif region == layout.REGISTERS:
+            journal.spare = _SPARE_RECORDS * footprint(record.SIZE)
+        else:
+            journal.spare = _SPARE_EVENTS if region >= layout.EVENTS else _SPARE_ENTRIES
+        journal.look_ahead()
+        if region in memory.damaged and journal.writable:
+            Leftovers(journal).erase(memory.flash, memory.eraser)

@@ -1,0 +1,127 @@
+"""Erases ahead of need, on a flash that takes the datasheet's time, on both VMs."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import eraser_vm
+import pytest
+
+from ams.storage.eraser import Eraser
+from ams.storage.journal import Journal
+from openams.faultlab.flash_lab import PowerCut
+from openams.faultlab.timed_flash import ERASE_MAX_US, ERASE_US, TimedFlash
+
+ROOT = Path(__file__).resolve().parents[2]
+PATHS = ("firmware", "boards/unix", "host/openams/faultlab", "tests/unit")
+PROMISE_US = eraser_vm.PROMISE_US
+
+
+def check(result: dict[str, Any], cuts: int = 0) -> None:
+    assert result["wrong"] == []
+    assert result["erased"] > 40 and result["waited_for"] == 0
+    # Of the promise the flash takes a part; the code has the rest.
+    assert 0 < result["fall_us"] < PROMISE_US // 3
+    assert result["cuts"] >= cuts // 2
+
+
+@pytest.mark.parametrize("longest", [False, True])
+def test_no_pass_waits_for_an_erase(longest: bool) -> None:
+    """Clock and period set, logs filled, cells set, the supply falling: all at any moment."""
+    check(eraser_vm.run(1, 3, longest, 0))
+
+
+def test_cuts_at_any_moment_lose_a_minute_at_the_most_and_are_marked() -> None:
+    for seed in (2, 3):
+        check(eraser_vm.run(seed, 4, False, 30), 30)
+
+
+def test_the_same_on_the_vm(micropython: Any) -> None:
+    script = (ROOT / "tests" / "unit" / "eraser_vm.py").read_text()
+    done = micropython(script, "2", "3", "0", "20", paths=PATHS, heap_kib=8192)
+    result = ast.literal_eval(done.strip().splitlines()[-1])
+    check(result, 20)
+    assert result == eraser_vm.run(2, 3, False, 20)
+
+
+@pytest.mark.campaign
+def test_many_lives() -> None:
+    for seed in range(10, 40):
+        check(eraser_vm.run(seed, 12, seed % 3 == 0, 30), 30)
+
+
+def test_times_are_between_the_typical_one_and_the_longest() -> None:
+    flash = TimedFlash(8, seed=5)
+    took = []
+    for _ in range(300):
+        begun_us = flash.now_us
+        flash.erase(0)
+        took.append(flash.now_us - begun_us)
+    assert ERASE_US <= min(took) < 1.2 * ERASE_US
+    assert 0.9 * ERASE_MAX_US < max(took) <= 1.2 * ERASE_MAX_US
+
+
+def filled(flash: TimedFlash, eraser: Eraser) -> tuple[Journal, int]:
+    """A journal that goes round its ring for the second time, and asks for a sector."""
+    journal = Journal(flash, 0, 4, 7)
+    journal.ahead = eraser
+    journal.spare = 300
+    number = 0
+    while journal.sequence < 6 or journal._at + 200 < 4080 - 300:
+        journal.append(0, number.to_bytes(4, "little") * 48)
+        number += 1
+        while eraser.work():
+            pass
+    journal.append(0, number.to_bytes(4, "little") * 48)
+    return journal, number + 1
+
+
+def test_what_is_needed_before_it_is_erased_is_waited_for() -> None:
+    flash = TimedFlash(8, seed=2)
+    eraser = Eraser()
+    journal, number = filled(flash, eraser)
+    assert eraser.work()
+    for _ in range(3):
+        journal.append(0, number.to_bytes(4, "little") * 48)
+        number += 1
+    assert not eraser.is_at(journal) and flash.erases_waited_for == 0
+    found = [bytes(data[:4]) for _, data in journal.records()]
+    assert found[-1] == (number - 1).to_bytes(4, "little")
+    assert [int.from_bytes(one, "little") for one in found] == list(
+        range(number - len(found), number)
+    )
+
+
+def test_a_cut_while_an_erase_is_suspended_costs_no_record_of_another_sector() -> None:
+    for slices in range(0, 400, 23):
+        flash = TimedFlash(8, seed=slices)
+        eraser = Eraser()
+        journal, number = filled(flash, eraser)
+        for _ in range(slices):
+            eraser.work()
+        # Of the sector that goes nothing is read any more.
+        held = {bytes(data) for _, data in journal.records()}
+        assert len(held) > 50
+        flash.cut_us = flash.now_us + 1
+        with pytest.raises(PowerCut):
+            flash.pass_us(1000)
+        image = {number: bytes(data) for number, data in flash.own.items()}
+        again = Journal(TimedFlash(8, image), 0, 4, 7)
+        kept = {bytes(data) for _, data in again.records()}
+        assert held <= kept
+        again.append(0, b"after" * 40)
+        assert bytes(again.last(0) or b"") == b"after" * 40
+
+
+def test_programs_go_on_while_an_erase_is_suspended() -> None:
+    """A falling supply does not wait for it."""
+    flash = TimedFlash(8, seed=4, longest=True)
+    eraser = Eraser()
+    journal, number = filled(flash, eraser)
+    assert eraser.work() and eraser.is_at(journal)
+    begun_us = flash.now_us
+    journal.append(0, b"last" * 48)
+    assert flash.now_us - begun_us < 5000
+    assert eraser.is_at(journal) or journal._ready >= 0
