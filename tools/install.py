@@ -13,6 +13,8 @@ sys.path.append(str(ROOT / "host"))
 from openams.progress import Steps  # noqa: E402
 
 PIP = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
+# What is imported is compiled then: half of the packages never are.
+PIP += ["--no-compile"]
 
 
 def main(lock: str) -> int:
