@@ -89,9 +89,8 @@ def test_frames_leave_at_2400_baud(run):
     assert len(decoded) == len(bench.frames) >= 1
     assert decoded[-1]["active_power_import"] == pytest.approx(P, rel=0.01)
     for frame in bench.frames:
-        # A list is due at every second second of the meter's clock, which took its time from a
-        # chip of whole seconds and is 90 ms behind here.
-        assert (frame.utc_ms + 1000) % 2000 - 1000 < 150
+        # Due at every second second of true time: the clock takes its chip's to the edge.
+        assert (frame.utc_ms + 1000) % 2000 - 1000 < 100
     assert run.result["han"]["late_max_ms"] < 50
     assert run.result["han"]["missed"] == 0
 
