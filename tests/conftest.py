@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -18,6 +19,9 @@ DATA = ROOT / "tests" / "data"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Who starts tests in the background has Ctrl-C ignored, and all they start inherits it.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # The keystore of tests is thrown away; that of whoever runs them is left alone.
     data = tempfile.TemporaryDirectory(prefix="openams-tests-")
     config.add_cleanup(data.cleanup)

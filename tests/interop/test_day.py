@@ -183,13 +183,21 @@ def test_a_load_that_no_house_has_is_refused_in_words(tmp_path):
 
 
 def test_all_events_of_a_run_are_given(tmp_path):
-    """More than the meter has at hand: the rest is in its flash; those of runs before are not."""
-    orders = [word for k in range(1, 81) for word in ("--at", f"{k}=magnetic-field")]
-    for _ in range(2):
-        done = ams("run", "--runtime", "cpython", "--speed", "max", "--duration", "100",
-                   "--state", tmp_path, "--json", *orders)  # fmt: skip
+    """More than the meter has at hand (64): the rest is in its flash; those of before are not."""
+    kinds = ("magnetic-field", "terminal-cover-removed", "meter-cover-removed")
+    # As many of a kind at once as its log takes; and what the operator sets, each hour.
+    orders = [word for k in range(1, 9) for kind in kinds for word in ("--at", f"{k}={kind}")]
+    for hour in range(1, 41):
+        orders += ["--at", f"{hour * 3600}=capture-period:{15 if hour % 2 else 60}"]
+        orders += ["--at", f"{hour * 3600 + 600}=clock:{90 if hour % 2 else -90}"]
+    for first in (True, False):
+        done = ams("run", "--runtime", "cpython", "--speed", "max", "--duration", 41 * 3600,
+                   "--scenario", "year", "--state", tmp_path, "--json", *orders)  # fmt: skip
         names = [event["name"] for event in json.loads(done.stdout)["events"]]
-        assert names.count("magnetic-field") == 80
+        # The second run begins at the same time: what a log had taken by then, it had taken.
+        assert [names.count(kind) for kind in kinds] == 3 * [8 if first else 0]
+        assert len(names) > 64 or not first
+        assert names.count("power-up") == 1
         assert names[0] == "power-up" and names[-1] == "power-down"
 
 

@@ -211,6 +211,8 @@ def test_the_tool_signs_the_same_way(tmp_path):
 def test_ci_lints_tests_and_builds_the_docs_and_a_tag_releases():
     test, release = load(FILES[1]), load(FILES[0])
     assert [step["run"] for step in steps(test) if "run" in step] == [
+        # What judges the optical port, from the system's packages as a person would.
+        "command -v npm || sudo apt-get install -y nodejs npm",
         "make lint", "make test", "make docs",
     ]  # fmt: skip
     assert release["on"] == {"push": {"tags": ["v*"]}}

@@ -43,7 +43,11 @@ def test_the_same_on_the_vm(micropython: Any) -> None:
     done = micropython(script, "2", "3", "0", "20", paths=PATHS, heap_kib=8192)
     result = ast.literal_eval(done.strip().splitlines()[-1])
     check(result, 20)
-    assert result == eraser_vm.run(2, 3, False, 20)
+    here = eraser_vm.run(2, 3, False, 20)
+    # Which of two cells is written first may differ, as dicts have no order there: and with it
+    # how long the longest pass took.
+    assert 0 < result.pop("longest_us") < 2 * here.pop("longest_us")
+    assert result == here
 
 
 @pytest.mark.campaign

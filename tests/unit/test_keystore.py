@@ -308,6 +308,18 @@ def test_all_meters_of_a_list_or_none(store):
     assert list(store.meters()) == [OTHER] and store.count() == 1
 
 
+@pytest.mark.parametrize("name", ["breaker", "breaker_second", "update", "han"])
+def test_a_secret_that_is_prepared_is_in_the_file(store, name):
+    store.new(METER)
+    prepared = store.prepare_secret(METER, name).secret(name, pending=True)
+    again = Keystore(store.path, b"a passphrase")
+    assert again.get(METER).secret(name, pending=True) == prepared
+    assert again.prepare_secret(METER, name).secret(name, pending=True) == prepared
+    again.settle_secret(METER, name, changed=True)
+    assert store.get(METER).secret(name) == prepared
+    assert store.get(METER).secret(name, pending=True) is None
+
+
 def test_rotation_keeps_both_until_the_meter_has_shown_which(store):
     old = store.new(METER).client(2).current
     store.prepare_rotation(METER)

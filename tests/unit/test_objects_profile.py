@@ -423,7 +423,7 @@ def test_the_same_rows_on_the_vm(micropython, tmp_path):
     }
     (tmp_path / "job").write_text(json.dumps(job))
     host = str(Path(__file__).resolve().parents[2] / "host")
-    lines = micropython(ON_VM, host, str(tmp_path / "job"), heap_kib=1024).split()
+    lines = micropython(ON_VM, host, str(tmp_path / "job"), heap_kib=2048).split()
     for read, line in zip(reads, lines, strict=True):
         mine = bench.raw(*read[:3], selection=read[3])
         assert mine.hex() == line

@@ -154,6 +154,7 @@ def test_the_paths_of_the_clock_are_all_in_the_table():
     """Each thing that has an own time is one of those that are tried above."""
     places = [name for name in vars(own_time) if name.isupper() and name[0] != "_"]
     assert sorted(places) == ["CALENDAR", "EMERGENCY", "FOLLOWS_PPM", "ORDERS", "QUOTA", "WINDOWS"]
-    assert [own_time.place_of(e) for e in (1, 2, 4, 5)] == [3, 4, 5, 6]
+    # The end of a billing period, 0, goes by the calendar's.
+    assert [own_time.place_of(e) for e in (0, 1, 2, 4, 5)] == [own_time.CALENDAR, 3, 4, 5, 6]
     scheduled = [row for row in catalogue.ROWS if row[0] == 22]
-    assert sorted(row[4][0] for row in scheduled) == [1, 2, 4, 5]
+    assert sorted(row[4][0] for row in scheduled) == [0, 1, 2, 4, 5]

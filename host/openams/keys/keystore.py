@@ -8,6 +8,7 @@ session reads one record and changes a small one, among however many meters.
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -107,7 +108,8 @@ class Keystore:
     def _changing_meter(self, meter_id: str) -> Iterator[MeterKeys]:
         with self.records.changing() as now:
             keys = self.found(now, meter_id)
-            before = keys.split()
+            # A copy: what is changed in place is a change too.
+            before = copy.deepcopy(keys.split())
             yield keys
             self.put(now, keys, before)
         # The meter asked for others, or they are of keys that are no more.
