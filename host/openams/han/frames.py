@@ -3,7 +3,7 @@ between their escapes, M-Bus long frames by their length, pushes alone by what i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from openams.han.errors import ChecksumError, CutShortError, HanError
@@ -253,12 +253,7 @@ class Deframer:
                 return self._stalled(0)
             self._pass_over(1)
             return b""
-        file = bytes(buffer[:end])
-        if not sml_is_whole(file):
-            self._pass_over(1)
-            return b""
-        del buffer[:end]
-        return file
+        return self._if_whole(end, sml_is_whole)
 
     def _take_mbus(self) -> bytes | None:
         buffer = self._buffer
@@ -270,11 +265,15 @@ class Deframer:
             return b""
         if len(buffer) < length:
             return self._stalled(length)
-        frame = bytes(buffer[:length])
-        if not mbus_is_whole(frame):
+        return self._if_whole(length, mbus_is_whole)
+
+    def _if_whole(self, length: int, is_whole: Callable[[bytes], bool]) -> bytes:
+        """The first `length` octets, taken, or nothing where their check fails."""
+        frame = bytes(self._buffer[:length])
+        if not is_whole(frame):
             self._pass_over(1)
             return b""
-        del buffer[:length]
+        del self._buffer[:length]
         return frame
 
     def _take_push(self) -> bytes | None:
