@@ -399,6 +399,29 @@ def check_who_speaks_while_the_meter_does_ends_it():
     assert opened(bench.sign_on(b"050"))[:4] == "F.F("
 
 
+def check_a_client_that_begins_anew_is_answered_at_once():
+    """Behind the B0 of the last session, in a readout's wait for a NAK, amid programming mode."""
+    for goodbye in (b"", b"\x06", command("B0")):
+        bench = with_registers(Bench())
+        bench.say(SIGN_ON, 1000)
+        # Mode A, and its own rate stays: the next client needs no other.
+        bench.say(b"", 800)
+        assert bench.meter.link.service._reading is not None
+        assert bench.say(goodbye + SIGN_ON, 800) == IDENTIFICATION, goodbye
+        assert opened(bench.say(b"\x06050\r\n", 1400)) == LANDIS
+    for goodbye in (b"", command("B0"), command("R1|0.0.0()")[:-2]):
+        bench = with_registers(Bench())
+        assert opened(bench.sign_on(b"001"), b"\x01") == "P0\x02()"
+        heard = bench.say(goodbye + SIGN_ON, 800)
+        if not goodbye[:2] == b"\x01R":
+            assert heard == IDENTIFICATION, goodbye
+    # A port without rates, such as TCP: what was begun at another rate is no reason to wait.
+    bench = with_registers(Bench())
+    bench.meter.link.service.line = None
+    assert opened(bench.sign_on(b"051"), b"\x01") == "P0\x02()"
+    assert bench.say(SIGN_ON, 800) == IDENTIFICATION
+
+
 def check_a_head_that_hears_itself_is_no_client():
     bench = with_registers(Bench(echo=True))
     assert opened(bench.sign_on(b"050")) == LANDIS

@@ -49,7 +49,8 @@ def test_ninety_days_cost_no_more_heap_than_a_piece(tmp_path):
         },
     }
     done = subprocess.run(
-        [find_micropython(), "-X", "heapsize=512k", str(ROOT / "tools/bench/profile_vm.py")],
+        # Room to compile what a chip has frozen; what the reading takes is measured within.
+        [find_micropython(), "-X", "heapsize=1m", str(ROOT / "tools/bench/profile_vm.py")],
         env={"MICROPYPATH": f"{ROOT}/firmware:{ROOT}/boards/unix"},
         input=json.dumps(job), capture_output=True, text=True,
     )  # fmt: skip

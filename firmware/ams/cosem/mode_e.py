@@ -99,12 +99,14 @@ class OpticalFront:
 
     def feed(self, data, now_ms, start=0, end=None):
         end = len(data) if end is None else end
+        at = start
         if self._reading is not None:
-            self._reading.feed(data, now_ms, start, end)
-            return
+            at = self._reading.feed(data, now_ms, start, end)
+            if at == end:
+                return
+            self.end_readout()
         self._pause(now_ms)
         self._octet_ms = now_ms
-        at = start
         while at < end:
             if self._state >= _STRAIGHT or (data[at] == 0x7E and not self._fill):
                 if self._state < _STRAIGHT:

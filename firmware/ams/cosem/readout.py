@@ -33,6 +33,7 @@ _STX = const(0x02)
 _ETX = const(0x03)
 _ACK = const(0x06)
 _NAK = const(0x15)
+_SLASH = const(0x2F)
 
 _LONGEST = const(80)  # a command
 _LINES_MOST = const(16)  # of a block that may be asked for once more
@@ -174,19 +175,25 @@ class Readout:
     # --- in and time -----------------------------------------------------------------
 
     def feed(self, data, now_ms, start, end):
+        """Gives how far these octets were its own: with a sign-on the client begins anew."""
         if self._is_busy(now_ms) or self._state == _TURN:
-            return
+            return end
         if self._sending is not None and now_ms - self._busy_ms < _ECHO_MS:
-            return
+            return end
         if self._state == _SENDING:
             # Who speaks now does not listen.
             self._state = _DONE
-            return
         if now_ms - self._octet_ms > _CHARACTER_MS:
             self._fill = 0
         self._octet_ms = now_ms
         for at in range(start, end):
-            self._character(data[at] & 0x7F, now_ms)
+            character = data[at] & 0x7F
+            if character == _SLASH and not self._fill:
+                self._state = _DONE
+                return at
+            if self._state != _DONE:
+                self._character(character, now_ms)
+        return end
 
     def tick(self, now_ms):
         """Gives whether it goes on."""
@@ -217,7 +224,8 @@ class Readout:
             if character == _NAK:
                 self._again(now_ms)
             elif self._state == _HEARD:
-                self._state = _DONE if character == _ACK else _HEARD
+                if character in (_ACK, _SOH):  # heard, or the client's B0
+                    self._state = _DONE
             elif character == _ACK and self._lines is not None:
                 self._next_block(now_ms)
             elif character == _SOH:
