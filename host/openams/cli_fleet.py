@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from openams.errors import BenchError
+from openams.gs1 import check_digit
 from openams.keys.cli import KeystoreOption, PassphraseOption, open_keystore
 from openams.private import write_private
 from openams.terminal import say
@@ -27,6 +28,7 @@ def fleet(
     late: Annotated[int, typer.Option(help="So many answer late.")] = 0,
     late_s: Annotated[float, typer.Option(metavar="S", help="How late.")] = 20.0,
     critical: Annotated[int, typer.Option(help="So many are critical points.")] = 0,
+    days: Annotated[int, typer.Option(help="So many days lie behind each, in its profiles.")] = 0,
     keystore: KeystoreOption = None,
     passphrase_file: PassphraseOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
@@ -38,6 +40,8 @@ def fleet(
         raise BenchError("a fleet has 1 to 2000 meters, on ports below 65536")
     if offline + late + critical > count:
         raise BenchError("more meters misbehave than there are")
+    if not 0 <= days <= 400:
+        raise BenchError("--days must lie between 0 and 400")
     store = open_keystore(keystore, passphrase_file)
     ids = [meter_number(k) for k in range(count)]
     kinds = (
@@ -45,7 +49,7 @@ def fleet(
         + [Behaviour(late_s=late_s)] * late
         + [Behaviour(critical=True)] * critical
     )
-    with Fleet(store, ids, dict(zip(ids, kinds, strict=False)), port) as meters:
+    with Fleet(store, ids, dict(zip(ids, kinds, strict=False)), port, days) as meters:
         rows = [{"meter_id": meter.meter_id, "url": meter.url} for meter in meters.meters]
         if plan:
             text = io.StringIO()
@@ -62,5 +66,4 @@ def fleet(
 def meter_number(k: int) -> str:
     """GS1 numbers of the bench, with their check digit."""
     digits = f"73599900{1000000 + k:07d}"
-    total = sum(int(d) * (3 if place % 2 == 0 else 1) for place, d in enumerate(reversed(digits)))
-    return digits + str(-total % 10)
+    return digits + check_digit(digits)

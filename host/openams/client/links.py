@@ -1,6 +1,7 @@
 """URLs of meters, and the links they name.
 
 tcp://host:4059                          wrapper, IEC 62056-47
+tcp://host:4059?gateway=7359990100000018 the meter of that number, behind a concentrator
 serial:///dev/ttyUSB0?baud=9600          HDLC, IEC 62056-46
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import socket
 import struct
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,9 +18,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import serial
 
+from openams.client import prefix
 from openams.client.errors import LateError, LinkError
 from openams.client.hdlc import HdlcTransport, Line
 from openams.errors import BenchError
+from openams.gs1 import METER_DIGITS
 
 PORT = 4059
 _WRAPPER = struct.Struct(">HHHH")
@@ -49,17 +52,28 @@ class Url:
     physical: int | None = None
     server: int = 1
     line: Line | None = None  # of a serial URL: one that is open already
+    gateway: str = ""  # the number of the meter behind a concentrator
+    # A way that is none of these: opens a link for a client's SAP, with seconds to wait.
+    opener: Callable[[int, float], Transport] | None = None
 
 
 def parse_url(text: str) -> Url:
     try:
         parts = urlsplit(text)
-        options = {name: int(values[-1]) for name, values in parse_qs(parts.query).items()}
+        query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        gateway = query.pop("gateway", "")
+        if gateway and not (len(gateway) == METER_DIGITS and gateway.isdigit()):
+            raise ValueError
+        options = {name: int(value) for name, value in query.items()}
         if not options.keys() <= {"baud", "physical", "server"}:
             raise ValueError
         server = options.get("server", 1)
         if parts.scheme == "tcp" and parts.hostname and not parts.path.strip("/"):
-            return Url(text, "tcp", parts.hostname, parts.port or PORT, server=server)
+            return Url(
+                text, "tcp", parts.hostname, parts.port or PORT, server=server, gateway=gateway
+            )
+        if gateway:
+            raise ValueError
         if parts.scheme == "serial" and not parts.netloc and parts.path not in ("", "/"):
             return Url(
                 text,
@@ -76,6 +90,8 @@ def parse_url(text: str) -> Url:
 
 def open_link(url: Url, client_sap: int, timeout_s: float) -> Transport:
     """Connected; LinkError when there is nobody."""
+    if url.opener:
+        return url.opener(client_sap, timeout_s)
     if url.scheme == "tcp":
         return TcpTransport(url, client_sap, timeout_s)
     line = url.line or _open_line(url)
@@ -114,6 +130,8 @@ class TcpTransport:
         self._socket.close()
 
     def send_request(self, apdu: bytes) -> bytes:
+        if self._url.gateway:
+            apdu = prefix.to_meter(self._url.gateway, apdu)
         head = _WRAPPER.pack(1, self._client, self._url.server, len(apdu))
         with self._failing():
             self._socket.sendall(head + apdu)
@@ -124,7 +142,13 @@ class TcpTransport:
             version, source, to, size = _WRAPPER.unpack(self._receive(_WRAPPER.size))
             if (version, source, to) != (1, self._url.server, self._client):
                 raise LinkError(f"{self._url.text} does not speak the wrapper of a meter")
-            return self._receive(size)
+            apdu = self._receive(size)
+        if not self._url.gateway:
+            return apdu
+        try:
+            return prefix.from_meter(self._url.gateway, apdu)
+        except prefix.PrefixError as error:
+            raise LinkError(f"{self._url.text} does not answer as a gateway: {error}") from None
 
     @contextmanager
     def _failing(self) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -244,11 +244,23 @@ def named_rows(
     client: Client, obis: str, found: Iterator[list[Any]], captured: list[Column]
 ) -> Iterator[dict[str, Any]]:
     """Rows with the names of their columns; registers in their units, as the meter gives them."""
+    yield from name_rows(obis, found, captured, units_of(client, captured))
+
+
+def units_of(client: Client, captured: list[Column]) -> dict[Column, Any]:
+    """(scaler, unit) of the columns that are registers."""
     units: dict[Column, Any] = {}
     for column in captured:
         if column.class_id in _SCALED and column.attribute == 2:
             number = 4 if column.class_id == 5 else 3
             units[column] = client.get(column.class_id, column.obis, number)
+    return units
+
+
+def name_rows(
+    obis: str, found: Iterable[list[Any]], captured: list[Column], units: dict[Column, Any]
+) -> Iterator[dict[str, Any]]:
+    """As `named_rows`, of a profile whose units are known."""
     for row in found:
         if len(row) != len(captured):
             raise ClientError(f"{obis} has a row of {len(row)} values for {len(captured)} columns")
@@ -289,9 +301,13 @@ def events(
     begin: datetime | None,
     end: datetime | None,
     entries: tuple[int, int] | None = None,
+    captured: list[Column] | None = None,
 ) -> list[dict[str, Any]]:
-    """One log: time, log, code, name, and what else the meter captures with it."""
-    captured = columns(client, obis)
+    """One log: time, log, code, name, and what else the meter captures with it.
+
+    `captured`: its columns, where they are known.
+    """
+    captured = captured or columns(client, obis)
     out = []
     for row in rows(client, obis, begin, end, entries):
         if len(row) != len(captured):

@@ -16,15 +16,18 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from datetime import time as clock_time
 from typing import Any
 
 from openams.errors import BenchError
+from openams.faultlab.flash import FaultyFlash
 from openams.grid.frontend import make_front_end
 from openams.keys.keystore import Keystore
 from openams.keys.provision import more_numbers, provisioned
-from openams.meter_time import to_utc_ms
+from openams.meter_time import NORWAY, from_utc_ms, to_utc_ms
 from openams.places import SHIMS, repository_root
+from openams.state import FLASH_SIZE
 
 CHANNELS = 4
 _TICK_S = 0.5
@@ -50,13 +53,19 @@ class Behaviour:
 
 
 class _Clock:
+    """This computer's, or before that a time of the past that is played."""
+
     backup_s = None
 
+    def __init__(self) -> None:
+        self.past_ms: int | None = None
+
     def utc_ms(self) -> int:
-        return to_utc_ms(datetime.now(UTC))
+        return to_utc_ms(datetime.now(UTC)) if self.past_ms is None else self.past_ms
 
     def set(self, utc_ms: int) -> None:
-        pass
+        if self.past_ms is not None:
+            self.past_ms = utc_ms
 
 
 class _Silent:
@@ -94,10 +103,10 @@ class _Relay:
 
 
 class _Board:
-    flash = None
     inputs = None
 
     def __init__(self, owner: FleetMeter) -> None:
+        self.flash: FaultyFlash | None = None
         self._owner = owner
         self.clock = _Clock()
         self.han_uart = _Silent()
@@ -120,13 +129,21 @@ class _Board:
 
 
 class FleetMeter:
-    """One meter: its firmware, its port and its connections."""
+    """One meter: its firmware, its port and its connections.
 
-    def __init__(self, meter_id: str, store: Keystore, how: Behaviour, port: int) -> None:
+    `days`: so many local days lie behind it, of the load that it has now.
+    """
+
+    def __init__(
+        self, meter_id: str, store: Keystore, how: Behaviour, port: int, days: int = 0
+    ) -> None:
         self.meter_id = meter_id
         self.how = how
         self._store = store
         self.board = _Board(self)
+        if days:
+            # Without one a meter has no profiles.
+            self.board.flash = FaultyFlash(FLASH_SIZE // FaultyFlash.sector_size)
         self.meter = load_firmware().Meter(
             self.board,
             {
@@ -138,7 +155,10 @@ class FleetMeter:
                 "breaker": {"critical": how.critical},
             },
         )
-        self.meter.start(self.board.clock.utc_ms())
+        if days:
+            self._live_through(days)
+        else:
+            self.meter.start(self.board.clock.utc_ms())
         self.connections: dict[int, socket.socket] = {}
         self._late: list[tuple[float, int, bytes]] = []
         self.listener: socket.socket | None = None
@@ -151,6 +171,17 @@ class FleetMeter:
             self._socket.listen(8)
             self._socket.setblocking(False)
             self.listener = self._socket
+
+    def _live_through(self, days: int) -> None:
+        hold = importlib.import_module("amsbench.hold").hold
+        now_ms = self.board.clock.utc_ms()
+        first = from_utc_ms(now_ms).astimezone(NORWAY).date() - timedelta(days)
+        begin_ms = to_utc_ms(datetime.combine(first, clock_time(), NORWAY))
+        self.board.clock.past_ms = begin_ms
+        self.meter.start(begin_ms)
+        self._load()
+        hold(self.meter, begin_ms, now_ms - begin_ms, self.board.clock)
+        self.board.clock.past_ms = None
 
     @property
     def url(self) -> str:
@@ -188,13 +219,16 @@ class FleetMeter:
         self._late = [entry for entry in self._late if entry[0] > now]
         for _, channel, data in due:
             self._send(channel, data)
+        self._load()
+        self.meter.tick(self.board.clock.utc_ms())
+        self.meter.link.poll(int(now * 1000))
+
+    def _load(self) -> None:
         q = self.meter.quantities
         q.voltage_mv[0] = 230_000
         flows = self.meter.control.connected
         q.total_active_power_mw = q.active_power_mw[0] = _LOAD_MW if flows else 0
         q.current_ua[0] = _LOAD_MW * 1000 // 230_000 * 1000 // 1000 if flows else 0
-        self.meter.tick(self.board.clock.utc_ms())
-        self.meter.link.poll(int(now * 1000))
 
     def close(self) -> None:
         for connection in self.connections.values():
@@ -211,6 +245,7 @@ class Fleet:
         meter_ids: Iterable[str],
         behaviours: dict[str, Behaviour] | None = None,
         first_port: int = 0,
+        days: int = 0,
     ) -> None:
         self.meters: list[FleetMeter] = []
         self._selector = selectors.DefaultSelector()
@@ -221,7 +256,7 @@ class Fleet:
             for number, meter_id in enumerate(meter_ids):
                 port = first_port + number if first_port else 0
                 how = (behaviours or {}).get(meter_id, Behaviour())
-                meter = FleetMeter(meter_id, store, how, port)
+                meter = FleetMeter(meter_id, store, how, port, days)
                 self.meters.append(meter)
                 if meter.listener:
                     self._selector.register(meter.listener, selectors.EVENT_READ, (meter, None))
