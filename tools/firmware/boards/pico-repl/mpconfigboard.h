@@ -4,3 +4,5 @@
 #define MICROPY_HW_ENABLE_USBDEV (0)
 #define MICROPY_HW_USB_CDC (0)
 #define MICROPY_HW_ENABLE_UART_REPL (1)
+// With less, a collection goes through the whole heap again for each time that its stack was full.
+#define MICROPY_ALLOC_GC_STACK_SIZE (256)

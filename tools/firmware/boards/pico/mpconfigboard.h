@@ -3,3 +3,5 @@
 #define MICROPY_HW_BOARD_NAME "OpenAMS Pico"
 #define MICROPY_HW_USB_MANUFACTURER_STRING "OpenAMS"
 #define MICROPY_HW_USB_PRODUCT_FS_STRING "OpenAMS meter"
+// With less, a collection goes through the whole heap again for each time that its stack was full.
+#define MICROPY_ALLOC_GC_STACK_SIZE (256)
