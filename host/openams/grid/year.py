@@ -20,7 +20,7 @@ from openams.meter_time import NORWAY
 STEP_S = 10
 _DAYS = 365
 # Days in the middle of winter, spring, summer and autumn.
-_SEASONS = ((1, 15), (4, 15), (7, 15), (10, 15))
+SEASONS = ((1, 15), (4, 15), (7, 15), (10, 15))
 _STEPS = 86400 // STEP_S
 
 
@@ -37,13 +37,13 @@ class Year(Scenario):
         self._seed = seed
 
     def rows(self) -> Iterator[Row]:
-        days = [self._day(month, day) for month, day in _SEASONS]
+        days = [self._day(month, day) for month, day in SEASONS]
         start = self._first
         for step in range(_DAYS * _STEPS):
             if step * STEP_S % 3600 == 0:
                 local = (start + timedelta(seconds=step * STEP_S)).astimezone(NORWAY)
                 # Winter lies around New Year.
-                season = (local.timetuple().tm_yday + 44) * len(_SEASONS) // _DAYS % len(_SEASONS)
+                season = (local.timetuple().tm_yday + 44) * len(SEASONS) // _DAYS % len(SEASONS)
                 row = local.hour * 3600 // STEP_S
             yield replace(days[season][row], start_ms=step * 1000 * STEP_S)
             row += 1

@@ -1,0 +1,1 @@
+"""A field of meters in virtual time: the firmware in each, and the truth kept beside them."""
