@@ -155,6 +155,7 @@ class Process:
         self.bus_ticks = 0
         self.bus_ms = 0
         self.memory = None
+        self.transformers = None  # of what `memory` holds
         self.channels = 0
         self.samples = array("i", bytes(4 * SAMPLES_MAX))
         self.samples_view = memoryview(self.samples)
@@ -245,6 +246,7 @@ class Process:
         self.aggregate = Aggregate()
         self.meter.on_measured = self.aggregate.add
         self.memory = self.meter.memory
+        self.transformers = self.meter.energy.transformers
         self.meter_link = getattr(self.meter, "link", None)
         self.channels = 2 * len(self.meter.calibration.voltages)
         # The start itself may end an interval that was open when the power went.
@@ -265,10 +267,19 @@ class Process:
     def inspect(self, config):
         """Only reads what a state image holds."""
         from ams.memory import Memory
+        from ams.registers.transformers import Transformers
+        from ams.storage.snapshot import Snapshot, SnapshotError
 
-        self.memory = Memory(FileFlash(config["flash"], config["flash_size"]), "")
+        flash = FileFlash(config["flash"], config["flash_size"])
+        self.memory = Memory(flash, "")
         self.memory.mount_rings()
         found = self.memory.found
+        try:
+            stored = Snapshot(flash).load() or {}
+            self.transformers = Transformers(stored.get("transformers"))
+        except (SnapshotError, ValueError) as error:
+            self.transformers = Transformers()
+            found.append("%s: values are shown as they are stored" % error)
         self.reply("K", {"implementation": sys.implementation.name, "found": found})
 
     def provision(self, config):
@@ -421,7 +432,7 @@ class Process:
         import profile_rows
 
         request = json.loads(bytes(self.link.payload(length)).decode())
-        for row in profile_rows.rows(self.memory, request):
+        for row in profile_rows.rows(self.memory, request, self.transformers):
             self.reply("n", row)
         self.reply("x", self.memory.found)
 

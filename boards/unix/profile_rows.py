@@ -1,4 +1,8 @@
-"""Rows of the meter's profiles and logs for the bench."""
+"""Rows of the meter's profiles and logs for the bench: of the primary side, energies in mWh.
+
+A point behind large transformers counts in Wh (see ams.registers.transformers), and voltages
+and currents are kept as they are measured: who reads rows is to know of neither.
+"""
 
 from ams.registers import billing, events, profile, voltage
 from ams.storage import layout
@@ -12,10 +16,10 @@ REGIONS = {
 }
 
 
-def rows(memory, request):
+def rows(memory, request, transformers):
     """Yields the entries of `name` ("load", "daily", "monthly", "voltage", "events")
     whose time in ms lies from `from_ms` to `to_ms`, or after entry `after` (of events: one
-    number for each log)."""
+    number for each log). Of a point with `transformers` the load profile has four quadrants."""
     name = request["name"]
     low = request.get("from_ms")
     high = request.get("to_ms")
@@ -28,9 +32,21 @@ def rows(memory, request):
                 if (low is None or utc_ms >= low) and (high is None or utc_ms <= high):
                     yield number, utc_ms, log, code, events.name_of(code), detail, extra
         return
-    unpack = {"load": profile.unpack, "voltage": voltage.unpack}.get(name, billing.unpack)
+    unpack, head = {"load": (profile.unpack, 4), "voltage": (voltage.unpack, 3)}.get(
+        name, (billing.unpack, 3)
+    )
+    if name == "load" and transformers.fitted:
+        unpack = profile.unpack_quadrants
     for data in _entries(memory, REGIONS[name], low, high, after):
-        yield unpack(data)
+        row = unpack(data)
+        if name == "voltage":
+            yield (
+                row[:head]
+                + tuple(transformers.voltage(value) for value in row[head : head + 9])
+                + tuple(transformers.current(value) for value in row[head + 9 :])
+            )
+        else:
+            yield row[:head] + tuple(value * transformers.unit for value in row[head:])
 
 
 def _entries(memory, region, low, high, after=0):

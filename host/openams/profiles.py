@@ -29,8 +29,11 @@ _STATUS = (
     (0x0200, "energy-missing"),
     (0x0400, "period-changed"),
 )
-_LOAD = ("a_plus_mwh", "a_minus_mwh", "r_plus_mvarh", "r_minus_mvarh")
-_BILLING = (*_LOAD, "r_q1_mvarh", "r_q2_mvarh", "r_q3_mvarh", "r_q4_mvarh")
+# Load profile: the first four, behind transformers all. The process gives them in these units.
+_ENERGIES = (
+    "a_plus_mwh", "a_minus_mwh", "r_plus_mvarh", "r_minus_mvarh",
+    "r_q1_mvarh", "r_q2_mvarh", "r_q3_mvarh", "r_q4_mvarh",
+)  # fmt: skip
 
 
 def status_names(status: int) -> list[str]:
@@ -68,7 +71,7 @@ def named(name: str, row: list[Any]) -> dict[str, Any]:
             "length_s": length_s,
             "status": status,
             "status_names": status_names(status),
-            **dict(zip(_LOAD, values, strict=True)),
+            **dict(zip(_ENERGIES, values, strict=False)),
         }
     number, utc_s, status, *values = row
     return {
@@ -76,7 +79,7 @@ def named(name: str, row: list[Any]) -> dict[str, Any]:
         "time": local_text(utc_s * 1000),
         "status": status,
         "status_names": status_names(status),
-        **dict(zip(_BILLING, values, strict=True)),
+        **dict(zip(_ENERGIES, values, strict=True)),
     }
 
 

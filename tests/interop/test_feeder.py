@@ -7,8 +7,11 @@ import json
 import math
 
 import pytest
+from dlms_clients import running_meter
+from helpers import ams
 from typer.testing import CliRunner
 
+from openams import profiles
 from openams.errors import BenchError
 from openams.grid.feeder import USUAL, Feeder, Secondary, parse_ratios
 from openams.options import Options
@@ -106,3 +109,46 @@ def test_by_command():
     result = json.loads(done.stdout)
     assert [row["length_s"] for row in result["profile"]] == [900] * 4
     assert result["registers"]["a_plus_mwh"] > 5e8
+
+
+@pytest.mark.parametrize("runtime", ["cpython", "micropython"])
+@pytest.mark.parametrize("ratios", [USUAL, "2000/1,11000/110"])
+def test_what_is_stored_is_shown_in_primary_values(ratios, runtime, tmp_path):
+    """A point above 2 MVA counts in Wh: profiles of the image say mWh, and are."""
+    scenario = Secondary(Feeder("3P3W"), parse_ratios(ratios))
+    options = Options(
+        runtime="cpython",
+        speed=None,
+        duration_s=HOUR_S,
+        transformers=scenario.ratios.config(),
+        state=tmp_path,
+    )
+    session = Session(scenario, options)
+    try:
+        session.play(lambda: None)
+        result = session.finish(entries=True)
+    finally:
+        session.close()
+    rows = profiles.read(tmp_path, "load", runtime)
+    assert [row["a_plus_mwh"] for row in rows] == [row[4] for row in result["entries"]]
+    assert len(rows) == 4
+    for name, register in result["registers"].items():
+        # The rest is of the interval that is open.
+        assert 0.6 * register <= sum(row[name] for row in rows) <= register, name
+    volts = profiles.read(tmp_path, "voltage", runtime)[0]
+    assert volts["u1_mean_v"] == pytest.approx(11000, rel=1e-3)
+    assert volts["i1_mean_a"] == pytest.approx(result["quantities"]["current_ua"][0] / 1e6, rel=0.5)
+
+
+def test_the_meter_tells_what_its_image_holds(tmp_path):
+    """Of a point above 2 MVA: the same names and values by DLMS, whose scaler says Wh."""
+    state = tmp_path / "state"
+    point = ["--scenario", "feeder", "--transformers", "2000/1,11000/110", "--state", state]
+    ams("run", *point, "--speed", "max", "--duration", "2700", "--json")
+    stored = json.loads(ams("profile", state, "--json").stdout)
+    assert len(stored) == 3 and stored[1]["a_plus_mwh"] > 1e7
+    with running_meter(tmp_path, *point, runtime="cpython") as meter:
+        told = json.loads(ams("profile", meter.urls[0], "--entries", "1:3", "--json").stdout)
+    names = ("time", "status", "a_plus_mwh", "r_q1_mvarh", "r_q4_mvarh")
+    for one, other in zip(told, stored, strict=True):
+        assert [one[name] for name in names] == [other[name] for name in names]

@@ -272,7 +272,8 @@ def name_rows(
                 out["status"] = value
                 out["status_names"] = status_names(value)
             elif column in units and (name := _energy_name(column, units[column])):
-                out[name] = value
+                factor = 10 ** (units[column][0] + 3)
+                out[name] = value * factor if isinstance(value, int) else plain(value)
             elif column in units:
                 shown, unit = scaled(value, units[column])
                 out[f"{column.name} {unit}".strip()] = shown
@@ -282,9 +283,10 @@ def name_rows(
 
 
 def _energy_name(column: Column, scaler_unit: Any) -> str | None:
-    """As the profiles of a state image are named: energies in whole milli-units."""
+    """As the profiles of a state image are named: energies in whole milli-units, where the
+    scaler is no finer. A meter behind transformers has it larger."""
     _, _, c, d, e, _ = map(int, column.obis.split("."))
-    if d not in (8, 29) or e != 0 or not 1 <= c <= len(_ENERGIES) or scaler_unit[0] != -3:
+    if d not in (8, 29) or e != 0 or not 1 <= c <= len(_ENERGIES) or scaler_unit[0] < -3:
         return None
     unit = {30: "mwh", 32: "mvarh"}.get(scaler_unit[1])
     return f"{_ENERGIES[c - 1]}_{unit}" if unit else None
