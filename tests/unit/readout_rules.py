@@ -413,7 +413,7 @@ def check_a_client_that_begins_anew_is_answered_at_once():
         bench = with_registers(Bench())
         assert opened(bench.sign_on(b"001"), b"\x01") == "P0\x02()"
         heard = bench.say(goodbye + SIGN_ON, 800)
-        if not goodbye[:2] == b"\x01R":
+        if goodbye[:2] != b"\x01R":
             assert heard == IDENTIFICATION, goodbye
     # A port without rates, such as TCP: what was begun at another rate is no reason to wait.
     bench = with_registers(Bench())
