@@ -9,13 +9,14 @@ import tty
 from pathlib import Path
 
 import pytest
+import warm
 from vmboard import VmBoard
 
 AMS = Path(sys.executable).with_name("ams")
 
 
 def ams(*arguments):
-    return subprocess.run([AMS, *map(str, arguments)], capture_output=True, text=True, timeout=60)
+    return warm.run([*map(str, arguments)], 60)
 
 
 @pytest.mark.parametrize(

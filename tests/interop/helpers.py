@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import warm
 from dsmr_parser import telegram_specifications
 from dsmr_parser.exceptions import InvalidChecksumError, ParseError
 from dsmr_parser.parsers import TelegramParser
 from han import autodecoder, hdlc
+from warm import AMS as AMS
 
-AMS = Path(sys.executable).with_name("ams")
 DATA = Path(__file__).resolve().parents[1] / "data"
 DAY = DATA / "kaifa_ma304h3e_2017-09-15.csv"
 
 
 def ams(*arguments: Any, ok: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [str(AMS), *map(str, arguments)], capture_output=True, text=True, timeout=timeout
-    )
+    done = warm.run([*map(str, arguments)], timeout)
     if ok:
         assert done.returncode == 0, done.stderr
     return done

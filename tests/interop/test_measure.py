@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from helpers import ams
 
-AMS = Path(sys.executable).with_name("ams")
 CASES = Path(__file__).resolve().parents[1] / "data" / "grid-cases" / "cases.json"
-
-
-def ams(*arguments, ok=True):
-    done = subprocess.run(
-        [str(AMS), *map(str, arguments)], capture_output=True, text=True, timeout=300
-    )
-    if ok:
-        assert done.returncode == 0, done.stderr
-    return done
 
 
 @pytest.fixture(scope="module")

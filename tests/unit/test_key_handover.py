@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import warm
 
 from openams.errors import BenchError
 from openams.keys import handover
@@ -227,13 +226,7 @@ def ams(home, *arguments):
     environment = {**os.environ, "XDG_DATA_HOME": str(home)}
     for name in ("OPENAMS_KEYSTORE", "OPENAMS_KEYSTORE_PASSPHRASE"):
         environment.pop(name, None)
-    return subprocess.run(
-        [str(Path(sys.executable).with_name("ams")), "keys", *map(str, arguments)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
+    return warm.run(["keys", *map(str, arguments)], 300, environment)
 
 
 def test_a_list_of_meters_is_made_whole_or_not_at_all(tmp_path):

@@ -11,9 +11,9 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
+import warm
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -364,13 +364,7 @@ def ams(home, *arguments, passphrase=None):
     environment.pop("OPENAMS_KEYSTORE_PASSPHRASE", None)
     if passphrase:
         environment["OPENAMS_KEYSTORE_PASSPHRASE"] = passphrase
-    return subprocess.run(
-        [str(Path(sys.executable).with_name("ams")), "keys", *map(str, arguments)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
+    return warm.run(["keys", *map(str, arguments)], 300, environment)
 
 
 @pytest.mark.parametrize("change", [{"unheard_of": 1}, {"clients": [{"name": "x"}]}, {"kek": None}])
