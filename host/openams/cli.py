@@ -123,6 +123,7 @@ COMMANDS = {
         "Validate and estimate the days of a file: a value for every interval, and why.",
         "ams vee days.json --json",
     ),
+    "headend": Entry("cli_headend:app", "The collection centre: register, store, collection."),
     "powercut": Entry(
         "cli_powercut:powercut",
         "Cut the power at flash operations; every start afterwards must find all that was kept.",

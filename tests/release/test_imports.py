@@ -53,8 +53,9 @@ def outside():
 @pytest.fixture(scope="module")
 def asked():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    # The extra `plot` is of what runs too.
-    lines = [*project["dependencies"], *project["optional-dependencies"]["plot"]]
+    # These extras are of what runs too.
+    extras = project["optional-dependencies"]
+    lines = [*project["dependencies"], *extras["plot"], *extras["headend"]]
     return {canonicalize_name(Requirement(line).name) for line in lines}
 
 

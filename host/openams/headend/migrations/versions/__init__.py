@@ -1,0 +1,1 @@
+"""One file a version; what is here is never changed, only followed."""

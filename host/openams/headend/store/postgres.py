@@ -1,0 +1,185 @@
+"""PostgreSQL: the store of any number of processes."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from openams.errors import BenchError
+from openams.headend.store.errors import GoneError, StoreError
+
+if TYPE_CHECKING:
+    import psycopg
+
+# Their rows have a day, and each day is a table of its own.
+DAY_TABLES = ("collected", "value_day", "revision")
+# Keys of advisory locks: 'openams' and what for.
+_LOCKS = 0x6F70656E
+_WAIT_MS = 60_000
+_BULK = 64
+
+
+class PostgresDatabase:
+    """One connection, made anew when it has gone. Statements are written with `?`."""
+
+    dialect = "postgresql"
+
+    def __init__(self, url: str) -> None:
+        try:
+            import psycopg
+        except ImportError:
+            raise BenchError(
+                "PostgreSQL needs psycopg: install it with pip install 'openams-meter[headend]'"
+            ) from None
+        self._psycopg = psycopg
+        self.url = url
+        parts = urlsplit(url)
+        # Without the password, for what is printed.
+        self.name = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+        self._connection: psycopg.Connection[Any] | None = None
+        self._days: set[int] = set()
+        self._temporary: set[str] = set()
+        self.connection  # noqa: B018 - whoever opens a store wants to know whether it is there
+
+    @property
+    def connection(self) -> psycopg.Connection[Any]:
+        if self._connection is None or self._connection.closed:
+            self._connection = self._connect()
+            self._temporary = set()
+        return self._connection
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        try:
+            connection = self._psycopg.connect(self.url, autocommit=True, connect_timeout=10)
+            connection.execute(f"SET lock_timeout = {_WAIT_MS}")
+            connection.execute("SET client_min_messages = warning")
+        except self._psycopg.Error as error:
+            raise GoneError(f"no database at {self.name}: {_words(error)}") from None
+        return connection
+
+    def another(self) -> psycopg.Connection[Any]:
+        return self._psycopg.connect(self.url, connect_timeout=10)
+
+    @contextlib.contextmanager
+    def migrating(self) -> Iterator[None]:
+        connection = self._connect()
+        try:
+            with self._failing():
+                connection.execute("SELECT pg_advisory_lock(%s, 0)", (_LOCKS,))
+            yield
+        finally:
+            connection.close()
+
+    def begin(self) -> None:
+        with self._failing():
+            self.connection.execute("BEGIN")
+
+    def commit(self) -> None:
+        with self._failing():
+            self.connection.execute("COMMIT")
+
+    def rollback(self) -> None:
+        with contextlib.suppress(self._psycopg.Error):
+            if self._connection is not None and not self._connection.closed:
+                self._connection.execute("ROLLBACK")
+
+    def execute(self, sql: str, params: Sequence[Any] = ()) -> tuple[list[tuple[Any, ...]], int]:
+        """(rows, how many were touched)"""
+        with self._failing():
+            cursor = self.connection.execute(_translated(sql), params, binary=True)
+            return (cursor.fetchall() if cursor.description else []), cursor.rowcount
+
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        with self._failing(), self.connection.cursor() as cursor:
+            cursor.executemany(_translated(sql), rows)
+
+    def put_rows(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """By COPY to a table of this connection's own, and from there those that are not there."""
+        rows = list(rows)
+        names = ", ".join(columns)
+        if len(rows) < _BULK:
+            marks = ", ".join("?" * len(columns))
+            self.many(
+                f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING", rows
+            )
+            return
+        with self._failing():
+            connection = self.connection
+            if table not in self._temporary:
+                connection.execute(
+                    f"CREATE TEMPORARY TABLE IF NOT EXISTS new_{table} (LIKE {table})"
+                )
+                self._temporary.add(table)
+            connection.execute(f"TRUNCATE new_{table}")
+            with connection.cursor().copy(f"COPY new_{table} ({names}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+            connection.execute(
+                f"INSERT INTO {table} ({names}) SELECT {names} FROM new_{table} "
+                "ON CONFLICT DO NOTHING"
+            )
+
+    def open_days(self, days: Iterable[int]) -> None:
+        """Makes the tables of days that have none.
+
+        On a connection of its own, by ATTACH: it waits for nobody who writes to other days.
+        """
+        missing = sorted(set(days) - self._days)
+        if not missing:
+            return
+        connection = self._connect()
+        try:
+            with self._failing():
+                for day in missing:
+                    self._open_day(connection, day)
+        finally:
+            connection.close()
+        self._days.update(missing)
+
+    def _open_day(self, connection: psycopg.Connection[Any], day: int) -> None:
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s, 1)", (_LOCKS,))
+            for table in DAY_TABLES:
+                name = f"{table}_{day:d}"
+                there = connection.execute("SELECT to_regclass(%s)", (name,)).fetchone()
+                if there and there[0] is None:
+                    connection.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL)")
+                    connection.execute(
+                        f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES IN ({day:d})"
+                    )
+
+    def lock(self, name: str) -> None:
+        """Until the transaction ends nobody else has this name."""
+        self.execute("SELECT pg_advisory_xact_lock(?, hashtext(?))", (_LOCKS + 1, name))
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        errors = self._psycopg.errors
+        try:
+            yield
+        except (errors.DiskFull, errors.OutOfMemory) as error:
+            raise GoneError(f"{self.name}: {_words(error)}: make room, nothing is lost") from None
+        except (errors.DeadlockDetected, errors.LockNotAvailable) as error:
+            raise GoneError(f"{self.name}: {_words(error)}") from None
+        except (self._psycopg.OperationalError, self._psycopg.InterfaceError) as error:
+            if self._connection is not None:
+                self._connection.close()
+            raise GoneError(f"the database {self.name} has gone: {_words(error)}") from None
+        except self._psycopg.Error as error:
+            raise StoreError(f"{self.name}: {_words(error)}") from None
+
+
+@functools.lru_cache(maxsize=512)
+def _translated(sql: str) -> str:
+    return sql.replace("?", "%s")
+
+
+def _words(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,158 @@
+"""The register in the store: taken in whole or not at all, every change of a row kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import Any
+
+from openams.headend import register
+from openams.headend.days import day_bounds, day_number
+from openams.headend.register import (
+    KEYS,
+    Access,
+    Area,
+    ConcentratorRow,
+    Fault,
+    MeterRow,
+    Relation,
+    Tables,
+    Terms,
+)
+from openams.headend.store.core import Core
+
+# Of each part of the register: its table, its rows' type, the columns of its key.
+_TABLES: dict[str, tuple[str, Any, tuple[str, ...]]] = {
+    "areas": ("area", Area, ("code",)),
+    "terms": ("terms", Terms, ("gsrn", "from_day")),
+    "concentrators": ("concentrator", ConcentratorRow, ("concentrator_id",)),
+    "meters": ("meter", MeterRow, ("meter_id",)),
+    "relations": ("relation", Relation, ("gsrn", "from_ms")),
+    "access": ("access", Access, ("who", "scope", "target", "from_ms")),
+}
+_RELATION = ", ".join(Relation._fields)
+_TERMS = ", ".join(Terms._fields)
+
+
+class RegisterStore(Core):
+    def register(self) -> Tables:
+        """All of it."""
+        out = Tables()
+        for name, (table, make, _) in _TABLES.items():
+            rows = self.all(f"SELECT {', '.join(make._fields)} FROM {table}")
+            setattr(out, name, [make(*row) for row in rows])
+        return out
+
+    def import_register(self, new: Tables, at_ms: int, who: str = "") -> list[Fault]:
+        """Takes rows in, unless the register would contradict itself: then it says how.
+
+        A row with the key of one that is there takes its place; the old one is kept as a change.
+        """
+        with self.transaction():
+            self.database.lock("register")
+            old = self.register()
+            faults = register.contradictions(register.merged(old, new))
+            if faults:
+                return faults
+            for name in KEYS:
+                self._take(name, old, new, at_ms, who)
+        return []
+
+    def _take(self, name: str, old: Tables, new: Tables, at_ms: int, who: str) -> None:
+        table, make, key = _TABLES[name]
+        before = {KEYS[name](row): row for row in getattr(old, name)}
+        rows = [row for row in getattr(new, name) if before.get(KEYS[name](row)) != row]
+        fresh = [row for row in rows if KEYS[name](row) not in before]
+        changed = [row for row in rows if KEYS[name](row) in before]
+        self.put_rows(table, make._fields, fresh)
+        rest = [column for column in make._fields if column not in key]
+        places = [make._fields.index(column) for column in (*rest, *key)]
+        self.many(
+            f"UPDATE {table} SET {', '.join(f'{column} = ?' for column in rest)} "
+            f"WHERE {' AND '.join(f'{column} = ?' for column in key)}",
+            [[row[place] for place in places] for row in changed],
+        )
+        self.put_rows(
+            "register_change",
+            ("at_ms", "who", "row_table", "before", "after"),
+            [(at_ms, who, table, _json(before.get(KEYS[name](row))), _json(row)) for row in rows],
+        )
+
+    # --- points ----------------------------------------------------------------------------
+
+    def terms(self, gsrn: str, day: date) -> Terms | None:
+        number = day_number(day)
+        row = self.one(
+            f"SELECT {_TERMS} FROM terms WHERE gsrn = ? AND from_day <= ? "
+            "AND (to_day IS NULL OR to_day > ?)",
+            gsrn, number, number,
+        )  # fmt: skip
+        return Terms(*row) if row else None
+
+    def all_terms(
+        self, day: date, settlement: str | None = None, area: str | None = None
+    ) -> Iterator[Terms]:
+        """Of all points of a local day, in order."""
+        sql = f"SELECT {_TERMS} FROM terms WHERE from_day <= ? AND (to_day IS NULL OR to_day > ?)"
+        params: list[Any] = [day_number(day)] * 2
+        for column, wanted in (("settlement", settlement), ("area", area)):
+            if wanted is not None:
+                sql += f" AND {column} = ?"
+                params.append(wanted)
+        return (Terms(*row) for row in self.all(f"{sql} ORDER BY gsrn", *params))
+
+    # --- meters ----------------------------------------------------------------------------
+
+    def meters(self) -> list[MeterRow]:
+        return [MeterRow(*row) for row in self.all(
+            f"SELECT {', '.join(MeterRow._fields)} FROM meter ORDER BY meter_id"
+        )]  # fmt: skip
+
+    def meter(self, meter_id: str) -> MeterRow | None:
+        row = self.one(
+            f"SELECT {', '.join(MeterRow._fields)} FROM meter WHERE meter_id = ?", meter_id
+        )
+        return MeterRow(*row) if row else None
+
+    def concentrators(self) -> list[ConcentratorRow]:
+        return [ConcentratorRow(*row) for row in self.all(
+            "SELECT concentrator_id, net, url FROM concentrator ORDER BY concentrator_id"
+        )]  # fmt: skip
+
+    def relations(
+        self,
+        begin_ms: int,
+        end_ms: int,
+        gsrns: Sequence[str] | None = None,
+        meter_id: str | None = None,
+    ) -> list[Relation]:
+        """Those that were in force at any moment of a time (its end exclusive), in order."""
+        sql = f"SELECT {_RELATION} FROM relation WHERE from_ms < ? AND (to_ms IS NULL OR to_ms > ?)"
+        if gsrns is not None:
+            rows = list(self.by_key(f"{sql} AND gsrn IN (?*)", gsrns, end_ms, begin_ms))
+        elif meter_id is not None:
+            rows = self.all(f"{sql} AND meter_id = ?", end_ms, begin_ms, meter_id)
+        else:
+            rows = self.all(sql, end_ms, begin_ms)
+        return sorted(Relation(*row) for row in rows)
+
+    def relations_of_day(self, day: date, gsrns: Sequence[str] | None = None) -> list[Relation]:
+        return self.relations(*day_bounds(day), gsrns=gsrns)
+
+    # --- who may see what --------------------------------------------------------------------
+
+    def visible(
+        self, who: str, what: str, gsrn: str, begin_ms: int, end_ms: int
+    ) -> list[tuple[int, int]]:
+        """The parts of a time of a point that somebody may see of values, readings or events."""
+        rows = self.all(f"SELECT {', '.join(Access._fields)} FROM access WHERE who = ?", who)
+        if not rows:
+            return []
+        area = self.one("SELECT area FROM terms WHERE gsrn = ? ORDER BY from_day DESC", gsrn)
+        grants = [Access(*row) for row in rows]
+        return register.visible(grants, what, gsrn, area[0] if area else "", begin_ms, end_ms)
+
+
+def _json(row: Any) -> str | None:
+    return None if row is None else json.dumps(row._asdict())
