@@ -124,6 +124,11 @@ COMMANDS = {
         "ams vee days.json --json",
     ),
     "headend": Entry("cli_headend:app", "The collection centre: register, store, collection."),
+    "elhub-stand-in": Entry(
+        "cli_elhub:stand_in",
+        "Stand in for Elhub: take values by its rules, refuse, remind, until Ctrl-C.",
+        "ams elhub-stand-in --state hub --points points.csv --party 7080000000012",
+    ),
     "powercut": Entry(
         "cli_powercut:powercut",
         "Cut the power at flash operations; every start afterwards must find all that was kept.",

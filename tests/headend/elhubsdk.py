@@ -33,3 +33,20 @@ def faults(element) -> list[str]:
     # Parsed anew: what is judged is what goes over the line.
     schema.validate(etree.fromstring(etree.tostring(element)))
     return [error.message for error in schema.error_log]
+
+
+@cache
+def _service(namespace: str) -> etree.XMLSchema:
+    name = {
+        "urn:no:elhub:emif:wsdl:meteringvalues:v2": "MeteringValues.xsd",
+        "urn:no:elhub:emif:wsdl:polling:meteringvalues:v2": "PollMeteringValues.xsd",
+        "urn:no:elhub:emif:wsdl:common:v2": "common.xsd",
+    }[namespace]
+    return etree.XMLSchema(etree.parse(folder() / "wsdl" / "xsd" / name))
+
+
+def body_faults(element) -> list[str]:
+    """What the schema of Elhub's services says against the content of a SOAP body."""
+    schema = _service(etree.QName(element).namespace)
+    schema.validate(etree.fromstring(etree.tostring(element)))
+    return [error.message for error in schema.error_log]

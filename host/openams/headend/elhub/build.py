@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
+from openams.gs1 import check_digit
 from openams.headend.elhub.model import (
     ELHUB,
     IN,
@@ -48,10 +49,10 @@ class Parties:
 
 
 def is_gln(text: str) -> bool:
-    """13 digits of which the last one is the check of GS1: weights 1 and 3 from the left."""
+    """13 digits of which the last one is the check of GS1."""
     if not (len(text) == 13 and text.isascii() and text.isdecimal()):
         return False
-    return sum(int(digit) * (1, 3)[at % 2] for at, digit in enumerate(text)) % 10 == 0
+    return text[-1] == check_digit(text[:-1])
 
 
 class DaySeries(NamedTuple):

@@ -98,9 +98,6 @@ class Register(Protocol):
     def terms(self, point: str, at: datetime) -> PointTerms | None:
         """Of a point at a moment; None: no such point then."""
 
-    def since(self, point: str) -> datetime | None:
-        """From when on values of a point are expected: no day before it is asked for."""
-
     def holds(self, series: Series) -> tuple[datetime | None, ...]:
         """For each interval of a series when its value in the hub was registered; None: none."""
 
@@ -196,14 +193,13 @@ def _check_sequence(
         yield RULES[107]
     if any(at is not None and at >= series.registered for at in held):
         yield RULES[109]
-    since = register.since(series.point)
-    day_before = midnight((begin.astimezone(NORWAY) - timedelta(hours=1)).date())
-    if (
-        _is_midnight(begin)
-        and since is not None
-        and day_before >= since
-        and not register.has_day(series.point, direction, day_before, begin)
-    ):
+    if not _is_midnight(begin):
+        return
+    day_before = midnight(begin.astimezone(NORWAY).date() - timedelta(days=1))
+    before = register.terms(series.point, day_before)
+    if before is None or not before.interval_settled or direction not in before.directions:
+        return
+    if not register.has_day(series.point, direction, day_before, begin):
         yield RULES[108]
 
 
