@@ -11,6 +11,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import warm
 import zeep
 from cryptography.hazmat.primitives import serialization
 from dlt_source_elhub import elhub_source
@@ -245,8 +246,7 @@ def test_the_command_names_every_line_of_a_bad_table(tmp_path):
         f"{POINTS[0]},consumption,60,{COMPANY},yesterday,interval\n"
     )
     arguments = ["--state", tmp_path / "hub", "--points", table, "--party", COMPANY]
-    command = [sys.executable, "-m", "openams", "elhub-stand-in", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = warm.run(["elhub-stand-in", *map(str, arguments)], timeout=60)
     assert done.returncode != 0
     for text in ("line 2: gsrn", "line 3: resolution_min", "line 4: from"):
         assert text in done.stderr.replace("\n", " ")
