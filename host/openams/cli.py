@@ -118,6 +118,10 @@ COMMANDS = {
         "Print what the board logs, with the time at which it came. It is only listened to.",
         "ams console --port /dev/ttyACM0",
     ),
+    "concentrator": Entry(
+        "cli_concentrator:app",
+        "A data concentrator: store and forward, and the way through to each meter.",
+    ),
     "vee": Entry(
         "cli_vee:vee",
         "Validate and estimate the days of a file: a value for every interval, and why.",

@@ -1,0 +1,1 @@
+"""A data concentrator, between a head-end and its meters: docs/concentrator.md."""
