@@ -1,4 +1,4 @@
-"""Real meters on TCP ports with days behind them, a concentrator before them, and outside clients."""
+"""Real meters on TCP ports with days behind them, a concentrator, and clients that are not ours."""
 
 from __future__ import annotations
 
@@ -77,7 +77,9 @@ ALL_DAY = Settings(
 
 
 @contextmanager
-def served(meters: Meters, folder: Path, settings: Settings = ALL_DAY, **more: Any) -> Iterator[Any]:
+def served(
+    meters: Meters, folder: Path, settings: Settings = ALL_DAY, **more: Any
+) -> Iterator[Any]:
     """A concentrator that runs, with its ports."""
     way = TcpWay(more.pop("listed", meters.listed), more.pop("scan", None))
     listed = more.pop("roster", meters.listed)
@@ -155,8 +157,10 @@ class Wire:
 
 
 class Gurux:
-    """gurux-dlms at the gateway. Its own gateway puts the prefix inside of what it ciphers, where no
-    gateway can read it (docs/concentrator.md); `outside`: it stands before what gurux has ciphered.
+    """gurux-dlms at the gateway.
+
+    Its own gateway puts the prefix inside of what it ciphers, where no gateway can read it
+    (docs/concentrator.md). `outside`: it stands before what gurux has ciphered.
     """
 
     def __init__(
@@ -242,9 +246,7 @@ class Prefixing:
 @contextmanager
 def dlms_cosem(port: int, keys: MeterKeys) -> Iterator[DlmsClient]:
     of = keys.client(ROLES["operator"])
-    transport = TcpTransport(
-        of.sap, 1, io=BlockingTcpIO(host="127.0.0.1", port=port, timeout=20)
-    )
+    transport = TcpTransport(of.sap, 1, io=BlockingTcpIO(host="127.0.0.1", port=port, timeout=20))
     client = DlmsClient(
         Prefixing(transport, keys.meter_id),
         HighLevelSecurityGmacAuthentication(challenge_length=16),

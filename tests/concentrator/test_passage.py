@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import struct
 import threading
+import time
 from contextlib import ExitStack
 
 import pytest
 from dlms_cosem import cosem, enumerations
 from gurux_dlms.GXDLMSGateway import GXDLMSGateway
 from gurux_dlms.objects import GXDLMSData
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from substation import A_PLUS, Gurux, Meters, Wire, dlms_cosem, served
 
 from openams.client import data as axdr
@@ -18,6 +23,7 @@ from openams.client.client import session
 from openams.client.errors import ServiceError
 from openams.client.links import parse_url
 from openams.client.prefix import from_meter, to_meter
+from openams.concentrator.passage import Bounds
 
 COUNT = 10
 PUBLIC_AARQ = bytes.fromhex("601DA109060760857405080101BE10040E01000000065F1F0400001010FFFF")
@@ -122,12 +128,11 @@ def test_our_own_client_reads_by_a_url(meters, port):
 
 def test_nothing_that_passes_is_changed(meters, port):
     """Octet by octet: what a meter gives to a client beside it, it gives through the gateway."""
-    wire = Wire(port)
+    wire, direct = Wire(port), Wire(meters.fleet.meters[8].port)
     for apdu in (PUBLIC_AARQ, GET_NAME):
         wire.message(16, 1, to_meter(meters.ids[8], apdu))
         frame = wire.receive()
         assert frame[:6] == struct.pack(">3H", 1, 1, 16)
-        direct = Wire(meters.fleet.meters[8].port) if apdu is PUBLIC_AARQ else direct
         direct.message(16, 1, apdu)
         assert from_meter(meters.ids[8], frame[8:]) == direct.receive()[8:]
 
@@ -176,8 +181,14 @@ def test_a_torn_prefix_is_answered_and_the_connection_goes_on(meters, port, mess
 
 @pytest.mark.parametrize(
     ("tag", "network", "address"),
-    [(0xE6, 1, None), (0xE7, 0, None), (0xE6, 0, b""), (0xE6, 0, bytes(16)), (0xE6, 0, b"\xff" * 255)],
-)  # fmt: skip
+    [
+        (0xE6, 1, None),
+        (0xE7, 0, None),
+        (0xE6, 0, b""),
+        (0xE6, 0, bytes(16)),
+        (0xE6, 0, b"\xff" * 255),
+    ],
+)
 def test_another_network_or_address_is_no_meter_here(meters, port, tag, network, address):
     wire = Wire(port)
     address = meters.ids[0].encode() if address is None else address
@@ -186,7 +197,9 @@ def test_another_network_or_address_is_no_meter_here(meters, port, tag, network,
     assert answer == prefix.Prefixed(0xE7, 0, address, b"\xd8\x01\x02")
 
 
-@pytest.mark.parametrize("octets", [b"GET / HTTP/1.1\r\n\r\n", struct.pack(">4H", 2, 16, 1, 1) + b"x"])
+@pytest.mark.parametrize(
+    "octets", [b"GET / HTTP/1.1\r\n\r\n", struct.pack(">4H", 2, 16, 1, 1) + b"x"]
+)
 def test_what_is_no_wrapper_is_hung_up_on(port, octets):
     wire = Wire(port)
     wire.send(octets)
@@ -209,19 +222,86 @@ def test_a_meter_that_is_not_reached_is_answered_with_an_exception(meters, port,
         way._urls[lost.meter_id] = before
 
 
-def test_more_meters_than_a_connection_holds(meters, port, service, monkeypatch):
+def test_more_meters_than_a_connection_holds(meters, tmp_path):
     """The one unused longest gives way, and is opened anew when it is spoken to again."""
-    monkeypatch.setattr(type(service.passage._bounds), "meters_a_client", 3)
-    service.passage._bounds.__dict__.pop("meters_a_client", None)
+    with served(meters, tmp_path / "c", bounds=Bounds(meters_a_client=3)) as small:
+        wire = Wire(small.passage.port)
+        for meter_id in meters.ids[:6] * 2:
+            wire.message(16, 1, to_meter(meter_id, PUBLIC_AARQ))
+            assert refused(wire, meter_id)[0] == 0x61
+
+
+def test_more_clients_than_places(meters, tmp_path):
+    """Who has never said anything gives way after a while, and who speaks keeps his place."""
+    bounds = Bounds(clients=3, mute_s=0.3)
+    with served(meters, tmp_path / "c", bounds=bounds) as small:
+        speaking = Wire(small.passage.port)
+        speaking.message(16, 1, to_meter(meters.ids[0], PUBLIC_AARQ))
+        assert refused(speaking, meters.ids[0])[0] == 0x61
+        mute = [Wire(small.passage.port) for _ in range(2)]
+        time.sleep(0.5)
+        newcomer = Wire(small.passage.port)
+        newcomer.message(16, 1, to_meter(meters.ids[1], PUBLIC_AARQ))
+        assert refused(newcomer, meters.ids[1])[0] == 0x61
+        speaking.message(16, 1, to_meter(meters.ids[0], GET_NAME))
+        assert refused(speaking, meters.ids[0])[0] == 0xC4
+        for wire in mute:
+            wire.close()
+
+
+def test_a_client_that_never_reads_is_hung_up_on_and_holds_little(meters, tmp_path):
+    """What it asks for is not heaped up: its meter waits, then it has gone."""
+    with served(meters, tmp_path / "c", bounds=Bounds(write_s=1.0)) as small:
+        deaf = Wire(small.passage.port, timeout_s=5)
+        deaf.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.message(16, 1, to_meter(meters.ids[0], PUBLIC_AARQ))
+        one = to_meter(meters.ids[0], GET_NAME)
+        frame = struct.pack(">4H", 1, 16, 1, len(one)) + one
+        with pytest.raises(OSError):
+            for _ in range(3000):
+                deaf.send(frame * 100)
+        other = Wire(small.passage.port)
+        other.message(16, 1, to_meter(meters.ids[0], PUBLIC_AARQ))
+        assert refused(other, meters.ids[0])[0] == 0x61
+
+
+def test_a_message_in_pieces_and_one_that_does_not_end(meters, tmp_path):
+    with served(meters, tmp_path / "c", bounds=Bounds(torn_s=1.0)) as small:
+        message = to_meter(meters.ids[0], PUBLIC_AARQ)
+        frame = struct.pack(">4H", 1, 16, 1, len(message)) + message
+        wire = Wire(small.passage.port)
+        for octet in frame:
+            wire.send(bytes((octet,)))
+        assert refused(wire, meters.ids[0])[0] == 0x61
+        wire.send(frame[:-1])
+        assert wire.receive() == b"", "its end does not come: hung up on"
+
+
+@given(st.lists(st.binary(min_size=1, max_size=200), min_size=1, max_size=6), st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_whatever_octets_come_the_gateway_goes_on(meters, port, pieces, data):
+    """Frames that are none, torn prefixes, numbers of meters, in any mixture."""
     wire = Wire(port)
-    for meter_id in meters.ids[:6] * 2:
-        wire.message(16, 1, to_meter(meter_id, PUBLIC_AARQ))
-        assert refused(wire, meter_id)[0] == 0x61
+    for piece in pieces:
+        how = data.draw(st.sampled_from(["raw", "framed", "prefixed", "cut"]))
+        message = piece if how != "prefixed" else to_meter(meters.ids[0], piece)
+        if how == "cut":
+            message = to_meter(meters.ids[0], piece)[: len(piece)]
+        frame = struct.pack(">4H", 1, 16, 1, len(message)) + message
+        with contextlib.suppress(OSError):
+            wire.send(piece if how == "raw" else frame)
+    wire.close()
+    after = Wire(port)
+    after.message(16, 1, to_meter(meters.ids[0], PUBLIC_AARQ))
+    assert refused(after, meters.ids[0])[0] == 0x61
+    after.close()
 
 
 def test_two_clients_at_one_meter(meters, port):
     with ExitStack() as open_:
         for _ in range(2):
-            gurux = Gurux(port, meters.ids[1], meters.keys.hand_out(meters.ids[1]), "operator").open()
+            gurux = Gurux(
+                port, meters.ids[1], meters.keys.hand_out(meters.ids[1]), "operator"
+            ).open()
             open_.callback(gurux.wire.close)
             assert gurux.register() > 36_000_000

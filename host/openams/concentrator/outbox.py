@@ -68,9 +68,7 @@ def http_delivery(url: str, token: str, timeout_s: float = 30.0) -> Deliver:
         connection: http.client.HTTPConnection
         if parts.scheme == "https":
             context = ssl.create_default_context()
-            connection = http.client.HTTPSConnection(
-                host, port, timeout=timeout_s, context=context
-            )
+            connection = http.client.HTTPSConnection(host, port, timeout=timeout_s, context=context)
         else:
             connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
         try:
