@@ -10,10 +10,23 @@ from urllib.parse import unquote, urlsplit
 from openams.errors import BenchError
 from openams.headend.store.core import Database
 from openams.headend.store.errors import GoneError, StoreError
+from openams.headend.store.raw import Event, IntervalRow, RegisterReading
 from openams.headend.store.schema import migrate
+from openams.headend.store.values import DayValues, StoredRevision
 from openams.headend.store.whole import Store
 
-__all__ = ["GoneError", "Store", "StoreError", "open_store", "store_at"]
+__all__ = [
+    "DayValues",
+    "Event",
+    "GoneError",
+    "IntervalRow",
+    "RegisterReading",
+    "Store",
+    "StoreError",
+    "StoredRevision",
+    "open_store",
+    "store_at",
+]
 
 _HELP = "write it like sqlite:////home/me/store.db, postgresql://host/name, or the file alone"
 

@@ -82,6 +82,8 @@ class PostgresDatabase:
             self.connection.execute("COMMIT")
 
     def rollback(self) -> None:
+        # What was made in it is gone too.
+        self._temporary = set()
         with contextlib.suppress(self._psycopg.Error):
             if self._connection is not None and not self._connection.closed:
                 self._connection.execute("ROLLBACK")
@@ -108,11 +110,14 @@ class PostgresDatabase:
             return
         with self._failing():
             connection = self.connection
-            if table not in self._temporary:
+            if names + table not in self._temporary:
+                connection.execute(f"DROP TABLE IF EXISTS new_{table}")
                 connection.execute(
-                    f"CREATE TEMPORARY TABLE IF NOT EXISTS new_{table} (LIKE {table})"
+                    f"CREATE TEMPORARY TABLE new_{table} AS SELECT {names} FROM {table} "
+                    "WITH NO DATA"
                 )
-                self._temporary.add(table)
+                self._temporary = {one for one in self._temporary if not one.endswith(table)}
+                self._temporary.add(names + table)
             connection.execute(f"TRUNCATE new_{table}")
             with connection.cursor().copy(f"COPY new_{table} ({names}) FROM STDIN") as copy:
                 for row in rows:
@@ -151,9 +156,13 @@ class PostgresDatabase:
                         f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES IN ({day:d})"
                     )
 
-    def lock(self, name: str) -> None:
-        """Until the transaction ends nobody else has this name."""
-        self.execute("SELECT pg_advisory_xact_lock(?, hashtext(?))", (_LOCKS + 1, name))
+    def lock(self, *names: str) -> None:
+        """Until the transaction ends nobody else has these names; all take them in one order."""
+        self.execute(
+            "SELECT pg_advisory_xact_lock(?, key) FROM (SELECT DISTINCT hashtext(name) AS key "
+            "FROM unnest(?::text[]) AS name ORDER BY 1) AS names",
+            (_LOCKS + 1, list(names)),
+        )
 
     def close(self) -> None:
         if self._connection is not None:

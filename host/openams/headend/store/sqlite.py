@@ -77,7 +77,7 @@ class SqliteDatabase:
     def open_days(self, days: Iterable[int]) -> None:
         """Nothing to do: the tables have all days."""
 
-    def lock(self, name: str) -> None:
+    def lock(self, *names: str) -> None:
         """One writer has the file anyhow."""
 
     def close(self) -> None:

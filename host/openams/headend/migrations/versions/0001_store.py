@@ -82,6 +82,11 @@ CREATE TABLE job (
 CREATE UNIQUE INDEX job_once ON job (kind, subject, day);
 CREATE INDEX job_due ON job (state, next_ms);
 CREATE INDEX job_by_day ON job (kind, day);
+CREATE TABLE turn (
+    kind TEXT NOT NULL, subject TEXT NOT NULL, segment TEXT NOT NULL, next_ms BIGINT NOT NULL,
+    attempts INTEGER NOT NULL, lease_by TEXT NOT NULL, lease_ms BIGINT NOT NULL,
+    PRIMARY KEY (kind, subject));
+CREATE INDEX turn_next ON turn (next_ms);
 CREATE TABLE attempt (
     subject TEXT NOT NULL, at_ms BIGINT NOT NULL, worker TEXT NOT NULL, road TEXT NOT NULL,
     outcome TEXT NOT NULL, rows_got INTEGER NOT NULL, octets INTEGER NOT NULL,

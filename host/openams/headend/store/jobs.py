@@ -1,0 +1,263 @@
+"""What is to be done, as rows: days of meters that are due, whose turn it is, orders, notices.
+
+A meter (or concentrator) has one turn; who takes it has a lease, and when he dies the next takes it
+up after that. The days that are still open of it are its jobs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from openams.headend.store.core import Core
+
+DUE, TRYING, PARTIAL, COMPLETE, LOST = "due", "trying", "partial", "complete", "lost"
+ESTIMATED, DELIVERED, CORRECTED = "estimated", "delivered", "corrected"
+# Of these the meter may still have something.
+OPEN = (DUE, TRYING, PARTIAL)
+DAY = "day"
+METER, CONCENTRATOR = "meter", "concentrator"
+
+
+class Job(NamedTuple):
+    job_id: int
+    kind: str
+    subject: str
+    day: int
+    state: str
+    due_ms: int
+    next_ms: int
+    until_ms: int
+    attempts: int
+    detail: dict[str, Any]
+    result: dict[str, Any]
+
+
+class Turn(NamedTuple):
+    """Whose turn it is, leased to who asked. `attempts`: since it last went well."""
+
+    kind: str
+    subject: str
+    segment: str
+    attempts: int
+
+
+class Attempt(NamedTuple):
+    """One session, for the figures and for the causes."""
+
+    subject: str
+    at_ms: int
+    worker: str
+    road: str
+    outcome: str
+    rows_got: int
+    octets: int
+    took_ms: int
+    error: str
+
+
+_JOB = "job_id, kind, subject, day, state, due_ms, next_ms, until_ms, attempts, detail, result"
+
+
+def _job(row: Sequence[Any]) -> Job:
+    return Job._make([*row[:9], json.loads(row[9]), json.loads(row[10])])
+
+
+class JobStore(Core):
+    # --- days ------------------------------------------------------------------------------
+
+    def add_jobs(
+        self,
+        kind: str,
+        wanted: Iterable[tuple[str, int, int, int, Mapping[str, Any]]],
+        now_ms: int,
+        segment: str = "",
+        priority: int = 0,
+    ) -> None:
+        """Jobs of (subject, day, due_ms, until_ms, detail); what is there already stays."""
+        self.put_rows(
+            "job",
+            ("kind", "subject", "day", "state", "segment", "priority", "due_ms", "next_ms",
+             "until_ms", "attempts", "lease_by", "lease_ms", "detail", "result", "created_ms",
+             "changed_ms"),
+            [
+                (kind, subject, day, DUE, segment, priority, due, due, until, 0, "", 0,
+                 json.dumps(detail), "{}", now_ms, now_ms)
+                for subject, day, due, until, detail in wanted
+            ],
+        )  # fmt: skip
+
+    def jobs(
+        self,
+        kind: str,
+        day: int | None = None,
+        states: Sequence[str] | None = None,
+        subjects: Sequence[str] | None = None,
+    ) -> list[Job]:
+        sql = f"SELECT {_JOB} FROM job WHERE kind = ?"
+        params: list[Any] = [kind]
+        if day is not None:
+            sql, params = f"{sql} AND day = ?", [*params, day]
+        if states is not None:
+            sql = f"{sql} AND state IN ({', '.join('?' * len(states))})"
+            params = [*params, *states]
+        if subjects is not None:
+            rows = list(self.by_key(f"{sql} AND subject IN (?*)", subjects, *params))
+        else:
+            rows = self.all(sql, *params)
+        return sorted((_job(row) for row in rows), key=lambda job: (job.subject, job.day))
+
+    def set_days(
+        self, states: Iterable[tuple[str, int, str, Mapping[str, Any]]], now_ms: int
+    ) -> None:
+        """States of (meter, day, state, result). One that is complete is not opened again."""
+        self.many(
+            "UPDATE job SET state = ?, result = ?, attempts = attempts + 1, changed_ms = ? "
+            "WHERE kind = ? AND subject = ? AND day = ? AND state IN ('due', 'trying', 'partial')",
+            [
+                (state, json.dumps(result), now_ms, DAY, subject, day)
+                for subject, day, state, result in states
+            ],
+        )
+
+    def count_days(self, day: int) -> Counter[str]:
+        rows = self.all(
+            "SELECT state, count(*) FROM job WHERE kind = ? AND day = ? GROUP BY state", DAY, day
+        )
+        return Counter(dict(rows))
+
+    # --- turns -----------------------------------------------------------------------------
+
+    def add_turns(self, turns: Iterable[tuple[str, str, str, int]]) -> None:
+        """(kind, subject, segment, next_ms): one that is there has its turn then at the latest."""
+        self.many(
+            "INSERT INTO turn (kind, subject, segment, next_ms, attempts, lease_by, lease_ms) "
+            "VALUES (?, ?, ?, ?, 0, '', 0) ON CONFLICT (kind, subject) DO UPDATE SET "
+            "segment = excluded.segment, "
+            "next_ms = CASE WHEN turn.next_ms < excluded.next_ms THEN turn.next_ms "
+            "ELSE excluded.next_ms END",
+            turns,
+        )
+
+    def take_turns(
+        self, worker: str, now_ms: int, most: int, permits: int, lease_ms: int
+    ) -> list[Turn]:
+        """Turns that have come, leased to `worker`: at most so many at a time in each segment,
+        of whichever workers. A lease that has run out is nobody's."""
+        with self.transaction():
+            self.database.lock("turns")
+            busy = Counter(dict(self.all(
+                "SELECT segment, count(*) FROM turn WHERE lease_ms > ? GROUP BY segment", now_ms
+            )))  # fmt: skip
+            rows = self.all(
+                "SELECT kind, subject, segment, attempts FROM turn "
+                "WHERE next_ms <= ? AND lease_ms <= ? ORDER BY next_ms, subject LIMIT ?",
+                now_ms, now_ms, 20 * most,
+            )  # fmt: skip
+            out: list[Turn] = []
+            for row in rows:
+                turn = Turn(*row)
+                if len(out) == most:
+                    break
+                if turn.segment and busy[turn.segment] >= permits:
+                    continue
+                busy[turn.segment] += 1
+                out.append(turn)
+            self.many(
+                "UPDATE turn SET lease_by = ?, lease_ms = ? WHERE kind = ? AND subject = ?",
+                [(worker, now_ms + lease_ms, turn.kind, turn.subject) for turn in out],
+            )
+            meters = [turn.subject for turn in out if turn.kind == METER]
+            for at in range(0, len(meters), 500):
+                some = meters[at : at + 500]
+                self.run(
+                    "UPDATE job SET state = 'trying', changed_ms = ? WHERE kind = 'day' "
+                    f"AND state = 'due' AND subject IN ({', '.join('?' * len(some))})",
+                    now_ms, *some,
+                )  # fmt: skip
+        return out
+
+    def end_turns(
+        self, worker: str, ends: Iterable[tuple[str, str, int, bool]], never_ms: int = 1 << 50
+    ) -> None:
+        """(kind, subject, next_ms, went well) of turns that `worker` has; another's are left."""
+        self.many(
+            "UPDATE turn SET lease_by = '', lease_ms = 0, next_ms = ?, "
+            "attempts = CASE WHEN ? THEN 0 ELSE attempts + 1 END "
+            "WHERE kind = ? AND subject = ? AND lease_by = ?",
+            [
+                (min(next_ms, never_ms), well, kind, subject, worker)
+                for kind, subject, next_ms, well in ends
+            ],
+        )
+
+    def give_back(self, worker: str) -> int:
+        """A worker that begins anew has no turns from before: they are free at once."""
+        return self.run("UPDATE turn SET lease_by = '', lease_ms = 0 WHERE lease_by = ?", worker)
+
+    def next_turn(self) -> int | None:
+        """When the next free turn comes, or a lease ends."""
+        row = self.one(
+            "SELECT min(CASE WHEN lease_ms > next_ms THEN lease_ms ELSE next_ms END) FROM turn"
+        )
+        return None if row is None or row[0] is None else int(row[0])
+
+    def add_attempts(self, attempts: Iterable[Attempt]) -> None:
+        self.put_rows("attempt", Attempt._fields, attempts)
+
+    # --- orders ----------------------------------------------------------------------------
+
+    def take_orders(self, kinds: Sequence[str], now_ms: int, most: int, lease_ms: int) -> list[Job]:
+        """Orders that are due, leased: one at a time of a meter."""
+        marks = ", ".join("?" * len(kinds))
+        with self.transaction():
+            self.database.lock("orders")
+            rows = self.all(
+                f"SELECT {_JOB} FROM job AS j WHERE kind IN ({marks}) AND state IN ('due', "
+                "'trying') AND next_ms <= ? AND lease_ms <= ? AND NOT EXISTS (SELECT 1 FROM job "
+                f"AS o WHERE o.subject = j.subject AND o.kind IN ({marks}) AND "
+                "o.state IN ('due', 'trying') AND o.job_id < j.job_id AND o.next_ms <= ?) "
+                "ORDER BY priority DESC, next_ms, job_id LIMIT ?",
+                *kinds, now_ms, now_ms, *kinds, now_ms, most,
+            )  # fmt: skip
+            self.many(
+                "UPDATE job SET state = 'trying', lease_ms = ?, changed_ms = ? WHERE job_id = ?",
+                [(now_ms + lease_ms, now_ms, row[0]) for row in rows],
+            )
+        return [_job(row) for row in rows]
+
+    def end_order(
+        self, job_id: int, state: str, next_ms: int, result: Mapping[str, Any], now_ms: int
+    ) -> None:
+        self.run(
+            "UPDATE job SET state = ?, next_ms = ?, result = ?, lease_ms = 0, "
+            "attempts = attempts + 1, changed_ms = ? WHERE job_id = ?",
+            state, next_ms, json.dumps(result), now_ms, job_id,
+        )  # fmt: skip
+
+    # --- notices ---------------------------------------------------------------------------
+
+    def notice(self, kind: str, subject: str, text: str, at_ms: int) -> None:
+        """Something that a person must see to; once while it is open, however often it is found."""
+        self.run(
+            "INSERT INTO notice (at_ms, kind, subject, body, times, last_ms) VALUES (?, ?, ?, ?, "
+            "1, ?) ON CONFLICT (kind, subject) WHERE closed_ms IS NULL DO UPDATE SET "
+            "times = notice.times + 1, last_ms = excluded.last_ms, body = excluded.body",
+            at_ms, kind, subject, text, at_ms,
+        )  # fmt: skip
+
+    def notices(self) -> list[tuple[int, int, str, str, str, int]]:
+        """Open ones: (number, since, kind, subject, text, times)."""
+        return [tuple(row) for row in self.all(
+            "SELECT notice_id, at_ms, kind, subject, body, times FROM notice "
+            "WHERE closed_ms IS NULL ORDER BY at_ms, notice_id"
+        )]  # fmt: skip
+
+    def close_notice(self, notice_id: int, who: str, at_ms: int) -> bool:
+        return bool(self.run(
+            "UPDATE notice SET closed_ms = ?, closed_by = ? "
+            "WHERE notice_id = ? AND closed_ms IS NULL",
+            at_ms, who, notice_id,
+        ))  # fmt: skip
