@@ -14,9 +14,11 @@ WEB ?= 0
 run: $(if $(wildcard $(STAMP)),$(STAMP),$(RUNS))
 	$(BIN)/ams run --scenario tests/data/kaifa_ma304h3e_2017-09-15.csv --han-format kaifa --han-open --web $(WEB)
 
-# A file of tests stays with one process: what they start and share they start once.
+# A file of tests stays with one process: what they start and share they start once. Half of their
+# time they wait for meters that run in real time, so there are two processes for each core.
+WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 venv: $(STAMP)
 
