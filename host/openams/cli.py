@@ -101,6 +101,9 @@ COMMANDS = {
         "Run many meters, each on a TCP port, until Ctrl-C.",
         "ams fleet 200 --plan plan.csv --offline 5",
     ),
+    "field": Entry(
+        "field.cli:app", "A field of meters in virtual time, its faults, and the truth beside it."
+    ),
     "keys": Entry("keys.cli:app", "Keys of meters, in an encrypted keystore."),
     "image": Entry("cli_image:app", "Firmware images: build, sign, send."),
     "flash": Entry(

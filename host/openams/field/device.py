@@ -181,9 +181,9 @@ class Board:
 class Device:
     """A meter, its board and its house. All of it can be put to sleep (field.sleep).
 
-    `at_ms`: true time up to which it was played. `truth`: what the house drew and gave of each
-    quarter since it was last taken, uWs (mW times ms) of the primary side: (quarter number since
-    2000, import - export).
+    `at_ms`: true time up to which it was played. `truth`: what the house drew of each quarter (its
+    number since 2000), import less export in uWs (mW times ms) of the primary side, from `truth_ms`
+    on; what was before that is taken, `taken_uws` in all (import, export).
     """
 
     def __init__(self, spec: MeterSpec, begin_ms: int, security: dict[str, Any]) -> None:
@@ -196,6 +196,8 @@ class Device:
         ct = self.load.ct
         self.ratio = ct[0] // ct[1] if ct else 1
         self.truth: dict[int, int] = {}
+        self.truth_ms = begin_ms - begin_ms % QUARTER_MS
+        self.taken_uws = [0, 0]
         # Since the begin, uWs of the primary side: import, export.
         self.drawn_uws = [0, 0]
         self.meter: Any = None
@@ -241,10 +243,13 @@ class Device:
         self.restarts += 1
         self._shown = None
 
-    def power_cut(self) -> None:
-        """The supply falls: the firmware has the milliseconds that its capacitor gives it."""
+    def power_cut(self) -> bytes:
+        """The supply falls: the firmware has the milliseconds that its capacitor gives it. What it
+        says in them, if anybody listens."""
         self.meter.power_fail()
+        said = self.said()
         self.meter = None
+        return said
 
     def reset(self) -> None:
         """The watchdog bites just after the registers were stored."""
@@ -382,13 +387,6 @@ class Device:
         q.frequency_mhz = 50_000
 
     # --- what is taken of it ---------------------------------------------------------
-
-    def take_truth(self, before: int) -> dict[int, int]:
-        """The quarters before number `before`, which are whole, and forgets them."""
-        out = {number: value for number, value in self.truth.items() if number < before}
-        for number in out:
-            del self.truth[number]
-        return out
 
     def true_mwh(self) -> tuple[int, int]:
         """Import and export since the begin, mWh, as registers show them."""

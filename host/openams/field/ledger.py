@@ -117,7 +117,7 @@ class Ledger:
                 if name in now and json.dumps(now[name], sort_keys=True) != value:
                     ledger.close()
                     raise BenchError(
-                        f"{path} is the ledger of another field ({name} {now[name]}): "
+                        f"{path} is the ledger of another field (its {name} differ): "
                         "name another with --ledger"
                     )
             if set(ledger.meters()) - _replacing(ledger) != {m.meter_id for m in plan.meters}:
@@ -128,12 +128,17 @@ class Ledger:
                 )
             return ledger
         ledger = cls(path, _connect(path))
-        with ledger.changing() as database:
-            for statement in _SCHEMA.split(";"):
-                database.execute(statement)
-            database.executemany("INSERT INTO run VALUES (?, ?)", run.items())
-            for meter in plan.meters:
-                ledger.add_meter(meter, plan.begin_ms)
+        try:
+            with ledger.changing() as database:
+                for statement in _SCHEMA.split(";"):
+                    database.execute(statement)
+                database.executemany("INSERT INTO run VALUES (?, ?)", run.items())
+                for meter in plan.meters:
+                    ledger.add_meter(meter, plan.begin_ms)
+        except BenchError:
+            ledger.close()
+            path.unlink(missing_ok=True)
+            raise
         return ledger
 
     @classmethod

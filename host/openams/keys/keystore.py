@@ -278,12 +278,30 @@ class Keystore:
         with self._changing_meter(meter_id) as keys:
             first = max(keys.server_counter, least)
             if first + count > COUNTER_MAX:
-                raise BenchError(
-                    f"the counters of meter {meter_id} are nearly used up: "
-                    "make a new keystore or take another --meter-id"
-                )
+                raise self._spent(meter_id)
             keys.server_counter = first + count
         return first
+
+    def reserve_servers(self, meter_ids: Iterable[str], count: int) -> list[tuple[MeterKeys, int]]:
+        """`reserve_server` of many in one change: (keys, first) of each."""
+        out = []
+        with self.records.changing() as now:
+            for meter_id in meter_ids:
+                keys = self.found(now, meter_id)
+                first = keys.server_counter
+                if first + count > COUNTER_MAX:
+                    raise self._spent(meter_id)
+                before = copy.deepcopy(keys.split())
+                keys.server_counter = first + count
+                self.put(now, keys, before)
+                out.append((keys, first))
+        return out
+
+    def _spent(self, meter_id: str) -> BenchError:
+        return BenchError(
+            f"the counters of meter {meter_id} are nearly used up: "
+            "make a new keystore or take another --meter-id"
+        )
 
     def reserve_order(self, meter_id: str, least: int = 1) -> int:
         """A number for an order to the breaker that no order of ours has, `least` or above."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from openams.keys.keystore import Keystore
+from openams.keys.model import MeterKeys
 
 # Numbers of the meter's own in a run on the bench; when they come to their end it is given more.
 _SERVER_RESERVE = 1 << 18
@@ -22,7 +24,23 @@ def provisioned(
     """
     reserve = _DEVICE_RESERVE if device else max(_SERVER_RESERVE, least)
     keys = store.get_or_new(meter_id)
-    keys.key("kek")  # or there is nothing to make a meter of
+    keys.key("kek")  # or there is nothing to make a meter of, and no numbers to take
+    release = store.release_public(make=True)
+    return _configured(keys, release, store.reserve_server(meter_id, reserve), reserve)
+
+
+def provisioned_all(store: Keystore, meter_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """`provisioned` of each, in one change of the keystore; those without keys are given some."""
+    store.ensure(meter_ids)
+    release = store.release_public(make=True)
+    given = store.reserve_servers(meter_ids, _SERVER_RESERVE)
+    return {
+        keys.meter_id: _configured(keys, release, first, _SERVER_RESERVE) for keys, first in given
+    }
+
+
+def _configured(keys: MeterKeys, release: str | None, first: int, count: int) -> dict[str, Any]:
+    keys.key("kek")
     return {
         "system_title": keys.system_title,
         "clients": [
@@ -39,9 +57,9 @@ def provisioned(
         "breaker_second": keys.breaker_second,
         "update": keys.update,
         "han": keys.han,
-        "release_key": store.release_public(make=True),
-        "server_counter": store.reserve_server(meter_id, reserve),
-        "server_counters": reserve,
+        "release_key": release,
+        "server_counter": first,
+        "server_counters": count,
     }
 
 
