@@ -239,7 +239,9 @@ class Device:
         self.meter = load_firmware().Meter(self.board, self._config())
         self.meter.start(raw_ms)
         if self.meter.keeper.load_profile.period_s != self.spec.period_s and not self.restarts:
+            # At the works, before anything is counted: no interval of the site tells of it.
             self.meter.set_capture_period(self.spec.period_s)
+            self.meter.keeper.load_profile.status = 0
         self.restarts += 1
         self._shown = None
 

@@ -97,7 +97,9 @@ class Field:
             self._ledger = Ledger.create(ledger, plan, {"days": days, "rates": repr(rates)})
         self._sleepers = Sleepers()
         self._add(planned)
-        # Who has no keys yet, in the order of the plan.
+        # Whoever calls them needs keys before they are first called.
+        keystore.ensure(list(self._specs))
+        # Who has no numbers of its own yet, in the order of the plan.
         self._unborn = dict.fromkeys(self._specs)
 
     def __enter__(self) -> Field:
@@ -166,6 +168,7 @@ class Field:
         new = replacement(old, fault)
         self._specs[new.meter_id] = new
         self._ends[old.meter_id] = fault.begin_ms
+        self._keystore.ensure([new.meter_id])
         if self._ledger is not None:
             self._ledger.add_meter(new, fault.begin_ms, old.meter_id)
 

@@ -7,8 +7,8 @@ A test says what it needs: `@pytest.mark.needs("load", "han")`; it is skipped, w
 reason, on a rig that lacks it.
 
 For tests of readers and head-ends: `meter` is an emulated meter, `han_port` a serial device
-that speaks HAN; `@pytest.mark.meter(...)` or the fixture `meter_options` say which
-(docs/fixtures.md).
+that speaks HAN; `@pytest.mark.meter(...)` or the fixture `meter_options` say which. `field` is
+many of them, with ports and the truth beside them; `@pytest.mark.field(...)` (docs/fixtures.md).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 if TYPE_CHECKING:
+    from openams.field.fixture import FieldUnderTest
     from openams.hil.meter import HilMeter
 
 Made = TypeVar("Made")
@@ -39,6 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"needs(*parts): what a rig must have: {', '.join(PARTS)}")
     config.addinivalue_line("markers", "meter(**options): an emulated meter of its own for a test")
+    config.addinivalue_line("markers", "field(**options): what a test's field of meters is like")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -48,9 +50,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if wrong or mark.kwargs or not mark.args:
             said = ", ".join(map(repr, wrong)) or "nothing"
             pytest.fail(f"needs({said}): a test needs one of {', '.join(PARTS)}", pytrace=False)
-    for mark in item.iter_markers("meter"):
-        if mark.args:
-            pytest.fail(f"meter({mark.args[0]!r}): write options by name", pytrace=False)
+    for name in ("meter", "field"):
+        for mark in item.iter_markers(name):
+            if mark.args:
+                pytest.fail(f"{name}({mark.args[0]!r}): write options by name", pytrace=False)
 
 
 def make_meter(choice: str, rig_file: str | None, folder: Path) -> HilMeter:
@@ -163,6 +166,21 @@ def han_port(
     )
     yield str(port.path)
     port.close()
+
+
+@pytest.fixture
+def field(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FieldUnderTest]:
+    """A field of meters of the test's own, in virtual time: docs/field.md."""
+    from openams.field.fixture import FieldUnderTest, parse_options
+
+    asked: dict[str, Any] = {}
+    for mark in reversed(list(request.node.iter_markers("field"))):
+        asked.update(mark.kwargs)
+    made = _or_fail(lambda: FieldUnderTest(parse_options(asked), tmp_path_factory.mktemp("field")))
+    yield made
+    made.close()
 
 
 def _emulated(request: pytest.FixtureRequest) -> str:
