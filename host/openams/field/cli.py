@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from openams.field.run import Order
 
 app = typer.Typer(
-    help="A field of meters in virtual time, with faults by a seed and the truth beside it.",
+    help="A field of meters in virtual time, its faults, and the truth beside it.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
