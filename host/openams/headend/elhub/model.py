@@ -149,11 +149,20 @@ Message = CollectedData | Acknowledgement | Reminder | PollForData
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A message of the hub of a kind that is not read here, as it came."""
+
+    document: str
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Polled:
     """What a poll brought: one identification for all, by which it is acknowledged as a whole."""
 
     poll_id: str
-    messages: tuple[Message, ...]
+    messages: tuple[Message | Unread, ...]
 
 
 @dataclass(frozen=True, slots=True)

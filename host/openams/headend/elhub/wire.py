@@ -5,6 +5,7 @@ MeteringValues has CollectedData, PollMeteringValues has PollForData and Acknowl
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,7 @@ from openams.headend.elhub.model import (
     Polled,
     PollForData,
     Process,
+    Unread,
 )
 from openams.headend.elhub.safexml import local, namespace
 
@@ -116,8 +118,8 @@ def read_request(content: Any) -> tuple[str, Message]:
 
 
 def read_poll_response(content: Any) -> Polled | None:
-    """What a poll brought; None: nothing. Messages of a kind that is not read here are ElhubError:
-    nothing may be acknowledged that was not kept."""
+    """What a poll brought; None: nothing. Messages that are not read here come as they are: they
+    are to be kept too, before the whole is acknowledged."""
     if content is None or content.tag != f"{{{POLLING}}}PollForDataResponse":
         raise ElhubError("the answer to a poll is no PollForDataResponse")
     if content.get(f"{{{_XSI}}}nil") in ("true", "1"):
@@ -127,4 +129,15 @@ def read_poll_response(content: Any) -> Polled | None:
     if names != ["Identification", "ResultDataSet"] or len(children) != 2:
         raise ElhubError("PollForDataResponse holds an Identification and a ResultDataSet")
     poll_id = shape.uuid_of(children[0])
-    return Polled(poll_id, tuple(codec.decode(one) for one in shape.children_of(children[1])))
+    return Polled(poll_id, tuple(_read_or_kept(one) for one in shape.children_of(children[1])))
+
+
+def _read_or_kept(element: Any) -> Message | Unread:
+    try:
+        return codec.decode(element)
+    except ElhubError:
+        octets: bytes = etree.tostring(element, method="c14n")
+        name = f"{{{namespace(element)}}}Header/{{{shape.COMMON}}}Identification"
+        # Without an identification the text itself is one.
+        document = element.findtext(name) or hashlib.sha256(octets).hexdigest()
+        return Unread(document[:64], local(element), octets.decode())
