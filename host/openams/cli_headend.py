@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from openams import cli_deliver
 from openams.errors import BenchError
 from openams.meter_time import to_utc_ms
 from openams.private import write_private
@@ -88,3 +89,9 @@ def export(
     counts: dict[str, Any] = tables.count()
     text = ", ".join(f"{count} {name}" for name, count in counts.items())
     say(json.dumps({"folder": str(folder), **counts}) if as_json else f"{folder}: {text}")
+
+
+# Commands in modules of their own: delivery and report have many options.
+app.command(
+    "deliver", epilog="Example: ams headend deliver --hub https://service.elhub.no:8200 ..."
+)(cli_deliver.deliver)

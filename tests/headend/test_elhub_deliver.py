@@ -272,3 +272,19 @@ def test_days_of_23_and_25_hours(store):
     there.run(steps=2)
     assert different(store, there.hub_store, days) == []
     assert len(there.hub_store.values(points[2].gsrn, "In", days[1])) == 100
+
+
+def test_the_same_on_postgresql(postgres):
+    """Corrections, refusals, reminders and troubles, on the other engine."""
+    for number, scenario in enumerate(
+        (
+            test_a_correction_sends_what_changed_alone,
+            test_a_point_that_elhub_does_not_know_is_parked_with_its_reason_and_let_go_by_a_person,
+            test_a_reminder_is_answered_with_values_or_with_a_person,
+            test_a_hub_that_is_away_costs_nothing_and_a_person_is_told,
+        )
+    ):
+        with open_store(postgres.url(f"elhub{number}")) as opened:
+            scenario(opened)
+    with open_store(postgres.url("elhubtrouble")) as opened:
+        test_with_every_trouble_all_is_there_in_the_end_and_once(opened, 7)
