@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from openams import cli_deliver
+from openams import cli_deliver, cli_profiled
 from openams.errors import BenchError
 from openams.meter_time import to_utc_ms
 from openams.private import write_private
@@ -95,3 +95,5 @@ def export(
 app.command(
     "deliver", epilog="Example: ams headend deliver --hub https://service.elhub.no:8200 ..."
 )(cli_deliver.deliver)
+app.command("readings", epilog="Example: ams headend readings visits.csv")(cli_profiled.readings)
+app.command("profiled", epilog="Example: ams headend profiled --plan dark")(cli_profiled.profiled)

@@ -22,10 +22,13 @@ from openams.headend.elhub.model import (
     ACCEPTED,
     INTERVAL_VOLUMES,
     MOST_SERIES,
+    OUT,
+    PERIOD_VOLUMES,
     Acknowledgement,
     CollectedData,
     ElhubError,
     Message,
+    Profiled,
     Quantity,
     Reminder,
     Series,
@@ -137,6 +140,7 @@ class Delivery:
             out.waiting += planned.waiting
             if not (planned.waiting or planned.messages or local_day(to_utc_ms(now)) <= day):
                 self._store.run("DELETE FROM elhub_open WHERE day = ?", day_number(day))
+        plan.plan_periods(self._store, now, self._new_id, most)
         self._set("planned_ms", str(to_utc_ms(now - _OVERLAP)))
 
     # --- sending -------------------------------------------------------------------------
@@ -183,7 +187,24 @@ class Delivery:
             message_id,
         )
         at = from_utc_ms(created)
+        if rows[0][3] == plan.PERIOD:
+            periods = [self._period(row, at) for row in rows]
+            return message(periods, self._link.parties, at, message_id, PERIOD_VOLUMES)
         return message(self._series(rows, at), self._link.parties, at, message_id, INTERVAL_VOLUMES)
+
+    def _period(self, row: Sequence[object], at: datetime) -> Series:
+        series_id, _, gsrn, _, version, intervals = row
+        begin, end = json.loads(str(intervals))
+        start_wh, end_wh, reason, stipulated = self._store.one(
+            "SELECT start_wh, end_wh, reason, stipulated FROM period_volume WHERE gsrn = ?"
+            " AND from_ms = ? AND to_ms = ? AND version = ?",
+            gsrn, begin, end, version,
+        )  # fmt: skip
+        return Series(
+            str(series_id), at, str(gsrn), OUT, from_utc_ms(begin), from_utc_ms(end), None,
+            readings=(start_wh, end_wh),
+            profiled=Profiled(end_wh - start_wh, bool(stipulated), reason),
+        )  # fmt: skip
 
     def _series(self, rows: Sequence[tuple[object, ...]], at: datetime) -> list[Series]:
         day = day_date(int(str(rows[0][1])))
@@ -290,6 +311,11 @@ class Delivery:
             f"SELECT DISTINCT day FROM delivery WHERE {sql} AND state NOT IN (?, ?)",
             *params, REFUSED, PARKED,
         )  # fmt: skip
+        for gsrn, number in self._store.all(
+            f"SELECT gsrn, day FROM delivery WHERE {sql} AND series = ?", *params, plan.PERIOD
+        ):
+            text = f"Elhub refuses the period volume of {gsrn} that ends with {number}: {reason}"
+            self._store.notice("elhub-parked", f"{gsrn} {number}", text, now_ms)
         count = self._store.run(
             f"UPDATE delivery SET state = ?, reason = ?, at_ms = ? WHERE {sql}"
             " AND state NOT IN (?, ?)",

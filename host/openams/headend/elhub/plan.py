@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from openams.headend.days import day_bounds, day_date, day_number
+from openams.headend.days import day_bounds, day_date, day_number, local_day
 from openams.headend.elhub.build import changes, is_closed, overlay, runs
 from openams.headend.elhub.model import MOST_SERIES, Quantity
 from openams.headend.register import PROFILE, Terms, series_of
 from openams.headend.store import Store
 from openams.headend.store.values import StoredRevision
 from openams.headend.vee.codes import MEASURED
-from openams.meter_time import from_utc_ms, to_utc_ms
+from openams.meter_time import to_utc_ms
 
 # States of a delivery (a series of values that was or will be sent).
 PREPARED, SENT, ACCEPTED, REFUSED, PARKED = "prepared", "sent", "accepted", "rejected", "parked"
@@ -267,6 +267,52 @@ _DELIVERY = (
 )  # fmt: skip
 
 
+# In the place of a series: a period volume (BRS-NO-312), whose `intervals` are its two moments.
+PERIOD = 3
+
+
+def plan_periods(
+    store: Store, now: datetime, new_id: Callable[[], str], most: int = MOST_SERIES
+) -> Planned:
+    """Prepares the newest versions of period volumes; refused ones wait for a person."""
+    out, now_ms = Planned(), to_utc_ms(now)
+    with store.transaction():
+        store.database.lock("elhub-plan")
+        rows = store.all(
+            "SELECT p.gsrn, p.from_ms, p.to_ms, MAX(p.version) FROM period_volume p"
+            " WHERE p.to_ms <= ? AND p.from_ms > ? GROUP BY p.gsrn, p.from_ms, p.to_ms"
+            " ORDER BY p.gsrn, p.from_ms",
+            now_ms, to_utc_ms(now - timedelta(days=3 * 365)),
+        )  # fmt: skip
+        # Refused ones are not sent again by themselves: a person looks at the readings.
+        told = set(store.all(
+            "SELECT gsrn, intervals, revision FROM delivery WHERE series = ? AND state <> ?",
+            PERIOD, RELEASED,
+        ))  # fmt: skip
+        due = [
+            (gsrn, json.dumps([begin, end]), version)
+            for gsrn, begin, end, version in rows
+            if (gsrn, json.dumps([begin, end]), version) not in told
+        ]
+        for at in range(0, len(due), most):
+            message_id = new_id()
+            some = due[at : at + most]
+            numbers = [day_number(local_day(json.loads(span)[1] - 1)) for _, span, _ in some]
+            store.put_rows(
+                "message",
+                ("message_id", "process", "created_ms", "state", "detail"),
+                [(message_id, "BRS-NO-312", now_ms, PREPARED, json.dumps({"day": min(numbers)}))],
+            )
+            store.put_rows(
+                "delivery", _DELIVERY,
+                [(new_id(), message_id, number, gsrn, PERIOD, version, span, PREPARED, "", now_ms)
+                 for number, (gsrn, span, version) in zip(numbers, some, strict=True)],
+            )  # fmt: skip
+            out.messages += 1
+            out.series += len(some)
+    return out
+
+
 def span_of(intervals: str | None) -> tuple[int, int] | None:
     """(first, last + 1); None: the whole day. Of rows that stand for nothing: (0, 0)."""
     if intervals is None:
@@ -287,7 +333,3 @@ def open_days(store: Store, changed_since_ms: int) -> Iterator[date]:
         store.put_rows("elhub_open", ("day",), news)
         rows = store.all("SELECT day FROM elhub_open ORDER BY day")
     return (day_date(number) for (number,) in rows)
-
-
-def moment(ms: int) -> datetime:
-    return from_utc_ms(ms)

@@ -27,7 +27,7 @@ _SAME_WEEKDAY = 1.1
 _LIKENESS = 0.6
 _MOST_DAYS = 70
 # Of a household in Norway by local hour, about its mean: for who has no history.
-_STANDARD = (
+STANDARD_DAY = (
     0.78, 0.72, 0.69, 0.68, 0.70, 0.78, 0.98, 1.18, 1.15, 1.05, 1.00, 0.98,
     0.97, 0.95, 0.95, 1.02, 1.15, 1.27, 1.30, 1.28, 1.22, 1.15, 1.03, 0.90,
 )  # fmt: skip
@@ -272,5 +272,7 @@ def _standard(day: Day, good: Mapping[int, int]) -> tuple[Floats, str]:
             shape = np.maximum(heights, 0.0) ** 1.3
             return shape / shape.mean(), "sun"
         return np.ones(len(heights)), "level"
-    shape = np.array([_STANDARD[minute // 60] for minute in calendar.minutes(day.day, resolution)])
+    shape = np.array(
+        [STANDARD_DAY[minute // 60] for minute in calendar.minutes(day.day, resolution)]
+    )
     return shape / shape.mean(), "standard"
