@@ -127,7 +127,7 @@ def test_a_client_calls_a_field_that_stays(tmp_path: Path) -> None:
                 break
             time.sleep(0.05)
         _, *rows = plan.read_text().splitlines()
-        number, url = rows[4].split(",")
+        number, url, _ = rows[4].split(",")
         done = subprocess.run(
             [sys.executable, "-m", "openams", "read", url, "1.0.1.8.0.255", "--meter-id", number]
             + ["--json"],

@@ -120,7 +120,7 @@ def run(
 
     def opened(urls: dict[str, str]) -> None:
         if plan is not None:
-            write_private(plan, running.plan_text(urls).encode())
+            write_private(plan, running.plan_text(field, urls).encode())
         if urls and not as_json:
             say(f"{len(urls)} meters have ports, from {next(iter(urls.values()))}")
 

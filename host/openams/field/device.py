@@ -204,6 +204,7 @@ class Device:
         self._day = -1
         self._active: list[int] = []
         self._reactive: list[int] = []
+        self._other: tuple[int, list[int], list[int]] = (-1, [], [])
         self._shown: tuple[int, bool] | None = None
         self.restarts = 0
         self.power_up()
@@ -333,9 +334,16 @@ class Device:
         return self._active[at // QUARTER_MS % QUARTERS] < 0
 
     def _turn_to(self, day: int) -> None:
-        if day != self._day:
+        if day == self._day:
+            return
+        # A step over midnight asks for both days, in turn.
+        before = self._day, self._active, self._reactive
+        if day == self._other[0]:
+            self._day, self._active, self._reactive = self._other
+        else:
             self._day = day
             self._active, self._reactive = self.load.day(day)
+        self._other = before
 
     def _drawn(self, at: int, end: int, flows: bool) -> tuple[int, int]:
         """What the house draws from `at` to `end`: uWs and uvars of the meter's terminals."""

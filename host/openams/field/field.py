@@ -87,6 +87,7 @@ class Field:
         self._of: dict[str, list[Fault]] = {}
         self._dark: dict[str, tuple[int, int, str]] = {}  # how often, since when, by what
         self._ends: dict[str, int] = {}  # of meters that are taken down
+        self._sites: dict[str, str] = {}  # new meter -> the one that the plan has there
         self._cuts: list[tuple[int, str]] = []
         self._days: list[TrueDay] = []
         self.faults: list[Fault] = []
@@ -168,6 +169,7 @@ class Field:
         new = replacement(old, fault)
         self._specs[new.meter_id] = new
         self._ends[old.meter_id] = fault.begin_ms
+        self._sites[new.meter_id] = self._sites.get(old.meter_id, old.meter_id)
         self._keystore.ensure([new.meter_id])
         if self._ledger is not None:
             self._ledger.add_meter(new, fault.begin_ms, old.meter_id)
@@ -210,8 +212,12 @@ class Field:
         kinds = {fault.kind for fault in self._holding(meter_id, utc_ms)}
         if kinds.intersection(SILENT) or kinds.intersection(DARK):
             return None
-        link = self._nets.state(meter_id, utc_ms)
+        link = self._link(meter_id, utc_ms)
         return link if link.up else None
+
+    def _link(self, meter_id: str, utc_ms: int) -> State:
+        """Of a meter that was put up in place of another: that of the site."""
+        return self._nets.state(self._sites.get(meter_id, meter_id), utc_ms)
 
     def call(self, meter_id: str, utc_ms: int | None = None) -> Channel:
         """A connection to a meter, from the near end of its link. Raises Unreachable."""
@@ -312,7 +318,7 @@ class Field:
     def _push(self, device: Device, octets: bytes) -> None:
         meter_id = device.spec.meter_id
         # The last word is said while it is dark already.
-        link = self._nets.state(meter_id, device.at_ms)
+        link = self._link(meter_id, device.at_ms)
         silent = {fault.kind for fault in self._holding(meter_id, device.at_ms)} & {*SILENT}
         if self.on_push is not None and octets and link.up and not silent:
             self.on_push(meter_id, device.at_ms, octets)

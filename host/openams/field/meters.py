@@ -12,6 +12,7 @@ from pathlib import Path
 from openams.errors import BenchError
 from openams.field.loads import PROFILES, known_profile
 from openams.grid.scenario import SYSTEMS
+from openams.gs1 import check_digit, check_meter_number
 
 NETS = ("mesh", "cellular", "plc")
 MAKES = ("aidon", "kaifa", "kamstrup")
@@ -104,20 +105,12 @@ def meter_number(k: int) -> str:
     return digits + check_digit(digits)
 
 
-def check_digit(digits: str) -> str:
-    """GS1: weights 3 and 1 from the right."""
-    total = sum(int(d) * (3 if place % 2 == 0 else 1) for place, d in enumerate(reversed(digits)))
-    return str(-total % 10)
-
-
 def check_number(number: str, where: str = "") -> str:
-    """The number, or a BenchError that says what is wrong with it."""
-    if len(number) != 16 or not (number.isascii() and number.isdigit()):
-        raise BenchError(f"{where}{number!r} is no meter number: 16 digits, the last a check digit")
-    right = check_digit(number[:-1])
-    if number[-1] != right:
-        raise BenchError(f"{where}{number} has a wrong check digit: {number[:-1]}{right} is right")
-    return number
+    """The number, or a BenchError that says where it stands and what is wrong with it."""
+    try:
+        return check_meter_number(number)
+    except BenchError as error:
+        raise BenchError(f"{where}{error}") from None
 
 
 def make_plan(

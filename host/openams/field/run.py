@@ -14,6 +14,7 @@ from openams.errors import BenchError
 from openams.field.faults import DAY_MS, Rates
 from openams.field.field import Field
 from openams.field.meters import FieldPlan
+from openams.field.nets import make_nets
 from openams.field.serve import Ports
 from openams.keys.keystore import Keystore
 
@@ -121,18 +122,9 @@ def _field(running: Running, part: tuple[int, int]) -> Field:
         running.ledger,
         running.rates,
         days=running.days,
-        nets=make_nets(running.plan),
+        nets=make_nets(running.plan, running.plan.seed) if running.rates else None,
         part=part,
     )
-
-
-def make_nets(plan: FieldPlan) -> Any:
-    """The nets of a plan; None where they are not modelled."""
-    try:
-        from openams.field import nets  # type: ignore[attr-defined, unused-ignore]
-    except ImportError:
-        return None
-    return nets.make_nets(plan, plan.seed)
 
 
 def _order(field: Field, orders: Sequence[Order]) -> None:
@@ -202,6 +194,9 @@ def _passing(
         told("hours", hours, 24 * running.days)
 
 
-def plan_text(urls: dict[str, str]) -> str:
-    """Number and URL of the meters that have a port, as CSV for `ams ration` and others."""
-    return "meter_id,url\n" + "".join(f"{meter},{url}\n" for meter, url in urls.items())
+def plan_text(plan: FieldPlan, urls: dict[str, str]) -> str:
+    """Number, URL and concentrator of the meters that have a port, as CSV: for `ams ration`,
+    `ams concentrator` and others."""
+    masters = {meter.meter_id: meter.master for meter in plan.meters}
+    rows = (f"{meter},{url},{masters[meter]}\n" for meter, url in urls.items())
+    return "meter_id,url,master\n" + "".join(rows)
