@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import signal
@@ -19,6 +20,7 @@ from openams.terminal import say
 
 if TYPE_CHECKING:
     from openams.concentrator.outbox import Deliver
+    from openams.concentrator.service import Service
 
 app = typer.Typer(
     help="A data concentrator: store and forward, and the way through to each meter.",
@@ -69,6 +71,7 @@ def run(
     """Run a concentrator until Ctrl-C, or for --duration."""
     from openams.concentrator.clock import SystemClock
     from openams.concentrator.core import Concentrator
+    from openams.concentrator.passage import listen
     from openams.concentrator.roster import read_list
     from openams.concentrator.service import Service, token_of
     from openams.concentrator.state import Settings, parse_window
@@ -83,29 +86,36 @@ def run(
     way = TcpWay(meters, parse_scan(scan) if scan else None)
     clock = SystemClock(round(clock_offset * 1000))
     store = open_keystore(keystore, passphrase_file)
-    concentrator = Concentrator(
-        name or folder.absolute().name, folder, meters, store, way, clock, settings
-    )
-    try:
-        service = Service(
-            concentrator, way, (host, port), (host, http_port), token_of(folder), deliver,
-            discover_s=3600.0 if scan else 0.0,
-        )  # fmt: skip
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: service.stop())
-        ports = {"gateway": f"tcp://{host}:{service.passage.port}"}
-        ports["http"] = f"http://{host}:{service.door.port}"
+    # Ports first: where one cannot be had nothing is made.
+    with listen(host, port, "--port") as first, listen(host, http_port, "--http-port") as second:
+        concentrator = Concentrator(
+            name or folder.absolute().name, folder, meters, store, way, clock, settings
+        )
+        with contextlib.closing(concentrator):
+            service = Service(
+                concentrator, way, (first, second), token_of(folder), deliver,
+                discover_s=3600.0 if scan else 0.0,
+            )  # fmt: skip
+            _serve(service, host, duration, as_json)
 
-        def ready() -> None:
-            text = f"{concentrator.name}: {len(meters)} meters behind {ports['gateway']}, "
-            said = {"concentrator": concentrator.name, "meters": len(meters), **ports}
-            say(json.dumps(said) if as_json else f"{text}days at {ports['http']}")
 
-        service.run(duration, ready)
-        if as_json:
-            say(json.dumps(concentrator.figures()))
-    finally:
-        concentrator.close()
+def _serve(service: Service, host: str, duration: float | None, as_json: bool) -> None:
+    """Until it is ended, or for `duration` seconds."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: service.stop())
+    of = service.concentrator
+    shown = f"[{host}]" if ":" in host else host
+    ports = {"gateway": f"tcp://{shown}:{service.passage.port}"}
+    ports["http"] = f"http://{shown}:{service.door.port}"
+    count = len(of.meters())
+
+    def ready() -> None:
+        text = f"{of.name}: {count} meters behind {ports['gateway']}, days at {ports['http']}"
+        say(json.dumps({"concentrator": of.name, "meters": count, **ports}) if as_json else text)
+
+    service.run(duration, ready)
+    if as_json:
+        say(json.dumps(of.figures()))
 
 
 def _delivery(url: str | None, token_file: Path | None) -> Deliver | None:

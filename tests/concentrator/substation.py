@@ -67,6 +67,10 @@ class Meters:
         return path
 
 
+def a_port() -> socket.socket:
+    return socket.create_server(("127.0.0.1", 0), backlog=64)
+
+
 ALL_DAY = Settings(
     window_begin=datetime.min.time(),
     window_end=datetime.max.time(),
@@ -85,9 +89,7 @@ def served(
     listed = more.pop("roster", meters.listed)
     clock = more.pop("clock", None) or SystemClock()
     concentrator = Concentrator("C0001", folder, listed, meters.readers, way, clock, settings)
-    service = Service(
-        concentrator, way, ("127.0.0.1", 0), ("127.0.0.1", 0), token_of(folder), **more
-    )
+    service = Service(concentrator, way, (a_port(), a_port()), token_of(folder), **more)
     ready = threading.Event()
     thread = threading.Thread(target=lambda: service.run(None, ready.set), daemon=True)
     thread.start()

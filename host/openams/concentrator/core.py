@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from openams.client.client import session
 from openams.client.errors import ClientError, LinkError
 from openams.client.links import Url
-from openams.client.meterday import Layouts, read_day
+from openams.client.meterday import Layouts, day_bounds, read_day
 from openams.concentrator import state as states
 from openams.concentrator.clock import Clock
 from openams.concentrator.folder import READER_SAP, claim, readers_only
@@ -30,7 +30,7 @@ from openams.concentrator.store import Limits, Store, Stored, StoreFullError
 from openams.concentrator.ways import Way
 from openams.errors import BenchError
 from openams.keys.keystore import Keystore
-from openams.meter_time import from_utc_ms, local_text
+from openams.meter_time import from_utc_ms, local_text, to_utc_ms
 
 # Attempts at a day that a head-end has asked for, and minutes between them.
 _ASKED_ATTEMPTS = 3
@@ -66,12 +66,13 @@ class Concentrator:
         self._collecting = threading.Lock()
         listed = check(list(meters))
         self._keyed = readers_only(keystore)
-        self._claim, known = claim(folder, name)
+        lock, known = claim(folder, name)
         try:
             self.store = Store(folder / "store", limits)
         except BaseException:
-            os.close(self._claim)
+            os.close(lock)
             raise
+        self._claim: int | None = lock
         self._meters: dict[str, MeterState] = {}
         self._layouts: dict[str, Layouts] = {}
         self._asked: dict[tuple[str, str], tuple[int, int]] = {}  # attempts, not before
@@ -112,10 +113,13 @@ class Concentrator:
         self._keep(self.store.put_meta, "stopped", 0)
 
     def close(self) -> None:
+        if self._claim is None:
+            return
         with contextlib.suppress(BenchError):
             self.store.put_meta("stopped", 1)
         self.store.close()
         os.close(self._claim)
+        self._claim = None
 
     # --- what is due -----------------------------------------------------------------------
 
@@ -188,7 +192,10 @@ class Concentrator:
             if now < begin_ms:
                 times = [begin_ms]
             else:
-                times = [end_ms]
+                # The next window; or a new day amid this one.
+                times = [self.settings.window_now(end_ms)[0], _midnight_after(now)]
+                if times[1] >= end_ms:
+                    del times[1]
                 for state in self._meters.values():
                     if self._wanted(state, begin_ms, now):
                         times.append(max(now, state.next_ms))
@@ -233,8 +240,8 @@ class Concentrator:
         with self._lock:
             self._settled(state, now, trouble, asked)
             self._answered(meter_id, days, done if asked else [], asked, now)
+        self._compare_clocks()
         self._keep(self.store.put_state, meter_id, state.dump())
-        self._compare_clocks(state)
 
     def _opener(self, meter_id: str) -> Callable[[int, float], Any]:
         return lambda sap, timeout_s: self._way.open(meter_id, sap, timeout_s)
@@ -305,25 +312,26 @@ class Concentrator:
                     self._alarm("meter-lost", state.meter_id, state.reason)
                     self._keep(self.store.put_state, state.meter_id, state.dump())
 
-    def _compare_clocks(self, state: MeterState) -> None:
+    def _compare_clocks(self) -> None:
         """Whose clock is wrong: one meter's, or all of them: then it is our own."""
-        offsets = [
-            other.clock_offset_s
-            for other in self._meters.values()
-            if other.clock_offset_s is not None and not other.failures
-        ]
-        if state.clock_offset_s is None:
+        told = {
+            state.meter_id: state.clock_offset_s
+            for state in self._meters.values()
+            if state.clock_offset_s is not None and not state.failures
+        }
+        if len(told) < min(_CLOCKS_LEAST, len(self._meters)):
             return
-        middle = statistics.median(offsets) if len(offsets) >= _CLOCKS_LEAST else 0.0
+        middle = statistics.median(told.values()) if len(told) >= _CLOCKS_LEAST else 0.0
         doubted = abs(middle) > self.settings.clock_off_s
         if doubted != self._clock_doubted:
             self._clock_doubted = doubted
             kind = "clock-doubtful" if doubted else "clock-good"
             self._alarm(kind, text=f"its meters' clocks are {middle:+.1f} s from its own")
-        off = abs(state.clock_offset_s - middle) > self.settings.clock_off_s
-        if off and not state.clock_off:
-            self._alarm("meter-clock", state.meter_id, f"{state.clock_offset_s:+.1f} s")
-        state.clock_off = off
+        for meter_id, offset_s in told.items():
+            off = abs(offset_s - middle) > self.settings.clock_off_s
+            if off and not self._meters[meter_id].clock_off:
+                self._alarm("meter-clock", meter_id, f"{offset_s:+.1f} s")
+            self._meters[meter_id].clock_off = off
 
     # --- what it is asked for ------------------------------------------------------------------
 
@@ -436,3 +444,7 @@ class Concentrator:
             "asked": len(self._asked),
             "disk_full": self._disk_full,
         }
+
+
+def _midnight_after(utc_ms: int) -> int:
+    return to_utc_ms(day_bounds(local_date(utc_ms))[1])

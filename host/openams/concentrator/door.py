@@ -10,6 +10,7 @@ import contextlib
 import json
 import re
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -20,7 +21,6 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from openams.concentrator.core import Concentrator
-from openams.concentrator.passage import listen
 from openams.errors import BenchError
 from openams.meter_time import local_text
 
@@ -184,16 +184,16 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class DoorServer(ThreadingMixIn, TCPServer):
-    """Listens from the start; serves in threads from `start` on."""
+    """On a socket that listens; serves in threads from `start` on."""
 
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, host: str, port: int, token: str) -> None:
-        super().__init__((host, port), _Handler, bind_and_activate=False)
+    def __init__(self, listener: socket.socket, token: str) -> None:
+        super().__init__(listener.getsockname()[:2], _Handler, bind_and_activate=False)
         self.socket.close()
-        self.socket = listen(host, port, "--http-port")
-        self.port: int = self.socket.getsockname()[1]
+        self.socket = listener
+        self.port: int = listener.getsockname()[1]
         self.token = token.encode()
         self.door: Door
         self._places = threading.BoundedSemaphore(_CONNECTIONS)

@@ -258,12 +258,14 @@ class _Client:
 
 
 class Passage:
-    """Listens from the start; serves in a thread of its own from `start` on."""
+    """On a socket that listens; serves in a thread of its own from `start` on."""
 
-    def __init__(self, host: str, port: int, places: Places, bounds: Bounds | None = None) -> None:
+    def __init__(
+        self, listener: socket.socket, places: Places, bounds: Bounds | None = None
+    ) -> None:
         self._places = places
         self._bounds = bounds or Bounds()
-        self._socket = listen(host, port, "--port")
+        self._socket = listener
         self.port: int = self._socket.getsockname()[1]
         self._clients: set[_Client] = set()
         self._loop: asyncio.AbstractEventLoop | None = None

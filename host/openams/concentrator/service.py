@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -48,14 +49,14 @@ class Places:
 
 
 class Service:
-    """Listens from the start. `run` serves until `stop`, or for `duration_s`."""
+    """On two sockets that listen: of the passage, of the door. `run` serves until `stop`, or for
+    `duration_s`."""
 
     def __init__(
         self,
         concentrator: Concentrator,
         way: TcpWay,
-        passage: tuple[str, int],
-        door: tuple[str, int],
+        sockets: tuple[socket.socket, socket.socket],
         token: str,
         deliver: Deliver | None = None,
         discover_s: float = 0.0,
@@ -67,12 +68,8 @@ class Service:
         self._ending = threading.Event()
         self._woken = threading.Condition()
         self._wishes: set[str] = set()
-        self.passage = Passage(*passage, Places(concentrator, way), bounds)
-        try:
-            self.door = DoorServer(*door, token)
-        except BaseException:
-            self.passage.close()
-            raise
+        self.passage = Passage(sockets[0], Places(concentrator, way), bounds)
+        self.door = DoorServer(sockets[1], token)
 
     def stop(self) -> None:
         self._ending.set()

@@ -10,6 +10,7 @@ from openams.errors import BenchError
 from openams.meter_time import NORWAY, from_utc_ms, local_text, to_utc_ms
 
 OK, WAITING, LATE, LOST, NEW, KEYLESS = "ok", "waiting", "late", "lost", "new", "no-keys"
+_MS = timedelta(milliseconds=1)
 STATES = (OK, WAITING, LATE, LOST, NEW, KEYLESS)
 
 
@@ -35,7 +36,11 @@ class Settings:
         begin = datetime.combine(day, self.window_begin, NORWAY)
         over = self.window_end <= self.window_begin
         end = datetime.combine(day + timedelta(over), self.window_end, NORWAY)
-        return to_utc_ms(begin), to_utc_ms(end)
+        begin_ms, end_ms = to_utc_ms(begin), to_utc_ms(end)
+        if end_ms <= begin_ms:
+            # It begins in the hour that is left out in spring.
+            end_ms = begin_ms + (end.replace(tzinfo=None) - begin.replace(tzinfo=None)) // _MS
+        return begin_ms, end_ms
 
     def window_now(self, utc_ms: int) -> tuple[int, int]:
         """The window that is open, or the next one."""

@@ -119,6 +119,8 @@ class Store:
         database = sqlite3.connect(
             f"file:{where}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
         )
+        # Bits that flip may make text of anything: what it is for then says so, not the decoder.
+        database.text_factory = lambda octets: octets.decode("utf-8", "replace")
         try:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = FULL")
