@@ -1,0 +1,245 @@
+"""Concentrators: what they have stored is taken from a number on, and acknowledged once it is here.
+
+The number lies in the store, and is written with what it stands for: whoever dies between, asks
+again from there. A concentrator that lost its store has another `store_id`: then from the start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from openams.client.errors import LateError, LinkError
+from openams.client.meterday import MeterDay
+from openams.errors import BenchError
+from openams.headend.collect.reading import of_day
+from openams.headend.collect.taking import settle_days, take
+from openams.headend.days import day_date, day_number
+from openams.headend.store import Store
+from openams.headend.store.jobs import DAY, OPEN
+from openams.meter_time import to_utc_ms
+
+_PAGE = 100
+_BODY_MOST = 64 << 20
+# Days that are asked for in one visit: a concentrator reads them in its own time.
+_ASK = 50
+
+
+class Door(Protocol):
+    """A concentrator's door: bodies as docs/concentrator.md has them."""
+
+    async def get(self, path: str) -> dict[str, Any]: ...
+    async def post(self, path: str, order: dict[str, Any]) -> dict[str, Any]: ...
+
+
+class HttpDoor:
+    """JSON over HTTP/1.1, a connection for each request, with a token."""
+
+    def __init__(self, url: str, token: str, timeout_s: float = 30.0) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "tcp") or not parts.hostname or not parts.port:
+            raise BenchError(f"{url!r} is no URL of a concentrator: write it like http://host:4080")
+        self._host, self._port = parts.hostname, parts.port
+        self._token, self._timeout_s = token, timeout_s
+        self.octets = 0
+
+    async def get(self, path: str) -> dict[str, Any]:
+        return await self._ask("GET", path, b"")
+
+    async def post(self, path: str, order: dict[str, Any]) -> dict[str, Any]:
+        return await self._ask("POST", path, json.dumps(order).encode())
+
+    async def _ask(self, method: str, path: str, body: bytes) -> dict[str, Any]:
+        where = f"{self._host}:{self._port}"
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                status, answer = await self._exchange(method, path, body)
+        except TimeoutError:
+            raise LateError(f"no answer from the concentrator at {where}") from None
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+            reason = getattr(error, "strerror", None) or "it has closed the connection"
+            raise LinkError(f"no concentrator at {where}: {reason}") from None
+        try:
+            found = json.loads(answer)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise LinkError(f"what answers at {where} is no concentrator")
+        if status >= 400:
+            said = str(found.get("error", status))[:200]
+            raise BenchError(f"the concentrator at {where} refuses: {said}")
+        return found
+
+    async def _exchange(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+        reader, writer = await asyncio.open_connection(self._host, self._port)
+        try:
+            head = (
+                f"{method} {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n"
+                f"Authorization: Bearer {self._token}\r\nContent-Type: application/json\r\n"
+                f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            )
+            writer.write(head.encode("latin-1", "replace") + body)
+            await writer.drain()
+            lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            fields = {
+                name.strip().lower(): value.strip()
+                for name, _, value in (line.partition(":") for line in lines[1:])
+            }
+            length = fields.get("content-length", "")
+            words = lines[0].split(" ")
+            if not length.isdigit() or len(words) < 2 or not words[1].isdigit():
+                raise LinkError(f"what answers at {self._host}:{self._port} does not speak HTTP")
+            if int(length) > _BODY_MOST:
+                raise LinkError(f"an answer of {length} octets is too long")
+            answer = await reader.readexactly(int(length))
+            self.octets += len(head) + len(body) + len(answer)
+            return int(words[1]), answer
+        finally:
+            writer.close()
+
+
+@dataclass
+class Visit:
+    """What a visit brought; `seqs`: the numbers up to which it is now, days, alarms, pushes."""
+
+    store_id: str
+    seqs: tuple[int, int, int]
+    days: list[MeterDay] = field(default_factory=list)
+    alarms: list[dict[str, Any]] = field(default_factory=list)
+    pushes: list[dict[str, Any]] = field(default_factory=list)
+    more: bool = False
+    began_anew: bool = False
+
+    @property
+    def rows(self) -> int:
+        return sum(len(day.rows) for day in self.days)
+
+
+async def visit(store: Store, door: Door, concentrator_id: str) -> Visit:
+    """One page of days, and the alarms and pushes; what was written before is acknowledged."""
+    row = store.one(
+        "SELECT store_id, day_seq, alarm_seq, push_seq FROM concentrator_seen "
+        "WHERE concentrator_id = ?",
+        concentrator_id,
+    )
+    state = await door.get("/v1/state")
+    store_id = str(state.get("store_id", ""))
+    anew = row is not None and row[0] != store_id
+    seqs = (0, 0, 0) if row is None or anew else tuple(int(seq) for seq in row[1:])
+    if seqs[0]:
+        await door.post("/v1/days/taken", {"store_id": store_id, "seq": seqs[0]})
+    body = await door.get(f"/v1/days?after={seqs[0]}&limit={_PAGE}")
+    days = [_day(record) for record in _list(body, "days")]
+    alarms = _list(await door.get(f"/v1/alarms?after={seqs[1]}"), "alarms")
+    pushes = _list(await door.get(f"/v1/pushes?after={seqs[2]}"), "pushes")
+    found = Visit(
+        store_id,
+        (
+            _whole(body.get("next", seqs[0])),
+            max([seqs[1], *(_whole(one.get("seq")) for one in alarms)]),
+            max([seqs[2], *(_whole(one.get("seq")) for one in pushes)]),
+        ),
+        days, alarms, pushes, bool(body.get("more")), anew,
+    )  # fmt: skip
+    if not found.more:
+        await _ask(store, door, concentrator_id, {(day.meter_id, day.day) for day in days})
+    return found
+
+
+async def _ask(store: Store, door: Door, concentrator_id: str, here: set[tuple[str, str]]) -> None:
+    """Days that are open here and did not come: the concentrator may read them again."""
+    meters = [row[0] for row in store.all(
+        "SELECT meter_id FROM meter WHERE concentrator = ?", concentrator_id
+    )]  # fmt: skip
+    if not meters:
+        return
+    asked = 0
+    for job in store.jobs(DAY, states=OPEN, subjects=meters):
+        day = day_date(job.day).isoformat()
+        if (job.subject, day) not in here and asked < _ASK:
+            asked += 1
+            await door.post("/v1/ask", {"meter_id": job.subject, "day": day})
+
+
+def _list(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    found = body.get(name)
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise LinkError(f"the concentrator's answer has no list {name!r}")
+    return found
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 62:
+        raise LinkError("the concentrator's answer has a number that is none")
+    return value
+
+
+def _day(record: dict[str, Any]) -> MeterDay:
+    try:
+        day = MeterDay.from_json(record)
+        date.fromisoformat(day.day)
+        of_day(day, "concentrator", 0)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        raise LinkError("the concentrator's answer has a day that is none") from None
+    return day
+
+
+def take_visit(store: Store, concentrator_id: str, found: Visit, now_ms: int) -> None:
+    """Amid a transaction: what a visit brought, with the numbers that it stands for."""
+    if found.began_anew:
+        text = "it has lost its store: all that it has is taken anew, and missing days are asked"
+        store.notice("store-lost", concentrator_id, text, now_ms)
+    known = {row[0]: row[1] for row in store.by_key(
+        "SELECT meter_id, concentrator FROM meter WHERE meter_id IN (?*)",
+        sorted({day.meter_id for day in found.days}),
+    )}  # fmt: skip
+    store.database.open_days({day_number(date.fromisoformat(day.day)) for day in found.days})
+    for day in found.days:
+        if known.get(day.meter_id) != concentrator_id:
+            text = f"concentrator {concentrator_id} has values of a meter that is not its"
+            store.notice("foreign-meter", day.meter_id, text, now_ms)
+        _take_day(store, concentrator_id, day, now_ms)
+    columns = ("meter_id", "at_ms", "source", "body", "number")
+    for kind, rows in (("alarm", found.alarms), ("push", found.pushes)):
+        source = f"{concentrator_id} {kind}"
+        store.put_rows("alarm", columns, [
+            (str(one.get("meter_id", "")), _at(one, now_ms), source, json.dumps(one), one["seq"])
+            for one in rows
+        ])  # fmt: skip
+    store.run(
+        "INSERT INTO concentrator_seen (concentrator_id, store_id, day_seq, alarm_seq, push_seq, "
+        "at_ms) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (concentrator_id) DO UPDATE SET "
+        "store_id = excluded.store_id, day_seq = excluded.day_seq, "
+        "alarm_seq = excluded.alarm_seq, push_seq = excluded.push_seq, at_ms = excluded.at_ms",
+        concentrator_id, found.store_id, *found.seqs, now_ms,
+    )  # fmt: skip
+
+
+def _take_day(store: Store, concentrator_id: str, day: MeterDay, now_ms: int) -> None:
+    got = of_day(day, f"concentrator {concentrator_id}", now_ms)
+    take(store, day.meter_id, got, f"concentrator {concentrator_id}", now_ms)
+    number = day_number(date.fromisoformat(day.day))
+    jobs = store.jobs(DAY, number, OPEN, [day.meter_id])
+    # Whether the meter has more is the concentrator's to know: it comes as a better revision.
+    settle_days(store, day.meter_id, jobs, 0, now_ms)
+
+
+def _at(row: dict[str, Any], now_ms: int) -> int:
+    try:
+        return to_utc_ms(datetime.fromisoformat(str(row.get("time"))))
+    except (ValueError, TypeError):
+        return now_ms
+
+
+def doors(rows: Sequence[Any], tokens: dict[str, str], timeout_s: float) -> dict[str, Door]:
+    """A door of each concentrator that there is a token of."""
+    return {
+        row.concentrator_id: HttpDoor(row.url, tokens[row.concentrator_id], timeout_s)
+        for row in rows
+        if row.concentrator_id in tokens
+    }

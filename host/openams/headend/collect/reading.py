@@ -1,0 +1,196 @@
+"""What one session brings from a meter: rows by range, registers at midnights, events, its clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from openams.client import readout
+from openams.client.data import date_time, parse_date_time
+from openams.client.errors import ClientError
+from openams.client.meterday import MeterDay
+from openams.client.names import CLOCK, range_selection
+from openams.client.readout import EVENT_LOGS, PROFILES, Column
+from openams.headend.collect.link import Reader
+from openams.headend.days import day_bounds
+from openams.headend.store import Event, IntervalRow, RegisterReading
+from openams.meter_time import from_utc_ms, to_utc_ms
+
+_LOAD, _DAILY, _STANDARD = PROFILES["load"], PROFILES["daily"], EVENT_LOGS[0]
+_PERIODS_S = (900, 3600)
+_PERIOD_CHANGED = 0x0400
+# Rows at a time: a torn link costs no more than that.
+_DAYS_AT_ONCE = 5
+
+
+@dataclass
+class Got:
+    """All of a session, as the store takes it."""
+
+    rows: list[IntervalRow] = field(default_factory=list)
+    readings: list[RegisterReading] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    ahead_ms: int | None = None
+    period_s: int = 0
+    # Up to here the meter has said all that it has, of the days that were asked for.
+    until_ms: int = 0
+
+
+@dataclass
+class Layout:
+    """What a profile captures, and in what units; asked for once of a meter."""
+
+    columns: list[Column]
+    units: dict[Column, Any]
+
+
+Layouts = dict[str, Layout]
+
+
+async def read(
+    meter_id: str,
+    reader: Reader,
+    days: Sequence[Any],
+    events_from_ms: int,
+    now_ms: int,
+    layouts: Layouts,
+    got: Got,
+) -> None:
+    """Reads days (dates, in order) into `got`; what came before a link fell is in there."""
+    clock = parse_date_time(await reader.get(8, CLOCK, 2))
+    if clock is not None:
+        got.ahead_ms = to_utc_ms(clock) - now_ms
+    period_s = await reader.get(7, _LOAD, 4)
+    if period_s not in _PERIODS_S:
+        raise ClientError(f"the meter's load profile has a capture period of {period_s} s")
+    got.period_s = period_s
+    for span in _spans(days):
+        begin, end = day_bounds(span[0])[0], min(day_bounds(span[-1])[1], now_ms)
+        registers = await _named(reader, _DAILY, begin, end, layouts)
+        got.readings += _readings(meter_id, registers, "meter", now_ms)
+        # Ranges have both ends: the row that ends at midnight is of the day before.
+        found = await _named(reader, _LOAD, begin + 1000, end, layouts)
+        got.rows += interval_rows(found, period_s)
+        got.until_ms = end
+    for row in await _named(reader, _STANDARD, events_from_ms, now_ms, layouts):
+        if (event := _event(meter_id, "standard", row, "meter", now_ms)) is not None:
+            got.events.append(event)
+
+
+def _spans(days: Sequence[Any]) -> list[list[Any]]:
+    """Days that follow each other, a few at a time."""
+    out: list[list[Any]] = []
+    for day in days:
+        last = out[-1] if out else []
+        if last and day - last[-1] == timedelta(days=1) and len(last) < _DAYS_AT_ONCE:
+            last.append(day)
+        else:
+            out.append([day])
+    return out
+
+
+async def _named(
+    reader: Reader, obis: str, begin_ms: int, end_ms: int, layouts: Layouts
+) -> list[dict[str, Any]]:
+    if begin_ms > end_ms:
+        return []
+    if obis not in layouts:
+        layouts[obis] = await _layout(reader, obis)
+    layout = layouts[obis]
+    begin, end = date_time(from_utc_ms(begin_ms)), date_time(from_utc_ms(end_ms))
+    rows = await reader.get(7, obis, 2, range_selection((8, CLOCK, 2), begin, end))
+    if not isinstance(rows, list):
+        raise ClientError(f"the buffer of {obis} is no list")
+    try:
+        return list(readout.name_rows(obis, rows, layout.columns, layout.units))
+    except (ClientError, TypeError):
+        # Of new firmware it may be another: the next session asks again.
+        layouts.clear()
+        raise ClientError(f"{obis} has rows that are not what it captures") from None
+
+
+async def _layout(reader: Reader, obis: str) -> Layout:
+    captured = await reader.get(7, obis, 3)
+    try:
+        columns = [Column(c, readout.obis_text(name), number) for c, name, number, _ in captured]
+    except (TypeError, ValueError):
+        raise ClientError(f"the meter does not say what {obis} captures") from None
+    units = {}
+    for column in columns:
+        if column.class_id in (3, 4, 5) and column.attribute == 2:
+            number = 4 if column.class_id == 5 else 3
+            units[column] = await reader.get(column.class_id, column.obis, number)
+    return Layout(columns, units)
+
+
+# --- rows as the store has them ------------------------------------------------------------
+
+
+def interval_rows(rows: Iterable[dict[str, Any]], period_s: int) -> list[IntervalRow]:
+    """Rows of the load profile with their periods: before a mark of change it was the other one."""
+    out = []
+    for row in rows:
+        plus, minus = row.get("a_plus_mwh"), row.get("a_minus_mwh")
+        # A row that can no longer be read has no time.
+        if row.get("time") is None or not isinstance(plus, int) or not isinstance(minus, int):
+            continue
+        reactive = [int(row.get(name) or 0) for name in ("r_plus_mvarh", "r_minus_mvarh")]
+        end_s = to_utc_ms(datetime.fromisoformat(row["time"])) // 1000
+        status = int(row.get("status") or 0)
+        out.append(IntervalRow(end_s, period_s, status, plus, minus, *reactive))
+    now_s = period_s
+    for k in range(len(out) - 1, -1, -1):
+        out[k] = out[k]._replace(period_s=now_s)
+        if out[k].status & _PERIOD_CHANGED:
+            now_s = sum(_PERIODS_S) - now_s
+    return out
+
+
+def _readings(
+    meter_id: str, rows: Iterable[dict[str, Any]], source: str, now_ms: int
+) -> list[RegisterReading]:
+    out = []
+    for row in rows:
+        plus, minus = row.get("a_plus_mwh"), row.get("a_minus_mwh")
+        if row.get("time") is None or not isinstance(plus, int) or not isinstance(minus, int):
+            continue
+        at_ms = to_utc_ms(datetime.fromisoformat(row["time"]))
+        status = int(row.get("status") or 0)
+        out.append(RegisterReading(meter_id, at_ms, plus, minus, status, source, now_ms))
+    return out
+
+
+def _event(meter_id: str, log: str, row: dict[str, Any], source: str, now_ms: int) -> Event | None:
+    """Of a row with the names of its columns, or of one that `readout.events` has named."""
+    code, number = row.get("code"), row.get("number")
+    detail, extra = row.get("detail"), row.get("extra")
+    for name, value in row.items():
+        if code is None and name.startswith("0.0.96.11."):
+            code = value
+        elif number is None and name.startswith("0.0.96.15."):
+            number = value
+        elif detail is None and name.startswith("0.0.128.2."):
+            detail = value
+        elif extra is None and name.startswith("0.0.128.3."):
+            extra = value
+    if row.get("time") is None or not isinstance(code, int):
+        return None
+    at_ms = to_utc_ms(datetime.fromisoformat(row["time"]))
+    detail, extra = (value if isinstance(value, int) else None for value in (detail, extra))
+    return Event(meter_id, log, int(number or 0), at_ms, code, detail, extra, now_ms, source)
+
+
+def of_day(day: MeterDay, source: str, now_ms: int) -> Got:
+    """What a concentrator has read of a day, as if it had been read here."""
+    got = Got(interval_rows(day.rows, day.period_s), period_s=day.period_s, until_ms=now_ms)
+    now = [day.now] if day.now else []
+    got.readings = _readings(day.meter_id, [*day.registers, *now], source, now_ms)
+    for row in day.events:
+        event = _event(day.meter_id, str(row.get("log", "standard")), row, source, now_ms)
+        if event is not None:
+            got.events.append(event)
+    if day.clock_offset_s is not None:
+        got.ahead_ms = round(1000 * day.clock_offset_s)
+    return got
