@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import UTC, datetime
+import signal
+import time
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +15,8 @@ import typer
 
 from openams import cli_deliver, cli_profiled
 from openams.errors import BenchError
-from openams.meter_time import to_utc_ms
+from openams.keys.cli import PassphraseOption, open_keystore
+from openams.meter_time import local_text, to_utc_ms
 from openams.private import write_private
 from openams.terminal import say
 
@@ -89,6 +93,246 @@ def export(
     counts: dict[str, Any] = tables.count()
     text = ", ".join(f"{count} {name}" for name, count in counts.items())
     say(json.dumps({"folder": str(folder), **counts}) if as_json else f"{folder}: {text}")
+
+
+_Keystore = Annotated[
+    Path | None,
+    typer.Option("--keystore", envvar="OPENAMS_KEYSTORE", help="Of ams keys readers."),
+]
+_DayOption = Annotated[
+    str | None, typer.Option("--day", metavar="DATE", help="A local day; yesterday by default.")
+]
+
+
+def _day(text: str | None) -> date:
+    from openams.headend.days import local_day
+
+    if text is None:
+        return local_day(now_ms()) - timedelta(days=1)
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise BenchError(f"--day {text!r} is no date: write it like 2026-01-31") from None
+
+
+@app.command(epilog="Example: ams headend collect --keystore collector.keys")
+def collect(
+    once: Annotated[bool, typer.Option("--once", help="End when nothing is due any more.")] = False,
+    day: Annotated[
+        str | None, typer.Option("--day", metavar="DATE", help="Make this local day due at once.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Of this collector; each has its own.")] = "collector",
+    sessions: Annotated[int, typer.Option(help="At a time.")] = 100,
+    permits: Annotated[int, typer.Option(help="At a time in a segment of the net.")] = 8,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 30.0,
+    lease: Annotated[
+        int, typer.Option(help="Seconds after which a dead collector's turn is free.")
+    ] = 600,
+    tokens: Annotated[
+        Path | None, typer.Option(help="JSON file: the token of each concentrator.")
+    ] = None,
+    store: StoreOption = None,
+    keystore: _Keystore = None,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Collect what is due, until Ctrl-C: days of meters, from concentrators and directly."""
+    import asyncio
+
+    from openams.headend.collect.clock import WallClock
+    from openams.headend.collect.collector import Collector, Roads, Settings
+    from openams.headend.collect.concentrators import doors
+    from openams.headend.collect.plan import Plan, plan_day
+    from openams.headend.store import open_store
+
+    if not 1 <= sessions <= 10_000 or not 1 <= permits <= 10_000 or timeout <= 0 or lease < 1:
+        raise BenchError("--sessions and --permits are 1 to 10000, --timeout and --lease above 0")
+    keys = open_keystore(keystore, passphrase_file)
+    known = _tokens(tokens) if tokens else {}
+    with open_store(store_url(store)) as opened:
+        if day is not None:
+            plan_day(opened, Plan(), _day(day), now_ms())
+            opened.run("UPDATE turn SET next_ms = ? WHERE next_ms > ?", now_ms(), now_ms())
+        roads = Roads(timeout, doors(opened.concentrators(), known, timeout))
+        settings = Settings(name, sessions, permits, timeout, lease)
+        collector = Collector(
+            opened, keys, WallClock(), settings, roads,
+            say=lambda text: say(f"ams: {text}", error=True),
+        )  # fmt: skip
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: collector.stop())
+        asyncio.run(collector.run(idle=once))
+    counts = collector.counts
+    text = f"{counts['sessions']} sessions, {counts['failed']} failed, {counts['rows']} rows"
+    say(json.dumps(counts) if as_json else text)
+
+
+def _tokens(path: Path) -> dict[str, str]:
+    from openams.private import read_private
+
+    try:
+        found = json.loads(read_private(path))
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
+        raise BenchError(f'{path} is no JSON object of tokens: {{"C0001": "..."}}')
+    return found
+
+
+@app.command(epilog="Example: ams headend evaluate --day 2026-01-31")
+def evaluate(
+    day: _DayOption = None,
+    point: Annotated[list[str] | None, typer.Option(help="Only these points.")] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Validate and estimate a day of all points: what is new becomes a revision."""
+    from openams.headend.evaluate import evaluate_days
+    from openams.headend.store import open_store
+
+    chosen = _day(day)
+    with open_store(store_url(store)) as opened:
+        counts = evaluate_days(opened, chosen, datetime.now(UTC), point)
+    if as_json:
+        say(json.dumps({"day": chosen.isoformat(), **counts}))
+    else:
+        names = ("revisions", "unchanged", "values", "estimated")
+        say(f"{chosen}: " + ", ".join(f"{counts[name]} {name}" for name in names))
+
+
+@app.command(epilog="Example: ams headend values 707057500022939815 --day 2026-01-31 --json")
+def values(
+    gsrn: Annotated[str, typer.Argument(metavar="GSRN", help="The metering point.")],
+    day: _DayOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show every value that a point's day ever had: when, why and by which rules."""
+    from openams.headend.register import A_MINUS, A_PLUS
+    from openams.headend.store import open_store
+
+    chosen = _day(day)
+    with open_store(store_url(store)) as opened:
+        found = [one for k in (A_PLUS, A_MINUS) for one in opened.revisions(chosen, gsrn, k)]
+    if as_json:
+        say(json.dumps([{**one._asdict(), "day": chosen.isoformat()} for one in found]))
+        return
+    for one in found:
+        say(
+            f"series {one.series} revision {one.number} of {local_text(one.at_ms)}, {one.why}, "
+            f"{one.rules}{' by ' * bool(one.who)}{one.who}: {sum(one.wh)} Wh, "
+            f"{sum(state != 'measured' for state in one.states)} not measured, "
+            f"{len(one.changed)} changed"
+        )
+        say(" ".join(map(str, one.wh)))
+    if not found:
+        say(f"no values of {gsrn} on {chosen}")
+
+
+@app.command(epilog="Example: ams headend status --day 2026-01-31 --json")
+def status(day: _DayOption = None, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Show how far collection is with a day, and what a person should see to."""
+    from openams.headend.days import day_number
+    from openams.headend.store import open_store
+
+    chosen = _day(day)
+    with open_store(store_url(store)) as opened:
+        states = opened.count_days(day_number(chosen))
+        outcomes = dict(opened.all(
+            "SELECT outcome, count(*) FROM attempt WHERE at_ms >= ? GROUP BY outcome",
+            now_ms() - 86_400_000,
+        ))  # fmt: skip
+        notices = opened.notices()
+        following = opened.next_turn()
+    if as_json:
+        say(json.dumps({
+            "day": chosen.isoformat(), "days": states, "sessions_24h": outcomes,
+            "next": None if following is None else local_text(following),
+            "notices": [
+                {"number": n, "since": local_text(at), "kind": kind, "subject": subject,
+                 "text": text, "times": times}
+                for n, at, kind, subject, text, times in notices
+            ],
+        }))  # fmt: skip
+        return
+    counted = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    say(f"{chosen}: {counted or 'nothing is due'}")
+    said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+    say(f"sessions of 24 hours: {said or 'none'}")
+    for number, at, kind, subject, text, times in notices:
+        say(f"notice {number} since {local_text(at)}: {kind} {subject}: {text} ({times} times)")
+
+
+@app.command(epilog="Example: ams headend order han-open 7359990000000017 --who kari")
+def order(
+    kind: Annotated[str, typer.Argument(metavar="han-open|han-close|interval|clock")],
+    meter_id: Annotated[str, typer.Argument(metavar="METER_ID")],
+    minutes: Annotated[int, typer.Option(help="Of interval: 15 or 60.")] = 15,
+    day: Annotated[
+        str | None, typer.Option("--day", metavar="DATE", help="Of interval: from its midnight.")
+    ] = None,
+    who: Annotated[str, typer.Option(help="Who asked for it.")] = "",
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give an order to a meter: a job of the process that has the operator's keys."""
+    from openams.headend.collect import orders as doing
+    from openams.headend.store import open_store
+
+    detail: dict[str, Any] = {}
+    if kind == "interval":
+        if day is None or minutes not in (15, 60):
+            raise BenchError(
+                "write it like ams headend order interval METER --minutes 15 --day 2026-02-01"
+            )
+        detail = {"minutes": minutes, "day": _day(day).isoformat()}
+    with open_store(store_url(store)) as opened:
+        until = doing.give(opened, kind, meter_id, now_ms(), who, detail)
+    text = f"{kind} of {meter_id}: until {local_text(until)}"
+    say(json.dumps({"kind": kind, "until": local_text(until)}) if as_json else text)
+
+
+@app.command(epilog="Example: ams headend orders --keystore operator.keys --once")
+def orders(
+    once: Annotated[bool, typer.Option("--once", help="Only what is due now.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 30.0,
+    store: StoreOption = None,
+    keystore: _Keystore = None,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Do the orders that are due, until Ctrl-C: needs the operator's keys, not the collector's."""
+    from openams.headend.collect.orders import Doer
+    from openams.headend.store import open_store
+
+    keys = open_keystore(keystore, passphrase_file)
+    total: Counter[str] = Counter()
+    with open_store(store_url(store)) as opened:
+        doer = Doer(opened, keys, timeout)
+        while True:
+            total.update(counts := doer.work(now_ms()))
+            if not counts:
+                if once:
+                    break
+                time.sleep(5)
+    text = ", ".join(f"{count} {state}" for state, count in sorted(total.items()))
+    say(json.dumps(total) if as_json else text or "nothing is due")
+
+
+@app.command(epilog="Example: ams headend close 17 --who kari")
+def close(
+    number: Annotated[int, typer.Argument(help="Of the notice, as ams headend status has it.")],
+    who: Annotated[str, typer.Option(help="Who has seen to it.")],
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Close a notice that somebody has seen to."""
+    from openams.headend.store import open_store
+
+    with open_store(store_url(store)) as opened:
+        if not opened.close_notice(number, who, now_ms()):
+            raise BenchError(f"there is no open notice {number}")
+    say(json.dumps({"closed": number}) if as_json else f"notice {number} is closed")
 
 
 # Commands in modules of their own: delivery and report have many options.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from openams.headend.numbers import eic_check, gs1_check
+from openams.gs1 import check_digit
+from openams.headend.numbers import eic_check
 
 AREA = "50YTEST0OPENAMS"
 AREA += eic_check(AREA)
@@ -10,12 +11,12 @@ AREA += eic_check(AREA)
 
 def gsrn(k):
     digits = f"70705750{k:09d}"
-    return digits + gs1_check(digits)
+    return digits + check_digit(digits)
 
 
 def meter_id(k):
     digits = f"73599900{k:07d}"
-    return digits + gs1_check(digits)
+    return digits + check_digit(digits)
 
 
 def files(folder, count=3, url="tcp://127.0.0.1:4059", begin="2026-01-01", **texts):

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openams.gs1 import check_digit
 from openams.headend import register, registercsv
 from openams.headend.days import day_bounds
-from openams.headend.numbers import area_fault, eic_check, gs1_check, gsrn_fault
+from openams.headend.numbers import area_fault, eic_check, gsrn_fault
 from openams.headend.register import Access, visible
 from openams.headend.store import open_store
 from tests.headend.registers import AREA, files, gsrn, meter_id
@@ -35,7 +36,7 @@ def test_check_characters_of_known_areas(good):
 
 @given(st.text("0123456789", min_size=17, max_size=17), st.integers(0, 17), st.integers(1, 9))
 def test_every_wrong_digit_of_a_point_is_found(digits, place, by):
-    number = digits + gs1_check(digits)
+    number = digits + check_digit(digits)
     wrong = str((int(number[place]) + by) % 10)
     assert gsrn_fault(number) is None
     assert gsrn_fault(number[:place] + wrong + number[place + 1 :]) is not None

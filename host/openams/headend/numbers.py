@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from openams.gs1 import check_digit
+
 _EIC = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-"
-
-
-def gs1_check(digits: str) -> str:
-    """The check digit that follows `digits`: weights 3, 1, 3 ... from the right (GS1 7.9)."""
-    total = sum(int(d) * (3 if k % 2 == 0 else 1) for k, d in enumerate(reversed(digits)))
-    return str(-total % 10)
 
 
 def gsrn_fault(text: str) -> str | None:
     """What is wrong with the number of a metering point; None: nothing."""
     if len(text) != 18 or not (text.isascii() and text.isdigit()):
         return f"{text!r} is no metering point: a GSRN has 18 digits"
-    due = gs1_check(text[:-1])
+    due = check_digit(text[:-1])
     if text[-1] != due:
         return f"metering point {text} has check digit {text[-1]} where {due} is due"
     return None

@@ -7,6 +7,7 @@ a collector's keystore, which moves and changes nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import struct
 from collections.abc import Awaitable, Callable
@@ -103,10 +104,8 @@ class TcpLink:
 
     async def close(self) -> None:
         self._writer.close()
-        try:
+        with contextlib.suppress(OSError, TimeoutError):
             await asyncio.wait_for(self._writer.wait_closed(), self._timeout_s)
-        except (OSError, TimeoutError):
-            pass
 
 
 class BlockingLink:

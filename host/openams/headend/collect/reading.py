@@ -1,4 +1,4 @@
-"""What one session brings from a meter: rows by range, registers at midnights, events, its clock."""
+"""What one session brings from a meter: rows by range, registers at midnights, events, clock."""
 
 from __future__ import annotations
 
