@@ -31,3 +31,10 @@ def store_url(request, tmp_path):
 def store(store_url):
     with open_store(store_url) as opened:
         yield opened
+
+
+@pytest.fixture
+def file_store(tmp_path):
+    """On SQLite alone: where the engine is not what is tested."""
+    with open_store(tmp_path / "headend.db") as opened:
+        yield opened

@@ -57,25 +57,25 @@ def test_every_value_of_three_days_to_the_wh(store, tmp_path):
 
 
 @pytest.mark.parametrize("day", [date(2026, 3, 29), date(2026, 10, 25)])
-def test_the_days_on_which_the_clock_changes(tmp_path, store, day):
-    village = Village(tmp_path, store, 1, day - timedelta(days=1))
+def test_the_days_on_which_the_clock_changes(tmp_path, file_store, day):
+    village = Village(tmp_path, file_store, 1, day - timedelta(days=1))
     village.collect(day + timedelta(days=2))
     assert len(village.truth(0, day)[0]) == {3: 23, 10: 25}[day.month]
     assert right(village, 0, day)
 
 
-def test_quarters(tmp_path, store):
+def test_quarters(tmp_path, file_store):
     from tests.headend.registers import AREA
 
     head = "gsrn,from,to,kind,settlement,reason,resolution_min,fuse_a,system,area\n"
     text = f"{head}{gsrn(0)},{MONDAY},,consumption,interval,,15,63,3P3W,{AREA}\n"
-    village = Village(tmp_path, store, 1, period_s=900, terms=text)
+    village = Village(tmp_path, file_store, 1, period_s=900, terms=text)
     village.collect(after(2))
     assert right(village, 0, MONDAY, 15)
 
 
-def test_quarters_of_a_meter_make_the_hours_of_a_point(tmp_path, store):
-    village = Village(tmp_path, store, 1, period_s=900)
+def test_quarters_of_a_meter_make_the_hours_of_a_point(tmp_path, file_store):
+    village = Village(tmp_path, file_store, 1, period_s=900)
     village.collect(after(2))
     assert right(village, 0, MONDAY)
 
@@ -83,26 +83,28 @@ def test_quarters_of_a_meter_make_the_hours_of_a_point(tmp_path, store):
 # --- gaps ------------------------------------------------------------------------------------
 
 
-def test_a_meter_that_was_away_for_days_is_refilled_and_nothing_is_read_twice(store, tmp_path):
-    village = Village(tmp_path, store)
+def test_a_meter_that_was_away_for_days_is_refilled_and_nothing_is_read_twice(file_store, tmp_path):
+    village = Village(tmp_path, file_store)
     end = day_bounds(after(5))[0]
     village.down = lambda number, utc_ms: number == 1 and utc_ms < end
     collector = village.collect(after(5))
-    assert states(store, MONDAY) == {"complete": 2, "trying": 1}
+    assert states(file_store, MONDAY) == {"complete": 2, "trying": 1}
     # Bounded: so many attempts of a night, not one after the other.
-    tries = store.one("SELECT count(*) FROM attempt WHERE subject = ?", meter_id(1))[0]
+    tries = file_store.one("SELECT count(*) FROM attempt WHERE subject = ?", meter_id(1))[0]
     assert 4 <= tries <= 5 * Plan().attempts_a_day
     assert collector.counts["rows"] == 2 * 4 * 24
     collector = village.collect(after(8))
     for day in range(6):
-        assert states(store, after(day)) == {"complete": 3}
+        assert states(file_store, after(day)) == {"complete": 3}
         assert right(village, 1, after(day))
-    rows = store.all("SELECT meter_id, day, part FROM collected WHERE meter_id = ?", meter_id(1))
+    rows = file_store.all(
+        "SELECT meter_id, day, part FROM collected WHERE meter_id = ?", meter_id(1)
+    )
     assert {part for _, _, part in rows} == {1}
 
 
-def test_what_came_before_a_connection_fell_is_kept(store, tmp_path):
-    village = Village(tmp_path, store, 1)
+def test_what_came_before_a_connection_fell_is_kept(file_store, tmp_path):
+    village = Village(tmp_path, file_store, 1)
     village.down = lambda number, utc_ms: utc_ms < day_bounds(after(14))[0]
     village.collect(after(14))
     # Association, proof, clock, period, and of each five days registers and rows: then it falls.
@@ -113,17 +115,17 @@ def test_what_came_before_a_connection_fell_is_kept(store, tmp_path):
     assert collector.counts["failed"] > 0 and collector.counts["rows"] >= 5 * 24
     village.falls = {}
     collector = village.collect(after(16))
-    assert all(states(store, after(day)) == {"complete": 1} for day in range(14))
-    assert {row[0] for row in store.all("SELECT part FROM collected")} == {1}
+    assert all(states(file_store, after(day)) == {"complete": 1} for day in range(14))
+    assert {row[0] for row in file_store.all("SELECT part FROM collected")} == {1}
 
 
-def test_a_head_end_that_stood_still_goes_back(store, tmp_path):
-    village = Village(tmp_path, store, 1)
+def test_a_head_end_that_stood_still_goes_back(file_store, tmp_path):
+    village = Village(tmp_path, file_store, 1)
     village.clock.advance_to(day_bounds(after(6))[0])
-    assert due_days(store, 0, after(5), 3) == [after(k) for k in (2, 3, 4, 5)]
+    assert due_days(file_store, 0, after(5), 3) == [after(k) for k in (2, 3, 4, 5)]
     village.collect(after(7))
-    assert all(states(store, after(day)) == {"complete": 1} for day in range(6))
-    (first,) = store.all("SELECT count(*) FROM attempt")
+    assert all(states(file_store, after(day)) == {"complete": 1} for day in range(6))
+    (first,) = file_store.all("SELECT count(*) FROM attempt")
     assert first[0] == 1
 
 
@@ -149,42 +151,42 @@ def test_estimates_give_way_to_what_comes_later_and_both_stay(store, tmp_path):
 # --- what goes wrong --------------------------------------------------------------------------
 
 
-def test_another_meter_at_the_url_is_not_believed_and_is_told(store, tmp_path):
-    village = Village(tmp_path, store, 2)
+def test_another_meter_at_the_url_is_not_believed_and_is_told(file_store, tmp_path):
+    village = Village(tmp_path, file_store, 2)
     village.wrong = {0: 1}
     village.collect(after(2))
-    assert store.intervals(day_number(MONDAY), [meter_id(0)]) == {}
-    assert [row[2:4] for row in store.notices()] == [("refused", meter_id(0))]
+    assert file_store.intervals(day_number(MONDAY), [meter_id(0)]) == {}
+    assert [row[2:4] for row in file_store.notices()] == [("refused", meter_id(0))]
     assert right(village, 1, MONDAY)
 
 
-def test_counters_that_somebody_else_has_used_up_are_caught_up_with(store, tmp_path):
-    village = Village(tmp_path, store, 1)
+def test_counters_that_somebody_else_has_used_up_are_caught_up_with(file_store, tmp_path):
+    village = Village(tmp_path, file_store, 1)
     village.devices[0].use_counters(2, 5000)
     village.collect(after(2))
     assert right(village, 0, MONDAY)
 
 
-def test_a_clock_that_is_off_is_noted_and_put_right_by_the_operator(store, tmp_path):
-    village = Village(tmp_path, store, 2)
+def test_a_clock_that_is_off_is_noted_and_put_right_by_the_operator(file_store, tmp_path):
+    village = Village(tmp_path, file_store, 2)
     village.played(0).set_clock(5_000)
     village.played(1).set_clock(300_000)
     village.collect(after(2))
-    checks = dict(store.all("SELECT meter_id, action FROM clock_check"))
+    checks = dict(file_store.all("SELECT meter_id, action FROM clock_check"))
     assert checks == {meter_id(0): "order", meter_id(1): "alarm"}
-    assert [row[2:4] for row in store.notices()] == [("clock", meter_id(1))]
-    assert len(store.jobs("clock")) == 2
+    assert [row[2:4] for row in file_store.notices()] == [("clock", meter_id(1))]
+    assert len(file_store.jobs("clock")) == 2
 
 
-def test_no_more_sessions_in_a_segment_than_permits(store, tmp_path):
-    village = Village(tmp_path, store, 6)
-    plan_day(store, Plan(first_min=5, last_min=5), MONDAY, village.clock.now_ms())
+def test_no_more_sessions_in_a_segment_than_permits(file_store, tmp_path):
+    village = Village(tmp_path, file_store, 6)
+    plan_day(file_store, Plan(first_min=5, last_min=5), MONDAY, village.clock.now_ms())
     village.collect(after(2), permits=2)
-    assert village.most_open == 2 and states(store, MONDAY) == {"complete": 6}
+    assert village.most_open == 2 and states(file_store, MONDAY) == {"complete": 6}
 
 
-def test_power_cuts_come_with_the_log(store, tmp_path):
-    village = Village(tmp_path, store, 1)
+def test_power_cuts_come_with_the_log(file_store, tmp_path):
+    village = Village(tmp_path, file_store, 1)
     at = day_bounds(MONDAY)[0] + 10 * 3_600_000
     device = village.devices[0]
     device.play(at)
@@ -192,7 +194,9 @@ def test_power_cuts_come_with_the_log(store, tmp_path):
     device.play(at + 2 * 3_600_000 + 600_000)
     device.power_up()
     village.collect(after(2))
-    codes = [row.code for row in store.events([meter_id(0)], at - 1000, at + 8_000_000, "standard")]
+    codes = [
+        row.code for row in file_store.events([meter_id(0)], at - 1000, at + 8_000_000, "standard")
+    ]
     assert 1 in codes and 2 in codes
     found = evaluated(village, MONDAY)[gsrn(0)]
     assert found.total_wh == sum(found.wh) == village.truth(0, MONDAY)[1]
