@@ -92,6 +92,8 @@ def deliver(
 
 
 def _steps(delivery: Delivery, store: Store, every: float, as_json: bool, clock: Any) -> None:
+    from openams.headend.report.health import log
+
     pause = threading.Event()
     while True:
         found = delivery.step()
@@ -105,8 +107,7 @@ def _steps(delivery: Delivery, store: Store, every: float, as_json: bool, clock:
             if found.error:
                 raise BenchError(found.error)
             return
-        if found.error:
-            say(found.error, error=True)
+        log("elhub-step", clock(), **asdict(found))
         try:
             pause.wait(every)
         except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from openams import cli_deliver, cli_profiled
+from openams import cli_deliver, cli_profiled, cli_report
 from openams.errors import BenchError
 from openams.keys.cli import PassphraseOption, open_keystore
 from openams.meter_time import local_text, to_utc_ms
@@ -341,3 +341,5 @@ app.command(
 )(cli_deliver.deliver)
 app.command("readings", epilog="Example: ams headend readings visits.csv")(cli_profiled.readings)
 app.command("profiled", epilog="Example: ams headend profiled --plan dark")(cli_profiled.profiled)
+app.command("report", epilog="Example: ams headend report --html report.html")(cli_report.report)
+app.command("metrics", epilog="Example: ams headend metrics --port 9400")(cli_report.metrics)
