@@ -112,11 +112,13 @@ class Concentrator:
             self._alarm("restarted")
         self._keep(self.store.put_meta, "stopped", 0)
 
-    def close(self) -> None:
+    def close(self, stopped: bool = True) -> None:
+        """`stopped` False: its power goes, nothing is put in order before."""
         if self._claim is None:
             return
-        with contextlib.suppress(BenchError):
-            self.store.put_meta("stopped", 1)
+        if stopped:
+            with contextlib.suppress(BenchError):
+                self.store.put_meta("stopped", 1)
         self.store.close()
         os.close(self._claim)
         self._claim = None
@@ -398,6 +400,7 @@ class Concentrator:
     def discover(self) -> list[str]:
         """Takes in the meters that answer and are not in the list; the numbers of those."""
         out = []
+        self._keyed = readers_only(self._keystore)
         for name, url in self._way.visible():
             digits = "".join(character for character in name if character.isdigit())
             fitting = [m for m in self._keyed if len(digits) == 13 and m.endswith(digits)]
