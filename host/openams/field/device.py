@@ -303,6 +303,9 @@ class Device:
             active, reactive = self._drawn(at, end, relay.contact)
             clock.true_ms = end
             raw = clock.raw_ms(end)
+            # The copy of each minute is what a cut falls back on, and no cut comes in here: the
+            # registers are stored with each interval, and before whatever ends this.
+            meter.keeper._store_due = raw + DAY_MS
             meter.measured(raw, raw - clock.raw_ms(at), active, reactive, 0, active < 0)
             at = end
         self.at_ms = at

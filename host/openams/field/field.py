@@ -87,9 +87,13 @@ class Field:
         self._of: dict[str, list[Fault]] = {}
         self._dark: dict[str, tuple[int, int, str]] = {}  # how often, since when, by what
         self._ends: dict[str, int] = {}  # of meters that are taken down
+        self._over = False
         self._sites: dict[str, str] = {}  # new meter -> the one that the plan has there
         self._cuts: list[tuple[int, str]] = []
+        # What waits for the ledger.
         self._days: list[TrueDay] = []
+        self._registers: list[tuple[str, int, int, int, int, int]] = []
+        self._were_dark: list[tuple[str, int, int, str]] = []
         self.faults: list[Fault] = []
         end_ms = plan.begin_ms + days * DAY_MS
         planned = plan_faults(plan, rates, plan.begin_ms, end_ms, self._nets) if rates else []
@@ -223,6 +227,8 @@ class Field:
         """A connection to a meter, from the near end of its link. Raises Unreachable."""
         spec = self.spec(meter_id)
         at = self.utc_ms if utc_ms is None else utc_ms
+        if self._over:
+            raise BenchError("the field has ended: its meters are gone")
         if not self._stands(spec, at):
             raise Unreachable(f"no meter {meter_id}: refused")
         link = self.contact(meter_id, at)
@@ -274,19 +280,23 @@ class Field:
             if self.on_push is not None:
                 self.played(meter_id, at)
 
-    def settle(self, told: Callable[[int, int], None] | None = None) -> None:
-        """Plays all meters to now, and enters their registers in the ledger."""
+    def settle(self, told: Callable[[int, int], None] | None = None, last: bool = False) -> None:
+        """Plays all meters to now, and enters their registers in the ledger. `last`: nobody calls
+        them after it, and none is put to sleep for it."""
         for done, meter_id in enumerate(list(self._specs)):
             spec = self._specs[meter_id]
             if spec.begin_ms is None or spec.begin_ms <= self.utc_ms:
                 device = self.played(meter_id, self.utc_ms)
                 self._take_days(device, open_too=True)
                 shown = device.register_mwh()
-                if self._ledger is not None and shown is not None:
-                    true = device.true_mwh()
-                    self._ledger.add_register(meter_id, device.at_ms, shown, true)
+                if shown is not None:
+                    self._registers.append((meter_id, device.at_ms, *shown, *device.true_mwh()))
+                if last and meter_id not in self._channels:
+                    # Nobody wakes it any more.
+                    del self._devices[meter_id]
             if told is not None:
                 told(done + 1, len(self._specs))
+        self._over = last
         self._flush()
 
     def played(self, meter_id: str, utc_ms: int) -> Device:
@@ -355,8 +365,7 @@ class Field:
         self._dark.pop(meter_id, None)
         if device.dark:
             device.power_up()
-            if self._ledger is not None:
-                self._ledger.add_power_cut(meter_id, since, device.at_ms, kind)
+            self._were_dark.append((meter_id, since, device.at_ms, kind))
 
     # --- the truth -------------------------------------------------------------------
 
@@ -376,15 +385,21 @@ class Field:
             self._days.append(TrueDay(device.spec.meter_id, day, begin_ms, *before, quarters))
             if not whole:
                 return
+            if len(self._days) >= _DAYS_AT_ONCE:
+                self._flush()
             for number in range(first, last):
                 value = device.truth.pop(number, 0)
                 drawn[value < 0] += abs(value)
             device.truth_ms = end_ms
 
     def _flush(self) -> None:
-        if self._ledger is not None and self._days:
-            self._ledger.add_days(self._days)
-        self._days = []
+        """All that waits goes to the ledger in one change: a disk takes few of them a second."""
+        if self._ledger is not None and (self._days or self._registers or self._were_dark):
+            with self._ledger.changing():
+                self._ledger.add_days(self._days)
+                self._ledger.add_registers(self._registers)
+                self._ledger.add_power_cuts(self._were_dark)
+        self._days, self._registers, self._were_dark = [], [], []
 
     # --- awake and asleep --------------------------------------------------------------
 
@@ -412,8 +427,6 @@ class Field:
                 continue
             self._sleepers.put(meter_id, state)
             del self._devices[meter_id]
-        if len(self._days) >= _DAYS_AT_ONCE:
-            self._flush()
 
     def _born(self, meter_id: str) -> Device:
         spec = self.spec(meter_id)

@@ -218,17 +218,15 @@ class Ledger:
                 ),
             )
 
-    def add_power_cut(self, meter_id: str, begin_ms: int, end_ms: int, kind: str) -> None:
+    def add_power_cuts(self, cuts: Iterable[tuple[str, int, int, str]]) -> None:
+        """(meter, begin, end, kind) of each."""
         with self.changing() as database:
-            row = (meter_id, begin_ms, end_ms, kind)
-            database.execute("INSERT OR REPLACE INTO power_cut VALUES (?, ?, ?, ?)", row)
+            database.executemany("INSERT OR REPLACE INTO power_cut VALUES (?, ?, ?, ?)", cuts)
 
-    def add_register(
-        self, meter_id: str, utc_ms: int, shown: tuple[int, int], true: tuple[int, int]
-    ) -> None:
+    def add_registers(self, rows: Iterable[tuple[str, int, int, int, int, int]]) -> None:
+        """(meter, time, import and export that it shows, and those that are true), mWh."""
         with self.changing() as database:
-            row = (meter_id, utc_ms, *shown, *true)
-            database.execute("INSERT OR REPLACE INTO register VALUES (?, ?, ?, ?, ?, ?)", row)
+            database.executemany("INSERT OR REPLACE INTO register VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     # --- read ----------------------------------------------------------------------------
 

@@ -92,7 +92,7 @@ def run(running: Running, told: Told, opened: Opened | None = None) -> dict[str,
         try:
             stopped = _pass(running, field, told, opened)
             if not stopped:
-                field.settle(lambda done, of: told("meters", done, of))
+                field.settle(lambda done, of: told("meters", done, of), last=True)
         finally:
             for process in others:
                 process.join()
@@ -144,7 +144,7 @@ def _work(running: Running, number: int) -> None:
         with _field(running, (number, running.workers)) as field:
             field.take_orders()
             field.advance_to(running.plan.begin_ms + running.days * DAY_MS)
-            field.settle()
+            field.settle(last=True)
         code = 0
     except KeyboardInterrupt:
         code = 0
