@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from fieldbench import BEGIN_MS, DAY_MS, HOUR_MS, ONE, keystore, one, reading, served
 
-from openams.client.client import Client
+from openams.client import data as axdr
+from openams.client.client import Client, session
 from openams.client.errors import ClientError, LateError, LinkError, ServiceError
+from openams.client.links import parse_url
 from openams.errors import BenchError
 from openams.field.channel import ChannelLink, NoAnswer
 from openams.field.faults import KINDS
@@ -205,3 +207,32 @@ def test_ports_that_are_taken_are_told(tmp_path: Path) -> None:
             Ports(field, [ONE], first=taken)
     with Field(one(), store) as field, pytest.raises(BenchError, match="no meter"):
         field.call(meter_number(5))
+
+
+def test_what_a_meter_says_unasked_is_heard_when_its_link_is_up(tmp_path: Path) -> None:
+    store = keystore(tmp_path)
+    heard: list[tuple[str, int, bytes]] = []
+    with Field(one(), store, on_push=lambda *said: heard.append(said)) as field:
+        field.advance_to(BEGIN_MS + HOUR_MS)
+        with (
+            served(field, ONE) as urls,
+            session(parse_url(urls[ONE]), "operator", store, ONE, 5) as client,
+        ):
+            where = axdr.structure(axdr.enum(0), axdr.octets(b"head-end:4061"), axdr.enum(0))
+            client.set(40, "0.0.25.9.0.255", 3, where)
+            # Half past midnight, each day.
+            daily = axdr.octets(b"\x00\x1e\x00\x00"), axdr.octets(b"\xff\xff\xff\xff\xff")
+            client.set(22, "0.0.15.0.4.255", 4, axdr.array(axdr.structure(*daily)))
+        field.advance_to(BEGIN_MS + DAY_MS + HOUR_MS)
+        first = len(heard)
+        assert first >= 1, "the daily push did not come"
+        number, at, octets = heard[0]
+        assert number == ONE and octets[:2] == b"\x00\x01"
+        # To the reader, from the meter.
+        assert octets[2:6] == b"\x00\x01\x00\x02"
+        assert (at - BEGIN_MS) % DAY_MS < HOUR_MS
+        field.order(
+            "out-of-coverage", BEGIN_MS + DAY_MS + 2 * HOUR_MS, BEGIN_MS + 3 * DAY_MS, [ONE]
+        )
+        field.advance_to(BEGIN_MS + 2 * DAY_MS + HOUR_MS)
+        assert len(heard) == first

@@ -29,6 +29,7 @@ _SAG_MV_PER_A = 120
 _TICKS = 0x3FFFFFFF
 _ONES = b"\xff" * SECTOR
 _MOVES_MS = 60
+_LOOKS = 3
 
 
 def load_firmware() -> Any:
@@ -249,8 +250,12 @@ class Device:
     def power_cut(self) -> bytes:
         """The supply falls: the firmware has the milliseconds that its capacitor gives it. What it
         says in them, if anybody listens."""
+        board = self.board
+        board.sent.clear()
         self.meter.power_fail()
-        said = self.said()
+        said = b"".join(bytes(octets) for octets in board.sent.values())
+        board.sent.clear()
+        board.dialled.clear()
         self.meter = None
         return said
 
@@ -418,6 +423,7 @@ class Device:
     def open(self, channel: int) -> None:
         self.board.closed.discard(channel)
         self.board.sent.pop(channel, None)
+        self.meter.link.poll(self.at_ms & _TICKS)
         self.meter.link.opened(channel)
 
     def feed(self, channel: int, octets: bytes) -> bytes:
@@ -457,14 +463,33 @@ class Device:
         self.board.closed.discard(channel)
         self.board.sent.pop(channel, None)
 
+    @property
+    def pushes(self) -> bool:
+        """Whether the operator has set it up to say something unasked over TCP."""
+        if self.meter is None:
+            return False
+        push = importlib.import_module("ams.push")
+        setups = (self.meter.model.find(40, name)[0] for name in push._SETUPS)
+        return any(
+            transport != push.TRANSPORT_HDLC and destination
+            for transport, destination in (setup.destination() for setup in setups)
+        )
+
     def said(self) -> bytes:
         """What the meter says unasked: its connections are made, and their octets taken."""
         board = self.board
         out = bytearray()
         while board.dialled and self.meter is not None:
             channel = board.dialled.pop(0)
-            self.meter.link.connected(channel)
+            # The link was told of no time while nobody was there.
             self.meter.link.poll(self.at_ms & _TICKS)
+            self.meter.link.connected(channel)
+            # It looks once a second whether somebody has taken the connection.
+            for _ in range(_LOOKS):
+                self.play(self.at_ms + 1000)
+                self.meter.link.poll(self.at_ms & _TICKS)
+                if channel in board.sent:
+                    break
             out += board.sent.pop(channel, b"")
             self.meter.link.closed(channel)
         return bytes(out)

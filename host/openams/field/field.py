@@ -45,6 +45,8 @@ _AWAKE = 256
 _BATCH = 256
 _DAYS_AT_ONCE = 1000
 _READER = 2
+# Those who say something unasked are played on so often: a quarter late is early for a net.
+_LISTEN_MS = 900_000
 # By how many numbers a stranger's counters are ahead: less than what a client believes.
 _AHEAD = 1 << 20
 
@@ -88,6 +90,7 @@ class Field:
         self._dark: dict[str, tuple[int, int, str]] = {}  # how often, since when, by what
         self._ends: dict[str, int] = {}  # of meters that are taken down
         self._over = False
+        self._pushers: dict[str, None] = {}  # who says something unasked
         self._sites: dict[str, str] = {}  # new meter -> the one that the plan has there
         self._cuts: list[tuple[int, str]] = []
         # What waits for the ledger.
@@ -256,7 +259,11 @@ class Field:
         taken.discard(number)
         if not taken:
             self._channels.pop(meter_id, None)
-        self._wake(meter_id).close(number)
+        device = self._wake(meter_id)
+        device.close(number)
+        if self.on_push is not None and device.pushes:
+            # From now on it is played as time passes, so that what it says comes in time.
+            self._pushers[meter_id] = None
 
     # --- time ------------------------------------------------------------------------
 
@@ -268,6 +275,8 @@ class Field:
         while self.utc_ms < utc_ms:
             month_ms = _month_after(self.utc_ms)
             stop = min(utc_ms, month_ms)
+            if self._pushers:
+                stop = min(stop, self.utc_ms + _LISTEN_MS)
             self._hear(stop)
             self.utc_ms = stop
             if stop == month_ms:
@@ -279,6 +288,8 @@ class Field:
             at, meter_id = heapq.heappop(self._cuts)
             if self.on_push is not None:
                 self.played(meter_id, at)
+        for meter_id in self._pushers:
+            self.played(meter_id, until_ms)
 
     def settle(self, told: Callable[[int, int], None] | None = None, last: bool = False) -> None:
         """Plays all meters to now, and enters their registers in the ledger. `last`: nobody calls
