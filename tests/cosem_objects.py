@@ -16,9 +16,9 @@ from gurux_dlms.internal._GXCommon import _GXCommon
 from gurux_dlms.internal._GXDataInfo import _GXDataInfo
 
 from ams.cosem.axdr import Reader, Writer
-from ams.cosem.objects import base
 from ams.cosem.results import AccessError
 from ams.meter import Meter
+from ams.objects import base
 from amsbench.hold import hold
 from openams.faultlab import flash_lab
 from openams.grid.frontend import make_front_end

@@ -5,9 +5,9 @@ import os
 import struct
 
 from ams.cosem.keyring import Keyring
-from ams.cosem.objects.base import EVERYBODY, KEYED, OPERATOR, PIECE, Object, Rights
 from ams.cosem.results import CLASS_INCONSISTENT, OBJECT_UNDEFINED, READ_WRITE_DENIED, AccessError
 from ams.cosem.server import Server
+from ams.objects.base import EVERYBODY, KEYED, OPERATOR, PIECE, Object, Rights
 
 TITLE = b"OAM\x00\x00\x00\x00\x01"
 KEK = bytes(range(0x40, 0x50))
@@ -94,7 +94,7 @@ class Long(Object):
 
 
 class Model:
-    """The least that a model is (see ams.model): two objects and those of the server."""
+    """The least that a model is (see ams.objects.model): two objects and those of the server."""
 
     def __init__(self):
         rights = Rights(KEYED, writes={2: OPERATOR}, calls={1: OPERATOR, 2: OPERATOR})

@@ -39,10 +39,10 @@ from gurux_dlms.objects import (
 from gurux_dlms.secure import GXDLMSSecureClient
 from typer.testing import CliRunner
 
+from openams.cli.keys import app as ams_keys
 from openams.client.client import public_session
 from openams.client.errors import ClientError
 from openams.client.links import parse_url
-from openams.keys.cli import app as ams_keys
 
 AMS = Path(sys.executable).with_name("ams")
 METER = "7359990000000017"

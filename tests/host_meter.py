@@ -6,10 +6,10 @@ import os
 
 from dlms import Cells, Model
 
-from ams.cosem.objects.base import EVERYBODY, Object, Rights
-from ams.link import MeterLink
+from ams.cosem.link import MeterLink
+from ams.objects.base import EVERYBODY, Object, Rights
 from openams.keys.provision import provisioned
-from openams.linkports import ACKNOWLEDGED, CLOSE, CLOSED, DATA, OPENED
+from openams.lines.linkports import ACKNOWLEDGED, CLOSE, CLOSED, DATA, OPENED
 
 METER = "7359990000000017"
 

@@ -12,17 +12,17 @@ from dlms import TITLE, security
 from fileflash import FileFlash
 
 from ams.cosem.keyring import Keyring
-from ams.memory import Memory
+from ams.registers.memory import Memory
 from ams.storage.layout import SECURITY, UPDATE
 from ams.update import verify
 from ams.update.slots import slots
 from ams.update.updater import Updater
+from openams.bench.state import FLASH_SIZE, SLOTS_SIZE, StateImage
 from openams.grid.frontend import make_front_end
 from openams.image import build as make
 from openams.keys.releasekey import public_octets
 from openams.runtimes.launch import LINK_HEAP_KIB
 from openams.runtimes.process import MeterProcess
-from openams.state import FLASH_SIZE, SLOTS_SIZE, StateImage
 
 ROOT = Path(__file__).resolve().parents[1]
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -48,8 +48,8 @@ def source(name: str, *changes: tuple[str, str]) -> bytes:
 
 # What new firmware can do wrong, as changed modules.
 BROKEN = {
-    "raises": {"ams/case.py": b"raise RuntimeError('broken')\n"},
-    "loops": {"ams/case.py": b"while True:\n    pass\n"},
+    "raises": {"ams/control/case.py": b"raise RuntimeError('broken')\n"},
+    "loops": {"ams/control/case.py": b"while True:\n    pass\n"},
     "meters-no-more": {
         "ams/meter.py": source("ams/meter.py", (r"self\.metrology\.feed\(buffer, count\)", "pass"))
     },
@@ -59,10 +59,12 @@ BROKEN = {
         )
     },
     "link-raises": {
-        "ams/link.py": source("ams/link.py", (r"(    def poll\(.*\):\n)", r"\1        1 // 0\n"))
+        "ams/cosem/link.py": source(
+            "ams/cosem/link.py", (r"(    def poll\(.*\):\n)", r"\1        1 // 0\n")
+        )
     },
 }
-GOOD = {"ams/case.py": source("ams/case.py")}
+GOOD = {"ams/control/case.py": source("ams/control/case.py")}
 
 
 def image_of(files: dict[str, bytes], title: bytes = TITLE, **more: Any) -> bytes:

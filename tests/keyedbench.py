@@ -15,10 +15,10 @@ import struct
 from breakerbench import Relay
 from dlms import KEK, TITLE, Raw, hexed
 
+from ams.clock.local import civil
 from ams.control import command as cm
 from ams.meter import Meter
 from ams.registers import events as ev
-from ams.registers.clock import civil
 from ams.storage import layout
 from amsbench.hold import hold
 

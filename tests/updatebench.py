@@ -11,7 +11,7 @@ from ams.update import updater as firmware
 from openams.faultlab import flash_lab
 from openams.grid.frontend import make_front_end
 from openams.keys.provision import provisioned
-from openams.linkports import ACKNOWLEDGED, CLOSE, CLOSED, DATA, OPENED, LinkPorts
+from openams.lines.linkports import ACKNOWLEDGED, CLOSE, CLOSED, DATA, OPENED, LinkPorts
 from openams.meter_time import to_utc_ms
 
 METER = "7359990000000017"

@@ -73,7 +73,7 @@ def _connection() -> socket.socket:
 
 
 def _serve(listener: socket.socket) -> None:
-    import openams.cli  # noqa: F401
+    import openams.cli.main  # noqa: F401
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:

@@ -12,8 +12,7 @@ sys.path[:0] = [
     str(ROOT / part) for part in ("firmware", "host", "host/openams/emulator/shims", "boards/unix")
 ]
 
-from ams import catalogue  # noqa: E402
-from ams.cosem.objects import base  # noqa: E402
+from ams.objects import base, catalogue  # noqa: E402
 
 TARGET = ROOT / "docs" / "objects.md"
 CLIENTS = (
@@ -66,22 +65,24 @@ VIEWS = {
     "clock.Clock": "clock, Norwegian time",
     "data.AlarmRegister": "alarms since they were cleared",
     "data.LastEvent": "detail (2) and extra (3) of the last event of log E",
-    "disconnect.DisconnectControl": "breaker",
-    "disconnect.BreakerScripts": "1 disconnects, 2 reconnects",
-    "limiter.Limiter": "limiter",
+    "disconnect_control.DisconnectControl": "breaker",
+    "disconnect_control.BreakerScripts": "1 disconnects, 2 reconnects",
+    "limiter_object.Limiter": "limiter",
     "data.ProfileStatus": "marks of the open interval of the load (1), voltage (2) profile",
     "data.ErrorRegister": "what is wrong now: bits as of the alarms",
     "data.AlarmFilter": "which alarms count, and are sent",
-    "disconnect.BreakerOrder": "a sealed order to arm; read: the last number used",
-    "disconnect.BreakerPolicy": "policy set at provisioning, see breaker.md",
-    "disconnect.BreakerAlarms": "alarms of the breaker that stand",
-    "limiter.LimiterWindow": "window in s, reconnections an hour",
+    "disconnect_control.BreakerOrder": "a sealed order to arm; read: the last number used",
+    "disconnect_control.BreakerPolicy": "policy set at provisioning, see breaker.md",
+    "disconnect_control.BreakerAlarms": "alarms of the breaker that stand",
+    "limiter_object.LimiterWindow": "window in s, reconnections an hour",
     "calendar.TariffScripts": "1 to 4 stand for the rates",
     "mbus.Channel": "sub-meter of channel B",
     "mbus.Value": "value E of the sub-meter of channel B",
-    "image.ImageTransfer": "image transfer, see update.md",
-    "image.FirmwareState": "slot that runs (0 the base), on trial, its starts left, security floor",
-    "limiter.QuotaSetup": "quota: Wh, period in s, warning in permille; read also used Wh, flags",
+    "image_transfer.ImageTransfer": "image transfer, see update.md",
+    "image_transfer.FirmwareState": "slot that runs (0 the base), on trial, its starts left, "
+    "security floor",
+    "limiter_object.QuotaSetup": "quota: Wh, period in s, warning in permille; read also used Wh, "
+    "flags",
     "calendar.ActivityCalendar": "activity calendar",
     "calendar.SpecialDays": "special days",
     "schedule.Schedule": "single action schedule (0: end of the billing period)",
@@ -97,8 +98,8 @@ VIEWS = {
     "han_port.HanFormat": "format of the HAN lists",
     "han_port.HanSent": "HAN lists sent since power-up",
     "han_port.HanSummerTime": "summer time in the HAN lists; false: standard time all the year",
-    "readout.ReadoutLevel": "text at the optical port: 0 none, 1 registers, 2 profiles too",
-    "readout.ReadoutList": "whose manner that text has",
+    "readout_setup.ReadoutLevel": "text at the optical port: 0 none, 1 registers, 2 profiles too",
+    "readout_setup.ReadoutList": "whose manner that text has",
 }
 OF_SERVER = {
     (15, 0): "the association that asks",
@@ -334,7 +335,7 @@ def server_lines() -> list[str]:
 
 
 def profile_lines() -> list[str]:
-    from ams.cosem.objects.columns import RowWriter, columns_of
+    from ams.objects.columns import RowWriter, columns_of
     from ams.registers.transformers import Transformers
 
     names = {
@@ -354,7 +355,7 @@ def profile_lines() -> list[str]:
 
 
 def make() -> str:
-    from ams.alarms import NAMES
+    from ams.objects.alarms import NAMES
 
     head = "| logical name | class | attributes, methods | what | read | write | call |"
     out = [HEAD, head, "| --- | --- | --- | --- | --- | --- | --- |"]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from openams.bench.liveview import View
+from openams.bench.options import Options
+from openams.bench.session import Session
 from openams.grid.scenario import load
 from openams.han.reader import FrameReader, format_reading
-from openams.liveview import View
-from openams.options import Options
 from openams.runtimes.wire import Frame
-from openams.session import Session
 
 ROOT = Path(__file__).resolve().parents[1]
 DAY = ROOT / "tests" / "data" / "kaifa_ma304h3e_2017-09-15.csv"

@@ -20,8 +20,8 @@ pages in the comments). An address says how long a register is: 8 bits from 0x00
 from micropython import const
 
 from ams.hal import MeteringIc
+from ams.metrology import quantities as qu
 from ams.metrology.fixed import div_rounded, isqrt
-from ams.registers import quantities as qu
 
 SYSTEMS = ("1P2W",)
 SPI_HZ = const(1000000)  # 5 MHz at most (p. 6)

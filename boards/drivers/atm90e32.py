@@ -19,8 +19,8 @@ from micropython import const
 
 from ams.hal import MeteringIc
 from ams.metrology import phases
+from ams.metrology import quantities as qu
 from ams.metrology.fixed import ONE, div_rounded, isqrt, rotation
-from ams.registers import quantities as qu
 
 SYSTEMS = ("3P3W", "3P4W")
 SPI_HZ = const(1000000)

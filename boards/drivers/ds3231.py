@@ -6,8 +6,8 @@ of the chip's counter.
 
 from micropython import const
 
+from ams.clock.meter_clock import MeterClock
 from ams.hal import CHIP_JUMPED, CHIP_NO_TIME, CHIP_SILENT, CHIP_STANDS
-from ams.registers.meter_clock import MeterClock
 
 ADDRESS = const(0x68)
 _SECONDS = const(0x00)

@@ -2,7 +2,7 @@
 
 One question at a time, once an hour; what comes is held against what was asked. A server is named
 by its address: to look a name up would wait. What its word may do is for the meter to say (see
-ams.timing): it slews the clock a little, and sets nothing.
+ams.clock.timing): it slews the clock a little, and sets nothing.
 """
 
 import socket

@@ -14,7 +14,7 @@ from board import Board
 from micropython import const
 
 from ams.faults import LINK, LOOP, MEASURED
-from ams.registers.pulses import PulseOutput
+from ams.metrology.pulses import PulseOutput
 from ams.storage.layout import SECURITY, SETTINGS
 from drivers.ic_reader import IcReader
 from drivers.inputs import watch_supply

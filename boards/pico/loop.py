@@ -24,7 +24,7 @@ _WRAP = const(0x3FFFFFFF)  # of time.ticks_ms
 
 class Loop:
     def __init__(self, board, meter):
-        from ams.registers.pulses import PulseOutput
+        from ams.metrology.pulses import PulseOutput
         from drivers.pulse_led import PulseTimer
 
         self.board = board

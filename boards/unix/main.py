@@ -30,31 +30,31 @@ LINK_CONNECTED = 3  # the connection that the meter asked for
 # Collect after so much new: a heap that is never full gets fewer holes.
 GC_THRESHOLD = 32768
 ROOMS = (
-    "ams.registers.clock",
+    "ams.clock.local",
     "ams.registers.groups",
     "ams.registers.events",
     "ams.registers.demand",
     "ams.registers.rates",
     "ams.registers.energy",
-    "ams.registers.quantities",
+    "ams.metrology.quantities",
     "ams.metrology.kernel",
     "ams.metrology.fixed",
     "ams.metrology.oscillator",
     "ams.metrology.sums",
     "ams.metrology.element",
     "ams.metrology.calibration",
-    "ams.metrology.meter",
+    "ams.metrology.metrology",
     "amsbench.aggregate",
-    "ams.han.axdr",
-    "ams.han.hdlc",
-    "ams.han.view",
+    "ams.han.list_axdr",
+    "ams.han.list_hdlc",
+    "ams.han.list_view",
     "ams.han.quirk",
     "ams.han.port",
     "ams.registers.profile",
     "ams.registers.billing",
     "ams.registers.voltage",
-    "ams.registers.quality",
-    "ams.registers.meter_clock",
+    "ams.metrology.quality",
+    "ams.clock.meter_clock",
     "ams.registers.record",
     "ams.storage.layout",
     "ams.storage.sectors",
@@ -66,12 +66,12 @@ ROOMS = (
     "ams.storage.snapshot",
     "ams.storage.cells",
     "ams.registers.entry_marks",
-    "ams.memory",
+    "ams.registers.memory",
     "ams.registers.pace",
-    "ams.registers.own_time",
-    "ams.keeper",
-    "ams.settings",
-    "ams.han_keeper",
+    "ams.clock.own_time",
+    "ams.registers.keeper",
+    "ams.storage.settings",
+    "ams.han.port_settings",
     "ams.control.average",
     "ams.control.transitions",
     "ams.control.command",
@@ -84,11 +84,11 @@ ROOMS = (
     "ams.control.guard",
     "ams.control.button",
     "ams.control.control",
-    "ams.case",
+    "ams.control.case",
     "ams.faults",
-    "ams.feed",
-    "ams.status",
-    "ams.timing",
+    "ams.metrology.feed",
+    "ams.metrology.status",
+    "ams.clock.timing",
     "ams.meter",
     "amsbench.hold",
 )
@@ -266,7 +266,7 @@ class Process:
 
     def inspect(self, config):
         """Only reads what a state image holds."""
-        from ams.memory import Memory
+        from ams.registers.memory import Memory
         from ams.registers.transformers import Transformers
         from ams.storage.snapshot import Snapshot, SnapshotError
 

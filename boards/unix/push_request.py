@@ -2,15 +2,15 @@
 
 import binascii
 
+from ams.clock.local import LocalClock
 from ams.hal import Uart
 from ams.han import make_format
 from ams.han.port import HanPort
 from ams.han.sources import Sources
 from ams.metrology.fixed import angle
-from ams.registers.clock import LocalClock
+from ams.metrology.quantities import Quantities
 from ams.registers.energy import EnergyRegisters
 from ams.registers.identity import Identity
-from ams.registers.quantities import Quantities
 
 _ARRAYS = ("voltage_mv", "current_ua", "active_power_mw", "reactive_power_mvar")
 _REGISTERS = ("a_plus_mwh", "a_minus_mwh", "r_plus_mvarh", "r_minus_mvarh",

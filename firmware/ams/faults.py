@@ -4,7 +4,7 @@ import gc
 
 from micropython import const
 
-from ams.registers.clock import MS_PER_HOUR
+from ams.clock.local import MS_PER_HOUR
 from ams.registers.events import SOFTWARE_FAULT
 
 # Parts: the detail of the event.

@@ -3,31 +3,30 @@
 from micropython import const
 
 from ams import faults as ft
-from ams import settings as st
-from ams import status
-from ams.case import Case
+from ams.clock.local import MS_PER_HOUR, STATUS_INVALID, LocalClock
+from ams.clock.own_time import OwnTime
+from ams.clock.timing import Timing
+from ams.control.case import Case
 from ams.control.control import CELL_OWN_TIME, Control
-from ams.feed import SAMPLES_DUE_MS, Feed
-from ams.han_keeper import HanKeeper, make_port
-from ams.keeper import Keeper
-from ams.memory import Memory
-from ams.metrology import meter as metrology
+from ams.han.port_settings import HanKeeper, make_port
+from ams.metrology import metrology, status
+from ams.metrology import quantities as qu
 from ams.metrology.calibration import Calibration
+from ams.metrology.feed import SAMPLES_DUE_MS, Feed
+from ams.metrology.quality import QualityWatch
+from ams.metrology.quantities import Quantities
 from ams.registers import billing
 from ams.registers import events as ev
-from ams.registers import quantities as qu
-from ams.registers.clock import MS_PER_HOUR, STATUS_INVALID, LocalClock
 from ams.registers.demand import MS_PER_QUARTER
 from ams.registers.energy import EnergyRegisters
 from ams.registers.events import EventLog
 from ams.registers.identity import Identity
-from ams.registers.own_time import OwnTime
-from ams.registers.quality import QualityWatch
-from ams.registers.quantities import Quantities
+from ams.registers.keeper import Keeper
+from ams.registers.memory import Memory
 from ams.registers.transformers import Transformers
-from ams.settings import Settings
 from ams.storage import layout
-from ams.timing import Timing
+from ams.storage import settings as st
+from ams.storage.settings import Settings
 
 # Of the activity calendar: which of its two banks is active, and these.
 _CALENDAR_CELLS = const(10)
@@ -96,7 +95,7 @@ class Meter:
         self._due = 0  # by the meter's time: when `_advance` has something to do
         if "security" in config:
             # The rooms of the link are loaded here: who has none does not pay for them.
-            from ams.link import make_link
+            from ams.cosem.link import make_link
 
             self.link = make_link(self, board, config["security"], self._log_security)
             self.model.set_up_link()
@@ -108,7 +107,7 @@ class Meter:
     def model(self):
         """The meter as COSEM objects, made when somebody asks for it."""
         if self._model is None:
-            from ams.model import Model
+            from ams.objects.model import Model
 
             self._model = Model(self, self.settings)
             self.events.on_event = self._model.event

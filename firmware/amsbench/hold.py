@@ -1,6 +1,6 @@
 """Quantities that hold for a time, for benches whose time runs faster than samples can."""
 
-from ams.registers import quantities as qu
+from ams.metrology import quantities as qu
 
 
 def hold(meter, raw_ms, duration_ms, clock, fill=None):

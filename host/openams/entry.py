@@ -5,7 +5,7 @@ import sys
 
 def main() -> None:
     try:
-        from openams.cli import main as run
+        from openams.cli.main import main as run
 
         run()
     except KeyboardInterrupt:

@@ -15,14 +15,14 @@ from gurux_dlms.enums import DataType, ObjectType
 from gurux_dlms.objects import GXDLMSData, GXDLMSDisconnectControl, GXDLMSLimiter
 from meterbench import MeterBench
 
+from ams.clock.local import STATUS_INVALID
 from ams.control import command as cm
 from ams.control.guard import Guard, Policy
+from ams.control.supply import LOCAL_DISCONNECT, LOCAL_RECONNECT
 from ams.cosem.axdr import Reader
-from ams.cosem.objects.base import BREAKER
 from ams.crypto.keywrap import wrap
+from ams.objects.base import BREAKER
 from ams.registers import events as ev
-from ams.registers.clock import STATUS_INVALID
-from ams.registers.supply import LOCAL_DISCONNECT, LOCAL_RECONNECT
 from openams.control.orders import Order, countersigned, digest, seconds
 from openams.meter_time import from_utc_ms
 

@@ -15,7 +15,7 @@ from openams.client.client import session
 from openams.client.errors import ClientError, RefusedError
 from openams.client.links import open_link, parse_url
 from openams.keys.keystore import Keystore
-from openams.linkports import LinkPorts
+from openams.lines.linkports import LinkPorts
 
 INITIATE_RESPONSE = bytes.fromhex("080006 5F1F0400FFFFFF 0400 0007")
 PROOF = b"\xc7\x01\xc1\x00\x01\x00\x09\x11\x10" + bytes(16)

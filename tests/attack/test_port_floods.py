@@ -17,7 +17,7 @@ from openams.client.client import session
 from openams.client.errors import ClientError
 from openams.client.links import parse_url
 from openams.keys.keystore import Keystore
-from openams.linkports import LinkPorts
+from openams.lines.linkports import LinkPorts
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 

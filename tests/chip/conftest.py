@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from openams.firmware_image import image as build_image
+from openams.runtimes.rp2040.firmware_image import image as build_image
 
 
 @pytest.fixture(scope="session")

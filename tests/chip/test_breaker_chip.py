@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rp2040py.gpio_pin import GPIOPinState
 
-from openams.firmware_image import image
+from openams.runtimes.rp2040.firmware_image import image
 from openams.runtimes.rp2040.repl import ReplChip
 from openams.runtimes.rp2040.wiring import COIL_CLOSE, COIL_OPEN, WiredRelay
 

@@ -11,12 +11,12 @@ import pytest
 from chipbench import START_MS, steady
 
 from openams.emulator.models.atm90e32 import Atm90e32
-from openams.firmware_image import image
 from openams.flashing import provision
 from openams.flashing.link import BoardLink
 from openams.flashing.reading import read_elements
 from openams.runtimes.rp2040.analog import OnChipAdc, WaveSource
 from openams.runtimes.rp2040.desk import DeskBoard
+from openams.runtimes.rp2040.firmware_image import image
 from openams.runtimes.rp2040.machine import Machine
 from openams.runtimes.rp2040.meter import clock_chip
 from openams.runtimes.rp2040.terminals import GridTerminals

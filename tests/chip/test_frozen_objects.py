@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from openams.firmware_image import image
+from openams.runtimes.rp2040.firmware_image import image
 from openams.runtimes.rp2040.repl import ReplChip
 
 
@@ -16,19 +16,19 @@ def chip():
 def test_functions_take_what_they_took(chip):
     """Default values of functions and methods, names, generators, and what wraps a method."""
     said = chip.run("""
-from ams.registers.clock import utc_ms_of
+from ams.clock.local import utc_ms_of
 print(utc_ms_of(2000, 1, 1), utc_ms_of(2000, 1, 1, ms=5), utc_ms_of(2000, month=1, day=2))
 from ams.registers.identity import Identity
 print(repr(Identity().meter_id), Identity("7").meter_id, Identity(meter_type="M").meter_type)
 from ams.update.digest import hash_steps, run
 print(run(hash_steps(lambda at, piece: None, 0, 2000)).hex())
-from ams.han.view import View
+from ams.han.list_view import View
 class Meter:
     system = "3P4W"
 print(View(Meter, None, None, None).system, View._stale_mwh)
 from ams.control.limiter import Settings
 print(Settings.unpack(None).groups)
-from ams.cosem.objects.register import Energy, Register
+from ams.objects.register import Energy, Register
 print(issubclass(Energy, Register), Energy.__name__)
 try:
     utc_ms_of()
@@ -63,8 +63,8 @@ def test_globals_outlive_their_module(chip):
     said = chip.run("""
 import gc, sys
 from ams.control.limiter import Settings
-from ams.han.view import View, nearest
-import ams.han.view as view
+from ams.han.list_view import View, nearest
+import ams.han.list_view as view
 view.mark = 1
 for name in list(sys.modules):
     if name.startswith("ams"):
@@ -74,7 +74,7 @@ gc.collect()
 waste = [bytearray(64) for _ in range(1000)]
 del waste
 print(nearest(1499, 1000), Settings.unpack(None).pack()[:1])
-import ams.han.view as view
+import ams.han.list_view as view
 print(hasattr(view, "mark"), view.View is View, view.nearest(1500, 1000))
 """)
     assert said.splitlines() == ["1 b'\\x01'", "False False 2"]

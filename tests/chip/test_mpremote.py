@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from openams.firmware_image import image
+from openams.runtimes.rp2040.firmware_image import image
 
 BIN = Path(sys.executable).parent
 

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 from chipbench import ChipBench, amshan_frames, register_change, steady
 
+from openams.bench.options import DEFAULT_METER_ID
 from openams.keys.keystore import Keystore
 from openams.keys.provision import provisioned
 from openams.keys.sealed import SCRYPT_N_RANDOM
-from openams.options import DEFAULT_METER_ID
 from openams.runtimes.rp2040.wiring import TERMINAL_COVER
 
 VOLTS, AMPERES, LAG = 230.0, 40.0, 36.87

@@ -10,7 +10,7 @@ from chipbench import ChipBench, steady
 from openams.keys.keystore import Keystore
 from openams.keys.provision import provisioned
 from openams.keys.sealed import SCRYPT_N_RANDOM
-from openams.linkports import DATA, SERVICE_CHANNEL
+from openams.lines.linkports import DATA, SERVICE_CHANNEL
 
 # HDLC: SNRM of the public client (16) to the server (1); the head of the UA that answers it.
 SNRM = bytes.fromhex("7ea0070321930f017e")

@@ -10,12 +10,12 @@ import pytest
 from chipbench import START_MS, amshan_frames, steady
 
 from openams.errors import BenchError
-from openams.firmware_image import image
 from openams.flashing.install import install
 from openams.flashing.link import BoardLink
 from openams.flashing.targets import TARGETS
 from openams.runtimes.rp2040.analog import OnChipAdc, WaveSource
 from openams.runtimes.rp2040.desk import DeskBoard
+from openams.runtimes.rp2040.firmware_image import image
 from openams.runtimes.rp2040.hanframes import FrameTap
 from openams.runtimes.rp2040.machine import Machine
 from openams.runtimes.rp2040.meter import clock_chip

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from openams.firmware_image import image
+from openams.runtimes.rp2040.firmware_image import image
 from openams.runtimes.rp2040.repl import ReplChip
 
 BENCH = Path(__file__).parents[2] / "tools" / "bench"

@@ -14,8 +14,8 @@ from fileflash import FileFlash
 from imagebench import BROKEN, FLASH_SIZE, INIT, KEY, METER_ID, SLOTS_SIZE, image_of, source
 from imagebench import activate as plant
 
-from ams.memory import Memory
 from ams.registers import profile
+from ams.registers.memory import Memory
 from ams.storage.layout import UPDATE
 from ams.update.switch import Switch
 from openams.client.client import session
@@ -81,7 +81,7 @@ def cut_in_the_slot(meter):
 def test_a_whole_update(bench, tmp_path, monkeypatch, capsys):
     """Metering and HAN go on meanwhile; the gap at the switch is short, and marked."""
     store = give_keys(bench, tmp_path)
-    image = image_for(store, {"ams/case.py": source("ams/case.py")})
+    image = image_for(store, {"ams/control/case.py": source("ams/control/case.py")})
     meter = bench.meter
 
     monkeypatch.setattr(

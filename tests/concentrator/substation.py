@@ -22,7 +22,7 @@ from gurux_dlms.enums import Authentication, InterfaceType, Security
 from gurux_dlms.objects import GXDLMSObject, GXDLMSProfileGeneric, GXDLMSRegister
 from gurux_dlms.secure import GXDLMSSecureClient
 
-from openams.cli_fleet import meter_number
+from openams.cli.fleet import meter_number
 from openams.client import prefix
 from openams.concentrator.clock import SystemClock
 from openams.concentrator.core import Concentrator

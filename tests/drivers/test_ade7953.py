@@ -56,7 +56,7 @@ from drivers import ade7953
 from machine import SPI, Pin
 from wiring import board
 from ams.metrology.calibration import Calibration
-from ams.registers.quantities import Quantities
+from ams.metrology.quantities import Quantities
 from openams.emulator.models.ade7953 import Ade7953 as Model
 
 board.clear()
@@ -90,7 +90,7 @@ NO_HEAP = """
 import micropython
 from drivers import ade7953
 from ams.metrology.calibration import Calibration
-from ams.registers.quantities import Quantities
+from ams.metrology.quantities import Quantities
 
 class Bus:
     registers = {0x21C: 5750000, 0x21A: 625000, 0x212: 230000, 0x10E: 4474}

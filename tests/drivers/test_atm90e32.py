@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from machine import SPI, Pin
 from wiring import board
 
+from ams.metrology import quantities as qu
 from ams.metrology.calibration import Calibration
-from ams.registers import quantities as qu
-from ams.registers.quantities import Quantities
+from ams.metrology.quantities import Quantities
 from drivers import atm90e32
 from openams.emulator.models.atm90e32 import Atm90e32 as Model
 
@@ -309,7 +309,7 @@ from drivers import atm90e32
 from machine import SPI, Pin
 from wiring import board
 from ams.metrology.calibration import Calibration
-from ams.registers.quantities import Quantities
+from ams.metrology.quantities import Quantities
 from openams.emulator.models.atm90e32 import Atm90e32 as Model
 
 for system in ("3P4W", "3P3W"):
@@ -346,7 +346,7 @@ NO_HEAP = """
 import micropython
 from drivers import atm90e32
 from ams.metrology.calibration import Calibration
-from ams.registers.quantities import Quantities
+from ams.metrology.quantities import Quantities
 
 class Bus:
     registers = {0: 1, 0xD9: 23000, 0xDD: 10000, 0xB1: 100, 0xF8: 5000}

@@ -9,10 +9,10 @@ from wiring import board
 
 from ams.han import make_format
 from ams.han.port import HanPort
-from ams.registers.clock import LocalClock
+from ams.clock.local import LocalClock
 from ams.registers.energy import EnergyRegisters
 from ams.registers.identity import Identity
-from ams.registers.quantities import Quantities
+from ams.metrology.quantities import Quantities
 
 wire = board.line(0)
 wire.takes_time = True

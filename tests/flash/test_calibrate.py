@@ -11,8 +11,8 @@ import pytest
 from vmboard import VmBoard
 
 from ams.metrology.calibration import Calibration
-from ams.metrology.meter import Metrology
-from ams.registers.quantities import Quantities
+from ams.metrology.metrology import Metrology
+from ams.metrology.quantities import Quantities
 from openams.errors import BenchError
 from openams.flashing.calibrate import Load, Reading, correct
 

@@ -8,7 +8,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from openams.cli import app
+from openams.cli.main import app
 from openams.headend.vee.cases import load
 from openams.headend.vee.model import VeeError
 from tests.conftest import DATA

@@ -9,7 +9,7 @@ import pytest
 from dlms_clients import METER, running_meter
 from typer.testing import CliRunner
 
-from openams.cli import app
+from openams.cli.main import app
 from openams.errors import BenchError
 
 
@@ -117,7 +117,7 @@ def test_a_folder_that_is_read_only_is_named_with_what_helps(read_only, tmp_path
         (("run", "--state", read_only / "state", "--duration", "1"), "--state"),
         (("run", "--han", read_only / "han", "--duration", "1"), "--han"),
         (("run", "--han-keys", read_only / "keys", "--duration", "1"), "--han-keys"),
-        (("image", "build", "unix", read_only / "image", "--only", "ams/status"), ""),
+        (("image", "build", "unix", read_only / "image", "--only", "ams/metrology/status"), ""),
         (("fleet", "1", "--plan", read_only / "plan", "--port", "16000"), ""),
     ):
         code, said = ams(*command)

@@ -11,11 +11,11 @@ from dlms_clients import running_meter
 from helpers import ams
 from typer.testing import CliRunner
 
-from openams import profiles
+from openams.bench import profiles
+from openams.bench.options import Options
+from openams.bench.session import Session
 from openams.errors import BenchError
 from openams.grid.feeder import USUAL, Feeder, Secondary, parse_ratios
-from openams.options import Options
-from openams.session import Session
 
 HOUR_S = 3600.0
 
@@ -100,7 +100,7 @@ def test_ratios_that_are_none(text):
 
 
 def test_by_command():
-    from openams.cli import app
+    from openams.cli.main import app
 
     done = CliRunner().invoke(
         app, ["run", "--scenario", "feeder", "--speed", "max", "--duration", "3700", "--json"]

@@ -16,14 +16,14 @@ import pytest
 from helpers import amshan_frames, dsmr
 
 from ams.han.cipher import Cipher
+from openams.bench.options import Options
+from openams.bench.orders import parse_order
+from openams.bench.session import Session
 from openams.grid.scenario import load
 from openams.han.cipher import Keys
 from openams.han.errors import HanError
 from openams.han.reader import FrameReader
 from openams.meter_time import NORWAY, to_utc_ms
-from openams.options import Options
-from openams.orders import parse_order
-from openams.session import Session
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "unit"))
 from han_vm import HOUR, make, run

@@ -13,10 +13,10 @@ import pytest
 from dlms_clients import METER, running_meter
 from helpers import AMS
 
+from openams.cli.keys import open_keystore
 from openams.client.client import session
 from openams.client.links import parse_url
 from openams.control.client import Operator
-from openams.keys.cli import open_keystore
 from openams.keys.model import SECRETS
 
 

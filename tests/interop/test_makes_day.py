@@ -21,11 +21,11 @@ from smllib import SmlStreamReader
 
 from ams.han import make_format
 from ams.han.sml_lists import VARIANTS as SML
+from openams.bench.options import Options
+from openams.bench.session import Session
 from openams.grid.household import Household, Reading
 from openams.han.reader import FrameReader, decode_frame, load_keys
 from openams.meter_time import NORWAY, to_utc_ms
-from openams.options import Options
-from openams.session import Session
 
 FORMATS = [
     *(("landis", variant) for variant in ("ch", "ch-e360", "at", "at-burgenland")),

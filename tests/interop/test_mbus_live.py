@@ -13,8 +13,8 @@ from gurux_dlms.objects import GXDLMSExtendedRegister, GXDLMSMBusClient
 from helpers import ams
 
 from openams.emulator.models.mbus_slave import MBus
-from openams.mbusline import MBusLine, sub_meters
-from openams.ptylink import PtyLink
+from openams.lines.mbusline import MBusLine, sub_meters
+from openams.lines.ptylink import PtyLink
 
 START = ("--start", "2026-01-15T12:00:00+01:00")
 

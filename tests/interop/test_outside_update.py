@@ -18,20 +18,22 @@ from helpers import AMS, ams
 from outside_update import CLIENTS, transfer
 from updatebench import METER, SlotMeter
 
+from openams.cli.keys import open_keystore
 from openams.image import package
 from openams.image.file import Image
-from openams.keys.cli import open_keystore
 from openams.keys.keystore import Keystore
-from openams.linkports import LinkPorts
+from openams.lines.linkports import LinkPorts
+from openams.lines.ptylink import PtyLink
 from openams.meter_time import to_utc_ms
-from openams.ptylink import PtyLink
 
 
 def image_for(store, version="0.1.1"):
     """An image of one module, released to the meter."""
     keys = store.get_or_new(METER)
     store.release_public(make=True)
-    made = package.make("unix", only=["ams/keeper"], version=version).signed(store.release_key())
+    made = package.make("unix", only=["ams/registers/keeper"], version=version).signed(
+        store.release_key()
+    )
     expiry_s = to_utc_ms(datetime.now(UTC) + timedelta(days=1)) // 1000
     return made.released(
         bytes.fromhex(keys.system_title), expiry_s, bytes.fromhex(keys.update)
@@ -125,7 +127,9 @@ def test_gurux_updates_a_running_meter_through_a_power_cut(power, tmp_path):
     assert len(missing) == blocks - 5
     assert until(meter, is_activated("0.1.1"))["slot"] == 1
     path = tmp_path / "next.oai"
-    made = package.make("unix", only=["ams/keeper"], version="0.1.2").signed(store.release_key())
+    made = package.make("unix", only=["ams/registers/keeper"], version="0.1.2").signed(
+        store.release_key()
+    )
     made.save(path)
     done = json.loads(ams("image", "send", meter.urls[1], path, "--activate", "--json").stdout)
     assert (done["state"], done["version"], done["slot"]) == ("activated", "0.1.2", 2)
@@ -136,7 +140,9 @@ def test_ams_goes_on_after_its_own_end_and_the_meters(power, tmp_path):
     meter = power("cpython")
     store = open_keystore(None, None)
     path = tmp_path / "next.oai"
-    made = package.make("unix", only=["ams/keeper", "ams/meter", "ams/push"], version="0.1.1")
+    made = package.make(
+        "unix", only=["ams/registers/keeper", "ams/meter", "ams/objects/push"], version="0.1.1"
+    )
     made.signed(store.release_key()).save(path)
     command = [str(AMS), "image", "send", meter.urls[1], str(path), "--block-size", "64"]
     tool = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -20,14 +20,14 @@ from dsmr_parser.parsers import TelegramParser
 from helpers import ams
 from push_request import handle
 
+from openams.bench.options import Options
+from openams.bench.orders import parse_order
+from openams.bench.session import Session
 from openams.grid.scenario import load as load_scenario
+from openams.han.formats import FORMATS
 from openams.han.replay import replay
-from openams.hanformats import FORMATS
 from openams.meter_time import NORWAY, from_utc_ms, to_utc_ms
-from openams.options import Options
-from openams.orders import parse_order
 from openams.runtimes.launch import RUNTIMES
-from openams.session import Session
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "unit"))
 from han_vm import HOUR, Recorder, load, make, run

@@ -11,9 +11,9 @@ import random
 
 import pytest
 
+from openams.bench.measure import measure_case
 from openams.grid.cases import Case
 from openams.grid.scenario import PAIRS
-from openams.measure import measure_case
 from openams.runtimes.process import MeterProcess
 
 SEED = int(os.environ.get("OPENAMS_SEED", "1"))

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from openams.cli import app
-from openams.cli_fleet import meter_number
+from openams.cli.fleet import meter_number
+from openams.cli.main import app
 from openams.control import audit
 from openams.control.ration import Pace, Plan, Results, Run, load_plan
 from openams.errors import BenchError

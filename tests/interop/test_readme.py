@@ -16,7 +16,7 @@ import pytest
 from helpers import AMS, amshan_frames
 from typer.testing import CliRunner
 
-from openams import cli
+from openams.cli import main as cli
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()

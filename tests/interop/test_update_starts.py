@@ -121,7 +121,7 @@ def test_one_session_of_ams_run_outlasts_an_update(tmp_path):
         listening = threading.Event()
         listener = threading.Thread(target=listen, args=(str(han), heard, listening))
         listener.start()
-        ams("image", "build", "unix", file, "--only", "ams/case", "--as-version", "0.1.1")
+        ams("image", "build", "unix", file, "--only", "ams/control/case", "--as-version", "0.1.1")
         ams("image", "sign", file)
         sent = ams("image", "send", url, file, "--activate", "--json", timeout=120)
         assert json.loads(sent.stdout)["state"] == "activated"
@@ -149,7 +149,7 @@ def test_code_that_was_confirmed_and_starts_no_more(life, runtime, tmp_path):
     life = life(runtime)
     kept = what_is_kept(life)
     life.process.stop()
-    life.activate(image_of({"ams/case.py": GOOD["ams/case.py"] + source.encode()}))
+    life.activate(image_of({"ams/control/case.py": GOOD["ams/control/case.py"] + source.encode()}))
     life.power_up()
     run_until(life, lambda: "firmware-activated" in life.events())
     life.process.stop()

@@ -1,14 +1,14 @@
 """What a bench sees and does, on either VM: angles of voltages, quirks that come and go."""
 
 import amsbench as bench
+from ams.clock.local import LocalClock
 from ams.hal import Uart
 from ams.han import make_format
 from ams.han.port import HanPort
 from ams.han.quirk import make_quirk
-from ams.registers.clock import LocalClock
+from ams.metrology.quantities import Quantities
 from ams.registers.energy import EnergyRegisters
 from ams.registers.identity import Identity
-from ams.registers.quantities import Quantities
 
 START_MS = 840002400000
 

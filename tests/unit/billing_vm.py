@@ -9,11 +9,11 @@ try:
 except ImportError:
     from openams.faultlab import flash_lab
 
+from ams.clock.local import norway_utc_ms, utc_ms_of
 from ams.cosem.axdr import Reader, Writer
-from ams.cosem.objects import base
 from ams.cosem.results import AccessError
+from ams.objects import base
 from ams.registers import billing
-from ams.registers.clock import norway_utc_ms, utc_ms_of
 from ams.registers.demand import HOUR, QUARTER
 from ams.storage import layout
 from amsbench.hold import hold

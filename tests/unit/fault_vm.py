@@ -10,17 +10,17 @@ except ImportError:
 
 from array import array
 
-from ams import alarms
 from ams import faults as ft
-from ams import settings as st
+from ams.clock.local import STATUS_INVALID, utc_ms_of
 from ams.control.transitions import REMOTE_DISCONNECT
 from ams.cosem.results import AccessError
 from ams.hal import COIL_CLOSE, INPUT_POWER_FAIL
+from ams.metrology import quantities as qu
+from ams.objects import alarms
 from ams.registers import billing, profile
 from ams.registers import events as ev
-from ams.registers import quantities as qu
-from ams.registers.clock import STATUS_INVALID, utc_ms_of
 from ams.storage import layout
+from ams.storage import settings as st
 
 HOUR_MS = 3600000
 START_MS = flash_lab.START_MS - flash_lab.START_MS % HOUR_MS

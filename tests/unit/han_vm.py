@@ -7,14 +7,14 @@ the same on every VM.
 import binascii
 import struct
 
+from ams.clock.local import LocalClock
 from ams.hal import Uart
 from ams.han import FORMATS, make_format
 from ams.han.port import HanPort
 from ams.han.quirks import QUIRKS
-from ams.registers.clock import LocalClock
+from ams.metrology.quantities import Quantities
 from ams.registers.energy import EnergyRegisters
 from ams.registers.identity import Identity
-from ams.registers.quantities import Quantities
 
 HOUR = 3600000
 MANY = ("iskraemeco", "landis", "sagemcom", "sml")

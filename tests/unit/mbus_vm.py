@@ -10,12 +10,11 @@ except ImportError:
     from openams.emulator.models.mbus_slave import MBus, MBusSlave
     from openams.faultlab import flash_lab
 
-from ams.mbus import records, vif
+from ams.mbus import records, submeters, vif
+from ams.mbus.capture import MBusPort
 from ams.mbus.master import Master
-from ams.mbus.port import MBusPort
 from ams.mbus.records import Malformed, Records
-from ams.registers import submeters
-from ams.registers.submeters import SubMeters
+from ams.mbus.submeters import SubMeters
 
 WATER = bytes.fromhex("0C13785634120B3B010000")  # 12345.678 m3, 0.001 m3/h
 HEAT = bytes.fromhex("0406102700000259581B025DE803")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
-from openams.cli import app
+from openams.cli.main import app
 from openams.control import audit
 from openams.errors import BenchError
 

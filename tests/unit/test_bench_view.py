@@ -9,8 +9,8 @@ import bench_view
 import pytest
 
 from ams.han.quirks import QUIRKS
-from openams.quirks import QUIRKS as OFFERED
-from openams.quirks import quirks_of
+from openams.bench.quirks import QUIRKS as OFFERED
+from openams.bench.quirks import quirks_of
 
 PATHS = [str(Path(__file__).parent)]
 

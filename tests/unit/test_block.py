@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from ams.cosem.axdr import Writer
 from ams.cosem.block import STAGE_SIZE, Transfer
-from ams.cosem.objects.base import PIECE
 from ams.cosem.results import AccessError
+from ams.objects.base import PIECE
 
 SIZES = st.lists(st.integers(0, PIECE), max_size=30)
 

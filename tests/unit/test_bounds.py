@@ -9,9 +9,9 @@ from types import SimpleNamespace
 from dlms import Bench, Raw
 
 from ams.mbus import master as mbus
-from openams.gateway import MeterLine
-from openams.hanline import HanLine
-from openams.linkports import DATA, SERVICE_CHANNEL
+from openams.lines.gateway import MeterLine
+from openams.lines.hanline import HanLine
+from openams.lines.linkports import DATA, SERVICE_CHANNEL
 from openams.runtimes.rp2040.meter import ChipMeter
 from tests.conftest import ROOT
 

@@ -6,10 +6,10 @@ import meterbench
 import pytest
 from meterbench import MeterBench
 
+from ams.control import supply
 from ams.control import transitions as tr
 from ams.hal import INPUT_BUTTON
 from ams.registers import events as ev
-from ams.registers import supply
 from amsbench import hold as held
 from openams.faultlab import flash_lab
 

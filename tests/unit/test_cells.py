@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ams.memory import Memory
 from ams.registers.energy import EnergyRegisters
+from ams.registers.memory import Memory
 from ams.registers.profile import LoadProfile
 from ams.storage import layout
 from ams.storage.cells import KEYS, LARGEST_VALUE, Cells

@@ -18,8 +18,8 @@ from openams.client.errors import ClientError, LinkError, RefusedError, ResultEr
 from openams.client.links import parse_url
 from openams.errors import BenchError
 from openams.keys.keystore import Keystore
-from openams.linkports import LinkPorts
-from openams.ptylink import PtyLink
+from openams.lines.linkports import LinkPorts
+from openams.lines.ptylink import PtyLink
 
 
 @pytest.fixture

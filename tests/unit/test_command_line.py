@@ -13,7 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from openams import cli
+from openams.cli import main as cli
 from tests.conftest import ROOT
 
 
@@ -67,7 +67,7 @@ def test_help_of_groups(words):
 def test_help_loads_no_command():
     """It is there in a fifth of a second: numpy alone would take twice that."""
     code = (
-        "import sys; from openams.cli import app\n"
+        "import sys; from openams.cli.main import app\n"
         "try: app(['--help'], standalone_mode=False)\n"
         "except SystemExit: pass\n"
         "bad = [n for n in sys.modules if n in ('numpy', 'cryptography', 'rich', 'serial', 'yaml')"
@@ -91,7 +91,7 @@ def test_help_loads_no_command():
 )
 def test_help_of_a_command_does_not_load_what_it_runs_with(words, heavy):
     code = (
-        f"import sys; from openams.cli import app\ntry: app({[*words.split(), '-h']!r})\n"
+        f"import sys; from openams.cli.main import app\ntry: app({[*words.split(), '-h']!r})\n"
         f"except SystemExit: pass\nprint([n for n in {heavy!r} if n in sys.modules],"
         " file=sys.stderr)"
     )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from openams.cli import app
+from openams.cli.main import app
 from openams.grid.comtrade import record_of, sections
 from openams.grid.comtrade_cfg import FormatError, settings_of
 from openams.grid.recording import load_comtrade

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ams.registers.meter_clock import SLEW_MOST_MS, MeterClock
+from ams.clock.meter_clock import SLEW_MOST_MS, MeterClock
 
 ROOT = Path(__file__).resolve().parents[2]
 # Before `tests`, which has drivers too.

@@ -7,9 +7,8 @@ import ast
 import pytest
 
 from ams import faults, hal
-from ams.control import breaker, command
+from ams.control import breaker, command, supply
 from ams.registers import events as ev
-from ams.registers import supply
 from ams.storage import layout
 from ams.update import reasons
 from openams.client import event_details as details

@@ -9,14 +9,14 @@ import pytest
 from dlms import LONG, REGISTER, Long
 from host_meter import METER, Meter
 
-from openams import gateway as module
 from openams.client.client import session
 from openams.client.errors import LinkError
 from openams.client.links import parse_url
-from openams.gateway import Gateway
 from openams.keys.keystore import Keystore
-from openams.linkports import DATA, LinkPorts
-from openams.ptylink import PtyLink
+from openams.lines import gateway as module
+from openams.lines.gateway import Gateway
+from openams.lines.linkports import DATA, LinkPorts
+from openams.lines.ptylink import PtyLink
 
 
 class SerialMeter(Meter):

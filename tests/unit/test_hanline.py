@@ -10,7 +10,7 @@ import tty
 
 import pytest
 
-from openams.hanline import HanLine
+from openams.lines.hanline import HanLine
 
 LINE = {"baudrate": 115200, "bits": 8, "parity": None, "stop": 1}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ams.cosem import hdlc
-from ams.octets import crc16
+from ams.crypto.octets import crc16
 from openams.faultlab import hdlc_peer as peer
 from openams.faultlab.hdlc_peer import Heard, Primary, address, agreed, frame, parameters
 from openams.faultlab.link_lab import Echo, answer_to

@@ -60,7 +60,10 @@ def test_the_parts_are_those_of_the_meters():
 @pytest.mark.parametrize(
     "module, heavy",
     [
-        ("openams.hil.plugin", ("numpy", "cryptography", "yaml", "serial", "openams.session")),
+        (
+            "openams.hil.plugin",
+            ("numpy", "cryptography", "yaml", "serial", "openams.bench.session"),
+        ),
         # A fixture starts in half a second: what makes samples is loaded while its meter starts.
         ("openams.hil.emulated", ("numpy", "cryptography", "yaml", "serial", "typer", "rich")),
     ],

@@ -12,20 +12,20 @@ import pytest
 from updatebench import METER, SlotMeter
 
 import openams
-from ams import settings
-from ams.cosem.objects.schedule import Schedule
+from ams.objects.schedule import Schedule
+from ams.storage import settings
 from ams.update import image as form
 from ams.update import reasons as firmware_reasons
 from ams.update.image import is_name
-from openams import cli
+from openams.cli import main as cli
 from openams.errors import BenchError
 from openams.image import package, reasons, transfer
 from openams.image.file import Image
 from openams.keys.keystore import Keystore
-from openams.linkports import LinkPorts
+from openams.lines.linkports import LinkPorts
+from openams.lines.ptylink import PtyLink
 from openams.meter_time import to_utc_ms
 from openams.places import repository_root
-from openams.ptylink import PtyLink
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_a_package_has_the_modules_that_differ(tmp_path, board, suffix):
     said = made.contents()
     assert [file["name"] for file in said["files"]] == [
         f"ams/__init__{suffix}",
-        f"ams/ring{suffix}",
+        f"ams/storage/ring{suffix}",
     ]
     assert (said["board"], said["version"], said["security"]) == (board, "0.2.0", 3)
     assert said["minimum"] == openams.__version__, "it stands in front of that base"
@@ -132,7 +132,7 @@ def test_what_is_no_image_or_board_is_one_line(tmp_path, image):
     with pytest.raises(BenchError, match="no module"):
         package.make("unix", only=["ams/nothing"])
     with pytest.raises(BenchError, match="no version"):
-        package.make("unix", only=["ams/ring"], version="2")
+        package.make("unix", only=["ams/storage/ring"], version="2")
     data = image.read_bytes()
     rng = random.Random(1)
     for size in [*rng.sample(range(len(data)), 40), 0, 119, 120]:
@@ -145,7 +145,7 @@ def test_sign_and_release_are_in_the_file(ams, store, tmp_path):
     store.new(METER)
     path, out = tmp_path / "a.oai", tmp_path / "b.oai"
     key = ams("key")["public_key"]
-    built = ams("build", "unix", path, "--only", "ams/ring")
+    built = ams("build", "unix", path, "--only", "ams/storage/ring")
     assert not built["signed"] and built["released_to"] is None
     assert "not signed" in ams("release", path, METER, out, ok=False)
     assert ams("sign", path)["signed"]

@@ -11,8 +11,8 @@ from dlms import TITLE, security
 from test_update import PUBLIC, UPDATE_KEY, image_of
 
 from ams.cosem.axdr import Reader, Writer
-from ams.cosem.objects import base
 from ams.cosem.results import AccessError
+from ams.objects import base
 from ams.registers import events
 from openams.faultlab import flash_lab
 from openams.grid.frontend import make_front_end

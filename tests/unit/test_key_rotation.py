@@ -21,7 +21,7 @@ from openams.control.client import Operator
 from openams.errors import BenchError
 from openams.keys.keystore import Keystore
 from openams.keys.model import SECRETS
-from openams.linkports import LinkPorts
+from openams.lines.linkports import LinkPorts
 
 ALL = ["breaker key", "second breaker key", "update key", "HAN keys"]
 CLIENTS = ["reader", "breaker", "update", "operator"]

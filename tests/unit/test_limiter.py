@@ -10,6 +10,7 @@ from breakerbench import Cells, Relay
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ams.clock.own_time import OwnTime
 from ams.control import control as ct
 from ams.control import limiter as lim
 from ams.control import quota as qt
@@ -17,7 +18,6 @@ from ams.control import transitions as tr
 from ams.control.average import SLOTS, SlidingAverage
 from ams.control.control import Control
 from ams.registers import events as ev
-from ams.registers.own_time import OwnTime
 
 WINDOW_MS = 200
 UTC_MS = 820_000_000_000

@@ -12,11 +12,11 @@ import time
 import pytest
 import serial
 
-from openams import guests as guests_module
-from openams import linkports
 from openams.errors import BenchError
-from openams.linkports import ACKNOWLEDGED, CLOSE, CLOSED, DATA, OPENED, LinkPorts
-from openams.ptylink import PtyLink
+from openams.lines import guests as guests_module
+from openams.lines import linkports
+from openams.lines.linkports import ACKNOWLEDGED, CLOSE, CLOSED, DATA, OPENED, LinkPorts
+from openams.lines.ptylink import PtyLink
 
 
 class Echo:

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from openams.liveview import View, sparkline
+from openams.bench.liveview import View, sparkline
 from tests.conftest import DATA
 
 SIZES = ((60, 20), (80, 24), (120, 40), (200, 50))

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ams.mbus import frame, vif
+from ams.mbus import frame, submeters, vif
+from ams.mbus.capture import MBusPort
 from ams.mbus.master import Master
-from ams.mbus.port import MBusPort
-from ams.registers import submeters
-from ams.registers.submeters import SubMeter, SubMeters
+from ams.mbus.submeters import SubMeter, SubMeters
 from openams.emulator.models import mbus_slave
 from openams.emulator.models.mbus_slave import MBus, MBusSlave
 
@@ -270,8 +269,8 @@ def test_a_definition_that_cannot_be(definition):
 VM = """
 import gc, sys
 sys.path.append(sys.argv[1])
-from ams.mbus.port import MBusPort
-from ams.registers.submeters import SubMeters
+from ams.mbus.capture import MBusPort
+from ams.mbus.submeters import SubMeters
 from mbus_slave import MBus, MBusSlave
 water = MBusSlave(1, 0x11, [bytes.fromhex("0C13785634120B3B010000")] * 3)
 heat = MBusSlave(2, 0x12345678, [bytes.fromhex("0406102700000259581B025DE803")])

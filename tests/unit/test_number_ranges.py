@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from dlms import Bench, Raw
 
-from openams.hankeys import take_keys
+from openams.keys.hankeys import take_keys
 from openams.keys.keystore import Keystore
 from openams.keys.provision import more_numbers, provisioned
 

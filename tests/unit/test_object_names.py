@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from ams import catalogue
+from ams.objects import catalogue
 from openams.client.object_names import object_name
 
 

@@ -10,9 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from cosem_objects import METER_ID, Bench, by_entry, decode, name, parse_stamp, stamp
 
-from ams import catalogue
-from ams.cosem.objects import base
 from ams.cosem.results import CLASS_INCONSISTENT, OBJECT_UNDEFINED, READ_WRITE_DENIED
+from ams.objects import base, catalogue
 
 OSLO = ZoneInfo("Europe/Oslo")
 
@@ -118,7 +117,7 @@ sys.path.insert(0, sys.argv[1])
 import json, gc, binascii
 from openams.faultlab import flash_lab
 from ams.cosem.axdr import Writer
-from ams.cosem.objects import base
+from ams.objects import base
 from amsbench.hold import hold
 config = json.load(open(sys.argv[2]))
 meter = flash_lab.make_meter(flash_lab.LabFlash(64), config)

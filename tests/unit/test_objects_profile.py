@@ -24,8 +24,8 @@ from dlms import READER_KEYS, Raw, security
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ams.cosem.objects import base
 from ams.cosem.results import OTHER_REASON, SCOPE_VIOLATED, TYPE_UNMATCHED
+from ams.objects import base
 from ams.registers import events, profile
 from ams.storage import layout
 from openams.meter_time import from_utc_ms, to_utc_ms
@@ -364,7 +364,7 @@ sys.path.insert(0, sys.argv[1])
 import json, gc, binascii
 from openams.faultlab import flash_lab
 from ams.cosem.axdr import Reader, Writer
-from ams.cosem.objects import base
+from ams.objects import base
 from amsbench.hold import hold
 job = json.load(open(sys.argv[2]))
 meter = flash_lab.make_meter(flash_lab.LabFlash(64), job["config"])

@@ -15,8 +15,6 @@ from dlms_cosem.hdlc.frames import UnnumberedInformationFrame
 from dlms_cosem.protocol.xdlms import DataNotification, GeneralGlobalCipher
 from dlms_cosem.security import decrypt
 
-from ams import alarms
-from ams.cosem.objects import base
 from ams.cosem.results import (
     HARDWARE_FAULT,
     OTHER_REASON,
@@ -24,6 +22,7 @@ from ams.cosem.results import (
     TEMPORARY_FAILURE,
     TYPE_UNMATCHED,
 )
+from ams.objects import alarms, base
 from ams.registers import events as ev
 from openams.emulator.models.mbus_slave import MBus, MBusSlave
 from openams.meter_time import from_utc_ms, to_utc_ms

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cosem_objects import METER_ID, Bench, by_entry, by_range, octets, stamp
 
-from ams.cosem.objects import base
+from ams.objects import base
 from ams.storage import layout
 from openams.runtimes.launch import find_micropython
 
@@ -70,7 +70,7 @@ sys.path.insert(0, sys.argv[1])
 import json, gc, binascii
 from openams.faultlab import flash_lab
 from ams.cosem.axdr import Reader, Writer
-from ams.cosem.objects import base
+from ams.objects import base
 from ams.cosem.results import AccessError
 from amsbench.hold import hold
 job = json.load(open(sys.argv[2]))

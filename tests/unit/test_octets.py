@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ams import octets
+from ams.crypto import octets
 
 
 def test_check_value():
@@ -35,7 +35,7 @@ def test_twins(data, draw):
 
 def test_viper_on_micropython(micropython):
     script = """
-from ams import octets
+from ams.crypto import octets
 data = bytearray(bytes(range(256)) * 3)
 print([octets.crc16(data, at, 700) for at in (0, 1, 500)])
 print(octets.find(data, 7, 8, 700), octets.find(memoryview(data)[10:], 9, 0, 50))

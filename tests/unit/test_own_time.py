@@ -10,9 +10,9 @@ from breakerbench import Cells
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ams import catalogue
-from ams.registers import own_time
-from ams.registers.own_time import OwnTime
+from ams.clock import own_time
+from ams.clock.own_time import OwnTime
+from ams.objects import catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 PATHS = [str(ROOT / path) for path in ("tests", "tests/unit", "host/openams/faultlab")]

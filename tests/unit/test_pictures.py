@@ -6,8 +6,8 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from openams.bench.pictures import check_picture, draw_profile, intervals
 from openams.errors import BenchError
-from openams.pictures import check_picture, draw_profile, intervals
 
 
 def row(time, plus, minus=0, length_s=900, marks=()):

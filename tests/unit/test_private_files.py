@@ -13,18 +13,19 @@ import tempfile
 import pytest
 from typer.testing import CliRunner
 
-from openams import private, ptylink
-from openams.cli import app
+from openams import private
+from openams.bench.state import StateImage
+from openams.cli.main import app
 from openams.control import audit
 from openams.control.ration import Plan
 from openams.control.results import Results
 from openams.errors import BenchError
-from openams.hankeys import take_keys
 from openams.image.file import Image
+from openams.keys.hankeys import take_keys
 from openams.keys.keystore import Keystore
 from openams.keys.sealed import SCRYPT_N_RANDOM
+from openams.lines import ptylink
 from openams.runtimes.rp2040 import native
-from openams.state import StateImage
 
 METER = "7359990000000017"
 NOBODY = 12345
@@ -222,7 +223,7 @@ import resource, sys
 from pathlib import Path
 from openams import private
 from openams.errors import BenchError
-from openams.state import StateImage
+from openams.bench.state import StateImage
 folder = Path(sys.argv[1])
 private.write_private(folder / "old", b"old")
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
@@ -268,7 +269,7 @@ def test_without_room_the_line_says_what_to_do(tmp_path):
 def test_two_starts_at_once_end_with_the_same_passphrase_and_audit_key(folder):
     code = (
         "import sys;from pathlib import Path;from openams.control import audit;"
-        "from openams.keys.cli import _bench_passphrase as p;f=Path(sys.argv[1]);"
+        "from openams.cli.keys import _bench_passphrase as p;f=Path(sys.argv[1]);"
         "print(p(f/'keystore.passphrase'),audit.own_key(f/'keystore') or "
         "audit.signing_key(f/'keystore') and audit.own_key(f/'keystore'))"
     )
@@ -297,7 +298,7 @@ def test_a_passphrase_that_others_could_read_is_refused_and_a_pipe_is_read(folde
     command = ["keys", "list", "--keystore", str(store), "--json", "--passphrase-file"]
     outcome = CliRunner().invoke(app, [*command, str(folder / "pass")])
     assert "others may read" in str(outcome.exception)
-    program = "import sys; from openams.cli import main; main()"
+    program = "import sys; from openams.cli.main import main; main()"
     line = f'"{sys.executable}" -c "{program}" {" ".join(command)} <(echo test)'
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
     assert json.loads(done.stdout)[0]["meter_id"] == METER, done.stderr

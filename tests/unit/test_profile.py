@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ams.clock.meter_clock import MeterClock
 from ams.registers import billing, events, profile, voltage
-from ams.registers.meter_clock import MeterClock
 from ams.storage import layout
 from amsbench.hold import hold
 from openams.faultlab import flash_lab

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wiring import board as wiring
 
-from ams.registers.pulses import PulseOutput
+from ams.metrology.pulses import PulseOutput
 from drivers.pulse_led import PulseTimer
 
 

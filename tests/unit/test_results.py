@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
-from openams.cli import app
+from openams.cli.main import app
 from openams.control import audit, ration, results
 from openams.control.ration import Entry, Outcome, Pace, Run
 from openams.control.results import FINAL, Results, _signed

@@ -17,8 +17,8 @@ from rich.text import Text
 from typer.testing import CliRunner
 
 from openams import terminal
-from openams.cli import app
-from openams.cli_client import _value_line
+from openams.cli.client import _value_line
+from openams.cli.main import app
 from openams.errors import BenchError
 from openams.han.errors import HanError
 
@@ -122,7 +122,7 @@ def test_a_plan_a_file_of_frames_and_cases_are_printed_without_effect(tmp_path, 
 
 
 def test_errors_of_the_command_line_itself_are_cleaned(monkeypatch, capsys):
-    from openams import cli
+    from openams.cli import main as cli
 
     for arguments in (["--" + EVIL], [EVIL], ["run", "--speed", EVIL]):
         monkeypatch.setattr(sys, "argv", ["ams", *arguments])

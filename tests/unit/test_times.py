@@ -13,11 +13,11 @@ import times_vm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ams import catalogue
+from ams.clock.local import LocalClock, civil, days_from_civil
 from ams.cosem import datetime
-from ams.cosem.objects.calendar import matches_date
 from ams.cosem.results import AccessError
-from ams.registers.clock import LocalClock, civil, days_from_civil
+from ams.objects import catalogue
+from ams.objects.calendar import matches_date
 
 ROOT = Path(__file__).resolve().parents[2]
 PATHS = [str(ROOT / path) for path in ("tests", "tests/unit", "host/openams/faultlab")]

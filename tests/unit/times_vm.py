@@ -7,9 +7,9 @@ gives how many were taken. `poisoned()` starts a meter on what a former version 
 
 from keyedbench import Bench, Client, octets
 
+from ams.clock.local import utc_ms_of
 from ams.cosem import datetime
 from ams.cosem.axdr import Reader
-from ams.registers.clock import utc_ms_of
 from ams.storage import layout
 
 try:
@@ -19,7 +19,7 @@ except ImportError:
 
 START_MS = utc_ms_of(2027, 2, 28, 22, 58, 30)
 ANY = b"\xff" * 9 + b"\x80\x00\xff"
-# The cells of the operator's settings (ams.settings), and what a former version stored there.
+# The cells of settings (ams.storage.settings), and what a former version stored there.
 CALENDAR, SCHEDULE, PUSH, SPECIAL_DAYS = 16, 64, 32, 9
 
 

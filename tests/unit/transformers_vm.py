@@ -7,11 +7,11 @@ except ImportError:
 
 from billing_vm import CONFIG, HOUR_MS, Bench
 
+from ams.clock.local import utc_ms_of
 from ams.cosem.results import AccessError
 from ams.han.aidon import Aidon
-from ams.han.axdr import Writer
+from ams.han.list_axdr import Writer
 from ams.registers import profile
-from ams.registers.clock import utc_ms_of
 from ams.registers.energy import EnergyRegisters
 from ams.registers.transformers import Transformers
 from ams.storage import layout

@@ -14,23 +14,23 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from openams.bench.options import DEFAULT_METER_ID, Options
+from openams.bench.session import Session
 from openams.client import data as axdr
 from openams.client.client import Client, session
 from openams.client.links import Url
 from openams.client.names import HAN_OPEN
 from openams.grid.house import House
 from openams.grid.scenario import load
-from openams.hanformats import FORMATS
+from openams.han.formats import FORMATS
 from openams.keys.keystore import Keystore
 from openams.keys.provision import provisioned
 from openams.keys.sealed import SCRYPT_N_RANDOM
 from openams.meter_time import NORWAY, to_utc_ms
-from openams.options import DEFAULT_METER_ID, Options
 from openams.runtimes.rp2040.meter import ChipMeter
 from openams.runtimes.rp2040.service import ServiceLine
 from openams.runtimes.rp2040.session import make_chip_front_end
 from openams.runtimes.wire import Frame
-from openams.session import Session
 
 START = datetime(2026, 1, 5, tzinfo=NORWAY)
 DAYS = 10

@@ -14,8 +14,8 @@ import time
 from fileflash import FileFlash
 
 from ams.cosem.axdr import Reader, Writer
-from ams.cosem.objects import base
 from ams.meter import Meter
+from ams.objects import base
 
 LOAD = b"\x01\x00\x63\x01\x00\xff"
 
@@ -96,7 +96,7 @@ def main():
                 out.clear()
                 model.get(class_id, ln, attribute, base.READER, out)
                 seen += 1
-    import ams.cosem.objects.profile  # noqa: F401
+    import ams.objects.profile_generic  # noqa: F401
 
     gc.collect()
     gc.threshold(-1)

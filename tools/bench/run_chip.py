@@ -18,17 +18,17 @@ import link_chip
 from cryptography.hazmat.primitives.asymmetric import ec
 from full_state import full_state
 
-from openams.firmware_image import image
+from openams.bench.options import DEFAULT_METER_ID, Options
+from openams.bench.session import Session
 from openams.grid.house import House
 from openams.image import package
 from openams.keys.keystore import Keystore
 from openams.keys.provision import provisioned
 from openams.keys.releasekey import public_octets
 from openams.keys.sealed import SCRYPT_N_RANDOM
-from openams.options import DEFAULT_METER_ID, Options
+from openams.runtimes.rp2040.firmware_image import image
 from openams.runtimes.rp2040.flash import SLOTS_START
 from openams.runtimes.rp2040.repl import ReplChip
-from openams.session import Session
 
 ON_CHIP = Path(__file__).with_name("on_chip")
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,7 +61,9 @@ def update(chip: ReplChip) -> dict[str, Any]:
     """Verification of an image of some modules, from the first slot of the flash."""
     key = ec.generate_private_key(ec.SECP256R1())
     update_key, title = bytes(16), b"OAM\0\0\0\0\1"
-    made = package.make("pico", only=["ams/keeper", "ams/case", "ams/control/control"])
+    made = package.make(
+        "pico", only=["ams/registers/keeper", "ams/control/case", "ams/control/control"]
+    )
     octets = made.signed(key).released(title, 2000, update_key).octets()
     # The first sector of a slot is its map.
     at = SLOTS_START + 4096

@@ -34,7 +34,7 @@ class Board:
         "drivers/tcp.py",
         "drivers/ntp.py",
         "ams/mbus/",
-        "ams/submeters.py",
+        "ams/mbus/submeter_port.py",
     )
     upstream: str = ""
     bench: str = ""

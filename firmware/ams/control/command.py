@@ -15,7 +15,7 @@ import struct
 
 from micropython import const
 
-from ams.registers.supply import NOT_STORED, OK  # noqa: F401
+from ams.control.supply import NOT_STORED, OK  # noqa: F401
 
 MAGIC = b"OAC1"
 _FORMAT = ">4s8sBIII8s"

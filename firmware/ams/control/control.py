@@ -2,6 +2,8 @@
 
 from micropython import const
 
+from ams.clock import own_time
+from ams.clock.local import STATUS_INVALID
 from ams.control import command as cm
 from ams.control import limiter as lim
 from ams.control import quota as qt
@@ -24,14 +26,12 @@ from ams.control.transitions import (
     REMOTE_DISCONNECT,
     REMOTE_RECONNECT,
 )
-from ams.registers import events as ev
-from ams.registers import own_time
-from ams.registers.clock import STATUS_INVALID
-from ams.registers.quantities import (
+from ams.metrology.quantities import (
     STATUS_ACQUIRING,
     STATUS_NO_LOAD,
     STATUS_SAMPLES_MISSING,
 )
+from ams.registers import events as ev
 from ams.registers.share import Share
 
 # Cells of the ring of control.

@@ -8,7 +8,7 @@ its invocation counter, and good only for FRESH_MS after a fresh challenge was
 answered. Two persons always means sealed orders.
 
 Times are lived ones (ms) and the own time of orders (s): no setting of the
-clock moves them (see registers.own_time).
+clock moves them (see clock.own_time).
 """
 
 import struct

@@ -2,7 +2,7 @@
 
 Durations are counted by what was measured, never by the clock of the day, so
 setting it moves no trip. The emergency window is one of the limiter's own time
-(see registers.own_time), which goes on without supply.
+(see clock.own_time), which goes on without supply.
 """
 
 import struct
@@ -10,7 +10,7 @@ import struct
 from micropython import const
 
 from ams.control.average import SlidingAverage
-from ams.registers.supply import (
+from ams.control.supply import (
     ACTION_DISCONNECT,
     ACTION_NONE,
     ACTION_RECONNECT,  # noqa: F401

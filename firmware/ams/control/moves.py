@@ -1,7 +1,7 @@
 """The movements of the last hour, whoever made them: a relay and its house bear so many.
 
 They are kept over a power cut, since a supply that comes and goes would else give an hour's
-movements anew each time; hours are lived ones (see registers.own_time).
+movements anew each time; hours are lived ones (see clock.own_time).
 """
 
 import struct

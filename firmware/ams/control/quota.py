@@ -26,7 +26,7 @@ class Quota:
 
     `period_s` 0: off. Periods begin at multiples of their length after local
     midnight (`local_ms(utc_ms)` gives local time). Times are the quota's own
-    (see registers.own_time): no setting of the clock begins or ends a period.
+    (see clock.own_time): no setting of the clock begins or ends a period.
     """
 
     def __init__(self, cells, settings_key, key, local_ms):

@@ -8,7 +8,7 @@ Transitions by their letters: a remote reconnect 0 to 1, b remote disconnect
 
 from micropython import const
 
-from ams.registers.supply import CONTROL_MODES, LOCAL_DISCONNECT, LOCAL_RECONNECT
+from ams.control.supply import CONTROL_MODES, LOCAL_DISCONNECT, LOCAL_RECONNECT
 
 DISCONNECTED = const(0)
 CONNECTED = const(1)

@@ -22,7 +22,6 @@ from ams.cosem.answers import (
 from ams.cosem.association import PENDING
 from ams.cosem.axdr import NULL, Full, Reader
 from ams.cosem.block import Gathering, Transfer
-from ams.cosem.objects.base import PUBLIC
 from ams.cosem.results import (
     BLOCK_NUMBER_INVALID,
     LONG_ACTION_ABORTED,
@@ -35,13 +34,14 @@ from ams.cosem.results import (
     SUCCESS,
     AccessError,
 )
+from ams.objects.base import PUBLIC
 
 SET = const(0xC1)
 ACTION = const(0xC3)
 
 
 class Changes(Answers):
-    """`model` finds the objects (see ams.model)."""
+    """`model` finds the objects (see ams.objects.model)."""
 
     def __init__(self, model, answer):
         super().__init__(answer)

@@ -10,9 +10,7 @@ import struct
 
 from micropython import const
 
-from ams.cosem.axdr import DATE_TIME, OCTET_STRING
-from ams.cosem.results import OTHER_REASON, TYPE_UNMATCHED, AccessError
-from ams.registers.clock import (
+from ams.clock.local import (
     DEVIATION_UNSPECIFIED,
     MS_PER_DAY,
     STATUS_DST,
@@ -20,6 +18,8 @@ from ams.registers.clock import (
     days_from_civil,
     norway_utc_ms,
 )
+from ams.cosem.axdr import DATE_TIME, OCTET_STRING
+from ams.cosem.results import OTHER_REASON, TYPE_UNMATCHED, AccessError
 
 SIZE = const(12)
 _FORMAT = ">HBBBBBBBhB"

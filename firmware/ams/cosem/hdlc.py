@@ -21,9 +21,9 @@ An answer is read from where the server left it: it must stay as it is until the
 
 from micropython import const
 
-from ams import octets
 from ams.cosem import hdlc_frame
 from ams.cosem.hdlc_turn import Turn
+from ams.crypto import octets
 
 APDU_SIZE = const(1024)
 MAX_INFO = const(512)

@@ -8,8 +8,8 @@ that looks like a flag) is found out by its header check and the search goes on 
 
 from micropython import const
 
-from ams import octets
-from ams.octets import crc16
+from ams.crypto import octets
+from ams.crypto.octets import crc16
 
 FLAG = const(0x7E)
 # Flag, format, two addresses of four octets, control, header check.

@@ -21,8 +21,8 @@ import struct
 from micropython import const
 
 from ams.cosem.numbers import LAST, Numbers, Spent
-from ams.cosem.objects.base import BREAKER, OPERATOR, PUBLIC, READER, UPDATE
 from ams.crypto.gcm import Gcm, equal
+from ams.objects.base import BREAKER, OPERATOR, PUBLIC, READER, UPDATE
 from ams.registers.share import Share
 
 SAP_PUBLIC = const(16)

@@ -140,7 +140,7 @@ def moment(text, clock):
     year, month, day, hour, minute = parts[:5]
     if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 25 and minute < 60):
         raise ValueError(text)
-    from ams.registers.clock import norway_utc_ms, utc_ms_of
+    from ams.clock.local import norway_utc_ms, utc_ms_of
 
     local_ms = utc_ms_of(2000 + year, month, day, hour, minute, parts[5] if len(parts) > 5 else 0)
     if which is None:

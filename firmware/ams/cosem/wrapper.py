@@ -4,7 +4,7 @@
 
 Every field two octets. A client that stalls costs one channel's buffers and no more: a
 message must come whole, and an answer be taken, within `message_ms`; a connection that is
-silent for `inactivity_ms` is closed. Who gives way to whom is `ams.link`'s to say.
+silent for `inactivity_ms` is closed. Who gives way to whom is `ams.cosem.link`'s to say.
 
 The upper layer is the one of the HDLC link (hdlc.py). `write(view)` gives how many octets it
 took (None: all), `close()` ends the connection; both come with the connection. The time is
@@ -13,7 +13,7 @@ any count of milliseconds that does not jump when the meter's clock is set.
 
 from micropython import const
 
-from ams import octets
+from ams.crypto import octets
 
 APDU_SIZE = const(1024)
 MESSAGE_MS = const(10000)

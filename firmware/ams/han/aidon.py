@@ -10,8 +10,8 @@ HAN interface description v1.1, and what meters sent. Variants:
 `landis`   Landis+Gyr E350 in Norway (EMBRIQ_V1_1): currents in 10 mA.
 """
 
-from ams.han import axdr, hdlc
-from ams.registers.clock import DEVIATION_UNSPECIFIED
+from ams.clock.local import DEVIATION_UNSPECIFIED
+from ams.han import list_axdr, list_hdlc
 
 _ADDRESS = b"\x41\x08\x83\x13"
 _OBIS_VERSION = b"\x01\x01\x00\x02\x81\xff"
@@ -51,21 +51,21 @@ class Aidon:
 
     def encode(self, list_no, writer, view, utc_ms):
         """Writes a frame and returns its length. `utc_ms` is the time it shows."""
-        hdlc.begin(writer, _ADDRESS)
+        list_hdlc.begin(writer, _ADDRESS)
         writer.octets(b"\x0f\x40\x00\x00\x00\x00")
         if self.variant == "se":
             self._swedish(writer, view, utc_ms)
         elif list_no == 1:
-            writer.head(axdr.TAG_ARRAY, 1)
+            writer.head(list_axdr.TAG_ARRAY, 1)
             _u32(writer, 1, 7, view.power(0), 0, _W)
         else:
             self._norwegian(list_no, writer, view, utc_ms)
-        return hdlc.end(writer, _ADDRESS)
+        return list_hdlc.end(writer, _ADDRESS)
 
     def _norwegian(self, list_no, writer, view, utc_ms):
         currents, voltages = _PLACES[view.system]
         count = 7 + len(currents) + len(voltages) + (5 if list_no == 3 else 0)
-        writer.head(axdr.TAG_ARRAY, count)
+        writer.head(list_axdr.TAG_ARRAY, count)
         _text(writer, _OBIS_VERSION, _VERSIONS[self.variant])
         _text(writer, _OBIS_ID, view.identity.meter_id.encode())
         _text(writer, _OBIS_TYPE, view.identity.meter_type.encode())
@@ -85,7 +85,7 @@ class Aidon:
     def _swedish(self, writer, view, utc_ms):
         currents, voltages = _PLACES[view.system]
         count = 9 + len(currents) + len(voltages) + 4 * len(currents)
-        writer.head(axdr.TAG_ARRAY, count)
+        writer.head(list_axdr.TAG_ARRAY, count)
         _clock(writer, view.local(utc_ms), DEVIATION_UNSPECIFIED, 0xFF)
         for direction in range(4):
             _u32(writer, direction + 1, 7, view.power(direction), 0, _VAR if direction > 1 else _W)
@@ -104,15 +104,15 @@ class Aidon:
 
 
 def _text(writer, obis, text):
-    writer.head(axdr.TAG_STRUCTURE, 2)
-    writer.string(axdr.TAG_OCTETS, obis)
-    writer.string(axdr.TAG_VISIBLE, text)
+    writer.head(list_axdr.TAG_STRUCTURE, 2)
+    writer.string(list_axdr.TAG_OCTETS, obis)
+    writer.string(list_axdr.TAG_VISIBLE, text)
 
 
 def _clock(writer, when, deviation_min, status):
-    writer.head(axdr.TAG_STRUCTURE, 2)
-    writer.string(axdr.TAG_OCTETS, _OBIS_CLOCK)
-    writer.head(axdr.TAG_OCTETS, 12)
+    writer.head(list_axdr.TAG_STRUCTURE, 2)
+    writer.string(list_axdr.TAG_OCTETS, _OBIS_CLOCK)
+    writer.head(list_axdr.TAG_OCTETS, 12)
     # Sundays are 0 with these meters.
     writer.date_time(when, deviation_min, status, when[3] % 7)
 
@@ -139,8 +139,8 @@ def _digits(primary, digits, largest):
 
 
 def _head(writer, c, d):
-    writer.head(axdr.TAG_STRUCTURE, 3)
-    writer.head(axdr.TAG_OCTETS, 6)
+    writer.head(list_axdr.TAG_STRUCTURE, 3)
+    writer.head(list_axdr.TAG_OCTETS, 6)
     writer.octet(1)
     writer.octet(0)
     writer.octet(c)

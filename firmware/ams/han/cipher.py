@@ -11,7 +11,7 @@ import binascii
 import struct
 
 from ams.crypto.gcm import TAG_SIZE, Gcm
-from ams.octets import crc16
+from ams.crypto.octets import crc16
 
 _CONTROL = b"\x30"  # suite 0, authenticated and encrypted
 _LAST_COUNTER = 0xFFFFFFFF

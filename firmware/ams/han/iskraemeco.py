@@ -11,7 +11,7 @@ Variants:
 `hr`        IE.5, HEP.
 """
 
-from ams.han.push import PHASES, Push
+from ams.han.push_lists import PHASES, Push
 
 _LINK = "hdlc cf022313 154"
 _POWERS = "1.7.0 2.7.0 3.7.0 4.7.0 "

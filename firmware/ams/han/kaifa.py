@@ -11,8 +11,8 @@ Option `energy_bits`: 32 or 64. KFM_001 says 32 for every type of Norway;
 Swedish meters at current transformers (MA304T) send 64, so that is their default.
 """
 
-from ams.han import axdr, hdlc
-from ams.registers.clock import DEVIATION_UNSPECIFIED, civil
+from ams.clock.local import DEVIATION_UNSPECIFIED, civil
+from ams.han import list_axdr, list_hdlc
 
 _ADDRESS = {
     "no": b"\x01\x02\x01\x10",
@@ -51,7 +51,7 @@ class Kaifa:
     def encode(self, list_no, writer, view, utc_ms):
         """Writes a frame and returns its length. `utc_ms` is the time it shows."""
         when = view.local(utc_ms)
-        hdlc.begin(writer, self._address)
+        list_hdlc.begin(writer, self._address)
         writer.octets(b"\x0f\x40\x00\x00\x00")
         if self._with_obis:
             writer.octet(0)
@@ -59,25 +59,25 @@ class Kaifa:
         else:
             self._time(writer, view, when, DEVIATION_UNSPECIFIED, utc_ms)
             self._plain(list_no, writer, view, when, utc_ms)
-        return hdlc.end(writer, self._address)
+        return list_hdlc.end(writer, self._address)
 
     def _time(self, writer, view, when, deviation_min, utc_ms):
         # The weekday changes at midnight UTC, an hour or two into the local day:
         # seen in captures of the night to 2017-09-13.
-        writer.head(axdr.TAG_OCTETS, 12)
+        writer.head(list_axdr.TAG_OCTETS, 12)
         writer.date_time(when, deviation_min, view.clock_status, civil(utc_ms)[3])
 
     def _plain(self, list_no, writer, view, when, utc_ms):
         if list_no == 1:
-            writer.head(axdr.TAG_STRUCTURE, 1)
+            writer.head(list_axdr.TAG_STRUCTURE, 1)
             writer.uint32(view.power(0))
             return
         phases = 1 if view.system == "1P2W" else 3
         count = 7 + 2 * phases + (5 if list_no == 3 else 0)
-        writer.head(axdr.TAG_STRUCTURE, count)
-        writer.string(axdr.TAG_OCTETS, VERSION)
-        writer.string(axdr.TAG_OCTETS, view.identity.meter_id.encode())
-        writer.string(axdr.TAG_OCTETS, view.identity.meter_type.encode())
+        writer.head(list_axdr.TAG_STRUCTURE, count)
+        writer.string(list_axdr.TAG_OCTETS, VERSION)
+        writer.string(list_axdr.TAG_OCTETS, view.identity.meter_id.encode())
+        writer.string(list_axdr.TAG_OCTETS, view.identity.meter_type.encode())
         for direction in range(4):
             writer.uint32(view.power(direction))
         for place in range(phases):
@@ -97,13 +97,13 @@ class Kaifa:
     def _coded(self, writer, view, when, utc_ms):
         """The Swedish list: pairs of OBIS code and value."""
         phases = 1 if view.system == "1P2W" else 3
-        writer.head(axdr.TAG_STRUCTURE, 2 * (12 + 2 * phases))
+        writer.head(list_axdr.TAG_STRUCTURE, 2 * (12 + 2 * phases))
         _obis(writer, 1, 0, 0, 2, 129)
-        writer.string(axdr.TAG_OCTETS, VERSION)
+        writer.string(list_axdr.TAG_OCTETS, VERSION)
         _obis(writer, 0, 0, 96, 1, 0)
-        writer.string(axdr.TAG_OCTETS, view.identity.meter_id.encode())
+        writer.string(list_axdr.TAG_OCTETS, view.identity.meter_id.encode())
         _obis(writer, 0, 0, 96, 1, 7)
-        writer.string(axdr.TAG_OCTETS, view.identity.meter_type.encode())
+        writer.string(list_axdr.TAG_OCTETS, view.identity.meter_type.encode())
         for direction in range(4):
             _obis(writer, 1, 0, _POWERS[direction], 7, 0)
             writer.uint32(view.power(direction))
@@ -138,6 +138,6 @@ def _voltage(view, place):
 
 
 def _obis(writer, a, b, c, d, e):
-    writer.head(axdr.TAG_OCTETS, 6)
+    writer.head(list_axdr.TAG_OCTETS, 6)
     for value in (a, b, c, d, e, 255):
         writer.octet(value)

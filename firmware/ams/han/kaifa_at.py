@@ -7,7 +7,7 @@ sent. Variants, both encrypted there, without authentication:
 `at-salzburg`  Salzburg Netz.
 """
 
-from ams.han.push import AUSTRIA, PHASES, Push
+from ams.han.push_lists import AUSTRIA, PHASES, Push
 
 
 class KaifaAt(Push):

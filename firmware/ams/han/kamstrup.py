@@ -17,8 +17,8 @@ quadrants send null in its place. `summation`: "net" over the phases, or
 ... 55 (the description and most: 5), so that it never meets the other.
 """
 
-from ams.han import axdr, hdlc
-from ams.registers.clock import DEVIATION_UNSPECIFIED
+from ams.clock.local import DEVIATION_UNSPECIFIED
+from ams.han import list_axdr, list_hdlc
 
 _ADDRESS = b"\x2b\x21\x13"
 VERSION = b"Kamstrup_V0001"
@@ -67,10 +67,10 @@ class Kamstrup:
     def encode(self, list_no, writer, view, utc_ms):
         """Writes a frame and returns its length. `utc_ms` is the time it shows."""
         when = view.local(utc_ms)
-        hdlc.begin(writer, _ADDRESS)
+        list_hdlc.begin(writer, _ADDRESS)
         writer.octets(b"\x0f\x00\x00\x00\x00")
         if self._header_tag:
-            writer.octet(axdr.TAG_OCTETS)
+            writer.octet(list_axdr.TAG_OCTETS)
         writer.octet(12)
         writer.date_time(when, DEVIATION_UNSPECIFIED, view.clock_status)
         phases = 1 if view.system == "1P2W" else 3
@@ -78,21 +78,21 @@ class Kamstrup:
         count = 5 + 2 * self._quadrants + 4 * places
         if list_no == 3:
             count += 2 + 2 * self._quadrants
-        writer.head(axdr.TAG_STRUCTURE, count)
-        writer.string(axdr.TAG_VISIBLE, VERSION)
-        writer.string(axdr.TAG_OCTETS, _OBIS_ID)
-        writer.string(axdr.TAG_VISIBLE, view.identity.meter_id.encode())
-        writer.string(axdr.TAG_OCTETS, _OBIS_TYPE)
-        writer.string(axdr.TAG_VISIBLE, view.identity.meter_type.encode())
+        writer.head(list_axdr.TAG_STRUCTURE, count)
+        writer.string(list_axdr.TAG_VISIBLE, VERSION)
+        writer.string(list_axdr.TAG_OCTETS, _OBIS_ID)
+        writer.string(list_axdr.TAG_VISIBLE, view.identity.meter_id.encode())
+        writer.string(list_axdr.TAG_OCTETS, _OBIS_TYPE)
+        writer.string(list_axdr.TAG_VISIBLE, view.identity.meter_type.encode())
         self._now(writer, view, phases, places)
         if list_no == 3:
-            writer.string(axdr.TAG_OCTETS, _OBIS_CLOCK)
-            writer.head(axdr.TAG_OCTETS, 12)
+            writer.string(list_axdr.TAG_OCTETS, _OBIS_CLOCK)
+            writer.head(list_axdr.TAG_OCTETS, 12)
             writer.date_time(when, DEVIATION_UNSPECIFIED, view.clock_status)
             for which in range(self._quadrants):
                 _obis(writer, which + 1, 8)
                 writer.register(view.energy(which, self._step_mwh))
-        return hdlc.end(writer, _ADDRESS)
+        return list_hdlc.end(writer, _ADDRESS)
 
     def _now(self, writer, view, phases, places):
         view.by_phase = self._by_phase
@@ -114,7 +114,7 @@ class Kamstrup:
 
 
 def _obis(writer, c, d):
-    writer.head(axdr.TAG_OCTETS, 6)
+    writer.head(list_axdr.TAG_OCTETS, 6)
     writer.octet(1)
     writer.octet(1)
     writer.octet(c)

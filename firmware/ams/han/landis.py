@@ -9,7 +9,7 @@ describe it, the VSE's list of 2026, and what meters sent. Variants:
 `at-burgenland`  E450, Netz Burgenland: values alone; encrypted there.
 """
 
-from ams.han.push import PHASES, Push
+from ams.han.push_lists import PHASES, Push
 
 _GBT = "gbt ceff0313 119 122"
 _8N1 = (9600, 8, None, 1)

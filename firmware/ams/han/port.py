@@ -8,9 +8,9 @@ frame shows the time it was due. The port only ever sends.
 
 from micropython import const
 
-from ams.han.axdr import Writer
+from ams.han.list_axdr import Writer
+from ams.han.list_view import View
 from ams.han.quirk import Quirk, make_quirk
-from ams.han.view import View
 from ams.registers import events as ev
 
 _HOUR_MS = const(3600000)

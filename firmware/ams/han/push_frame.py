@@ -9,7 +9,7 @@ one anywhere.
 import binascii
 import struct
 
-from ams.octets import crc16
+from ams.crypto.octets import crc16
 
 _FLAG = 0x7E
 _LLC = b"\xe6\xe7\x00"

@@ -6,8 +6,8 @@ follows from a seed.
 
 from micropython import const
 
+from ams.clock.local import MS_PER_DAY
 from ams.han.quirk import Quirk
-from ams.registers.clock import MS_PER_DAY
 
 QUIRKS = {
     "stale-hour": "every other hourly list repeats the hour before; the next carries two",

@@ -7,7 +7,7 @@ meters sent. Variants:
 `cz`  XT211 of EG.D: the notification alone, on RS-485.
 """
 
-from ams.han.push import AUSTRIA, Push
+from ams.han.push_lists import AUSTRIA, Push
 
 
 class Sagemcom(Push):

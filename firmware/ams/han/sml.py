@@ -16,8 +16,8 @@ public key), in hex, or a number.
 
 import binascii
 
+from ams.crypto.octets import crc16_more, find
 from ams.han.sml_lists import VARIANTS, manner
-from ams.octets import crc16_more, find
 from ams.registers.obis import unit
 
 _START = b"\x1b\x1b\x1b\x1b\x01\x01\x01\x01"

@@ -1,6 +1,6 @@
 """What lists show beside quantities and registers: here of a meter that has nothing else.
 
-`MeterSources` (ams.meter_sources) gives what a meter has.
+`MeterSources` (ams.han.meter_sources) gives what a meter has.
 """
 
 

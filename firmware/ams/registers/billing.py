@@ -9,7 +9,7 @@ import struct
 
 from micropython import const
 
-from ams.registers.clock import MS_PER_DAY, civil_from_days, days_from_civil
+from ams.clock.local import MS_PER_DAY, civil_from_days, days_from_civil
 from ams.registers.demand import HIGHEST, HOUR, QUARTER
 from ams.registers.energy import REGISTER_COUNT
 

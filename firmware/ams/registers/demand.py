@@ -8,7 +8,7 @@ import struct
 
 from micropython import const
 
-from ams.registers.clock import MS_PER_DAY, MS_PER_HOUR
+from ams.clock.local import MS_PER_DAY, MS_PER_HOUR
 
 HOUR = const(0)  # the first of its two lists: import, export
 QUARTER = const(2)

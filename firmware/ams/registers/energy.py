@@ -10,7 +10,7 @@ II export and lagging, III export and leading, IV import and leading.
 
 from micropython import const
 
-from ams.registers.clock import LocalClock
+from ams.clock.local import LocalClock
 from ams.registers.demand import HOUR, MS_PER_QUARTER, QUARTER, Demand, Highest
 from ams.registers.rates import Rates
 from ams.registers.transformers import Transformers

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from openams.client.errors import ClientError
+from openams.client.reader import OctetReader
 from openams.meter_time import NORWAY
-from openams.reader import OctetReader
 
 _FIXED = {
     0x05: ">i",

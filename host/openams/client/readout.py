@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from openams.bench.profiles import status_names
 from openams.client.client import Client
 from openams.client.data import date_time, parse_date_time
 from openams.client.errors import ClientError, ResultError
@@ -22,7 +23,6 @@ from openams.client.names import (
 )
 from openams.client.object_names import object_name
 from openams.meter_time import NORWAY
-from openams.profiles import status_names
 
 # IEC 62056-6-2, table 4: those that a meter of electricity has.
 UNITS = {

@@ -54,7 +54,7 @@ def rotate(url: Url, store: Keystore, meter_id: str, timeout_s: float) -> list[s
 
 
 def check_value(key: bytes, keys: MeterKeys) -> bytes:
-    """What the meter shows in place of a key (firmware: ams.cosem.objects.secrets)."""
+    """What the meter shows in place of a key (firmware: ams.objects.secrets)."""
     message = b"OAKC" + bytes.fromhex(keys.system_title)
     return hmac.new(key, message, hashlib.sha256).digest()[:8]
 

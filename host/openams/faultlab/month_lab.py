@@ -10,8 +10,8 @@ try:
 except ImportError:
     from openams.faultlab import flash_lab
 
+from ams.clock.local import utc_ms_of
 from ams.registers import profile
-from ams.registers.clock import utc_ms_of
 from drivers.ds3231 import CountedClock, Ds3231
 from openams.emulator.models.ds3231 import Ds3231 as ChipModel
 

@@ -17,10 +17,10 @@ import powercut
 from amsboot import choice
 
 from ams.cosem.axdr import Reader, Writer
-from ams.cosem.objects import base
 from ams.cosem.results import AccessError
 from ams.hal import Flash
 from ams.meter import Meter
+from ams.objects import base
 from ams.registers import events, profile
 from ams.storage import layout
 from ams.update.slots import slots

@@ -11,8 +11,8 @@ _MEASURE = """
 import time,gc
 from board import Board
 from ams.metrology.calibration import Calibration
-from ams.metrology.meter import Metrology
-from ams.registers.quantities import Quantities
+from ams.metrology.metrology import Metrology
+from ams.metrology.quantities import Quantities
 _c=Calibration(_o['system'],_o['calibration'])
 _q=Quantities(_o['system'])
 _r=[]

@@ -40,7 +40,7 @@ class Target:
 
 # What is imported while it runs, and not when a module is loaded.
 _PICO_METER = (
-    "main", "loop", "ams/meter", "ams/han/", "ams/registers/pulses",
+    "main", "loop", "ams/meter", "ams/han/", "ams/metrology/pulses",
     "adc", "drivers/ic_reader", "drivers/metering_ic", "drivers/sectorfiles",
     *(f"drivers/{name}" for name in metering_ics("pico")),
 )  # fmt: skip

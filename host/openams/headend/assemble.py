@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
+from openams.bench.profiles import status_names
 from openams.headend.days import day_bounds
 from openams.headend.register import A_PLUS, Relation, Terms
 from openams.headend.store.raw import Event, IntervalRow, Part, RegisterReading
@@ -28,7 +29,6 @@ from openams.headend.vee.model import (
 )
 from openams.headend.vee.validate import stands
 from openams.meter_time import from_utc_ms
-from openams.profiles import status_names
 
 POWER_DOWN, POWER_UP = 1, 2
 _WRONG_LENGTH = "wrong-length"

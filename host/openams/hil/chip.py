@@ -8,10 +8,10 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from openams.gateway import Gateway
 from openams.hil.emulated import DEFAULTS, EmulatedMeter
 from openams.hil.options import MeterOptions
-from openams.linkports import LinkPorts
+from openams.lines.gateway import Gateway
+from openams.lines.linkports import LinkPorts
 from openams.runtimes.rp2040.analog import OnChipAdc
 from openams.runtimes.rp2040.meter import ChipMeter
 from openams.runtimes.rp2040.service import ServiceLine

@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from openams.bench.state import FLASH_SIZE, SLOTS_SIZE, StateImage
 from openams.errors import BenchError
 from openams.grid import ideal
 from openams.han.errors import HanError
@@ -23,14 +24,13 @@ from openams.hil.options import MeterOptions
 from openams.runtimes.launch import HEAP_KIB, LINK_HEAP_KIB
 from openams.runtimes.process import MeterProcess
 from openams.runtimes.wire import Frame
-from openams.state import FLASH_SIZE, SLOTS_SIZE, StateImage
 
 if TYPE_CHECKING:
     from openams.grid.frontend import FrontEndModel
-    from openams.hanline import HanLine
     from openams.keys.keystore import Keystore
     from openams.keys.model import MeterKeys
-    from openams.linkports import LinkPorts
+    from openams.lines.hanline import HanLine
+    from openams.lines.linkports import LinkPorts
 
 DEFAULTS = MeterOptions()
 START_MS = DEFAULTS.start_ms
@@ -107,7 +107,7 @@ class EmulatedMeter(HilMeter):
     def han_port(self) -> Path:
         """A serial device that carries what the HAN port sends from now on."""
         if not self._han:
-            from openams.hanline import HanLine
+            from openams.lines.hanline import HanLine
 
             self._han = HanLine(self._folder / "han", None)
             if self._line:
@@ -137,7 +137,7 @@ class EmulatedMeter(HilMeter):
     def _open_ports(self) -> LinkPorts | None:
         if not self.keystore:
             return None
-        from openams.linkports import LinkPorts
+        from openams.lines.linkports import LinkPorts
 
         self._ports = LinkPorts(None, self._tcp_port)
         # A power cut does not change where clients find it.

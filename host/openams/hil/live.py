@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from openams.bench.options import Options, check
+from openams.bench.session import Session
 from openams.grid.scenario import load
-from openams.hanline import HanLine
 from openams.hil.options import MeterOptions
+from openams.lines.hanline import HanLine
 from openams.meter_time import parse_start
-from openams.options import Options, check
-from openams.session import Session
 
 
 class LivePort:

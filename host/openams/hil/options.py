@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from openams.bench.options import DEFAULT_METER_ID
 from openams.errors import BenchError
 from openams.grid.scenario import SYSTEMS
-from openams.hanformats import FORMATS
+from openams.han.formats import FORMATS
 from openams.meter_time import parse_start, to_utc_ms
-from openams.options import DEFAULT_METER_ID
 
 _START_MS = 840_000_000_000
 

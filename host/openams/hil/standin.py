@@ -13,19 +13,19 @@ import threading
 import time
 from pathlib import Path
 
+from openams.bench.options import DEFAULT_METER_ID
+from openams.bench.state import StateImage
 from openams.grid.frontend import make_front_end
-from openams.hanline import HanLine
 from openams.hil.emulated import BLOCK, RATE, START_MS, configuration
 from openams.hil.meter import LoadScenario
 from openams.keys.keystore import Keystore
 from openams.keys.provision import more_numbers, provisioned
-from openams.linkports import LinkPorts
-from openams.options import DEFAULT_METER_ID
-from openams.ptylink import PtyLink
+from openams.lines.hanline import HanLine
+from openams.lines.linkports import LinkPorts
+from openams.lines.ptylink import PtyLink
 from openams.runtimes.launch import LINK_HEAP_KIB
 from openams.runtimes.process import MeterProcess
 from openams.runtimes.wire import Frame
-from openams.state import StateImage
 
 LOADS_W = (0, 500, 2300)
 _SLICE_S = 0.02

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from openams.errors import BenchError
-from openams.hankeys import system_title
+from openams.keys.hankeys import system_title
 
 SERVER_SAP = 1
 PUBLIC_SAP = 16

@@ -299,7 +299,7 @@ class MeterProcess:
             time.sleep(min(0.2, self._watchdog_s / 10))
 
     def link(self, channel: int, kind: int, data: bytes) -> None:
-        """What an outside client does on a channel; see openams.linkports."""
+        """What an outside client does on a channel; see openams.lines.linkports."""
         self._send("D", bytes((channel, kind)), data)
 
     def answer_soon(self) -> None:

@@ -15,17 +15,17 @@ from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from openams.bench.options import CHIP
+from openams.bench.orders import INPUTS, RELAY_FAULTS
+from openams.bench.profiles import day_limits, named
+from openams.bench.quirks import quirks_of
 from openams.errors import BenchError
 from openams.han.reading import Reading, reading_to_json
 from openams.meter_time import NORWAY, from_utc_ms, local_text
-from openams.options import CHIP
-from openams.orders import INPUTS, RELAY_FAULTS
-from openams.profiles import day_limits, named
-from openams.quirks import quirks_of
 from openams.runtimes.wire import Frame
 
 if TYPE_CHECKING:
-    from openams.session import Session
+    from openams.bench.session import Session
     from openams.web.hub import Hub
 
 # Events of each log that a page is shown of what was there before it.
@@ -264,6 +264,6 @@ class Face:
 
 
 def _status_names(status: int) -> list[str]:
-    from openams.liveview import status_names
+    from openams.bench.liveview import status_names
 
     return status_names(status)

@@ -8,8 +8,8 @@ import thumb
 
 from ams.metrology import kernel
 from ams.metrology.calibration import Calibration
-from ams.metrology.meter import Metrology
-from ams.registers.quantities import Quantities
+from ams.metrology.metrology import Metrology
+from ams.metrology.quantities import Quantities
 
 SETS = 80
 CYCLES_PER_US = 125

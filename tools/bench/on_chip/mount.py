@@ -7,7 +7,7 @@ import flashmap
 import rp2
 
 from ams.hal import Flash
-from ams.memory import Memory
+from ams.registers.memory import Memory
 
 
 class StateFlash(Flash):

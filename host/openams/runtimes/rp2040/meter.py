@@ -14,14 +14,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from openams.bench.state import FLASH_SIZE
 from openams.emulator.models.atm90e32 import Atm90e32
 from openams.emulator.models.ds3231 import Ds3231
 from openams.errors import BenchError
-from openams.firmware_image import image as firmware_image
 from openams.grid.scenario import Scenario
 from openams.meter_time import from_utc_ms
 from openams.runtimes.process import MeterProcess
 from openams.runtimes.rp2040.analog import OnChipAdc, WaveSource
+from openams.runtimes.rp2040.firmware_image import image as firmware_image
 from openams.runtimes.rp2040.hanframes import FrameTap
 from openams.runtimes.rp2040.machine import Machine
 from openams.runtimes.rp2040.mailbox import MailboxEnd
@@ -29,7 +30,6 @@ from openams.runtimes.rp2040.terminals import GridTerminals
 from openams.runtimes.rp2040.uart import Line
 from openams.runtimes.rp2040.wiring import SpiDevice, Wiring
 from openams.runtimes.wire import Frame
-from openams.state import FLASH_SIZE
 
 _SLICE_MS = 10.0
 _ANSWER_MS = 1.0

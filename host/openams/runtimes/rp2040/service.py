@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 
-from openams.linkports import DATA, SERVICE_CHANNEL
+from openams.lines.linkports import DATA, SERVICE_CHANNEL
 from openams.runtimes.rp2040.meter import ChipMeter
 
 _STEP_MS = 1

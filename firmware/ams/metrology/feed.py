@@ -1,0 +1,111 @@
+"""Whether the front end delivers: what was not measured is marked and told, never invented."""
+
+from micropython import const
+
+from ams.metrology import quantities as qu
+from ams.registers import events as ev
+from ams.registers import profile
+
+# Without a sample for this long the front end counts as stopped, at power-up later.
+SAMPLES_DUE_MS = const(200)
+_FIRST_DUE_MS = const(2000)
+# And for this long as broken.
+_BROKEN_MS = const(10000)
+
+
+class Feed:
+    def __init__(self, meter):
+        self._meter = meter
+        self.has_begun = False  # something has been measured since power-up
+        self.sets_missing = 0  # sample sets that never came
+        self.sets_late = 0  # sample sets that came out of time
+        self._expected = False
+        self._next_index = None
+        self._due_ms = _FIRST_DUE_MS
+        self._last_ms = 0
+        self._missing = False
+        self._late = False
+        self._broken = False
+        self._senseless = False  # what comes is none of a front end that works
+
+    def start(self, utc_ms, expected):
+        """Power-up. `expected`: there is a front end, which has to begin."""
+        self._last_ms = utc_ms
+        self._expected = expected
+
+    def moved(self, step_ms):
+        """The clock was set."""
+        self._last_ms += step_ms
+
+    def status(self):
+        """STATUS_ bits of the window that ends."""
+        status = qu.STATUS_SAMPLES_MISSING if self._missing else 0
+        if self._late:
+            status |= qu.STATUS_SAMPLES_LATE
+        self._missing = self._late = False
+        return status
+
+    def takes(self, utc_ms, index, count):
+        """Whether `count` sets whose first is number `index` are to be counted."""
+        meter = self._meter
+        expected = self._next_index
+        if expected is not None and index < expected:
+            self.sets_late += count
+            if not self._late:
+                meter.events.log(utc_ms, ev.SAMPLES_LATE, count)
+            self._late = True
+            meter.quantities.status |= qu.STATUS_SAMPLES_LATE
+            return False
+        if expected is not None and index > expected:
+            meter.close_window()
+            self.sets_missing += index - expected
+            self.miss(utc_ms, index - expected)
+        self._next_index = index + count
+        self.came(utc_ms, SAMPLES_DUE_MS)
+        return True
+
+    def came(self, utc_ms, due_ms):
+        """The front end has measured up to now; it is due again in `due_ms`."""
+        self.has_begun = True
+        self._meter.keeper.unmeasured = self._broken = False
+        self._due_ms = due_ms
+        self._last_ms = utc_ms
+
+    def miss(self, utc_ms, count):
+        """So many sets never came; 0: what was lost has no number."""
+        meter = self._meter
+        meter.events.log(utc_ms, ev.SAMPLES_MISSING, count)
+        self._missing = True
+        meter.keeper.mark(profile.STATUS_ENERGY_MISSING)
+        meter.quantities.status |= qu.STATUS_SAMPLES_MISSING
+
+    def judged(self, utc_ms, makes_sense):
+        """Of each window: whether its samples can be those of a mains."""
+        if makes_sense:
+            self._senseless = False
+            return
+        meter = self._meter
+        if not self._senseless:
+            self._senseless = True
+            self.miss(utc_ms, 0)
+            meter.events.log(utc_ms, ev.MEASUREMENT_ERROR)
+        # Each of its intervals has a hole.
+        meter.keeper.mark(profile.STATUS_ENERGY_MISSING)
+        self._missing = True
+
+    def look(self, utc_ms):
+        """Time passes: until a front end that gives nothing does, no interval is whole."""
+        quiet_ms = utc_ms - self._last_ms
+        if quiet_ms <= self._due_ms or not (self.has_begun or self._expected):
+            return
+        meter = self._meter
+        if not meter.keeper.unmeasured:
+            meter.close_window()
+            meter.keeper.unmeasured = True
+            self.miss(utc_ms, 0)
+        if quiet_ms > _BROKEN_MS and not self._broken:
+            self._broken = True
+            meter.events.log(utc_ms, ev.MEASUREMENT_ERROR)
+            # What was measured last says nothing of now.
+            meter.quantities.clear()
+        meter.quantities.status |= qu.STATUS_SAMPLES_MISSING
