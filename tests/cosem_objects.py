@@ -15,10 +15,10 @@ from gurux_dlms.GXByteBuffer import GXByteBuffer
 from gurux_dlms.internal._GXCommon import _GXCommon
 from gurux_dlms.internal._GXDataInfo import _GXDataInfo
 
+from ams.cosem import access
 from ams.cosem.axdr import Reader, Writer
-from ams.cosem.results import AccessError
 from ams.meter import Meter
-from ams.objects import base
+from ams.results import AccessError
 from amsbench.hold import hold
 from openams.faultlab import flash_lab
 from openams.grid.frontend import make_front_end
@@ -97,7 +97,7 @@ class Bench:
 
     def raw(
         self, class_id: int, ln: str, attribute: int = 2, selection: bytes | None = None,
-        who: int = base.READER,
+        who: int = access.READER,
     ) -> bytes:  # fmt: skip
         """The octets of an attribute, taken away piece by piece."""
         out = Writer(640)
@@ -106,7 +106,7 @@ class Bench:
         whole = b""
         if pieces is not None:
             for _ in pieces:
-                assert out.length <= base.PIECE + 8, "a piece is too long"
+                assert out.length <= access.PIECE + 8, "a piece is too long"
                 whole += bytes(out.view())
                 out.clear()
         return whole + bytes(out.view())
@@ -115,7 +115,7 @@ class Bench:
         return decode(self.raw(class_id, ln, attribute, **more))
 
     def set(
-        self, class_id: int, ln: str, attribute: int, value: bytes, who: int = base.OPERATOR,
+        self, class_id: int, ln: str, attribute: int, value: bytes, who: int = access.OPERATOR,
         session: Any = None,
     ) -> int:  # fmt: skip
         """The result code."""
@@ -127,7 +127,7 @@ class Bench:
 
     def call(
         self, class_id: int, ln: str, method: int, value: bytes | None = b"\x0f\x00",
-        who: int = base.OPERATOR,
+        who: int = access.OPERATOR,
     ) -> int:  # fmt: skip
         data = None if value is None else Reader(value)
         try:

@@ -4,10 +4,10 @@ import binascii
 import os
 import struct
 
+from ams.cosem.access import EVERYBODY, KEYED, OPERATOR, PIECE, Object, Rights
 from ams.cosem.keyring import Keyring
-from ams.cosem.results import CLASS_INCONSISTENT, OBJECT_UNDEFINED, READ_WRITE_DENIED, AccessError
 from ams.cosem.server import Server
-from ams.objects.base import EVERYBODY, KEYED, OPERATOR, PIECE, Object, Rights
+from ams.results import CLASS_INCONSISTENT, OBJECT_UNDEFINED, READ_WRITE_DENIED, AccessError
 
 TITLE = b"OAM\x00\x00\x00\x00\x01"
 KEK = bytes(range(0x40, 0x50))

@@ -8,17 +8,17 @@ from typing import Any
 
 from meterbench import Board, Relay
 
+from ams.cosem.access import OPERATOR
 from ams.cosem.axdr import Reader
 from ams.meter import Meter
-from ams.objects.base import OPERATOR
 from ams.registers.energy import REGISTER_NAMES
 from amsbench.hold import hold
 from openams.bench.options import DEFAULT_METER_ID
-from openams.bench.state import FLASH_SIZE
-from openams.faultlab.flash import FaultyFlash
+from openams.emulator.faulty_flash import FaultyFlash
 from openams.grid.frontend import make_front_end
 from openams.han.formats import FORMATS
 from openams.meter_time import NORWAY, to_utc_ms
+from openams.runtimes.state import FLASH_SIZE
 
 # In normal time throughout.
 START = datetime(2025, 11, 1, tzinfo=NORWAY)

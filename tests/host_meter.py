@@ -6,8 +6,8 @@ import os
 
 from dlms import Cells, Model
 
-from ams.cosem.link import MeterLink
-from ams.objects.base import EVERYBODY, Object, Rights
+from ams.cosem.access import EVERYBODY, Object, Rights
+from ams.link import MeterLink
 from openams.keys.provision import provisioned
 from openams.lines.linkports import ACKNOWLEDGED, CLOSE, CLOSED, DATA, OPENED
 

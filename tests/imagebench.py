@@ -17,12 +17,12 @@ from ams.storage.layout import SECURITY, UPDATE
 from ams.update import verify
 from ams.update.slots import slots
 from ams.update.updater import Updater
-from openams.bench.state import FLASH_SIZE, SLOTS_SIZE, StateImage
 from openams.grid.frontend import make_front_end
 from openams.image import build as make
 from openams.keys.releasekey import public_octets
 from openams.runtimes.launch import LINK_HEAP_KIB
 from openams.runtimes.process import MeterProcess
+from openams.runtimes.state import FLASH_SIZE, SLOTS_SIZE, StateImage
 
 ROOT = Path(__file__).resolve().parents[1]
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -59,9 +59,7 @@ BROKEN = {
         )
     },
     "link-raises": {
-        "ams/cosem/link.py": source(
-            "ams/cosem/link.py", (r"(    def poll\(.*\):\n)", r"\1        1 // 0\n")
-        )
+        "ams/link.py": source("ams/link.py", (r"(    def poll\(.*\):\n)", r"\1        1 // 0\n"))
     },
 }
 GOOD = {"ams/control/case.py": source("ams/control/case.py")}

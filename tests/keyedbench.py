@@ -17,8 +17,8 @@ from dlms import KEK, TITLE, Raw, hexed
 
 from ams.clock.local import civil
 from ams.control import command as cm
+from ams.events import events as ev
 from ams.meter import Meter
-from ams.registers import events as ev
 from ams.storage import layout
 from amsbench.hold import hold
 

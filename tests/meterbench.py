@@ -11,8 +11,8 @@ from breakerbench import Relay
 from dlms import hexed
 from gurux import Gurux
 
+from ams.events import events as ev
 from ams.meter import Meter
-from ams.registers import events as ev
 from openams.control.orders import Order, seconds
 from openams.grid.frontend import make_front_end
 from openams.meter_time import from_utc_ms

@@ -6,7 +6,7 @@ import os
 import threading
 from typing import Any
 
-from ams.registers import events
+from ams.events import events
 from ams.update import updater as firmware
 from openams.faultlab import flash_lab
 from openams.grid.frontend import make_front_end

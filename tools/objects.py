@@ -12,15 +12,16 @@ sys.path[:0] = [
     str(ROOT / part) for part in ("firmware", "host", "host/openams/emulator/shims", "boards/unix")
 ]
 
-from ams.objects import base, catalogue  # noqa: E402
+from ams.cosem import access  # noqa: E402
+from ams.objects import catalogue  # noqa: E402
 
 TARGET = ROOT / "docs" / "objects.md"
 CLIENTS = (
-    (base.PUBLIC, "public"),
-    (base.READER, "reader"),
-    (base.OPERATOR, "operator"),
-    (base.BREAKER, "breaker"),
-    (base.UPDATE, "update"),
+    (access.PUBLIC, "public"),
+    (access.READER, "reader"),
+    (access.OPERATOR, "operator"),
+    (access.BREAKER, "breaker"),
+    (access.UPDATE, "update"),
 )
 CLASS_NAMES = {
     1: "Data", 3: "Register", 4: "Extended register", 5: "Demand register", 7: "Profile generic",
@@ -226,10 +227,10 @@ Writing the register clears the bits that are written as 0.
 
 
 def who(mask: int) -> str:
-    mask &= base.EVERYBODY
-    if mask == base.EVERYBODY:
+    mask &= access.EVERYBODY
+    if mask == access.EVERYBODY:
         return "all"
-    if mask == base.KEYED:
+    if mask == access.KEYED:
         return "all with keys"
     return ", ".join(name for bit, name in CLIENTS if mask & bit) or "nobody"
 
@@ -335,8 +336,8 @@ def server_lines() -> list[str]:
 
 
 def profile_lines() -> list[str]:
+    from ams.metrology.transformers import Transformers
     from ams.objects.columns import RowWriter, columns_of
-    from ams.registers.transformers import Transformers
 
     names = {
         "load": "time, status, A+, A-, R+, R- of the interval",

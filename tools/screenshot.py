@@ -11,7 +11,7 @@ from rich.console import Console
 from openams.bench.liveview import View
 from openams.bench.options import Options
 from openams.bench.session import Session
-from openams.grid.scenario import load
+from openams.grid.registry import load
 from openams.han.reader import FrameReader, format_reading
 from openams.runtimes.wire import Frame
 

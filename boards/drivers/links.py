@@ -38,7 +38,7 @@ class Guest:
 
 
 class Links:
-    """`link` is ams.cosem.link.MeterLink. A board's `link_write` and `link_close` come here.
+    """`link` is ams.link.MeterLink. A board's `link_write` and `link_close` come here.
 
     `network` may be set later, when the network is there.
     """

@@ -7,8 +7,8 @@ import flash
 from board import Board
 from micropython import const
 
+from ams.events.events import WATCHDOG_ERROR
 from ams.faults import LOOP, MEASURED
-from ams.registers.events import WATCHDOG_ERROR
 from ams.storage.layout import SECURITY
 from ams.storage.snapshot import Snapshot, SnapshotError
 from drivers.inputs import watch_supply

@@ -31,8 +31,8 @@ LINK_CONNECTED = 3  # the connection that the meter asked for
 GC_THRESHOLD = 32768
 ROOMS = (
     "ams.clock.local",
-    "ams.registers.groups",
-    "ams.registers.events",
+    "ams.events.groups",
+    "ams.events.events",
     "ams.registers.demand",
     "ams.registers.rates",
     "ams.registers.energy",
@@ -67,7 +67,7 @@ ROOMS = (
     "ams.storage.cells",
     "ams.registers.entry_marks",
     "ams.registers.memory",
-    "ams.registers.pace",
+    "ams.events.pace",
     "ams.clock.own_time",
     "ams.registers.keeper",
     "ams.storage.settings",
@@ -86,7 +86,7 @@ ROOMS = (
     "ams.control.control",
     "ams.control.case",
     "ams.faults",
-    "ams.metrology.feed",
+    "ams.registers.feed",
     "ams.metrology.status",
     "ams.clock.timing",
     "ams.meter",
@@ -266,8 +266,8 @@ class Process:
 
     def inspect(self, config):
         """Only reads what a state image holds."""
+        from ams.metrology.transformers import Transformers
         from ams.registers.memory import Memory
-        from ams.registers.transformers import Transformers
         from ams.storage.snapshot import Snapshot, SnapshotError
 
         flash = FileFlash(config["flash"], config["flash_size"])

@@ -1,10 +1,11 @@
 """Rows of the meter's profiles and logs for the bench: of the primary side, energies in mWh.
 
-A point behind large transformers counts in Wh (see ams.registers.transformers), and voltages
+A point behind large transformers counts in Wh (see ams.metrology.transformers), and voltages
 and currents are kept as they are measured: who reads rows is to know of neither.
 """
 
-from ams.registers import billing, events, profile, voltage
+from ams.events import events
+from ams.registers import billing, profile, voltage
 from ams.storage import layout
 
 _MOST = 0xFFFFFFFF

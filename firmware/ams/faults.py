@@ -5,7 +5,7 @@ import gc
 from micropython import const
 
 from ams.clock.local import MS_PER_HOUR
-from ams.registers.events import SOFTWARE_FAULT
+from ams.events.events import SOFTWARE_FAULT
 
 # Parts: the detail of the event.
 CASE = const(1)

@@ -8,22 +8,22 @@ from ams.clock.own_time import OwnTime
 from ams.clock.timing import Timing
 from ams.control.case import Case
 from ams.control.control import CELL_OWN_TIME, Control
+from ams.events import events as ev
+from ams.events.events import EventLog
 from ams.han.port_settings import HanKeeper, make_port
 from ams.metrology import metrology, status
 from ams.metrology import quantities as qu
 from ams.metrology.calibration import Calibration
-from ams.metrology.feed import SAMPLES_DUE_MS, Feed
 from ams.metrology.quality import QualityWatch
 from ams.metrology.quantities import Quantities
+from ams.metrology.transformers import Transformers
 from ams.registers import billing
-from ams.registers import events as ev
 from ams.registers.demand import MS_PER_QUARTER
 from ams.registers.energy import EnergyRegisters
-from ams.registers.events import EventLog
+from ams.registers.feed import SAMPLES_DUE_MS, Feed
 from ams.registers.identity import Identity
 from ams.registers.keeper import Keeper
 from ams.registers.memory import Memory
-from ams.registers.transformers import Transformers
 from ams.storage import layout
 from ams.storage import settings as st
 from ams.storage.settings import Settings
@@ -95,7 +95,7 @@ class Meter:
         self._due = 0  # by the meter's time: when `_advance` has something to do
         if "security" in config:
             # The rooms of the link are loaded here: who has none does not pay for them.
-            from ams.cosem.link import make_link
+            from ams.link import make_link
 
             self.link = make_link(self, board, config["security"], self._log_security)
             self.model.set_up_link()
@@ -264,7 +264,7 @@ class Meter:
         return out
 
     def tamper(self, code):
-        """An input of the case: one of the cover and field codes of registers.events."""
+        """An input of the case: one of the cover and field codes of events.events."""
         self.events.log(self.utc_ms, code)
 
     # --- samples ---------------------------------------------------------------

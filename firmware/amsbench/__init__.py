@@ -2,10 +2,10 @@
 
 import gc
 
-from ams.han.quirk import make_quirk
+from ams.events.events import LOG_NAMES, log_of, name_of
+from ams.han.port import make_quirk
 from ams.metrology.fixed import angle
 from ams.registers.energy import REGISTER_NAMES
-from ams.registers.events import LOG_NAMES, log_of, name_of
 from ams.storage.layout import REGISTERS
 
 

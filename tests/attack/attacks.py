@@ -21,7 +21,7 @@ from dlms import (
 )
 
 from ams.crypto.keywrap import wrap
-from ams.registers.events import (
+from ams.events.events import (
     AUTHENTICATION_FAILED,
     DECRYPTION_FAILED,
     KEYS_CHANGED,

@@ -19,7 +19,7 @@ from dlms import (
     security,
 )
 
-from ams.cosem.link import MeterLink
+from ams.link import MeterLink
 from drivers.links import Links
 
 PATIENCE_MS = 3000  # of the victim, for each answer

@@ -17,8 +17,8 @@ from keyedbench import (
 from ams.control import command as cm
 from ams.control.transitions import LOCAL_DISCONNECT, MANUAL_DISCONNECT, MANUAL_RECONNECT
 from ams.crypto.keywrap import wrap
+from ams.events import events as ev
 from ams.registers import billing, profile
-from ams.registers import events as ev
 from ams.storage import layout
 
 HOUR_MS = 3600000

@@ -21,7 +21,7 @@ from dlms import (
 )
 
 from ams.cosem import mode_e
-from ams.cosem.link import MeterLink
+from ams.link import MeterLink
 from drivers.links import Links
 
 try:

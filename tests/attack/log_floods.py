@@ -5,8 +5,8 @@ groups of the log, and by all of them. `others` shows that nobody else pushes a 
 `everything` gives for how many hours the oldest entry is there when its own kind is flooded too.
 """
 
-from ams.registers import events as ev
-from ams.registers import groups
+from ams.events import events as ev
+from ams.events import groups
 from ams.registers.memory import Memory
 from ams.storage import layout
 from amsbench.hold import hold
@@ -324,7 +324,7 @@ def refusals(count):
     lab = whole.lab
     lab.meter.control.remote(False, 5, 0)
     from ams.control import command as cm
-    from ams.objects.base import BREAKER
+    from ams.cosem.access import BREAKER
 
     assert BREAKER
     now = lab.meter.utc_ms // 1000

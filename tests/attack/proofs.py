@@ -8,7 +8,7 @@ import struct
 
 from dlms import GET_REGISTER, OPERATOR_KEYS, READER_KEYS, REGISTER_ANSWER, Bench, Raw, hexed
 
-from ams.registers.events import AUTHENTICATION_FAILED
+from ams.events.events import AUTHENTICATION_FAILED
 
 TYPE_UNMATCHED = 12
 DENIED = 3

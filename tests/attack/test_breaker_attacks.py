@@ -19,10 +19,10 @@ from ams.clock.local import STATUS_INVALID
 from ams.control import command as cm
 from ams.control.guard import Guard, Policy
 from ams.control.supply import LOCAL_DISCONNECT, LOCAL_RECONNECT
+from ams.cosem.access import BREAKER
 from ams.cosem.axdr import Reader
 from ams.crypto.keywrap import wrap
-from ams.objects.base import BREAKER
-from ams.registers import events as ev
+from ams.events import events as ev
 from openams.control.orders import Order, countersigned, digest, seconds
 from openams.meter_time import from_utc_ms
 

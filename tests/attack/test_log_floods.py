@@ -14,8 +14,8 @@ sys.path.insert(0, str(TESTS / "attack"))
 
 import log_floods  # noqa: E402
 
-from ams.registers import events, groups  # noqa: E402
-from ams.registers.events import LOG_NAMES, RECORD_SIZE  # noqa: E402
+from ams.events import events, groups  # noqa: E402
+from ams.events.events import LOG_NAMES, RECORD_SIZE  # noqa: E402
 from ams.storage import layout  # noqa: E402
 
 ROW = re.compile(r"^\| (\w+) \| ([^|]+) \|" + r" (\d+)(?: h)? \|" * 6 + "$", re.M)

@@ -18,7 +18,7 @@ from dlms import (
     security,
 )
 
-from ams.cosem.link import MeterLink
+from ams.link import MeterLink
 from drivers.links import Links
 
 

@@ -17,7 +17,7 @@ from dlms import (
     Raw,
 )
 
-from ams.registers.events import AUTHENTICATION_FAILED, DECRYPTION_FAILED, REPLAY_ATTACK
+from ams.events.events import AUTHENTICATION_FAILED, DECRYPTION_FAILED, REPLAY_ATTACK
 
 CONFIRMED = 0x40
 SET_LONG = b"\xc1\x01\xc1\x00\x01\x00\x00\x60\x01\x00\xff\x02\x00\x09\x01"

@@ -8,11 +8,11 @@ from typing import Any
 from han import autodecoder, hdlc
 
 from openams.bench.options import DEFAULT_METER_ID
-from openams.bench.state import FLASH_SIZE
 from openams.grid.cases import Case
 from openams.runtimes.rp2040.meter import ChipMeter, provision
 from openams.runtimes.rp2040.service import ServiceLine
 from openams.runtimes.rp2040.session import make_chip_front_end
+from openams.runtimes.state import FLASH_SIZE
 from openams.runtimes.wire import Frame
 
 START_MS = 840_000_000_000

@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import pytest
 from chipbench import START_MS, ChipBench, steady
 
+from ams.events import events as ev
 from ams.meter import Meter
-from ams.registers import events as ev
 from ams.storage import layout
-from openams.faultlab.flash import FaultyFlash
+from openams.emulator.faulty_flash import FaultyFlash
 from openams.faultlab.flash_lab import LabBoard
 from openams.keys.keystore import Keystore
 from openams.keys.provision import provisioned

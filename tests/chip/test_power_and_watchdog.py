@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from chipbench import ChipBench, steady
 
-from ams.registers.events import LOG_STANDARD
+from ams.events.events import LOG_STANDARD
 from openams.runtimes.rp2040.machine import Machine
 from openams.runtimes.rp2040.meter import inspect
 from openams.runtimes.rp2040.wiring import SUPPLY

@@ -10,7 +10,6 @@ import pytest
 from chipbench import START_MS, ChipBench, steady
 from dlms import Raw
 
-from openams.bench.state import FLASH_SIZE
 from openams.flashing.link import BoardLink
 from openams.keys.keystore import Keystore
 from openams.keys.provision import provisioned
@@ -22,6 +21,7 @@ from openams.runtimes.rp2040.firmware_image import image as firmware_image
 from openams.runtimes.rp2040.machine import Machine
 from openams.runtimes.rp2040.meter import clock_chip, provision
 from openams.runtimes.rp2040.wiring import Wiring
+from openams.runtimes.state import FLASH_SIZE
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "attack"))
 

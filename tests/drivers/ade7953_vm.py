@@ -5,10 +5,10 @@ Every `check_` function is one test; `main()` runs them all and prints their num
 
 import math
 
+from ams.events import events as ev
 from ams.metrology import quantities as qu
 from ams.metrology.calibration import Calibration
 from ams.metrology.quantities import Quantities
-from ams.registers import events as ev
 from ams.registers.energy import R_Q1, R_Q2, R_Q3, R_Q4, EnergyRegisters
 from drivers import ade7953
 from drivers.ic_reader import IcReader

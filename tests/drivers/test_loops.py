@@ -10,7 +10,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from ams import faults
-from ams.registers import events
+from ams.events import events
 from openams.faultlab import flash_lab
 from openams.grid.frontend import make_front_end
 

@@ -209,8 +209,8 @@ def test_gain_calibration():
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_calibration_is_stored(tmp_path, runtime):
     """Given once, it is there after a stop; without any the meter does not start."""
-    from openams.bench.state import StateImage
     from openams.errors import BenchError
+    from openams.runtimes.state import StateImage
 
     state = StateImage(tmp_path)
     case = config(flash=str(state.path))

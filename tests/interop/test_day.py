@@ -11,7 +11,7 @@ from helpers import DAY, ams, amshan_frames
 
 from openams.bench.options import Options
 from openams.bench.session import Session
-from openams.grid.scenario import load
+from openams.grid.registry import load
 from openams.han.reader import decode_frame
 from openams.meter_time import NORWAY, to_utc_ms
 

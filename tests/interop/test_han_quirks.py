@@ -19,7 +19,7 @@ from ams.han.cipher import Cipher
 from openams.bench.options import Options
 from openams.bench.orders import parse_order
 from openams.bench.session import Session
-from openams.grid.scenario import load
+from openams.grid.registry import load
 from openams.han.cipher import Keys
 from openams.han.errors import HanError
 from openams.han.reader import FrameReader

@@ -13,11 +13,11 @@ import pytest
 from dlms_clients import METER, running_meter
 from helpers import AMS
 
-from openams.cli.keys import open_keystore
 from openams.client.client import session
 from openams.client.links import parse_url
 from openams.control.client import Operator
 from openams.keys.model import SECRETS
+from openams.keys.opening import open_keystore
 
 
 def rotate(meter, *more):

@@ -18,10 +18,10 @@ from helpers import AMS, ams
 from outside_update import CLIENTS, transfer
 from updatebench import METER, SlotMeter
 
-from openams.cli.keys import open_keystore
 from openams.image import package
 from openams.image.file import Image
 from openams.keys.keystore import Keystore
+from openams.keys.opening import open_keystore
 from openams.lines.linkports import LinkPorts
 from openams.lines.ptylink import PtyLink
 from openams.meter_time import to_utc_ms

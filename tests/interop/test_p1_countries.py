@@ -23,7 +23,7 @@ from push_request import handle
 from openams.bench.options import Options
 from openams.bench.orders import parse_order
 from openams.bench.session import Session
-from openams.grid.scenario import load as load_scenario
+from openams.grid.registry import load as load_scenario
 from openams.han.formats import FORMATS
 from openams.han.replay import replay
 from openams.meter_time import NORWAY, from_utc_ms, to_utc_ms

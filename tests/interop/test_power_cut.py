@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 from helpers import AMS, ams
 
-from ams.registers import events, profile, record
+from ams.events import events
+from ams.registers import profile, record
 from ams.registers.energy import UWS_PER_MWH, EnergyRegisters
 from ams.registers.profile import LoadProfile
 from ams.storage import layout
 from ams.storage.journal import Journal
-from openams.faultlab.flash import FaultyFlash
+from openams.emulator.faulty_flash import FaultyFlash
 from openams.meter_time import from_utc_ms
 from openams.runtimes.launch import RUNTIMES
 

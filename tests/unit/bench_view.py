@@ -4,8 +4,7 @@ import amsbench as bench
 from ams.clock.local import LocalClock
 from ams.hal import Uart
 from ams.han import make_format
-from ams.han.port import HanPort
-from ams.han.quirk import make_quirk
+from ams.han.port import HanPort, make_quirk
 from ams.metrology.quantities import Quantities
 from ams.registers.energy import EnergyRegisters
 from ams.registers.identity import Identity

@@ -10,11 +10,11 @@ except ImportError:
     from openams.faultlab import flash_lab
 
 from ams.clock.local import norway_utc_ms, utc_ms_of
+from ams.cosem import access
 from ams.cosem.axdr import Reader, Writer
-from ams.cosem.results import AccessError
-from ams.objects import base
 from ams.registers import billing
 from ams.registers.demand import HOUR, QUARTER
+from ams.results import AccessError
 from ams.storage import layout
 from amsbench.hold import hold
 
@@ -62,12 +62,12 @@ class Bench:
 
     def set(self, class_id, ln, attribute, value):
         try:
-            self.model.set(class_id, ln, attribute, base.OPERATOR, Reader(value))
+            self.model.set(class_id, ln, attribute, access.OPERATOR, Reader(value))
         except AccessError as error:
             return error.code
         return 0
 
-    def call(self, class_id, ln, method, value, who=base.OPERATOR):
+    def call(self, class_id, ln, method, value, who=access.OPERATOR):
         try:
             self.model.call(class_id, ln, method, who, Reader(value), Writer(64))
         except AccessError as error:
@@ -76,7 +76,7 @@ class Bench:
 
     def get(self, class_id, ln, attribute=2):
         out = Writer(640)
-        pieces = self.model.get(class_id, bytes(ln), attribute, base.READER, out)
+        pieces = self.model.get(class_id, bytes(ln), attribute, access.READER, out)
         whole = b""
         for _ in pieces or ():
             whole += bytes(out.view())
@@ -340,7 +340,7 @@ def by_operator():
     bench = Bench(utc_ms_of(2026, 11, 9, 12))
     bench.hold(2 * HOUR_MS + 600000, 2000)
     assert bench.number(4, 1, 6, 0) == 2000000
-    assert bench.call(9, SCRIPT, 1, b"\x12\x00\x01", base.READER) != 0
+    assert bench.call(9, SCRIPT, 1, b"\x12\x00\x01", access.READER) != 0
     assert bench.call(9, SCRIPT, 1, b"\x12\x00\x02") != 0
     assert bench.call(7, bytes((0, 0, 98, 1, 0, 255)), 2, b"\x0f\x00") != 0, "by its script alone"
     assert not bench.months()

@@ -6,9 +6,9 @@ On CPython and the MicroPython VM alike: `CHECKS` names what is checked.
 from keyedbench import START_MS, Bench, octets, stamp
 
 from ams.clock.local import STATUS_DOUBTFUL, STATUS_INVALID, utc_ms_of
+from ams.events import events as ev
 from ams.hal import CHIP_JUMPED, CHIP_NO_TIME, CHIP_SILENT, CHIP_STANDS
 from ams.registers import billing, profile
-from ams.registers import events as ev
 from ams.storage import layout
 from drivers.ds3231 import CountedClock
 

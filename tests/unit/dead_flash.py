@@ -5,7 +5,7 @@
 
 from listed import Lists
 
-from ams.registers.events import NV_MEMORY_ERROR
+from ams.events.events import NV_MEMORY_ERROR
 from ams.storage import layout
 
 _SECTOR = 4096

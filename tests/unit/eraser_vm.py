@@ -14,7 +14,7 @@ except ImportError:
     from openams.faultlab import flash_lab
     from openams.faultlab.timed_flash import TimedFlash
 
-from ams.registers import events as ev
+from ams.events import events as ev
 from ams.registers import profile
 from ams.storage import layout
 from amsbench.hold import hold

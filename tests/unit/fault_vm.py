@@ -13,12 +13,12 @@ from array import array
 from ams import faults as ft
 from ams.clock.local import STATUS_INVALID, utc_ms_of
 from ams.control.transitions import REMOTE_DISCONNECT
-from ams.cosem.results import AccessError
+from ams.events import events as ev
 from ams.hal import COIL_CLOSE, INPUT_POWER_FAIL
 from ams.metrology import quantities as qu
 from ams.objects import alarms
 from ams.registers import billing, profile
-from ams.registers import events as ev
+from ams.results import AccessError
 from ams.storage import layout
 from ams.storage import settings as st
 

@@ -26,7 +26,7 @@ except ImportError:
     _spec.loader.exec_module(_module)
     FileFlash = _module.FileFlash
 
-from ams.registers import events as ev
+from ams.events import events as ev
 from ams.registers import profile, record
 from ams.storage import layout
 from ams.storage.journal import Journal

@@ -10,7 +10,7 @@ from ams.clock.local import utc_ms_of
 from ams.control import command as cm
 from ams.control import supply
 from ams.control.transitions import LOCAL_DISCONNECT
-from ams.registers import events as ev
+from ams.events import events as ev
 
 # When it is due, from when it is set; and when that is: in June, an hour after the clock went
 # forward in March or back in October, and in the hour that comes twice.

@@ -10,8 +10,8 @@ except ImportError:
     from openams.faultlab import flash_lab
 
 from ams.clock.local import utc_ms_of
+from ams.cosem.access import OPERATOR
 from ams.cosem.axdr import Reader
-from ams.objects.base import OPERATOR
 from amsbench.hold import hold
 
 START_MS = utc_ms_of(2026, 6, 30, 21, 40)  # 23:40 of local summer time

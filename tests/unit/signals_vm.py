@@ -15,8 +15,8 @@ from breakerbench import Relay
 
 from ams.control import breaker as br
 from ams.control.transitions import REMOTE_DISCONNECT
+from ams.events import events as ev
 from ams.metrology import quantities as qu
-from ams.registers import events as ev
 
 START_MS = 840000000000
 RATE = 4000

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ams.cosem.access import PIECE
 from ams.cosem.axdr import Writer
 from ams.cosem.block import STAGE_SIZE, Transfer
-from ams.cosem.results import AccessError
-from ams.objects.base import PIECE
+from ams.results import AccessError
 
 SIZES = st.lists(st.integers(0, PIECE), max_size=30)
 

@@ -8,8 +8,8 @@ from meterbench import MeterBench
 
 from ams.control import supply
 from ams.control import transitions as tr
+from ams.events import events as ev
 from ams.hal import INPUT_BUTTON
-from ams.registers import events as ev
 from amsbench import hold as held
 from openams.faultlab import flash_lab
 

@@ -15,7 +15,7 @@ from ams.registers.profile import LoadProfile
 from ams.storage import layout
 from ams.storage.cells import KEYS, LARGEST_VALUE, Cells
 from ams.storage.journal import Journal, JournalError
-from openams.faultlab.flash import FaultyFlash, PowerCut
+from openams.emulator.faulty_flash import FaultyFlash, PowerCut
 
 SEED = int(os.environ.get("OPENAMS_SEED", "17"))
 SECTORS = 3

@@ -15,7 +15,7 @@ from gurux_dlms.internal._GXDataInfo import _GXDataInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ams.registers import events as firmware_events
+from ams.events import events as firmware_events
 from openams.client import data as axdr
 from openams.client import events as host_events
 from openams.client import hdlc

@@ -15,7 +15,8 @@ from openams.cli.main import app
 from openams.grid.comtrade import record_of, sections
 from openams.grid.comtrade_cfg import FormatError, settings_of
 from openams.grid.recording import load_comtrade
-from openams.grid.scenario import ScenarioError, load
+from openams.grid.registry import load
+from openams.grid.scenario import ScenarioError
 
 KINDS = ("ASCII", "BINARY", "BINARY32", "FLOAT32")
 WORDS = {"BINARY": "h", "BINARY32": "i", "FLOAT32": "f"}

@@ -17,7 +17,7 @@ from ams.control import relay as rl
 from ams.control import transitions as tr
 from ams.control.breaker import Breaker
 from ams.control.guard import ARMED_MS, FRESH_MS, Guard, Policy
-from ams.registers import events as ev
+from ams.events import events as ev
 
 
 class Rig:

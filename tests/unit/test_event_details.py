@@ -8,13 +8,13 @@ import pytest
 
 from ams import faults, hal
 from ams.control import breaker, command, supply
-from ams.registers import events as ev
+from ams.events import events as ev
 from ams.storage import layout
 from ams.update import reasons
 from openams.client import event_details as details
 from openams.client.event_details import event_text, means
 from openams.client.events import LOGS, NAMES
-from openams.image.reasons import REASONS
+from openams.client.update_reasons import REASONS
 from tests.conftest import ROOT
 
 

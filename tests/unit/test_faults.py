@@ -10,7 +10,7 @@ from gurux_dlms.objects import GXDLMSRegister
 from meterbench import MeterBench
 
 from ams import faults
-from ams.registers import events
+from ams.events import events
 
 ROOT = Path(__file__).resolve().parents[2]
 PATHS = (str(ROOT / "tests/unit"), str(ROOT / "host/openams/faultlab"))

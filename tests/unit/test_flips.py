@@ -9,8 +9,8 @@ import pytest
 
 from ams.storage import layout
 from ams.storage.journal import Journal
+from openams.emulator.faulty_flash import FaultyFlash
 from openams.faultlab import flash_lab, powercut
-from openams.faultlab.flash import FaultyFlash
 from openams.grid.frontend import make_front_end
 
 SEED = int(os.environ.get("OPENAMS_SEED", "1"))

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openams.grid.household import Household, Reading
-from openams.grid.scenario import PAIRS, Row, ScenarioError, load
+from openams.grid.registry import load
+from openams.grid.scenario import PAIRS, Row, ScenarioError
 from openams.grid.synthesis import play, waves
 
 DATA = Path(__file__).resolve().parents[1] / "data"

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from openams.grid.cases import load_cases
-from openams.grid.scenario import ScenarioError, load
+from openams.grid.registry import load
+from openams.grid.scenario import ScenarioError
 
 POWERS = "time,active_import_W\n"
 FULL = (

@@ -21,7 +21,8 @@ from openams.grid.fault import DISTURBANCES, DURATION_S
 from openams.grid.frontend import make_front_end
 from openams.grid.house import moments
 from openams.grid.recording import interpolate
-from openams.grid.scenario import PAIRS, ScenarioError, load
+from openams.grid.registry import load
+from openams.grid.scenario import PAIRS, ScenarioError
 from openams.meter_time import NORWAY
 
 CASES = Path(__file__).resolve().parents[1] / "data" / "grid-cases" / "cases.json"

@@ -7,13 +7,13 @@ import contextlib
 import pytest
 
 from ams.clock.local import LocalClock
+from ams.events.events import EventLog
 from ams.hal import Uart
 from ams.han import FORMATS, make_format
 from ams.han.port import HanPort
 from ams.han.quirks import QUIRKS
 from ams.metrology.quantities import Quantities
 from ams.registers.energy import EnergyRegisters
-from ams.registers.events import EventLog
 from ams.registers.identity import Identity
 from openams.han.errors import HanError
 from openams.han.reader import FrameReader, decode_frame

@@ -18,8 +18,9 @@ from ams.update import image as form
 from ams.update import reasons as firmware_reasons
 from ams.update.image import is_name
 from openams.cli import main as cli
+from openams.client import update_reasons
 from openams.errors import BenchError
-from openams.image import package, reasons, transfer
+from openams.image import package, transfer
 from openams.image.file import Image
 from openams.keys.keystore import Keystore
 from openams.lines.linkports import LinkPorts
@@ -87,10 +88,10 @@ def url(request, meter):
 
 
 def test_every_reason_of_the_firmware_has_words():
-    assert [reasons.REASONS[number][0] for number in sorted(reasons.REASONS)] == list(
+    assert [update_reasons.REASONS[number][0] for number in sorted(update_reasons.REASONS)] == list(
         firmware_reasons.NAMES[1:]
     )
-    assert "99" in reasons.text(99)
+    assert "99" in update_reasons.text(99)
 
 
 def test_the_bounds_are_the_firmwares():

@@ -10,10 +10,10 @@ from cosem_objects import METER_ID
 from dlms import TITLE, security
 from test_update import PUBLIC, UPDATE_KEY, image_of
 
+from ams.cosem import access
 from ams.cosem.axdr import Reader, Writer
-from ams.cosem.results import AccessError
-from ams.objects import base
-from ams.registers import events
+from ams.events import events
+from ams.results import AccessError
 from openams.faultlab import flash_lab
 from openams.grid.frontend import make_front_end
 
@@ -69,7 +69,7 @@ class Bench:
             self.now_ms += 200
             self.meter.link.poll(self.now_ms)
 
-    def call(self, method, data=b"\x0f\x00", who=base.UPDATE):
+    def call(self, method, data=b"\x0f\x00", who=access.UPDATE):
         try:
             parameter = None if data is None else Reader(data)
             self.meter.model.call(18, LN, method, who, parameter, Writer(64))
@@ -79,7 +79,7 @@ class Bench:
 
     def read(self, attribute):
         out = Writer(640)
-        pieces = self.meter.model.get(18, LN, attribute, base.UPDATE, out)
+        pieces = self.meter.model.get(18, LN, attribute, access.UPDATE, out)
         for _ in pieces or ():
             pass
         return bytes(out.view())
@@ -138,7 +138,7 @@ def test_a_refusal_is_logged(bad, reason):
     assert (events.FIRMWARE_REFUSED, reason) in bench.codes()
 
 
-@pytest.mark.parametrize("who", [base.PUBLIC, base.READER, base.OPERATOR, base.BREAKER])
+@pytest.mark.parametrize("who", [access.PUBLIC, access.READER, access.OPERATOR, access.BREAKER])
 def test_only_the_client_of_updates(who):
     bench = Bench()
     assert bench.call(1, b"\x02\x02\x09\x02v2\x06\0\0\1\0", who) == 3

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ams.storage.journal import LARGEST, Journal, JournalError
-from openams.faultlab.flash import FaultyFlash, PowerCut
+from openams.emulator.faulty_flash import FaultyFlash, PowerCut
 
 SECTORS = 4
 REGION = 7

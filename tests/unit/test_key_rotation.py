@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from updatebench import METER, SlotMeter
 
-from ams.registers import events as ev
+from ams.events import events as ev
 from openams.client import data as axdr
 from openams.client import rotation
 from openams.client.client import session

@@ -17,7 +17,7 @@ from ams.control import quota as qt
 from ams.control import transitions as tr
 from ams.control.average import SLOTS, SlidingAverage
 from ams.control.control import Control
-from ams.registers import events as ev
+from ams.events import events as ev
 
 WINDOW_MS = 200
 UTC_MS = 820_000_000_000

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openams.errors import BenchError
-from openams.grid.scenario import ScenarioError, load
+from openams.grid.registry import load
+from openams.grid.scenario import ScenarioError
 from openams.meter_time import NORWAY, SkippedTimeError, from_local, parse_time
 
 SPRINGS = ("2026-03-29", "2027-03-28", "2000-03-26", "2050-03-27")

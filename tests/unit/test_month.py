@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ams.registers import events as ev
+from ams.events import events as ev
 from ams.registers import profile
 from openams.faultlab.month_lab import Month
 

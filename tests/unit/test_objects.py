@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from cosem_objects import METER_ID, Bench, by_entry, decode, name, parse_stamp, stamp
 
-from ams.cosem.results import CLASS_INCONSISTENT, OBJECT_UNDEFINED, READ_WRITE_DENIED
-from ams.objects import base, catalogue
+from ams.cosem import access
+from ams.objects import catalogue
+from ams.results import CLASS_INCONSISTENT, OBJECT_UNDEFINED, READ_WRITE_DENIED
 
 OSLO = ZoneInfo("Europe/Oslo")
 
@@ -33,12 +34,12 @@ def test_every_attribute_of_every_object_can_be_decoded_or_is_denied(bench):
         assert (thing.class_id, thing.version) == (class_id, version), ln
         assert (thing.attributes, thing.methods) == (attributes, methods), ln
         text = ".".join(map(str, ln))
-        assert bench.get(class_id, text, 1, who=base.OPERATOR) == ln
+        assert bench.get(class_id, text, 1, who=access.OPERATOR) == ln
         for attribute in range(2, attributes + 1):
-            if not rights.may_read(attribute, base.OPERATOR):
+            if not rights.may_read(attribute, access.OPERATOR):
                 assert bench.code(class_id, text, attribute) == READ_WRITE_DENIED
                 continue
-            bench.get(class_id, text, attribute, who=base.OPERATOR)
+            bench.get(class_id, text, attribute, who=access.OPERATOR)
             seen += 1
         assert bench.code(class_id, text, attributes + 1) == READ_WRITE_DENIED
         assert bench.code(class_id, text, 0) == READ_WRITE_DENIED
@@ -47,12 +48,12 @@ def test_every_attribute_of_every_object_can_be_decoded_or_is_denied(bench):
 
 def test_no_two_objects_have_one_name(bench):
     names = [row[2] for row in bench.model.rows()]
-    assert len(names) == len(set(names)) == bench.model.count(base.KEYED)
+    assert len(names) == len(set(names)) == bench.model.count(access.KEYED)
     assert all(catalogue.class_of(class_id) for class_id, *_ in bench.model.rows())
 
 
 def test_names(bench):
-    assert bench.get(1, "0.0.42.0.0", who=base.PUBLIC) == b"OAM" + METER_ID[-13:].encode()
+    assert bench.get(1, "0.0.42.0.0", who=access.PUBLIC) == b"OAM" + METER_ID[-13:].encode()
     assert bench.get(1, "0.0.96.1.0") == METER_ID.encode()
     assert bench.model.device_name() == b"OAM" + METER_ID[-13:].encode()
 
@@ -100,10 +101,10 @@ def test_what_is_not_there():
 
 
 def test_who_may_what(bench):
-    assert bench.code(3, "1.0.1.8.0", who=base.PUBLIC) == READ_WRITE_DENIED
-    assert bench.code(8, "0.0.1.0.0", who=base.PUBLIC) == 0
+    assert bench.code(3, "1.0.1.8.0", who=access.PUBLIC) == READ_WRITE_DENIED
+    assert bench.code(8, "0.0.1.0.0", who=access.PUBLIC) == 0
     period = b"\x06\x00\x00\x03\x84"
-    for who in (base.PUBLIC, base.READER, base.BREAKER, base.UPDATE):
+    for who in (access.PUBLIC, access.READER, access.BREAKER, access.UPDATE):
         assert bench.set(7, "1.0.99.1.0", 4, period, who) == READ_WRITE_DENIED
         assert bench.set(8, "0.0.1.0.0", 2, b"\x09\x0c" + stamp(2026, 1, 1), who) != 0
         assert bench.call(8, "0.0.1.0.0", 3, who=who) == READ_WRITE_DENIED
@@ -117,7 +118,7 @@ sys.path.insert(0, sys.argv[1])
 import json, gc, binascii
 from openams.faultlab import flash_lab
 from ams.cosem.axdr import Writer
-from ams.objects import base
+from ams.cosem import access
 from amsbench.hold import hold
 config = json.load(open(sys.argv[2]))
 meter = flash_lab.make_meter(flash_lab.LabFlash(64), config)
@@ -131,11 +132,11 @@ for power in (1000, 2000, 3000):
 out = Writer(640)
 for class_id, version, ln, attributes, methods, rights in meter.model.rows():
     for attribute in range(1, attributes + 1):
-        if not rights.may_read(attribute, base.OPERATOR):
+        if not rights.may_read(attribute, access.OPERATOR):
             continue
         whole = b""
         out.clear()
-        pieces = meter.model.get(class_id, ln, attribute, base.OPERATOR, out)
+        pieces = meter.model.get(class_id, ln, attribute, access.OPERATOR, out)
         if pieces is not None:
             for _ in pieces:
                 whole += bytes(out.view())
@@ -163,6 +164,6 @@ def test_the_same_octets_on_the_vm(micropython, tmp_path):
     for line in lines:
         class_id, ln, attribute, octets = (line + " ").split(" ")[:4]
         text = ".".join(map(str, bytes.fromhex(ln)))
-        mine = bench.raw(int(class_id), text, int(attribute), who=base.OPERATOR)
+        mine = bench.raw(int(class_id), text, int(attribute), who=access.OPERATOR)
         assert mine.hex() == octets, line
         decode(mine)

@@ -24,9 +24,10 @@ from dlms import READER_KEYS, Raw, security
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ams.cosem.results import OTHER_REASON, SCOPE_VIOLATED, TYPE_UNMATCHED
-from ams.objects import base
-from ams.registers import events, profile
+from ams.cosem import access
+from ams.events import events
+from ams.registers import profile
+from ams.results import OTHER_REASON, SCOPE_VIOLATED, TYPE_UNMATCHED
 from ams.storage import layout
 from openams.meter_time import from_utc_ms, to_utc_ms
 
@@ -235,7 +236,7 @@ def test_rows_that_come_while_others_go_out(bench):
 
     from ams.cosem.axdr import Reader
 
-    pieces = bench.model.get(7, name(LOAD), 2, base.READER, out, Reader(by_entry(1, 100)))
+    pieces = bench.model.get(7, name(LOAD), 2, access.READER, out, Reader(by_entry(1, 100)))
     whole = b""
     for _ in pieces:
         whole += bytes(out.view())
@@ -292,7 +293,7 @@ def test_the_capture_period(bench):
 def test_local_time_and_back(utc, local, deviation, status):
     """What the clock shows, set as it is shown, is the same moment: both hours in October."""
     bench = Bench(datetime(*utc, tzinfo=UTC))
-    shown = bench.get(8, "0.0.1.0.0", who=base.PUBLIC)
+    shown = bench.get(8, "0.0.1.0.0", who=access.PUBLIC)
     assert parse_stamp(shown) == (datetime(*local), deviation)
     assert shown[11] == status == bench.get(8, "0.0.1.0.0", 4)
     assert shown[4] == datetime(*local).isoweekday()
@@ -364,7 +365,7 @@ sys.path.insert(0, sys.argv[1])
 import json, gc, binascii
 from openams.faultlab import flash_lab
 from ams.cosem.axdr import Reader, Writer
-from ams.objects import base
+from ams.cosem import access
 from amsbench.hold import hold
 job = json.load(open(sys.argv[2]))
 meter = flash_lab.make_meter(flash_lab.LabFlash(64), job["config"])
@@ -384,7 +385,7 @@ for class_id, ln, attribute, selection in job["reads"]:
     out.clear()
     reader = Reader(binascii.unhexlify(selection)) if selection else None
     ln = bytes([int(part) for part in ln.split(".")])
-    pieces = meter.model.get(class_id, ln, attribute, base.READER, out, reader)
+    pieces = meter.model.get(class_id, ln, attribute, access.READER, out, reader)
     if pieces is not None:
         for _ in pieces:
             whole += bytes(out.view())

@@ -15,15 +15,16 @@ from dlms_cosem.hdlc.frames import UnnumberedInformationFrame
 from dlms_cosem.protocol.xdlms import DataNotification, GeneralGlobalCipher
 from dlms_cosem.security import decrypt
 
-from ams.cosem.results import (
+from ams.cosem import access
+from ams.events import events as ev
+from ams.objects import alarms
+from ams.results import (
     HARDWARE_FAULT,
     OTHER_REASON,
     READ_WRITE_DENIED,
     TEMPORARY_FAILURE,
     TYPE_UNMATCHED,
 )
-from ams.objects import alarms, base
-from ams.registers import events as ev
 from openams.emulator.models.mbus_slave import MBus, MBusSlave
 from openams.meter_time import from_utc_ms, to_utc_ms
 
@@ -81,17 +82,17 @@ SETTINGS = [
 def test_settings_outlive_a_power_cut_and_are_logged(item):
     class_id, ln, attribute, value = item
     bench = Bench(NOON)
-    before = bench.raw(class_id, ln, attribute, who=base.OPERATOR)
+    before = bench.raw(class_id, ln, attribute, who=access.OPERATOR)
     assert before != value
-    for who in (base.PUBLIC, base.READER, base.BREAKER, base.UPDATE):
+    for who in (access.PUBLIC, access.READER, access.BREAKER, access.UPDATE):
         assert bench.set(class_id, ln, attribute, value, who) == READ_WRITE_DENIED
     assert bench.set(class_id, ln, attribute, value + b"\x00") != 0
     assert bench.set(class_id, ln, attribute, b"\x0a\x01x") == TYPE_UNMATCHED
-    assert bench.raw(class_id, ln, attribute, who=base.OPERATOR) == before
+    assert bench.raw(class_id, ln, attribute, who=access.OPERATOR) == before
     assert bench.set(class_id, ln, attribute, value) == 0
-    assert bench.raw(class_id, ln, attribute, who=base.OPERATOR) == value
+    assert bench.raw(class_id, ln, attribute, who=access.OPERATOR) == value
     cut(bench)
-    assert bench.raw(class_id, ln, attribute, who=base.OPERATOR) == value
+    assert bench.raw(class_id, ln, attribute, who=access.OPERATOR) == value
     decode(value)
 
 
@@ -324,7 +325,7 @@ def test_a_time_that_is_skipped_is_not_made_up_for():
     bench.hold(3600)
     assert not ran
     # A script that is called runs, and only for who may.
-    assert bench.call(9, "0.0.10.0.108", 1, b"\x12\x00\x01", base.READER) == READ_WRITE_DENIED
+    assert bench.call(9, "0.0.10.0.108", 1, b"\x12\x00\x01", access.READER) == READ_WRITE_DENIED
     assert bench.call(9, "0.0.10.0.108", 1, b"\x12\x00\x03") == OTHER_REASON
     assert bench.call(9, "0.0.10.0.108", 1, b"\x12\x00\x01") == 0
     assert ran
@@ -404,7 +405,7 @@ def test_intervals_go_to_the_reader_on_the_service_port():
     assert body[2][:8] == bench.get(8, "0.0.1.0.0")[:8]
     assert body[3] == bench.get(7, "1.0.99.1.0")[-4:]
     assert len(body) == 4 and bench.model.push.sent[0] == 1
-    assert bench.call(*PUSH, 1, b"\x0f\x00", base.READER) == READ_WRITE_DENIED
+    assert bench.call(*PUSH, 1, b"\x0f\x00", access.READER) == READ_WRITE_DENIED
 
 
 def test_the_schedule_sends_and_nothing_goes_unasked():
@@ -606,7 +607,7 @@ def test_encryption_under_keys_that_came_wrapped():
     assert rekey(bench, keys, os.urandom(16)) == OTHER_REASON
     assert bench.set(*HAN_SEALED, 2, b"\x03\x01") == TEMPORARY_FAILURE
     assert bench.set(*HAN_KEYS, 2, octets(bytes(48))) == READ_WRITE_DENIED  # no association
-    assert bench.code(*HAN_KEYS, who=base.OPERATOR) == READ_WRITE_DENIED
+    assert bench.code(*HAN_KEYS, who=access.OPERATOR) == READ_WRITE_DENIED
     assert rekey(bench, keys) == 0
     assert bench.get(*HAN_SEALED) is False
     assert bench.set(*HAN_SEALED, 2, b"\x03\x01") == 0
@@ -714,7 +715,7 @@ def test_sub_meters():
 
     join()
     assert bench.get(*value) is None and bench.get(*value, 5)[:2] == b"\xff\xff"
-    assert bench.call(*client, 1, b"\x11\x07", base.READER) == READ_WRITE_DENIED
+    assert bench.call(*client, 1, b"\x11\x07", access.READER) == READ_WRITE_DENIED
     assert bench.call(*client, 1, b"\x11\xfe") == OTHER_REASON
     assert bench.call(*client, 3) == OTHER_REASON
     assert bench.call(*client, 1, b"\x11\x07") == 0

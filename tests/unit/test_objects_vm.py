@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cosem_objects import METER_ID, Bench, by_entry, by_range, octets, stamp
 
-from ams.objects import base
+from ams.cosem import access
 from ams.storage import layout
 from openams.runtimes.launch import find_micropython
 
@@ -70,8 +70,8 @@ sys.path.insert(0, sys.argv[1])
 import json, gc, binascii
 from openams.faultlab import flash_lab
 from ams.cosem.axdr import Reader, Writer
-from ams.objects import base
-from ams.cosem.results import AccessError
+from ams.cosem import access
+from ams.results import AccessError
 from amsbench.hold import hold
 job = json.load(open(sys.argv[2]))
 class Board(flash_lab.LabBoard):
@@ -103,11 +103,11 @@ for what in job["steps"]:
     whole = b""
     try:
         if kind == "set":
-            meter.model.set(class_id, ln, number, base.OPERATOR, data)
+            meter.model.set(class_id, ln, number, access.OPERATOR, data)
         elif kind == "call":
-            meter.model.call(class_id, ln, number, base.OPERATOR, data, out)
+            meter.model.call(class_id, ln, number, access.OPERATOR, data, out)
         else:
-            pieces = meter.model.get(class_id, ln, number, base.OPERATOR, out)
+            pieces = meter.model.get(class_id, ln, number, access.OPERATOR, out)
             if pieces is not None:
                 for _ in pieces:
                     whole += bytes(out.view())
@@ -158,7 +158,7 @@ def here(bench):
         elif what[0] == "event":
             bench.meter.tamper(what[1])
         elif what[0] == "get":
-            out.append(f"0 {bench.raw(*what[1:4], who=base.OPERATOR).hex()}")
+            out.append(f"0 {bench.raw(*what[1:4], who=access.OPERATOR).hex()}")
         else:
             act = bench.set if what[0] == "set" else bench.call
             out.append(f"{act(*what[1:4], bytes.fromhex(what[4]))} -")

@@ -14,7 +14,6 @@ import pytest
 from typer.testing import CliRunner
 
 from openams import private
-from openams.bench.state import StateImage
 from openams.cli.main import app
 from openams.control import audit
 from openams.control.ration import Plan
@@ -26,6 +25,7 @@ from openams.keys.keystore import Keystore
 from openams.keys.sealed import SCRYPT_N_RANDOM
 from openams.lines import ptylink
 from openams.runtimes.rp2040 import native
+from openams.runtimes.state import StateImage
 
 METER = "7359990000000017"
 NOBODY = 12345
@@ -223,7 +223,7 @@ import resource, sys
 from pathlib import Path
 from openams import private
 from openams.errors import BenchError
-from openams.bench.state import StateImage
+from openams.runtimes.state import StateImage
 folder = Path(sys.argv[1])
 private.write_private(folder / "old", b"old")
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
@@ -269,7 +269,7 @@ def test_without_room_the_line_says_what_to_do(tmp_path):
 def test_two_starts_at_once_end_with_the_same_passphrase_and_audit_key(folder):
     code = (
         "import sys;from pathlib import Path;from openams.control import audit;"
-        "from openams.cli.keys import _bench_passphrase as p;f=Path(sys.argv[1]);"
+        "from openams.keys.opening import _bench_passphrase as p;f=Path(sys.argv[1]);"
         "print(p(f/'keystore.passphrase'),audit.own_key(f/'keystore') or "
         "audit.signing_key(f/'keystore') and audit.own_key(f/'keystore'))"
     )

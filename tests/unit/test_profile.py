@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ams.clock.meter_clock import MeterClock
-from ams.registers import billing, events, profile, voltage
+from ams.events import events
+from ams.registers import billing, profile, voltage
 from ams.storage import layout
 from amsbench.hold import hold
 from openams.faultlab import flash_lab

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ams.registers import events as ev
+from ams.events import events as ev
 from ams.registers.outages import Outages
 from ams.registers.rates import Rates
 

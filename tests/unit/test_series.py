@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ams.storage.journal import Journal
 from ams.storage.series import Series
-from openams.faultlab.flash import FaultyFlash, PowerCut
+from openams.emulator.faulty_flash import FaultyFlash, PowerCut
 
 REGION = 2
 KIND = 1

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from ams.clock.local import LocalClock, civil, days_from_civil
 from ams.cosem import datetime
-from ams.cosem.results import AccessError
 from ams.objects import catalogue
 from ams.objects.calendar import matches_date
+from ams.results import AccessError
 
 ROOT = Path(__file__).resolve().parents[2]
 PATHS = [str(ROOT / path) for path in ("tests", "tests/unit", "host/openams/faultlab")]

@@ -19,7 +19,7 @@ from ams.update.digest import run
 from ams.update.slots import slots
 from ams.update.switch import BASE
 from ams.update.updater import VERIFICATION_FAILED, Denied, Updater
-from openams.faultlab.flash import FaultyFlash, PowerCut
+from openams.emulator.faulty_flash import FaultyFlash, PowerCut
 from openams.image import build as make
 from openams.keys.releasekey import public_octets
 

@@ -10,7 +10,7 @@ from dlms import TITLE
 from test_image_transfer import EXPIRY, IMAGE, START_MS, Bench
 from test_update import KEY, UPDATE_KEY, image_of
 
-from ams.registers import events
+from ams.events import events
 from ams.update import reasons, updater
 from openams.image import build as make
 

@@ -8,12 +8,12 @@ except ImportError:
 from billing_vm import CONFIG, HOUR_MS, Bench
 
 from ams.clock.local import utc_ms_of
-from ams.cosem.results import AccessError
 from ams.han.aidon import Aidon
 from ams.han.list_axdr import Writer
+from ams.metrology.transformers import Transformers
 from ams.registers import profile
 from ams.registers.energy import EnergyRegisters
-from ams.registers.transformers import Transformers
+from ams.results import AccessError
 from ams.storage import layout
 from amsbench.hold import hold
 

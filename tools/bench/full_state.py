@@ -10,7 +10,7 @@ sys.path[:0] = [str(ROOT / "firmware"), str(ROOT / "host/openams/emulator/shims"
 
 from ams.storage import layout  # noqa: E402
 from ams.storage.journal import Journal  # noqa: E402
-from openams.faultlab.flash import FaultyFlash  # noqa: E402
+from openams.emulator.faulty_flash import FaultyFlash  # noqa: E402
 
 # About what an interval, an event or the registers take.
 _PAYLOAD = {layout.REGISTERS: 210}

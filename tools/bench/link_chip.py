@@ -21,7 +21,7 @@ from openams.client.client import Client, session
 from openams.client.links import Url
 from openams.client.names import HAN_OPEN
 from openams.grid.house import House
-from openams.grid.scenario import load
+from openams.grid.registry import load
 from openams.han.formats import FORMATS
 from openams.keys.keystore import Keystore
 from openams.keys.provision import provisioned

@@ -13,9 +13,9 @@ import time
 
 from fileflash import FileFlash
 
+from ams.cosem import access
 from ams.cosem.axdr import Reader, Writer
 from ams.meter import Meter
-from ams.objects import base
 
 LOAD = b"\x01\x00\x63\x01\x00\xff"
 
@@ -59,7 +59,7 @@ def read(meter, selection):
     low = gc.mem_alloc()
     begin = time.ticks_ms()
     reader = None if selection is None else Reader(selection)
-    pieces = meter.model.get(7, LOAD, 2, base.READER, out, reader)
+    pieces = meter.model.get(7, LOAD, 2, access.READER, out, reader)
     first = None
     high = 0
     for count, _ in enumerate(pieces):
@@ -92,9 +92,9 @@ def main():
     seen = 0
     for class_id, _, ln, attributes, _, rights in model.rows():
         for attribute in range(2, attributes + 1):
-            if class_id != 7 and rights.may_read(attribute, base.READER):
+            if class_id != 7 and rights.may_read(attribute, access.READER):
                 out.clear()
-                model.get(class_id, ln, attribute, base.READER, out)
+                model.get(class_id, ln, attribute, access.READER, out)
                 seen += 1
     import ams.objects.profile_generic  # noqa: F401
 
@@ -102,7 +102,7 @@ def main():
     gc.threshold(-1)
     loaded = gc.mem_alloc() - before
     result = {
-        "objects": model.count(base.EVERYBODY),
+        "objects": model.count(access.EVERYBODY),
         "attributes_read": seen,
         "model_heap": made,
         "model_heap_all_classes": loaded,

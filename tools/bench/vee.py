@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from households import KINDS, Series, household
 
-from openams.grid.scenario import load as load_scenario
+from openams.grid.registry import load as load_scenario
 from openams.headend.vee import Day, Point, Reading, RegisterSpan, evaluate
 from openams.headend.vee.calendar import starts
 from openams.headend.vee.cases import load

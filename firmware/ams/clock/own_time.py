@@ -57,7 +57,7 @@ def place_of(schedule):
 
 
 class OwnTime:
-    """`cells` keeps it under `key`; `paces`: those of `registers.pace` that are kept with it.
+    """`cells` keeps it under `key`; `paces`: those of `events.pace` that are kept with it.
 
     `keeps`: whether the board's clock chip is set with the clock. All times are ms since 2000.
     """

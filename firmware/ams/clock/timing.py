@@ -8,7 +8,7 @@ from micropython import const
 
 from ams.clock.local import STATUS_DOUBTFUL, STATUS_INVALID
 from ams.clock.meter_clock import SLEW_MOST_MS
-from ams.registers import events as ev
+from ams.events import events as ev
 
 # Of what is slewed for clients and nobody is told: 10 s at once, from then on 100 ppm of what
 # passes. A server that anybody can play has 2 s and 50 ppm, and teaches no more drift than that.

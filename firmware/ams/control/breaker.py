@@ -25,7 +25,7 @@ from ams.control.transitions import (
     REMOTE_RECONNECT,
     next_state,
 )
-from ams.registers import events as ev
+from ams.events import events as ev
 
 _RECORD = "<BBBBBBH"  # version, state, mode, moving, last event, 0, movements
 _SIZE = const(8)

@@ -2,6 +2,8 @@
 
 from micropython import const
 
+from ams.events import events as ev
+from ams.events.share import Share
 from ams.hal import (
     INPUT_BUTTON,
     INPUT_MAGNETIC_FIELD,
@@ -9,8 +11,6 @@ from ams.hal import (
     INPUT_POWER_FAIL,
     INPUT_TERMINAL_COVER,
 )
-from ams.registers import events as ev
-from ams.registers.share import Share
 
 # A contact that bounces counts when it has stood for so long.
 STEADY_MS = const(100)

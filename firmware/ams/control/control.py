@@ -26,13 +26,13 @@ from ams.control.transitions import (
     REMOTE_DISCONNECT,
     REMOTE_RECONNECT,
 )
+from ams.events import events as ev
+from ams.events.share import Share
 from ams.metrology.quantities import (
     STATUS_ACQUIRING,
     STATUS_NO_LOAD,
     STATUS_SAMPLES_MISSING,
 )
-from ams.registers import events as ev
-from ams.registers.share import Share
 
 # Cells of the ring of control.
 CELL_BREAKER = const(1)

@@ -18,7 +18,7 @@ from micropython import const
 from ams.control import command as cm
 from ams.control.moves import Moves
 from ams.control.seen import Seen
-from ams.registers.pace import Pace
+from ams.events.pace import Pace
 
 # An armed order waits so long for the request that spends it, and an association
 # stays fresh for so long.

@@ -7,7 +7,7 @@ from micropython import const
 from ams.cosem import acse
 from ams.cosem.axdr import Full, Writer
 from ams.cosem.block import STAGE_SIZE
-from ams.cosem.results import (
+from ams.results import (
     BLOCK_NUMBER_INVALID,
     LONG_ACTION_ABORTED,
     NO_LONG_ACTION,

@@ -12,9 +12,9 @@ from micropython import const
 from ams.cosem import acse, security
 from ams.cosem.axdr import Writer
 from ams.cosem.keyring import Keys
-from ams.cosem.results import READ_WRITE_DENIED, TYPE_UNMATCHED, AccessError
 from ams.crypto.gcm import equal
-from ams.registers.events import AUTHENTICATION_FAILED, DECRYPTION_FAILED, REPLAY_ATTACK
+from ams.events.events import AUTHENTICATION_FAILED, DECRYPTION_FAILED, REPLAY_ATTACK
+from ams.results import READ_WRITE_DENIED, TYPE_UNMATCHED, AccessError
 
 IDLE = const(0)
 PENDING = const(1)  # the client has yet to answer the challenge

@@ -10,7 +10,7 @@ import struct
 
 from micropython import const
 
-from ams.cosem.results import OTHER_REASON, TYPE_UNMATCHED, AccessError
+from ams.results import OTHER_REASON, TYPE_UNMATCHED, AccessError
 
 NULL = const(0)
 ARRAY = const(1)

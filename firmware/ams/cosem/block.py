@@ -2,7 +2,7 @@
 
 from micropython import const
 
-from ams.objects.base import PIECE
+from ams.cosem.access import PIECE
 
 # A short value is made here at once; a long one comes through it in pieces.
 STAGE_SIZE = const(640)

@@ -5,6 +5,7 @@ import struct
 from micropython import const
 
 from ams.cosem import acse
+from ams.cosem.access import PUBLIC
 from ams.cosem.answers import (
     ACTION_RESPONSE,
     CONFIRMED,
@@ -22,7 +23,7 @@ from ams.cosem.answers import (
 from ams.cosem.association import PENDING
 from ams.cosem.axdr import NULL, Full, Reader
 from ams.cosem.block import Gathering, Transfer
-from ams.cosem.results import (
+from ams.results import (
     BLOCK_NUMBER_INVALID,
     LONG_ACTION_ABORTED,
     LONG_SET_ABORTED,
@@ -34,7 +35,6 @@ from ams.cosem.results import (
     SUCCESS,
     AccessError,
 )
-from ams.objects.base import PUBLIC
 
 SET = const(0xC1)
 ACTION = const(0xC3)

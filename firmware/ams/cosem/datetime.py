@@ -19,7 +19,7 @@ from ams.clock.local import (
     norway_utc_ms,
 )
 from ams.cosem.axdr import DATE_TIME, OCTET_STRING
-from ams.cosem.results import OTHER_REASON, TYPE_UNMATCHED, AccessError
+from ams.results import OTHER_REASON, TYPE_UNMATCHED, AccessError
 
 SIZE = const(12)
 _FORMAT = ">HBBBBBBBhB"

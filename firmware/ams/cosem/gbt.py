@@ -15,8 +15,8 @@ from micropython import const
 
 from ams.cosem.answers import NOT_ALLOWED, NOT_POSSIBLE, OTHER, PDU_TOO_LONG, ServiceError
 from ams.cosem.axdr import Reader
-from ams.cosem.results import AccessError
 from ams.cosem.security import Answer
+from ams.results import AccessError
 
 TAG = const(0xE0)
 _LAST = const(0x80)

@@ -20,10 +20,10 @@ import struct
 
 from micropython import const
 
+from ams.cosem.access import BREAKER, OPERATOR, PUBLIC, READER, UPDATE
 from ams.cosem.numbers import LAST, Numbers, Spent
 from ams.crypto.gcm import Gcm, equal
-from ams.objects.base import BREAKER, OPERATOR, PUBLIC, READER, UPDATE
-from ams.registers.share import Share
+from ams.events.share import Share
 
 SAP_PUBLIC = const(16)
 SAP_OPERATOR = const(1)

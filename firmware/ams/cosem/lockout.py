@@ -12,7 +12,7 @@ that nothing is won by pulling the fuse.
 
 from micropython import const
 
-from ams.registers.share import Share
+from ams.events.share import Share
 
 _FREE = const(5)
 _FIRST_MS = const(60000)

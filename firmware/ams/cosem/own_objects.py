@@ -1,7 +1,7 @@
 """The objects that the server itself answers for: associations, security setups, counters, SAPs."""
 
+from ams.cosem.access import EVERYBODY, KEYED, NOBODY, OPERATOR, Rights
 from ams.cosem.keyring import SAP_OPERATOR
-from ams.objects.base import EVERYBODY, KEYED, NOBODY, OPERATOR, Rights
 
 # Attribute 7 of an association, its secret, is nobody's to read.
 _SECRET = {7: NOBODY}
@@ -35,28 +35,28 @@ class OwnObjects:
         return rows
 
     def _current(self, ln, session):
-        from ams.objects.association_ln import AssociationLn
+        from ams.cosem.association_ln import AssociationLn
 
         if session is None:
             return AssociationLn(ln, self, None, self.keyring.client(SAP_OPERATOR))
         return AssociationLn(ln, self, session, session.client)
 
     def _association(self, ln, session):
-        from ams.objects.association_ln import AssociationLn
+        from ams.cosem.association_ln import AssociationLn
 
         return AssociationLn(ln, self, session, self.keyring.client(ln[4]))
 
     def _sap_assignment(self, ln, session):
-        from ams.objects.association_ln import SapAssignment
+        from ams.cosem.association_ln import SapAssignment
 
         return SapAssignment(ln, self.model.device_name())
 
     def _setup(self, ln, session):
-        from ams.objects.security_setup import SecuritySetup
+        from ams.cosem.security_setup import SecuritySetup
 
         return SecuritySetup(ln, self, session, self.keyring.client(ln[4]))
 
     def _counter(self, ln, session):
-        from ams.objects.association_ln import Counter
+        from ams.cosem.association_ln import Counter
 
         return Counter(ln, self.keyring.client(ln[4]))

@@ -12,7 +12,7 @@ kvarh of the period. A range is (from;to), each of them as `moment` reads it, or
 from micropython import const
 
 from ams.cosem.readout_lists import moment, season, stamp
-from ams.registers import events as ev
+from ams.events import events as ev
 from ams.registers import profile
 
 _FOREVER_S = const(0xFFFFFFFF)

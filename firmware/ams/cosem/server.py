@@ -25,13 +25,13 @@ from ams.cosem.numbers import Spent
 from ams.cosem.own_objects import OwnObjects
 from ams.cosem.security import Answer, Refused, Sealed
 from ams.cosem.service import ACTION, Services
-from ams.registers.events import (
+from ams.events.events import (
     AUTHENTICATION_FAILED,
     DECRYPTION_FAILED,
     KEYS_CHANGED,
     REPLAY_ATTACK,
 )
-from ams.registers.share import Share
+from ams.events.share import Share
 
 CHANNELS = const(5)  # service port and four of TCP
 PDU_MAX = const(1024)

@@ -22,7 +22,7 @@ from ams.cosem.association import PDU_MIN
 from ams.cosem.axdr import Full, Reader
 from ams.cosem.block import Transfer
 from ams.cosem.changes import ACTION, SET, Changes, descriptor
-from ams.cosem.results import OTHER_REASON, AccessError
+from ams.results import OTHER_REASON, AccessError
 
 GET = const(0xC0)
 

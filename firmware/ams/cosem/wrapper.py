@@ -4,7 +4,7 @@
 
 Every field two octets. A client that stalls costs one channel's buffers and no more: a
 message must come whole, and an answer be taken, within `message_ms`; a connection that is
-silent for `inactivity_ms` is closed. Who gives way to whom is `ams.cosem.link`'s to say.
+silent for `inactivity_ms` is closed. Who gives way to whom is `ams.link`'s to say.
 
 The upper layer is the one of the HDLC link (hdlc.py). `write(view)` gives how many octets it
 took (None: all), `close()` ends the connection; both come with the connection. The time is

@@ -3,12 +3,12 @@
 from micropython import const
 
 from ams.control.supply import AVERAGE_IMPORT, THRESHOLD_OFF
-from ams.cosem.results import AccessError
 from ams.han.sources import Sources
 from ams.metrology.fixed import angle
 from ams.registers.demand import QUARTER
 from ams.registers.outages import Outages
 from ams.registers.rates import RATES, REGISTERS
+from ams.results import AccessError
 from ams.storage import settings as st
 
 _PERIODS = const(13)

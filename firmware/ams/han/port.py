@@ -8,10 +8,10 @@ frame shows the time it was due. The port only ever sends.
 
 from micropython import const
 
+from ams.events import events as ev
 from ams.han.list_axdr import Writer
 from ams.han.list_view import View
-from ams.han.quirk import Quirk, make_quirk
-from ams.registers import events as ev
+from ams.han.quirk import Quirk
 
 _HOUR_MS = const(3600000)
 
@@ -223,3 +223,13 @@ class HanPort:
         """The next key of the cipher comes into force."""
         if self.cipher is not None:
             self.cipher.next_key()
+
+
+def make_quirk(name, port, seed):
+    """A quirk by name; None gives none. Raises ValueError for an unknown one."""
+    if name is None:
+        return Quirk()
+    # Only what misbehaves loads the ways in which it can.
+    from ams.han import quirks
+
+    return quirks.make(name, port, seed)

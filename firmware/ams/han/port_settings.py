@@ -6,11 +6,11 @@ import struct
 from micropython import const
 
 from ams.cosem.numbers import Spent
-from ams.cosem.results import AccessError
+from ams.events import events as ev
 from ams.faults import HAN
 from ams.han import make_format
 from ams.han.port import HanPort
-from ams.registers import events as ev
+from ams.results import AccessError
 from ams.storage import settings as st
 
 _OPEN = const(1)

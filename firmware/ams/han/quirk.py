@@ -22,13 +22,3 @@ class Quirk:
     def send(self, frame, utc_ms, uart):
         """Gives False when the line had no room for it."""
         return uart.write(frame)
-
-
-def make_quirk(name, port, seed):
-    """A quirk by name; None gives none. Raises ValueError for an unknown one."""
-    if name is None:
-        return Quirk()
-    # Only what misbehaves loads the ways in which it can.
-    from ams.han import quirks
-
-    return quirks.make(name, port, seed)

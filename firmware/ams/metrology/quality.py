@@ -8,7 +8,7 @@ seen by what it takes from its window's RMS value.
 
 from micropython import const
 
-from ams.registers import events as ev
+from ams.events import events as ev
 
 _NORMAL = const(0)
 _KINDS = (0, ev.UNDERVOLTAGE, ev.OVERVOLTAGE, ev.MISSING_VOLTAGE)

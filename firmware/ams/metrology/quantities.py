@@ -8,7 +8,7 @@ powers those of the two elements (places 0 and 2; place 1 stays 0).
 
 from micropython import const
 
-from ams.registers.transformers import Transformers
+from ams.metrology.transformers import Transformers
 
 # Bits of `status`, for the last window.
 STATUS_ACQUIRING = const(0x0001)  # frequency not locked yet

@@ -2,9 +2,9 @@
 
 from micropython import const
 
+from ams.events import events as ev
 from ams.metrology import metrology
 from ams.metrology import quantities as qu
-from ams.registers import events as ev
 
 _FLAG_TO_STATUS = (
     (metrology.FLAG_ACQUIRING, qu.STATUS_ACQUIRING),

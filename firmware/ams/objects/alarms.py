@@ -6,7 +6,7 @@ Bits as in the alarm register 0.0.97.98.0; the errors 0.0.97.97.0 are those that
 from micropython import const
 
 from ams.clock.local import STATUS_INVALID
-from ams.registers import events as ev
+from ams.events import events as ev
 from ams.storage import settings as st
 
 CLOCK_INVALID = const(0x00000001)

@@ -9,10 +9,10 @@ from ams.clock import own_time
 from ams.clock.local import civil
 from ams.cosem import datetime
 from ams.cosem.axdr import UINT8, UINT16, Reader
-from ams.cosem.results import OTHER_REASON, READ_WRITE_DENIED, TYPE_UNMATCHED, AccessError
 from ams.objects import stored
 from ams.objects.stored import Stored
 from ams.objects.view import View, no_parameter
+from ams.results import OTHER_REASON, READ_WRITE_DENIED, TYPE_UNMATCHED, AccessError
 
 TARIFF_SCRIPTS_LN = b"\x00\x00\x0a\x00\x64\xff"
 RATES = 4

@@ -9,7 +9,7 @@ All of it is constant to the compiler, so that on a chip it stays in flash.
 
 from micropython import const
 
-from ams.objects.base import BREAKER, EVERYBODY, KEYED, NOBODY, OPERATOR, UPDATE, Rights
+from ams.cosem.access import BREAKER, EVERYBODY, KEYED, NOBODY, OPERATOR, UPDATE, Rights
 
 # Class, version, attributes, methods. Of every class there is, the server's too.
 CLASSES = (

@@ -2,14 +2,14 @@
 
 from ams.cosem import datetime
 from ams.cosem.axdr import INT16
-from ams.cosem.results import (
+from ams.objects.view import View, no_parameter
+from ams.results import (
     OTHER_REASON,
     READ_WRITE_DENIED,
     TEMPORARY_FAILURE,
     TYPE_UNMATCHED,
     AccessError,
 )
-from ams.objects.view import View, no_parameter
 
 # Last Sunday of March at 02:00 standard time, of October at 03:00 summer time.
 _DST_BEGIN = b"\xff\xff\x03\xfe\x07\x02\x00\x00\x00\xff\xc4\x00"

@@ -11,7 +11,8 @@ from micropython import const
 
 from ams.clock.local import STATUS_INVALID
 from ams.cosem.axdr import INT32, UINT8, UINT16, UINT32, UINT64, Full
-from ams.registers import billing, events, profile, voltage
+from ams.events import events
+from ams.registers import billing, profile, voltage
 from ams.registers.profile import STATUS_CLOCK_INVALID, STATUS_DATA_NOT_VALID
 
 CLOCK_LN = b"\x00\x00\x01\x00\x00\xff"

@@ -1,8 +1,8 @@
 """Data (class 1): who the meter is, and what state it is in."""
 
 from ams.cosem.axdr import UINT32
-from ams.cosem.results import READ_WRITE_DENIED, AccessError
 from ams.objects.view import Data
+from ams.results import READ_WRITE_DENIED, AccessError
 
 # FLAG-like prefix of the logical device name.
 MAKER = b"OAM"

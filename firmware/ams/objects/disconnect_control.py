@@ -7,10 +7,10 @@ read-write-denied and logged there with its reason.
 from micropython import const
 
 from ams.control import supply
+from ams.cosem.access import INTERNAL
 from ams.cosem.axdr import ENUM, INT8, UINT16
-from ams.cosem.results import HARDWARE_FAULT, OTHER_REASON, READ_WRITE_DENIED, AccessError
-from ams.objects.base import INTERNAL
 from ams.objects.view import View
+from ams.results import HARDWARE_FAULT, OTHER_REASON, READ_WRITE_DENIED, AccessError
 
 DISCONNECT_LN = bytes((0, 0, 96, 3, 10, 255))
 _SCRIPTS = const(2)

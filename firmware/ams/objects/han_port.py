@@ -6,8 +6,8 @@ key (RFC 3394), and are never read.
 """
 
 from ams.cosem.axdr import BOOLEAN
-from ams.cosem.results import OTHER_REASON, READ_WRITE_DENIED, TEMPORARY_FAILURE, AccessError
 from ams.objects.view import Data
+from ams.results import OTHER_REASON, READ_WRITE_DENIED, TEMPORARY_FAILURE, AccessError
 
 _WRAPPED = 24
 

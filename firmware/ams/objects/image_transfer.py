@@ -4,7 +4,8 @@ Manufacturer specific: 0-0:128.4.0, which code runs.
 """
 
 from ams.cosem.axdr import BOOLEAN, UINT32
-from ams.cosem.results import (
+from ams.objects.view import Data, View, no_parameter
+from ams.results import (
     HARDWARE_FAULT,
     OTHER_REASON,
     READ_WRITE_DENIED,
@@ -12,8 +13,7 @@ from ams.cosem.results import (
     TYPE_UNMATCHED,
     AccessError,
 )
-from ams.objects.view import Data, View, no_parameter
-from ams.registers import transfer
+from ams.update import transfer
 
 _ANSWERS = {
     transfer.BUSY: TEMPORARY_FAILURE,

@@ -5,9 +5,9 @@ from micropython import const
 from ams.control import supply
 from ams.cosem import datetime
 from ams.cosem.axdr import INT8, INT32, UINT8, UINT16, UINT32
-from ams.cosem.results import OTHER_REASON, TYPE_UNMATCHED, AccessError
 from ams.objects.disconnect_control import answer
 from ams.objects.view import View
+from ams.results import OTHER_REASON, TYPE_UNMATCHED, AccessError
 
 _SCRIPTS_LN = bytes((0, 0, 10, 0, 106, 255))
 # The monitored attribute by supply.AVERAGE_IMPORT to CURRENT_MAX: class, C and D of its name.

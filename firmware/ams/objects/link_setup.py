@@ -7,9 +7,9 @@ import struct
 
 from ams.cosem import mode_e
 from ams.cosem.axdr import ENUM, UINT8, UINT16
-from ams.cosem.results import OTHER_REASON, READ_WRITE_DENIED, AccessError
 from ams.objects import readout_setup
 from ams.objects.view import View
+from ams.results import OTHER_REASON, READ_WRITE_DENIED, AccessError
 
 _IP_SETUP_LN = b"\x00\x00\x19\x01\x00\xff"
 _DLMS_PORT = 4059

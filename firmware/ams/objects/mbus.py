@@ -1,9 +1,9 @@
 """M-Bus client (class 72) for each channel, and the values of its sub-meter (class 4)."""
 
 from ams.cosem.axdr import INT64, UINT8, UINT32
-from ams.cosem.results import OTHER_REASON, READ_WRITE_DENIED, AccessError
 from ams.objects.register import write_unit
 from ams.objects.view import View, no_parameter
+from ams.results import OTHER_REASON, READ_WRITE_DENIED, AccessError
 
 _PORT_LN = b"\x00\x00\x18\x06\x00\xff"
 _INT32_MAX = 0x7FFFFFFF

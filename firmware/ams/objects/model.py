@@ -9,19 +9,20 @@ from micropython import const
 
 from ams import faults
 from ams.clock.own_time import CALENDAR, place_of
+from ams.cosem.access import BREAKER, EVERYBODY, INTERNAL, READER
 from ams.cosem.datetime import Stamp
-from ams.cosem.results import (
+from ams.events import events
+from ams.objects import catalogue
+from ams.objects.alarms import Alarms
+from ams.objects.push import Push
+from ams.registers import billing, periods, profile, voltage
+from ams.results import (
     CLASS_INCONSISTENT,
     OBJECT_UNDEFINED,
     READ_WRITE_DENIED,
     TEMPORARY_FAILURE,
     AccessError,
 )
-from ams.objects import catalogue
-from ams.objects.alarms import Alarms
-from ams.objects.base import BREAKER, EVERYBODY, INTERNAL, READER
-from ams.objects.push import Push
-from ams.registers import billing, events, periods, profile, voltage
 from ams.storage import layout
 from ams.storage.ring import Ring
 
@@ -113,7 +114,7 @@ class Model:
         raise AccessError(code)
 
     def get(self, class_id, ln, attribute, who, out, selection=None, session=None):
-        """Writes an attribute; gives a generator where it is long (see objects.base)."""
+        """Writes an attribute; gives a generator where it is long (see cosem.rights)."""
         thing, rights = self.find(class_id, ln, session)
         if not 1 <= attribute <= thing.attributes or not rights.may_read(attribute, who):
             raise AccessError(READ_WRITE_DENIED)

@@ -6,8 +6,11 @@ Rows go out one by one, so that a whole profile costs the memory of a piece.
 import struct
 
 from ams.cosem import datetime
+from ams.cosem.access import INTERNAL, PIECE
 from ams.cosem.axdr import OCTET_STRING, UINT16, UINT32, Reader
-from ams.cosem.results import (
+from ams.objects.columns import CLOCK_LN, RowWriter, columns_of, unpacker
+from ams.objects.view import View, no_parameter
+from ams.results import (
     OTHER_REASON,
     READ_WRITE_DENIED,
     SCOPE_VIOLATED,
@@ -15,9 +18,6 @@ from ams.cosem.results import (
     TYPE_UNMATCHED,
     AccessError,
 )
-from ams.objects.base import INTERNAL, PIECE
-from ams.objects.columns import CLOCK_LN, RowWriter, columns_of, unpacker
-from ams.objects.view import View, no_parameter
 
 _FIFO = 1
 _NO_OBJECT = bytes(6)

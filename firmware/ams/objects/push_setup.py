@@ -9,10 +9,10 @@ from ams.clock import own_time
 from ams.clock.local import civil
 from ams.cosem import datetime
 from ams.cosem.axdr import ENUM, UINT8, UINT16, Full, Reader
-from ams.cosem.results import OTHER_REASON, READ_WRITE_DENIED, TEMPORARY_FAILURE, AccessError
 from ams.objects import stored
 from ams.objects.stored import Stored
 from ams.objects.view import no_parameter
+from ams.results import OTHER_REASON, READ_WRITE_DENIED, TEMPORARY_FAILURE, AccessError
 
 # Transports (IEC 62056-6-2, push setup).
 TRANSPORT_TCP = 0

@@ -5,8 +5,8 @@ it (`level` of the board's setting `readout`), which is off unless they say othe
 """
 
 from ams.cosem.axdr import ENUM
-from ams.cosem.results import OTHER_REASON, READ_WRITE_DENIED, AccessError
 from ams.objects.view import Data
+from ams.results import OTHER_REASON, READ_WRITE_DENIED, AccessError
 
 _MOST = 2  # levels, see ams.cosem.readout; 0 is off
 

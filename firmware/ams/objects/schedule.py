@@ -8,14 +8,14 @@ from micropython import const
 
 from ams.clock.local import civil
 from ams.clock.own_time import place_of
+from ams.cosem.access import INTERNAL
 from ams.cosem.axdr import UINT16, Reader, Writer
-from ams.cosem.results import OTHER_REASON, READ_WRITE_DENIED, AccessError
 from ams.objects import stored
-from ams.objects.base import INTERNAL
 from ams.objects.calendar import matches_date
 from ams.objects.disconnect_control import answer
 from ams.objects.stored import Stored
 from ams.objects.view import View
+from ams.results import OTHER_REASON, READ_WRITE_DENIED, AccessError
 
 _MINUTE_MS = const(60000)
 # Its cell with the last minute in which it ran stands so far behind that of its times.

@@ -5,7 +5,12 @@ second breaker key by the second breaker key before it, so that who holds one se
 both. Read: octets of an HMAC under the key; empty: there is none. No key is ever read.
 """
 
-from ams.cosem.results import (
+from ams.crypto.gcm import equal
+from ams.crypto.hmac import hmac_sha256
+from ams.crypto.keywrap import unwrap
+from ams.events import events as ev
+from ams.objects.view import Data
+from ams.results import (
     HARDWARE_FAULT,
     OTHER_REASON,
     READ_WRITE_DENIED,
@@ -13,11 +18,6 @@ from ams.cosem.results import (
     TYPE_UNMATCHED,
     AccessError,
 )
-from ams.crypto.gcm import equal
-from ams.crypto.hmac import hmac_sha256
-from ams.crypto.keywrap import unwrap
-from ams.objects.view import Data
-from ams.registers import events as ev
 
 NAMES = ("breaker", "breaker_second", "update", "han")
 # Of the events on changed keys, in place of a client; 0x80: those of the HAN port.

@@ -2,8 +2,8 @@
 
 from ams.cosem import datetime
 from ams.cosem.axdr import INT8, UINT16, Reader
-from ams.cosem.results import OTHER_REASON, READ_WRITE_DENIED, AccessError
 from ams.objects.view import View
+from ams.results import OTHER_REASON, READ_WRITE_DENIED, AccessError
 
 # The cells of all parameters share a sector: nobody gets it alone.
 _LONGEST = 400

@@ -2,8 +2,8 @@
 
 from micropython import const
 
-from ams.cosem.results import READ_WRITE_DENIED, SCOPE_VIOLATED, AccessError
-from ams.objects.base import Object
+from ams.cosem.access import Object
+from ams.results import READ_WRITE_DENIED, SCOPE_VIOLATED, AccessError
 
 # Units (IEC 62056-6-2, table 4).
 UNIT_W = const(27)

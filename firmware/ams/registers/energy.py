@@ -11,9 +11,9 @@ II export and lagging, III export and leading, IV import and leading.
 from micropython import const
 
 from ams.clock.local import LocalClock
+from ams.metrology.transformers import Transformers
 from ams.registers.demand import HOUR, MS_PER_QUARTER, QUARTER, Demand, Highest
 from ams.registers.rates import Rates
-from ams.registers.transformers import Transformers
 
 UWS_PER_MWH = const(3600000)
 

@@ -8,10 +8,10 @@ from micropython import const
 
 from ams.clock.local import MS_PER_DAY, STATUS_DOUBTFUL, STATUS_INVALID
 from ams.clock.meter_clock import MeterClock
+from ams.events import events as ev
+from ams.events.pace import Pace
 from ams.registers import billing, periods, profile
-from ams.registers import events as ev
 from ams.registers.accounts import STORE_EVERY_MS, Accounts
-from ams.registers.pace import Pace
 from ams.registers.profile import (
     STATUS_CLOCK_ADJUSTED,
     STATUS_CLOCK_INVALID,

@@ -9,7 +9,8 @@ What the flash holds of somebody else is reported and stays as it is.
 
 from micropython import const
 
-from ams.registers import billing, events, periods, profile, record
+from ams.events import events
+from ams.registers import billing, periods, profile, record, upkeep
 from ams.registers.entry_marks import EntryMarks
 from ams.registers.record import (
     DUE_DAY,
@@ -18,7 +19,7 @@ from ams.registers.record import (
     State,
     owner_of,
 )
-from ams.storage import layout, upkeep
+from ams.storage import layout
 from ams.storage.cells import Cells, ClosedCells, PlainCells
 from ams.storage.eraser import Eraser
 from ams.storage.journal import LARGEST, Journal, footprint

@@ -10,7 +10,7 @@ import struct
 
 from micropython import const
 
-from ams.registers import events as ev
+from ams.events import events as ev
 
 FAILURES, LONG, SAGS, SWELLS = const(0), const(1), const(2), const(5)
 _COUNTS = "<8H"

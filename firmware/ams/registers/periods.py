@@ -2,7 +2,7 @@
 
 from micropython import const
 
-from ams.registers.pace import Pace
+from ams.events.pace import Pace
 from ams.storage import layout
 
 # Cells of layout.CONTROL, behind those of ams.control.

@@ -6,7 +6,7 @@ as if it had never been set.
 
 from micropython import const
 
-from ams.cosem.results import HARDWARE_FAULT, AccessError
+from ams.results import HARDWARE_FAULT, AccessError
 
 # Numbers of the cells.
 ALARM_FILTER = const(1)

@@ -7,7 +7,7 @@ from micropython import const
 import ams
 from ams.clock.local import STATUS_INVALID
 from ams.clock.own_time import ORDERS
-from ams.registers import events as ev
+from ams.events import events as ev
 from ams.storage import layout
 from ams.update import switch
 from ams.update.image import version_numbers

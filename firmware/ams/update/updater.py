@@ -4,8 +4,7 @@ import struct
 
 from micropython import const
 
-from ams.registers import transfer
-from ams.update import image, reasons, verify
+from ams.update import image, reasons, transfer, verify
 from ams.update.slots import BLOCKS_MAX, SlotError
 from ams.update.switch import BASE, Switch
 
@@ -63,7 +62,7 @@ class Updater:
         self._load()
 
     def do(self, action, *parameters):
-        """One of the actions below, with what became of it as a code of registers.transfer."""
+        """One of the actions below, with what became of it as a code of update.transfer."""
         try:
             return transfer.BUSY if action(*parameters) is False else transfer.DONE
         except Busy:

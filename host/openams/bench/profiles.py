@@ -9,35 +9,21 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import IO, Any
 
-from openams.bench.state import FLASH_SIZE, StateImage
 from openams.client.event_details import means
 from openams.client.events import LOGS
+from openams.client.names import status_names
 from openams.errors import BenchError
 from openams.meter_time import NORWAY, local_text, to_utc_ms
 from openams.runtimes.process import MeterProcess
+from openams.runtimes.state import FLASH_SIZE, StateImage
 from openams.terminal import say
 
 NAMES = ("load", "daily", "monthly", "voltage", "events")
-_STATUS = (
-    (0x01, "critical-error"),
-    (0x02, "clock-invalid"),
-    (0x04, "data-not-valid"),
-    (0x08, "dst"),
-    (0x20, "clock-adjusted"),
-    (0x80, "power-down"),
-    (0x0100, "wrong-length"),
-    (0x0200, "energy-missing"),
-    (0x0400, "period-changed"),
-)
 # Load profile: the first four, behind transformers all. The process gives them in these units.
 _ENERGIES = (
     "a_plus_mwh", "a_minus_mwh", "r_plus_mvarh", "r_minus_mvarh",
     "r_q1_mvarh", "r_q2_mvarh", "r_q3_mvarh", "r_q4_mvarh",
 )  # fmt: skip
-
-
-def status_names(status: int) -> list[str]:
-    return [name for bit, name in _STATUS if status & bit]
 
 
 def named(name: str, row: list[Any]) -> dict[str, Any]:

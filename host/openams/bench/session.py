@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from openams.bench.options import CHIP, Options
 from openams.bench.profiles import events_before
-from openams.bench.state import FLASH_SIZE, SLOTS_SIZE, StateImage
 from openams.client.names import READOUT_LEVELS
 from openams.errors import BenchError
 from openams.grid.frontend import FrontEndModel, make_front_end
@@ -34,6 +33,7 @@ from openams.lines.mbusline import MBUS_CHANNEL, MBusLine
 from openams.meter_time import to_utc_ms
 from openams.runtimes.launch import HEAP_KIB, LINK_HEAP_KIB
 from openams.runtimes.process import MeterProcess
+from openams.runtimes.state import FLASH_SIZE, SLOTS_SIZE, StateImage
 from openams.runtimes.wire import Frame
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ RENDER = 25 * BLOCK
 _PIECE_MS = 50
 # At full speed they are cut too: what is sent holds no more than some days.
 _LONGEST_ROW_MS = 86_400_000
-# So many events the meter has at hand, see ams.registers.events; its flash has all.
+# So many events the meter has at hand, see ams.events.events; its flash has all.
 _EVENTS_IN_RAM = 64
 
 
@@ -172,7 +172,7 @@ class Session:
 
     def _open_ports(self, store: Keystore) -> None:
         """As `ams han-port open` and `ams readout` do, before anybody else has the service port."""
-        from openams.client.operator_line import open_ports, service_line
+        from openams.bench.operator_line import open_ports, service_line
 
         line = service_line(self.process)
         self._take_link = line.take

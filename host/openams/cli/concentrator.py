@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 import typer
 
-from openams.cli.keys import KeystoreOption, PassphraseOption, open_keystore
+from openams.cli.keys import KeystoreOption, PassphraseOption
 from openams.errors import BenchError
+from openams.keys.opening import open_keystore
 from openams.private import read_private
 from openams.terminal import say
 

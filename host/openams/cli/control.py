@@ -10,17 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
-from openams.cli.keys import (
-    KeystoreOption,
-    PassphraseOption,
-    check_meter_id,
-    meter_first,
-    open_keystore,
-)
+from openams.cli.keys import KeystoreOption, PassphraseOption, check_meter_id, meter_first
 from openams.cli.meter import Access, JsonOption, UrlArgument, takes_access
 from openams.cli.output import print_values
 from openams.control.orders import Order, countersigned, parse, seconds
 from openams.errors import BenchError
+from openams.keys.opening import open_keystore
 from openams.meter_time import parse_time
 from openams.private import write_private
 

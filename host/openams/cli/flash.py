@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from openams.cli.keys import KeystoreOption, PassphraseOption, open_keystore
+from openams.cli.keys import KeystoreOption, PassphraseOption
 from openams.cli.output import progress
 from openams.errors import BenchError
 from openams.flashing import install as installing
@@ -17,6 +17,7 @@ from openams.flashing import package, provision
 from openams.flashing.link import BoardLink, find_port
 from openams.flashing.targets import Target, target
 from openams.keys.keystore import Keystore
+from openams.keys.opening import open_keystore
 from openams.keys.provision import provisioned
 from openams.terminal import say
 

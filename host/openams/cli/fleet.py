@@ -11,9 +11,10 @@ from typing import Annotated
 
 import typer
 
-from openams.cli.keys import KeystoreOption, PassphraseOption, open_keystore
+from openams.cli.keys import KeystoreOption, PassphraseOption
 from openams.errors import BenchError
 from openams.gs1 import check_digit
+from openams.keys.opening import open_keystore
 from openams.private import write_private
 from openams.terminal import say
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from openams.cli.keys import KeystoreOption, PassphraseOption, meter_first, open_keystore
+from openams.cli.keys import KeystoreOption, PassphraseOption, meter_first
 from openams.cli.meter import Access, ClientOption, JsonOption, UrlArgument, takes_access
 from openams.cli.output import print_values, progress
 from openams.errors import BenchError
 from openams.image.file import Image
 from openams.keys.keystore import Keystore
+from openams.keys.opening import open_keystore
 from openams.keys.releasekey import public_key
 from openams.meter_time import from_utc_ms, parse_time, to_utc_ms
 from openams.terminal import say

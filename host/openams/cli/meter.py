@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from openams.cli.keys import KeystoreOption, PassphraseOption, check_meter_id, open_keystore
+from openams.cli.keys import KeystoreOption, PassphraseOption, check_meter_id
 from openams.errors import BenchError
 from openams.keys.model import CLIENT_SAPS
+from openams.keys.opening import open_keystore
 
 if TYPE_CHECKING:
     from openams.client.client import Client

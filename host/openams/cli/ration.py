@@ -10,9 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from openams.cli.keys import KeystoreOption, PassphraseOption, default_path, open_keystore
+from openams.cli.keys import KeystoreOption, PassphraseOption
 from openams.cli.meter import JsonOption
 from openams.errors import BenchError
+from openams.keys.opening import default_path, open_keystore
 from openams.private import check_folder
 from openams.terminal import say
 

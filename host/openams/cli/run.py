@@ -15,12 +15,14 @@ from openams import terminal
 from openams.bench.options import CHIP, DEFAULT_METER_ID, Options, check
 from openams.bench.orders import POLICIES, parse_order, parse_policy
 from openams.bench.run_summary import print_summary, summary_of
-from openams.cli.keys import KeystoreOption, PassphraseOption, open_keystore
+from openams.cli.keys import KeystoreOption, PassphraseOption
 from openams.client.names import READOUT_LEVELS, READOUT_LISTS
 from openams.errors import BenchError
-from openams.grid.scenario import Scenario, load
+from openams.grid.registry import load
+from openams.grid.scenario import Scenario
 from openams.han.formats import names, parse_options, resolve
 from openams.han.reader import FrameReader, HanError, format_reading, load_keys
+from openams.keys.opening import open_keystore
 from openams.meter_time import parse_start
 from openams.runtimes.launch import RUNTIMES
 from openams.runtimes.wire import Frame

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from openams.client.errors import ClientError
-from openams.client.reader import OctetReader
+from openams.han.octet_reader import OctetReader
 from openams.meter_time import NORWAY
 
 _FIXED = {

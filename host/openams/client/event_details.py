@@ -1,12 +1,12 @@
-"""What detail and extra of an event mean, in names (firmware: `registers.events`)."""
+"""What detail and extra of an event mean, in names (firmware: `events.events`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from openams.client import update_reasons as image_reasons
 from openams.client.events import LOGS, NAMES
-from openams.image import reasons as image_reasons
 
 # Who moves the breaker or tries to: the clients by their SAP, and the meter's own parts.
 _WHO = {

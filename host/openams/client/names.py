@@ -21,6 +21,24 @@ READOUT_LEVELS = ("off", "registers", "profiles")
 READOUT_LISTS = ("landis", "emh", "abb", "siemens")
 
 
+# Marks of an interval.
+_STATUS = (
+    (0x01, "critical-error"),
+    (0x02, "clock-invalid"),
+    (0x04, "data-not-valid"),
+    (0x08, "dst"),
+    (0x20, "clock-adjusted"),
+    (0x80, "power-down"),
+    (0x0100, "wrong-length"),
+    (0x0200, "energy-missing"),
+    (0x0400, "period-changed"),
+)
+
+
+def status_names(status: int) -> list[str]:
+    return [name for bit, name in _STATUS if status & bit]
+
+
 def parse_obis(text: str) -> tuple[int, ...]:
     """A-B:C.D.E*F, A.B.C.D.E.F, or without F."""
     plain = text.replace("-", ".").replace(":", ".").replace("*", ".")

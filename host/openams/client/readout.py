@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from openams.bench.profiles import status_names
 from openams.client.client import Client
 from openams.client.data import date_time, parse_date_time
 from openams.client.errors import ClientError, ResultError
@@ -20,6 +19,7 @@ from openams.client.names import (
     entry_selection,
     parse_obis,
     range_selection,
+    status_names,
 )
 from openams.client.object_names import object_name
 from openams.meter_time import NORWAY

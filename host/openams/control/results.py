@@ -136,7 +136,7 @@ class Results:
 
     def __post_init__(self) -> None:
         if self.keystore is None:
-            from openams.cli.keys import default_path
+            from openams.keys.opening import default_path
 
             self.keystore = default_path()
         self.key: Ed25519PrivateKey = audit.signing_key(self.keystore)

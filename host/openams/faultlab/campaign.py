@@ -18,13 +18,13 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from openams.bench.options import DEFAULT_METER_ID
-from openams.bench.state import FLASH_SIZE
 from openams.errors import BenchError
 from openams.grid.frontend import make_front_end
 from openams.image import build
 from openams.keys.releasekey import public_octets
 from openams.places import PACKAGE, SHIMS, repository_root
 from openams.runtimes.launch import find_micropython
+from openams.runtimes.state import FLASH_SIZE
 
 TORN = ("clean", "bytes", "bits")
 # A small flash, so that every ring wraps within the work: registers 2 sectors,

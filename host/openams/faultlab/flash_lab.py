@@ -1,8 +1,9 @@
 """A meter on a flash whose operations can be cut, for CPython and MicroPython alike."""
 
+from ams.events import events
 from ams.hal import Flash
 from ams.meter import Meter
-from ams.registers import billing, events, profile
+from ams.registers import billing, profile
 from ams.storage import layout
 
 START_MS = 828_187_500_000 - 828_187_500_000 % 86400000 + 79_000_000

@@ -9,7 +9,7 @@ import struct
 from ams.control import command as cm
 from ams.crypto.gcm import Gcm
 from ams.crypto.keywrap import wrap
-from ams.registers.events import LOCAL_RECONNECTION, READY_FOR_RECONNECTION
+from ams.events.events import LOCAL_RECONNECTION, READY_FOR_RECONNECTION
 
 try:
     from mutation import SELECTIONS, VALUES, mutate, nudge

@@ -2,8 +2,8 @@
 
 import struct
 
+from ams.cosem.access import OPERATOR
 from ams.meter import Meter
-from ams.objects.base import OPERATOR
 from amsbench.hold import hold
 
 try:

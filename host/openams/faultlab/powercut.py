@@ -10,7 +10,8 @@ what comes out are lines of JSON.
 import json
 import sys
 
-from ams.registers import events, profile
+from ams.events import events
+from ams.registers import profile
 from ams.storage import layout
 from amsbench.hold import hold
 

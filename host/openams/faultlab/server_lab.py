@@ -2,11 +2,11 @@
 
 import struct
 
+from ams.cosem.access import EVERYBODY, KEYED, OPERATOR, PIECE, Object, Rights
 from ams.cosem.keyring import Keyring
-from ams.cosem.results import CLASS_INCONSISTENT, OBJECT_UNDEFINED, READ_WRITE_DENIED, AccessError
 from ams.cosem.server import Server
 from ams.crypto.gcm import Gcm
-from ams.objects.base import EVERYBODY, KEYED, OPERATOR, PIECE, Object, Rights
+from ams.results import CLASS_INCONSISTENT, OBJECT_UNDEFINED, READ_WRITE_DENIED, AccessError
 
 TITLE = b"LAB\x00\x00\x00\x00\x01"
 CLIENT_TITLE = b"CLI\x00\x00\x00\x00\x07"

@@ -16,12 +16,13 @@ import flash_lab
 import powercut
 from amsboot import choice
 
+from ams.cosem import access
 from ams.cosem.axdr import Reader, Writer
-from ams.cosem.results import AccessError
+from ams.events import events
 from ams.hal import Flash
 from ams.meter import Meter
-from ams.objects import base
-from ams.registers import events, profile
+from ams.registers import profile
+from ams.results import AccessError
 from ams.storage import layout
 from ams.update.slots import slots
 from amsbench.hold import hold
@@ -137,7 +138,7 @@ class Life:
     def call(self, method, data=b"\x0f\x00"):
         try:
             out = Writer(64)
-            self.meter.model.call(18, _OBJECT, method, base.UPDATE, Reader(data), out)
+            self.meter.model.call(18, _OBJECT, method, access.UPDATE, Reader(data), out)
         except AccessError as error:
             return error.code
         return 0

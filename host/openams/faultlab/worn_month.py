@@ -13,7 +13,7 @@ except ImportError:
     from openams.faultlab.month_lab import CONFIG, HOUR_MS, Month
     from openams.faultlab.timed_flash import PowerCut, TimedFlash
 
-from ams.registers import events as ev
+from ams.events import events as ev
 from ams.registers.profile import (
     STATUS_DATA_NOT_VALID,
     STATUS_DST,

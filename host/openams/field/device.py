@@ -13,12 +13,12 @@ import os
 import sys
 from typing import Any
 
-from openams.bench.state import FLASH_SIZE
 from openams.field.loads import DAY_MS, QUARTER_MS, QUARTERS, Load
 from openams.field.meters import MeterSpec
 from openams.grid.frontend import make_front_end
 from openams.han.formats import FORMATS
 from openams.places import SHIMS, repository_root
+from openams.runtimes.state import FLASH_SIZE
 
 SECTOR = 4096
 CHANNELS = 4

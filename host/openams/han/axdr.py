@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from openams.client.reader import OctetReader
 from openams.han.errors import CutShortError, HanError
+from openams.han.octet_reader import OctetReader
 
 _INTEGERS = {
     0x03: (1, False),

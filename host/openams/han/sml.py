@@ -11,12 +11,12 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
-from openams.client.reader import OctetReader
 from openams.han.axdr import DateTime
 from openams.han.errors import ChecksumError, CutShortError, HanError, UnknownListError
 from openams.han.frames import crc_kermit, crc_x25, sml_is_whole
 from openams.han.marks import SML_START, sml_end
 from openams.han.obis import field_of
+from openams.han.octet_reader import OctetReader
 from openams.han.reading import Number, Reading
 from openams.meter_time import EPOCH
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from openams.bench.profiles import status_names
+from openams.client.names import status_names
 from openams.headend.days import day_bounds
 from openams.headend.register import A_PLUS, Relation, Terms
 from openams.headend.store.raw import Event, IntervalRow, Part, RegisterReading

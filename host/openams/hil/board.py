@@ -10,7 +10,6 @@ from pathlib import Path
 import serial
 
 from openams.bench.options import DEFAULT_METER_ID
-from openams.cli.keys import open_keystore
 from openams.client.client import Client, session
 from openams.client.links import parse_url
 from openams.errors import BenchError
@@ -19,6 +18,7 @@ from openams.han.reading import Reading
 from openams.hil.box import Box
 from openams.hil.meter import HAN, LOAD, POWER, REGISTERS, HilMeter
 from openams.hil.rig import Rig
+from openams.keys.opening import open_keystore
 
 _PARITY = {"N": serial.PARITY_NONE, "E": serial.PARITY_EVEN, "O": serial.PARITY_ODD}
 _A_PLUS = "1.0.1.8.0.255"

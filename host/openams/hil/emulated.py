@@ -13,7 +13,6 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openams.bench.state import FLASH_SIZE, SLOTS_SIZE, StateImage
 from openams.errors import BenchError
 from openams.grid import ideal
 from openams.han.errors import HanError
@@ -23,6 +22,7 @@ from openams.hil.meter import CAPABILITIES, HilMeter, LoadScenario
 from openams.hil.options import MeterOptions
 from openams.runtimes.launch import HEAP_KIB, LINK_HEAP_KIB
 from openams.runtimes.process import MeterProcess
+from openams.runtimes.state import FLASH_SIZE, SLOTS_SIZE, StateImage
 from openams.runtimes.wire import Frame
 
 if TYPE_CHECKING:

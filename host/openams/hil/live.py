@@ -7,7 +7,7 @@ from pathlib import Path
 
 from openams.bench.options import Options, check
 from openams.bench.session import Session
-from openams.grid.scenario import load
+from openams.grid.registry import load
 from openams.hil.options import MeterOptions
 from openams.lines.hanline import HanLine
 from openams.meter_time import parse_start

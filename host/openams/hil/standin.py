@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 from openams.bench.options import DEFAULT_METER_ID
-from openams.bench.state import StateImage
 from openams.grid.frontend import make_front_end
 from openams.hil.emulated import BLOCK, RATE, START_MS, configuration
 from openams.hil.meter import LoadScenario
@@ -25,6 +24,7 @@ from openams.lines.linkports import LinkPorts
 from openams.lines.ptylink import PtyLink
 from openams.runtimes.launch import LINK_HEAP_KIB
 from openams.runtimes.process import MeterProcess
+from openams.runtimes.state import StateImage
 from openams.runtimes.wire import Frame
 
 LOADS_W = (0, 500, 2300)

@@ -9,10 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from openams.client import data as axdr
-from openams.client import readout
+from openams.client import readout, update_reasons
 from openams.client.errors import ClientError, LinkError, ResultError, ServiceError
 from openams.errors import BenchError
-from openams.image import reasons
 from openams.image.file import Image
 from openams.meter_time import NORWAY
 
@@ -217,8 +216,8 @@ def last_refusal(meter: Client) -> dict[str, Any] | None:
             number = int(event["detail"])
             return {
                 "time": event["time"],
-                "reason": reasons.name(number),
-                "text": reasons.text(number),
+                "reason": update_reasons.name(number),
+                "text": update_reasons.text(number),
             }
     return None
 

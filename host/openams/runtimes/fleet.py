@@ -20,14 +20,14 @@ from datetime import UTC, datetime, timedelta
 from datetime import time as clock_time
 from typing import Any
 
-from openams.bench.state import FLASH_SIZE
+from openams.emulator.faulty_flash import FaultyFlash
 from openams.errors import BenchError
-from openams.faultlab.flash import FaultyFlash
 from openams.grid.frontend import make_front_end
 from openams.keys.keystore import Keystore
 from openams.keys.provision import more_numbers, provisioned
 from openams.meter_time import NORWAY, from_utc_ms, to_utc_ms
 from openams.places import SHIMS, repository_root
+from openams.runtimes.state import FLASH_SIZE
 
 CHANNELS = 4
 _TICK_S = 0.5

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from openams.bench.state import FLASH_SIZE
 from openams.emulator.models.atm90e32 import Atm90e32
 from openams.emulator.models.ds3231 import Ds3231
 from openams.errors import BenchError
@@ -29,6 +28,7 @@ from openams.runtimes.rp2040.mailbox import MailboxEnd
 from openams.runtimes.rp2040.terminals import GridTerminals
 from openams.runtimes.rp2040.uart import Line
 from openams.runtimes.rp2040.wiring import SpiDevice, Wiring
+from openams.runtimes.state import FLASH_SIZE
 from openams.runtimes.wire import Frame
 
 _SLICE_MS = 10.0

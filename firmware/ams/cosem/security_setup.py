@@ -4,9 +4,11 @@ Keys go in, wrapped under the master key, and never come out. A client changes
 its own; the master key is the operator's to change.
 """
 
+from ams.cosem.access import Object
 from ams.cosem.axdr import ENUM
 from ams.cosem.keyring import KEY_AUTHENTICATION, KEY_MASTER, KEY_UNICAST, SAP_OPERATOR
-from ams.cosem.results import (
+from ams.crypto.keywrap import WRAPPED_SIZE, unwrap
+from ams.results import (
     HARDWARE_FAULT,
     OTHER_REASON,
     READ_WRITE_DENIED,
@@ -14,8 +16,6 @@ from ams.cosem.results import (
     TYPE_UNMATCHED,
     AccessError,
 )
-from ams.crypto.keywrap import WRAPPED_SIZE, unwrap
-from ams.objects.base import Object
 
 # Requests and responses authenticated and encrypted. There is no stronger one in suite 0.
 POLICY = 0x6C

@@ -1,6 +1,6 @@
 """How fast entries and steps may come: no faster than time passes, but for some at once.
 
-The share of `registers.share` counts what is refused; this one outlives a power cut, since
+The share of `events.share` counts what is refused; this one outlives a power cut, since
 it is one moment: that at which all that was taken is made up for (generic cell rate, ITU-T I.371).
 """
 

@@ -3,8 +3,8 @@
 import struct
 
 from ams.cosem import acse
-from ams.cosem.results import READ_WRITE_DENIED, AccessError
-from ams.objects.base import Object
+from ams.cosem.access import Object
+from ams.results import READ_WRITE_DENIED, AccessError
 
 _OID = b"\x60\x85\x74\x05\x08"
 _VERSION = 6

@@ -2,8 +2,8 @@
 
 from micropython import const
 
+from ams.events import events as ev
 from ams.metrology import quantities as qu
-from ams.registers import events as ev
 from ams.registers import profile
 
 # Without a sample for this long the front end counts as stopped, at power-up later.

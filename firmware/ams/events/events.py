@@ -10,7 +10,7 @@ import struct
 
 from micropython import const
 
-from ams.registers import groups
+from ams.events import groups
 
 LOG_STANDARD = const(0)
 LOG_FRAUD = const(1)

@@ -8,7 +8,7 @@ small heap little (see `ams.objects.model`).
 
 from micropython import const
 
-from ams.cosem.results import READ_WRITE_DENIED, AccessError
+from ams.results import READ_WRITE_DENIED, AccessError
 
 # Who asks: a bit for each client, so that rights are masks.
 PUBLIC = const(1)
