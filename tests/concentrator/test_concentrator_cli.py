@@ -16,7 +16,7 @@ import pytest
 import warm
 from substation import Meters
 
-from openams.cli_fleet import meter_number
+from openams.cli.fleet import meter_number
 from openams.keys.keystore import Keystore
 
 AMS = Path(sys.executable).with_name("ams")

@@ -9,7 +9,7 @@ from datetime import datetime, time, timedelta
 import pytest
 from substation import ALL_DAY, Meters
 
-from openams.cli_fleet import meter_number
+from openams.cli.fleet import meter_number
 from openams.client.meterday import MeterDay
 from openams.concentrator import core
 from openams.concentrator.clock import SystemClock, VirtualClock

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openams.cli_fleet import meter_number
+from openams.cli.fleet import meter_number
 from openams.client.meterday import MeterDay
 from openams.concentrator.store import Limits, Store, StoreFullError
 from openams.errors import BenchError

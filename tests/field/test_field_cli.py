@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from fieldbench import BEGIN_MS, reading
 
-from openams import cli
+from openams.cli import main as cli
 from openams.errors import BenchError
 from openams.field.fixture import FieldUnderTest, parse_options
 from openams.field.ledger import Ledger

@@ -13,9 +13,10 @@ from typing import Annotated, Any
 
 import typer
 
-from openams import cli_deliver, cli_profiled, cli_report
+from openams.cli import deliver, profiled, report
 from openams.errors import BenchError
-from openams.keys.cli import PassphraseOption, open_keystore
+from openams.cli.keys import PassphraseOption
+from openams.keys.opening import open_keystore
 from openams.meter_time import local_text, to_utc_ms
 from openams.private import write_private
 from openams.terminal import say
@@ -338,8 +339,8 @@ def close(
 # Commands in modules of their own: delivery and report have many options.
 app.command(
     "deliver", epilog="Example: ams headend deliver --hub https://service.elhub.no:8200 ..."
-)(cli_deliver.deliver)
-app.command("readings", epilog="Example: ams headend readings visits.csv")(cli_profiled.readings)
-app.command("profiled", epilog="Example: ams headend profiled --plan dark")(cli_profiled.profiled)
-app.command("report", epilog="Example: ams headend report --html report.html")(cli_report.report)
-app.command("metrics", epilog="Example: ams headend metrics --port 9400")(cli_report.metrics)
+)(deliver.deliver)
+app.command("readings", epilog="Example: ams headend readings visits.csv")(profiled.readings)
+app.command("profiled", epilog="Example: ams headend profiled --plan dark")(profiled.profiled)
+app.command("report", epilog="Example: ams headend report --html report.html")(report.report)
+app.command("metrics", epilog="Example: ams headend metrics --port 9400")(report.metrics)

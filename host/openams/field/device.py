@@ -468,7 +468,7 @@ class Device:
         """Whether the operator has set it up to say something unasked over TCP."""
         if self.meter is None:
             return False
-        push = importlib.import_module("ams.push")
+        push = importlib.import_module("ams.objects.push")
         setups = (self.meter.model.find(40, name)[0] for name in push._SETUPS)
         return any(
             transport != push.TRANSPORT_HDLC and destination

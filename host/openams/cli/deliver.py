@@ -61,7 +61,7 @@ def deliver(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a step.")] = False,
 ) -> None:
     """Send values to Elhub, read its answers, correct, answer reminders."""
-    from openams.cli_headend import store_url
+    from openams.headend.store import store_url
     from openams.headend.elhub.build import Parties
     from openams.headend.elhub.deliver import Delivery, Settings
     from openams.headend.elhub.link import HttpLine, Link

@@ -38,7 +38,7 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """The regulator's figures 1 to 11 for the company, and the chain's own."""
-    from openams.cli_headend import store_url
+    from openams.headend.store import store_url
     from openams.headend.report import charts, page, table
     from openams.headend.report.company import Company, load
     from openams.headend.report.gather import report as gather
@@ -75,7 +75,7 @@ def metrics(
     store: _Store = None,
 ) -> None:
     """Print or serve the head-end's health for Prometheus."""
-    from openams.cli_headend import store_url
+    from openams.headend.store import store_url
     from openams.headend.report.health import metrics as written
     from openams.headend.store import open_store
 

@@ -34,7 +34,7 @@ def readings(
     as_json: _Json = False,
 ) -> None:
     """Take in registers that persons have read: all rows, or none with every error named."""
-    from openams.cli_headend import store_url
+    from openams.headend.store import store_url
     from openams.headend.store import open_store
 
     try:
@@ -101,7 +101,7 @@ def profiled(
     as_json: _Json = False,
 ) -> None:
     """Period volumes of readings, hours by profile, yearly control, unmetered points."""
-    from openams.cli_headend import store_url
+    from openams.headend.store import store_url
     from openams.headend.profiled.lamps import PLANS
     from openams.headend.profiled.run import run
     from openams.headend.store import open_store

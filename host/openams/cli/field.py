@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from openams.cli.keys import KeystoreOption, PassphraseOption
 from openams.errors import BenchError
-from openams.keys.cli import KeystoreOption, PassphraseOption, open_keystore
+from openams.keys.opening import open_keystore
 from openams.terminal import say
 
 if TYPE_CHECKING:
