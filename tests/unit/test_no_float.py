@@ -40,35 +40,3 @@ def test_frozen_names_are_apart():
         name = str(path.relative_to(FIRMWARE).with_suffix("")).replace("/", "_")
         names.setdefault(name, []).append(path)
     assert [paths for paths in names.values() if len(paths) > 1] == []
-
-
-ROOMS = {
-    "metrology": {"metrology"},
-    "storage": {"storage"},
-    "crypto": {"crypto"},
-    "registers": {"registers"},
-    "hal": {"hal"},
-    "han": {"han", "registers", "hal", "crypto", "octets"},
-    "cosem": {"cosem", "registers", "hal", "crypto", "octets"},
-    "control": {"control", "registers", "hal"},
-    "update": {"update", "storage", "registers", "hal", "crypto"},
-    "mbus": {"mbus", "registers", "hal"},
-}
-
-
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(FIRMWARE)))
-def test_arrows_point_one_way(path):
-    """Rooms know hal and registers only; metrology and storage know nobody."""
-    room = path.relative_to(FIRMWARE).parts[0]
-    if room not in ROOMS:
-        return
-    for node in ast.walk(ast.parse(path.read_text())):
-        modules = []
-        if isinstance(node, ast.ImportFrom):
-            modules = [node.module or ""]
-        elif isinstance(node, ast.Import):
-            modules = [alias.name for alias in node.names]
-        for module in modules:
-            parts = module.split(".")
-            if parts[0] == "ams" and len(parts) > 1:
-                assert parts[1] in ROOMS[room], f"{path.name} imports {module}"

@@ -1,2 +1,2 @@
-# What the meter knows: instantaneous quantities, cumulative registers,
-# identity, clock and events. Every other room meets here.
+# What the meter has counted: energy registers, intervals, billing periods, demands, and the record
+# that keeps them. Begin at keeper.py, where everything that ends at a moment ends.

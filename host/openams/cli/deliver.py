@@ -66,7 +66,7 @@ def deliver(
     from openams.headend.elhub.deliver import Delivery, Settings
     from openams.headend.elhub.link import HttpLine, Link
     from openams.headend.elhub.soap import SUITES, Identity
-    from openams.headend.store import open_store
+    from openams.headend.store import open_store, store_url
 
     if suite not in SUITES:
         raise BenchError(f"--suite {suite!r} is none of {', '.join(SUITES)}")

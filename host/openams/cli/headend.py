@@ -35,14 +35,6 @@ StoreOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
-def store_url(chosen: str | None) -> str:
-    """By default a file among the user's data."""
-    if chosen:
-        return chosen
-    data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return str(Path(data) / "openams" / "headend.db")
-
-
 def now_ms() -> int:
     return to_utc_ms(datetime.now(UTC))
 
@@ -56,7 +48,7 @@ def import_(
 ) -> None:
     """Take CSV files into the register: all rows of all files, or none with every error named."""
     from openams.headend import registercsv
-    from openams.headend.store import open_store
+    from openams.headend.store import open_store, store_url
 
     tables, errors = registercsv.load(files)
     if not errors:
@@ -83,7 +75,7 @@ def export(
 ) -> None:
     """Write the register as CSV files that may be imported again."""
     from openams.headend import registercsv
-    from openams.headend.store import open_store
+    from openams.headend.store import open_store, store_url
     from openams.private import make_folder
 
     with open_store(store_url(store)) as opened:

@@ -104,7 +104,7 @@ def profiled(
     from openams.headend.store import store_url
     from openams.headend.profiled.lamps import PLANS
     from openams.headend.profiled.run import run
-    from openams.headend.store import open_store
+    from openams.headend.store import open_store, store_url
 
     if plan not in PLANS:
         raise BenchError(f"--plan {plan!r} is none of {', '.join(PLANS)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -26,6 +27,7 @@ __all__ = [
     "StoredRevision",
     "open_store",
     "store_at",
+    "store_url",
 ]
 
 _HELP = "write it like sqlite:////home/me/store.db, postgresql://host/name, or the file alone"
@@ -68,3 +70,11 @@ def open_store(url: str | Path) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+def store_url(chosen: str | None) -> str:
+    """By default a file among the user's data."""
+    if chosen:
+        return chosen
+    data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return str(Path(data) / "openams" / "headend.db")
