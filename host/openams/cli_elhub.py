@@ -111,12 +111,8 @@ def stand_in(
 
 
 def _of_store(url: str, parties: list[str], begin: str | None) -> list[HubPoint]:
-    from openams.headend.elhub.build import DIRECTIONS
-    from openams.headend.elhub.hubstore import HubPoint
-    from openams.headend.elhub.plan import delivered
-    from openams.headend.register import series_of
+    from openams.headend.elhub.inprocess import hub_points
     from openams.headend.store import open_store
-    from openams.headend.vee.calendar import midnight
     from openams.meter_time import NORWAY
 
     if len(parties) != 1:
@@ -127,19 +123,7 @@ def _of_store(url: str, parties: list[str], begin: str | None) -> list[HubPoint]
     except ValueError:
         raise BenchError(f"--begin {begin!r} is no day: write it like 2026-01-31") from None
     with open_store(url) as opened:
-        terms = list(opened.all_terms(first))
-    return [
-        HubPoint(
-            one.gsrn,
-            parties[0],
-            tuple(DIRECTIONS[series] for series in series_of(one.kind)),
-            one.resolution_min or 60,
-            midnight(first),
-            None,
-            delivered(one),
-        )
-        for one in terms
-    ]
+        return list(hub_points(opened, first, parties[0]))
 
 
 def _glns(state: Path, asked: list[str] | None) -> list[str]:
