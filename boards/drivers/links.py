@@ -17,6 +17,12 @@ _PIECES = const(4)
 _WRAP = const(0x3FFFFFFF)  # of time.ticks_ms
 # More than one turn at the service port.
 _UNSENT_MOST = const(2048)
+# A piece of work for the next answer takes so long: none is begun when the line will be free
+# before it is done, or is just free (by the begin of the pass in which the turn was made, some
+# milliseconds before it went). But a line that sends for no longer leaves no other time.
+_PIECE_MS = const(10)
+_JUST_MS = const(16)
+_SHORT_MS = const(25)
 # TCP connections, until the network has no more.
 _PLACES = const(64)
 # A guest is taken every so many milliseconds, and so many at once after a pause.
@@ -61,6 +67,10 @@ class Links:
         self._unsent = b""
         self._line = None  # that the UART gets when all is sent
         self._sending = False  # something at the service port is on its way
+        self._baud = 0
+        self._turn = 0  # octets that went to it since it was free, at `_turn_ticks`
+        self._turn_ticks = 0
+        self._ticks = 0
         self._heard = None  # ticks of the last octet at the service port
         if service_uart is not None:
             link.has_line(self._set_line, service_uart.room, self._is_sending)
@@ -73,7 +83,9 @@ class Links:
         return self._heard is not None and (ticks_ms - self._heard) & _WRAP < _BUSY_MS
 
     def poll(self, ticks_ms):
-        """Some hundred times a second; never waits."""
+        """Some hundred times a second; never waits. Whether the line was given time to send, in
+        which there is more to do at once."""
+        self._ticks = ticks_ms
         if self._uart is not None:
             self._serve_uart(ticks_ms)
         if self.network is not None:
@@ -85,7 +97,7 @@ class Links:
         for channel in range(1, _CHANNELS):
             if self._peers[channel] is not None:
                 self._read(channel, ticks_ms)
-        self._link.poll(ticks_ms)
+        return self._link.poll(ticks_ms, self._may_work(ticks_ms))
 
     # --- the service port ---------------------------------------------------------
 
@@ -117,8 +129,17 @@ class Links:
         self._sending = False
         return False
 
+    def _may_work(self, ticks_ms):
+        """Whether the line leaves the time for a piece of work."""
+        if not self._baud:
+            return True
+        takes_ms = self._turn * 10000 // self._baud
+        left_ms = takes_ms - ((ticks_ms - self._turn_ticks) & _WRAP)
+        return takes_ms < _SHORT_MS or not -_JUST_MS < left_ms < _PIECE_MS
+
     def _set_line(self, *line):
         self._line = line
+        self._baud = line[0]
         self._sending = True
 
     def _write(self, data):
@@ -133,6 +154,9 @@ class Links:
             return
         if uart.idle():
             self._room = uart.room
+            self._turn = 0
+            self._turn_ticks = self._ticks
+        self._turn += len(data)
         count = min(len(data), self._room)
         if count:
             uart.write(data[:count])

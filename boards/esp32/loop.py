@@ -27,6 +27,9 @@ _PASS_MS = const(5)
 _MBUS_BAUD = const(2400)
 _COLLECT_EVERY_MS = const(500)
 _RETRY_MS = const(10000)
+# The longest that a sector takes, and how long an erase waits for so much quiet.
+_ERASE_MS = const(400)
+_PATIENCE_MS = const(30000)
 
 
 class Loop:
@@ -41,6 +44,7 @@ class Loop:
         self._reader = IcReader(board.frontend, meter, now)
         self._collected_ms = now
         self._listen_ms = now
+        self._erase_by_ms = None
         watch_supply(board, meter)
         self._bus = None
         self._ntp = self._make_ntp(config.get("ntp"))
@@ -100,10 +104,26 @@ class Loop:
             # Metering goes on, whatever the network or a sub-meter does.
             self.meter.faults.take(LINK, error)
         board.watchdog.feed()
-        self.meter.memory.erase_on()
+        self._erase(raw_ms)
         if raw_ms - self._collected_ms >= _COLLECT_EVERY_MS:
             self._collected_ms = raw_ms
             gc.collect()
+
+    def _erase(self, raw_ms):
+        """What is to be erased ahead: nothing runs while ESP-IDF erases a sector. So it waits for a
+        time in which nobody talks and nothing is due, but not for ever."""
+        eraser = self.meter.memory.eraser
+        if eraser is None or not eraser.has_work():
+            self._erase_by_ms = None
+            return
+        if self._erase_by_ms is None:
+            self._erase_by_ms = raw_ms + _PATIENCE_MS
+        links = self.board.links
+        talks = links is not None and links.busy(time.ticks_ms())
+        quiet = not talks and self.meter.due_in(raw_ms) > _ERASE_MS
+        if quiet or raw_ms >= self._erase_by_ms:
+            self._erase_by_ms = None
+            eraser.work()
 
     def _serve(self, raw_ms):
         links = self.board.links

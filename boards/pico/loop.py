@@ -15,7 +15,7 @@ from drivers.inputs import watch_supply
 
 _PASS_MS = const(25)
 # While a client talks at the service port.
-_LINK_MS = const(2)
+_LINK_MS = const(1)
 _COLLECT_EVERY = const(40)
 # A slice of an erase, with what it takes around it; each pass has time for one.
 _ERASE_MS = const(2)
@@ -49,7 +49,9 @@ class Loop:
         self._first_count_ms = getattr(board.clock, "count_ms", first_ms)
         # A counter that is held against nothing shows the time itself.
         self._time_at = getattr(board.clock, "at", int)
-        if hasattr(board.frontend, "poll"):
+        self._by_ic = hasattr(board.frontend, "poll")
+        self._fails = False  # the driver, not what it drives
+        if self._by_ic:
             from drivers.ic_reader import IcReader
 
             self._measure = IcReader(board.frontend, meter, first_ms).read
@@ -92,10 +94,17 @@ class Loop:
             # The case, the breaker and the lists have their time all the same.
             meter.faults.take(MEASURED, error)
             measured = False
-        if measured or (self._was_reset and not meter.measured_ms):
-            # Only a meter that measures is alive; but what a reset did not mend, no other will.
+            self._fails = True
+        if (
+            measured
+            or (self._by_ic and not self._fails)
+            or (self._was_reset and not meter.measured_ms)
+        ):
+            # Only a meter that measures is alive; but what a reset did not mend, no other will. A
+            # metering IC that is silent goes on counting: a reset would cost what came before it.
             board.watchdog.feed()
         if measured:
+            self._fails = False
             self.pulses.take(raw_ms, meter.energy.secondary_mwh(), meter.measured_ms)
         meter.tick(raw_ms)
         if board.links is not None:
@@ -123,11 +132,12 @@ class Loop:
         left_ms = self.meter.due_in(self.board.clock.utc_ms())
         if not 0 < left_ms < _PASS_MS:
             left_ms = _PASS_MS
+        working = False
         while left_ms > _LINK_MS and links is not None and links.busy(time.ticks_ms()):
             begun = time.ticks_ms()
-            if not self.meter.memory.erase_on():
+            if not self.meter.memory.erase_on() and not working:
                 time.sleep_ms(_LINK_MS)
-            links.poll(time.ticks_ms())
+            working = links.poll(time.ticks_ms())
             left_ms -= time.ticks_diff(time.ticks_ms(), begun)
         left_ms -= self._erase(left_ms)
         if left_ms > 0:

@@ -258,12 +258,12 @@ class MeterLink:
             if self.tcp[channel - 1] is not None:
                 self.tcp[channel - 1].closed()
 
-    def poll(self, ticks_ms):
-        """Time-outs, and what the meter sends unasked; some times a second."""
+    def poll(self, ticks_ms, work=True):
+        """Time-outs, and what the meter sends unasked; some times a second. `work`: something of
+        the next answer may be made meanwhile; gives whether it was, so that more may be to do."""
         now_ms = self._now(ticks_ms)
         self._tick(self.service, SERVICE, now_ms)
-        if self.hdlc.answering:
-            self.server.prepare(SERVICE)
+        prepared = work and self.hdlc.answering and self.server.prepare(SERVICE)
         for k, link in enumerate(self.tcp):
             if link is not None:
                 self._tick(link, k + 1, now_ms)
@@ -274,6 +274,7 @@ class MeterLink:
                 # A flash that takes nothing has been told, and is tried again.
                 if not getattr(error, "told", False):
                     self.server.fault("update: %r" % error)
+        return prepared
 
     def _tick(self, link, channel, now_ms):
         try:

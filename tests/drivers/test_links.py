@@ -46,7 +46,7 @@ class Echo:
         links.write(channel, b"hello")
     def closed(self, channel):
         self.log.append((channel, "closed"))
-    def poll(self, ticks_ms):
+    def poll(self, ticks_ms, work=True):
         pass
     def dispensable(self, keyed=True):
         return self.gives_way if keyed else None

@@ -40,20 +40,26 @@ def one(profile: str = "household", **more: Any) -> FieldPlan:
 @contextmanager
 def served(field: Field, *meters: str) -> Iterator[dict[str, str]]:
     """URLs of the meters, answered as fast as they answer. The field's time stands still."""
-    with Ports(field, meters or list(field._specs), speed=None) as ports:
-        ending = threading.Event()
+    numbers = meters or [spec.meter_id for spec in field.specs()]
+    with Ports(field, numbers, speed=None) as ports, answering(ports):
+        yield ports.urls
 
-        def serve() -> None:
-            while not ending.is_set():
-                ports.poll(0.01)
 
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield ports.urls
-        finally:
-            ending.set()
-            thread.join()
+@contextmanager
+def answering(ports: Ports) -> Iterator[None]:
+    ending = threading.Event()
+
+    def serve() -> None:
+        while not ending.is_set():
+            ports.poll(0.01)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        thread.join()
 
 
 @contextmanager

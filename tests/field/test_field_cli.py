@@ -89,6 +89,8 @@ def test_kinds_of_faults_are_listed_without_a_ledger(ams: Callable[..., Any]) ->
         (("run", "--speed", "fast"), "real, max, or a number"),
         (("run", "--days", "0"), "--days"),
         (("run", "--workers", "2", "--port", "0"), "without ports"),
+        (("run", "--net", "cellular=1", "--gateway-port", "0"), "behind a concentrator"),
+        (("run", "--port", "65530"), "ports are needed"),
         (("run", "--ledger", "no/such/folder.db"), "unable to open"),
         (("ledger", "none.db"), "there is no ledger"),
         (("faults", "none.db"), "there is no ledger"),
@@ -116,7 +118,7 @@ def test_a_full_disk_leaves_no_half_ledger(tmp_path: Path) -> None:
 
 def test_a_client_calls_a_field_that_stays(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "openams", "field", *FEW, "--port", "0", "--all-ports"]
+        [sys.executable, "-m", "openams", "field", *FEW, "--port", "0", "--gateway-port", "0"]
         + ["--speed", "max", "--plan", "plan.csv", "--stay"],
         cwd=tmp_path,
     )
@@ -128,6 +130,7 @@ def test_a_client_calls_a_field_that_stays(tmp_path: Path) -> None:
             time.sleep(0.05)
         _, *rows = plan.read_text().splitlines()
         number, url, _ = rows[4].split(",")
+        assert "?gateway=" in rows[5]
         done = subprocess.run(
             [sys.executable, "-m", "openams", "read", url, "1.0.1.8.0.255", "--meter-id", number]
             + ["--json"],

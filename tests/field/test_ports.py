@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fieldbench import BEGIN_MS, DAY_MS, HOUR_MS, ONE, keystore, one, reading, served
+from fieldbench import (
+    BEGIN_MS,
+    DAY_MS,
+    HOUR_MS,
+    ONE,
+    answering,
+    keystore,
+    one,
+    reading,
+    served,
+)
 
 from openams.client import data as axdr
 from openams.client.client import Client, session
@@ -17,7 +27,8 @@ from openams.errors import BenchError
 from openams.field.channel import ChannelLink, NoAnswer
 from openams.field.faults import KINDS
 from openams.field.field import Field
-from openams.field.meters import MeterSpec, meter_number
+from openams.field.gateways import Gateways
+from openams.field.meters import MeterSpec, make_plan, meter_number
 from openams.field.serve import Ports
 
 NOW_MS = BEGIN_MS + 30 * HOUR_MS + 20_000
@@ -236,3 +247,34 @@ def test_what_a_meter_says_unasked_is_heard_when_its_link_is_up(tmp_path: Path) 
         )
         field.advance_to(BEGIN_MS + 2 * DAY_MS + HOUR_MS)
         assert len(heard) == first
+
+
+def test_a_meter_is_read_through_its_concentrators_port_until_that_is_down(tmp_path: Path) -> None:
+    store = keystore(tmp_path)
+    plan = make_plan(4, begin_ms=BEGIN_MS, shares={"mesh": 1}, per_master=2, mix={"heating": 1})
+    begin = BEGIN_MS + 2 * HOUR_MS
+    with Field(plan, store) as field:
+        field.order("concentrator-down", begin, begin + HOUR_MS, detail="C0002")
+        field.advance_to(begin - 1000)
+        hidden = [meter.meter_id for meter in plan.meters]
+        with Ports(field, [], speed=None, hidden=hidden) as ports, Gateways(field, ports) as ways:
+            assert len(set(ways.ports.values())) == 2
+            with answering(ports):
+                for number in (hidden[0], hidden[3]):
+                    with reading(store, ways.url(number), number) as client:
+                        assert client.get(*IMPORT) > 0
+                # Behind another concentrator there is no such meter.
+                wrong = ways.url(hidden[0]).replace(hidden[0], hidden[3])
+                with pytest.raises(BenchError), reading(store, wrong, hidden[3]):
+                    pass
+            field.advance_to(begin)
+            ways.look()
+            with (
+                pytest.raises(LinkError, match="no meter at"),
+                reading(store, ways.url(hidden[3]), hidden[3]),
+            ):
+                pass
+            field.advance_to(begin + HOUR_MS)
+            ways.look()
+            with answering(ports), reading(store, ways.url(hidden[3]), hidden[3]) as client:
+                assert client.get(*IMPORT) > 0

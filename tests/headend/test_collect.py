@@ -10,6 +10,7 @@ import pytest
 from openams.headend.collect.plan import Plan, due_days, plan_day
 from openams.headend.days import day_bounds, day_number
 from openams.headend.evaluate import evaluate_days
+from openams.headend.store import open_store
 from openams.headend.store.jobs import METER
 from openams.meter_time import from_utc_ms
 from tests.headend.registers import gsrn, meter_id
@@ -223,3 +224,21 @@ def test_a_worker_that_dies_loses_nothing_and_another_goes_on(store, tmp_path):
     assert states(store, MONDAY) == {"complete": 3}
     assert all(right(village, number, MONDAY) for number in range(3))
     assert store.one("SELECT count(*) FROM turn WHERE kind = ? AND lease_by <> ''", METER)[0] == 0
+
+
+def test_a_database_that_goes_away_while_meters_are_read(postgres, tmp_path):
+    with open_store(postgres.url("village")) as store:
+        village = Village(tmp_path, store)
+        kills = [5, 8]
+
+        def killing(number, exchanges):
+            if kills and number == 1 and exchanges == kills[0]:
+                kills.pop(0)
+                postgres.kill()
+                postgres.start()
+
+        village.before = killing
+        village.collect(after(2))
+        assert not kills and states(store, MONDAY) == {"complete": 3}
+        assert all(right(village, number, MONDAY) for number in range(3))
+        assert {row[0] for row in store.all("SELECT part FROM collected")} == {1}

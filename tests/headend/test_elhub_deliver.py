@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from elhubstore import FIRST, Chain, add_points, different, gsrn, hub_points, put, terms
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from openams.headend.elhub import plan
+from openams.headend.elhub.inprocess import LocalHub
 from openams.headend.elhub.trouble import TROUBLES, TroubledLine
 from openams.headend.store import open_store
+from openams.headend.vee.calendar import midnight
 
 MORNING = datetime(2024, 5, 4, 3, tzinfo=UTC)  # 05:00 of the day after FIRST
 SECOND, THIRD = FIRST + timedelta(days=1), FIRST + timedelta(days=2)
@@ -154,6 +160,65 @@ def test_values_that_are_refused_again_and_again_end_with_a_person(store):
     assert there.hub_store.figures()["messages"] == 3
 
 
+def test_a_day_that_is_refused_for_the_day_before_goes_when_that_is_there(store):
+    there, points = chain(store, count=1, days=(FIRST, SECOND))
+    right = hub_points(points)[0]
+    on_first = replace(right, resolution_min=15)
+    there.hub_store.add_points([on_first, replace(right, begin=midnight(SECOND))])
+    there.clock.now += timedelta(days=1)
+    there.run(hours=8, steps=16)
+    codes = {code for _, _, code in there.hub_store.refusals()}
+    assert codes == {"EH075", "E17"}
+    assert states(store)["parked"] == 1
+    there.hub_store.add_points([right])
+    assert there.delivery.release(points[0].gsrn, FIRST) > 0
+    there.run(hours=8, steps=16)
+    assert different(store, there.hub_store, [FIRST, SECOND]) == []
+
+
+STATES = ("prepared", "sent", "accepted", "rejected", "parked", "nothing", "released", "lost")
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(1, 4),
+            st.sampled_from((None, (0, 3), (5, 6))),
+            st.sampled_from(STATES),
+            st.sampled_from(("", "E10", "E87 EH032", "XSD: no")),
+        ),
+        max_size=6,
+    ),
+    st.integers(1, 4),
+    st.sampled_from((None, plan.ON_ITS_WAY, 0, 2500)),
+    st.booleans(),
+    st.lists(st.integers(0, 23), max_size=4).map(tuple),
+)
+@settings(max_examples=300, deadline=None)
+def test_what_is_decided(rows, revision, before, closed, changed):
+    sent = [
+        plan.Sent(str(k), number, span, state, reason, 1000 * k)
+        for k, (number, span, state, reason) in enumerate(rows)
+    ]
+    found = plan.decide(sent, revision, 10**9, before, closed, lambda: changed)
+    whole = any(one.state == "accepted" and one.span is None for one in sent)
+    if any(one.state in ("prepared", "sent") for one in sent):
+        assert found.what == "wait"
+    if any(one.state in ("accepted", "nothing") and one.revision >= revision for one in sent):
+        assert found.what in ("done", "wait")
+    if found.what == "send":
+        assert not closed
+        if found.spans == (None,):
+            assert before is not None and not whole
+        else:
+            covered = {k for first, last in found.spans for k in range(first, last)}
+            assert whole and covered == set(changed)
+    if found.what == "nothing":
+        assert whole and not changed
+    if found.what == "park":
+        assert found.reason
+
+
 def test_a_day_that_is_closed_is_parked(store):
     there, points = chain(store, count=1)
     there.clock.now += timedelta(days=366 * 3)
@@ -259,6 +324,24 @@ def test_with_every_trouble_all_is_there_in_the_end_and_once(store, seed):
         " GROUP BY day, gsrn, series HAVING COUNT(*) > 1"
     )
     assert twice == []
+
+
+def test_a_hub_in_the_same_process_is_told_of_the_register(store):
+    points = [terms(number) for number in range(4)]
+    add_points(store, points)
+    now = [MORNING]
+    hub = LocalHub(store, lambda: now[0], FIRST)
+    for one in points:
+        put(store, one, FIRST, MORNING)
+    assert hub.delivery.step().series == 6
+    add_points(store, [terms(4, SECOND)])
+    hub.learn(SECOND)
+    now[0] += timedelta(days=1)
+    for one in (*points, terms(4, SECOND)):
+        put(store, one, SECOND, now[0])
+    assert (hub.delivery.step().error, hub.store.figures()["refused"]) == ("", 0)
+    assert different(store, hub.store, [FIRST, SECOND]) == []
+    hub.close()
 
 
 def test_days_of_23_and_25_hours(store):

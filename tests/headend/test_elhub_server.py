@@ -21,6 +21,7 @@ from elhub_sdk.client import APIClient, ElHubEnvironment, ElHubService
 from elhub_sdk.consumption import poll_consumption
 from elhubmessages import COMPANY, POINTS, numbered
 from elhubpeers import PARTIES, identity, point
+from elhubstore import add_points, gsrn, terms
 from test_elhub_codec import day_series
 
 from openams.headend.elhub import build, soap, wire
@@ -31,6 +32,7 @@ from openams.headend.elhub.link import HttpLine, Link, Refused, Unanswered
 from openams.headend.elhub.model import Quantity
 from openams.headend.elhub.openapi import Customer, Desk
 from openams.headend.elhub.trouble import TROUBLES, TroubledLine
+from openams.headend.store import open_store
 from openams.headend.vee.calendar import midnight
 from openams.meter_time import NORWAY
 
@@ -235,6 +237,22 @@ def test_the_command_serves_until_it_is_told_to_stop(tmp_path):
     out, _ = process.communicate(timeout=20)
     figures = json.loads(out)
     assert (process.returncode, figures["messages"], figures["accepted"]) == (0, 1, 1)
+
+
+def test_the_command_takes_its_points_from_a_store(tmp_path):
+    with open_store(tmp_path / "store.db") as store:
+        add_points(store, [terms(number, BEFORE) for number in range(3)])
+    arguments = ["--state", tmp_path / "hub", "--register", tmp_path / "store.db", "--port", "0"]
+    command = [warm.AMS, "elhub-stand-in", *map(str, arguments), "--party", COMPANY]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert b"http://" in process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    hub = HubStore(tmp_path / "hub" / "hub.db")
+    expected = {one[1:] for one in hub.expected(midnight(YESTERDAY))}
+    assert expected == {(gsrn(0), "Out", 60), (gsrn(1), "Out", 60), (gsrn(1), "In", 60),
+                        (gsrn(2), "In", 15)}  # fmt: skip
+    assert b"PRIVATE" not in (tmp_path / "hub" / "hub.crt").read_bytes()
 
 
 def test_the_command_names_every_line_of_a_bad_table(tmp_path):

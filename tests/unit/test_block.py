@@ -1,4 +1,4 @@
-"""A long answer in blocks: what is made ahead changes no octet of it."""
+"""A long answer in blocks: of any room, and by steps (ams.cosem.ahead) or at once."""
 
 from __future__ import annotations
 
@@ -32,36 +32,52 @@ def taking_back(stage, sizes):
         yield
 
 
-def blocks(make, sizes, room, ahead, listed=False):
-    """The answer as it went out, with `ahead` pieces asked for before each block."""
+def blocks(make, sizes, room, stepped):
+    """The answer as it went out, block by block."""
     stage = Writer(STAGE_SIZE)
-    transfer = Transfer(stage, make(stage, sizes), 0xC4, listed)
+    transfer = Transfer(stage, make(stage, sizes), 0xC4)
     out = bytearray()
-    ahead = iter(ahead)
     while True:
         block = Writer(1024)
-        last = transfer.fill(block, room)
+        last = None
+        if stepped:
+            while last is None:
+                last = transfer.part(block, room - block.length)
+        else:
+            last = transfer.fill(block, room)
         out += block.buffer[: block.length]
         if last:
             return bytes(out)
-        for _ in range(next(ahead, 0)):
-            transfer.prepare()
+        assert block.length == room
 
 
-@given(SIZES, st.integers(1, 1000), st.lists(st.integers(0, 4), max_size=40))
-def test_nothing_is_lost_or_said_twice(sizes, room, ahead):
+@given(SIZES, st.integers(1, 1000))
+def test_nothing_is_lost_or_said_twice(sizes, room):
     whole = b"".join(bytes((k + 1,)) * size for k, size in enumerate(sizes))
-    assert blocks(pieces, sizes, room, ahead) == whole
-    plain = blocks(taking_back, sizes, room, [], True)
-    assert blocks(taking_back, sizes, room, ahead, True) == plain
+    assert blocks(pieces, sizes, room, False) == blocks(pieces, sizes, room, True) == whole
+    plain = blocks(taking_back, sizes, 1000, False)
+    assert blocks(taking_back, sizes, room, True) == plain
 
 
-@pytest.mark.parametrize("ahead", [0, 4])
-def test_what_fails_ahead_fails_where_it_would(ahead):
+@given(SIZES, st.integers(1, 1000), st.integers(0, 1000))
+def test_what_is_put_back_comes_once_more(sizes, room, cut):
+    whole = b"".join(bytes((k + 1,)) * size for k, size in enumerate(sizes))
+    stage = Writer(STAGE_SIZE)
+    transfer = Transfer(stage, pieces(stage, sizes), 0xC4)
+    out = bytearray()
+    last = False
+    while not last:
+        block = Writer(1024)
+        transfer.fill(block, room)
+        transfer.put_back(block, min(cut, block.length))
+        last = transfer.fill(block, room - block.length)
+        out += block.buffer[: block.length]
+    assert bytes(out) == whole
+
+
+def test_what_fails_fails_at_its_place():
     stage = Writer(STAGE_SIZE)
     transfer = Transfer(stage, pieces(stage, [300, 300, 300], 2), 0xC4)
     assert not transfer.fill(Writer(1024), 300)
-    for _ in range(ahead):
-        transfer.prepare()
     with pytest.raises(AccessError):
-        transfer.fill(Writer(1024), 300)
+        transfer.fill(Writer(1024), 600)

@@ -145,7 +145,7 @@ def link_rows(r: dict[str, Any]) -> list[tuple[str, str, str, bool | None]]:
         ("  ciphered GET of one register", f"{r['get_ms']} ms (line "
          f"{r['get_octets'] / 11.52:.0f} ms)", "50 ms", r["get_ms"] < 50),
         (f"  {r['rows']} rows of the profile", f"{r['profile_ms'] / 1000:.2f} s, "
-         f"{r['line_percent']:.0f} % of the line", "", None),
+         f"{r['line_percent']:.0f} % of the line", "80 %", r["line_percent"] > 80),
         ("  90 days at that pace", f"{r['whole_s']:.0f} s", "", None),
         ("  heap at its highest", f"{r['heap_highest'] / 1024:.1f} KiB", "128 KiB",
          r["heap_highest"] < 128 * 1024),

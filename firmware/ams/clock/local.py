@@ -82,10 +82,19 @@ def norway_offset_min(utc_ms):
     Summer time runs from the last Sunday of March to the last Sunday of
     October, both at 01:00 UTC (directive 2000/84/EC).
     """
+    return _norway(utc_ms)[0]
+
+
+def _norway(utc_ms):
+    """(minutes to add, from when, to when) around a time; within its year."""
     year = civil_from_days(int(utc_ms // MS_PER_DAY))[0]
     start = _last_sunday(year, 3) * MS_PER_DAY + MS_PER_HOUR
     end = _last_sunday(year, 10) * MS_PER_DAY + MS_PER_HOUR
-    return 120 if start <= utc_ms < end else 60
+    if utc_ms < start:
+        return 60, days_from_civil(year, 1, 1) * MS_PER_DAY, start
+    if utc_ms < end:
+        return 120, start, end
+    return 60, end, days_from_civil(year + 1, 1, 1) * MS_PER_DAY
 
 
 def norway_utc_ms(local_ms):
@@ -117,10 +126,7 @@ class LocalClock:
         if self.fixed_offset_min is not None:
             return self.fixed_offset_min
         if not self._valid_from <= utc_ms < self._valid_to:
-            self._offset_min = norway_offset_min(utc_ms)
-            # Changes fall on whole UTC hours.
-            self._valid_from = utc_ms - utc_ms % MS_PER_HOUR
-            self._valid_to = self._valid_from + MS_PER_HOUR
+            self._offset_min, self._valid_from, self._valid_to = _norway(utc_ms)
         return self._offset_min
 
     def local_ms(self, utc_ms):

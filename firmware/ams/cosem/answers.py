@@ -50,14 +50,25 @@ def need(association, bit):
         raise ServiceError(UNKNOWN, NOT_SUPPORTED)
 
 
-def _room(association):
+def room_of(limit):
     """Octets of an answer that a block takes."""
-    limit = association.limit
     return limit - (HEAD if limit >= _AMPLE else _SHORT_HEAD)
 
 
+def put_block_head(out, transfer, invoke, last):
+    """What stands in `out` from HEAD on becomes the block after the one that went out last."""
+    count = out.length - HEAD
+    head = struct.pack(">BBBBI", transfer.service, 2, invoke, 1 if last else 0, transfer.number + 1)
+    if transfer.service == GET_RESPONSE:
+        head += b"\x00"
+    head += bytes((count,)) if count < 0x80 else struct.pack(">BH", 0x82, count)
+    out.put_head(head)
+
+
 class Answers:
-    """`out` is the server's Answer."""
+    """`out` is the Answer in which they are made; `made`: the Ahead that had it."""
+
+    made = None
 
     def __init__(self, out):
         self.out = out
@@ -96,23 +107,32 @@ class Answers:
             self._stages.append(transfer.stage)
             raise ServiceError(NOT_ALLOWED, PDU_TOO_LONG)
         # The head of a block is longer than that of an answer.
-        transfer.put_back(out, HEAD + _room(association))
+        transfer.put_back(out, HEAD + room_of(association.limit))
         association.transfer = transfer
-        return self._block(association, transfer, head[2], False)
+        put_block_head(out, transfer, head[2], False)
+        return self._went(association, transfer, head[2], False)
 
-    def _block(self, association, transfer, invoke, fill):
-        out = self.out
-        last = False
-        if fill:
+    def _block(self, association, transfer, invoke):
+        ahead = transfer.ahead
+        last = None
+        if ahead is not None:
+            last = ahead.finish(association.limit, invoke)
+        if last is None:
+            out = self.out
             out.begin(HEAD)
-            last = transfer.fill(out, _room(association))
+            last = transfer.fill(out, room_of(association.limit))
+            put_block_head(out, transfer, invoke, last)
+        else:
+            # Its buffer for ours, in which is nothing any more that anybody reads.
+            self.out, ahead.answer = ahead.answer, self.out
+            self.made = ahead
+            transfer.ahead = None
+        return self._went(association, transfer, invoke, last)
+
+    def _went(self, association, transfer, invoke, last):
         transfer.number += 1
-        count = out.length - HEAD
-        head = struct.pack(">BBBBI", transfer.service, 2, invoke, 1 if last else 0, transfer.number)
-        if transfer.service == GET_RESPONSE:
-            head += b"\x00"
-        head += bytes((count,)) if count < 0x80 else struct.pack(">BH", 0x82, count)
-        out.put_head(head)
+        transfer.invoke = invoke
+        transfer.limit = association.limit
         if last:
             self._end(association)
         return True
@@ -128,7 +148,7 @@ class Answers:
             self._end(association)
             return self._no_block(response, invoke, number, BLOCK_NUMBER_INVALID)
         try:
-            return self._block(association, transfer, invoke, True)
+            return self._block(association, transfer, invoke)
         except (AccessError, Full) as error:
             self._end(association)
             code = error.code if isinstance(error, AccessError) else OTHER_REASON

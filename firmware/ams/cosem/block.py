@@ -2,8 +2,6 @@
 
 from micropython import const
 
-from ams.cosem.access import PIECE
-
 # A short value is made here at once; a long one comes through it in pieces.
 STAGE_SIZE = const(640)
 # The longest value that can be written to the meter, with what names it.
@@ -13,76 +11,71 @@ GATHER_SIZE = const(2048)
 class Transfer:
     """An answer: what stands in `stage`, then what the generator `pieces` (or None) adds.
 
-    `head` goes before an answer that fits, `service` is the tag of its blocks. `listed`: a
-    piece may begin by taking back what stands in the stage.
+    `head` goes before an answer that fits, `service` is the tag of its blocks.
     """
 
-    def __init__(self, stage, pieces, service, listed=False):
+    ahead = None  # an Ahead that makes the next block
+    failed = None  # what went wrong there: it is the next block's
+    # How the last block was asked for: invoke id, room for a plain APDU, wrapping and its keys.
+    invoke = limit = how = 0
+    keys = None
+
+    def __init__(self, stage, pieces, service):
         self.stage = stage
         self.pieces = pieces
         self.service = service
         self.number = 0  # of the block that went out last
-        self._listed = listed
         self._back = b""  # what was taken too early
         self._at = 0
-        self._error = None  # of a piece made ahead: it is the next block's
-
-    def prepare(self):
-        """Makes one piece more, if there is room, while a line is at work on the last block."""
-        stage = self.stage
-        if self.pieces is None or self._error is not None:
-            return
-        if self._at == stage.length:
-            stage.clear()
-            self._at = 0
-        elif self._listed or stage.length + PIECE > stage.size:
-            return
-        try:
-            next(self.pieces)
-        except StopIteration:
-            self.pieces = None
-        except Exception as error:
-            self._error = error
 
     def put_back(self, out, length):
         """Cuts `out` to `length`: what was behind comes first the next time."""
         if out.length > length:
-            self._back = bytes(out.buffer[length : out.length])
+            self._back = bytes(out.buffer[length : out.length]) + self._back
             out.length = length
 
     def fill(self, out, room):
         """Moves up to `room` octets to `out`; True when these are the last."""
+        end = out.length + room
+        last = None
+        while last is None:
+            last = self.part(out, end - out.length)
+        return last
+
+    def part(self, out, room):
+        """A step of `fill`: moves what is there, or makes a piece. None: there is more to do."""
         stage = self.stage
         if self._back:
             count = min(len(self._back), room)
             out.raw(self._back[:count])
             self._back = self._back[count:]
-            room -= count
-            if self._back:
-                return False
-        while True:
-            left = stage.length - self._at
-            if left == 0:
-                if self.pieces is None:
-                    return True
-                # Also when there is no room: whether this is the last must be known.
-                stage.clear()
-                self._at = 0
-                if self._error is not None:
-                    raise self._error
-                try:
-                    next(self.pieces)
-                except StopIteration:
-                    self.pieces = None
-                continue
-            if room == 0:
-                return False
+            return False if self._back else None
+        left = stage.length - self._at
+        if left:
             count = min(left, room)
             out.raw(stage.buffer[self._at : self._at + count])
             self._at += count
-            room -= count
+            # With no room more is made all the same: whether this is the last must be known.
+            return False if count < left else None
+        if self.failed is not None:
+            raise self.failed
+        if self.pieces is None:
+            return True
+        stage.clear()
+        self._at = 0
+        try:
+            next(self.pieces)
+        except StopIteration:
+            self.pieces = None
+        except Exception:
+            stage.clear()  # half a piece is none
+            raise
+        return None
 
     def close(self):
+        if self.ahead is not None:
+            self.ahead.drop()
+            self.ahead = None
         if self.pieces is not None:
             self.pieces.close()
             self.pieces = None

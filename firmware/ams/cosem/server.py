@@ -8,6 +8,7 @@ next call; on channel 0, the service port, until the next of that channel.
 from micropython import const
 
 from ams.cosem import acse, gbt, security
+from ams.cosem.ahead import Ahead
 from ams.cosem.answers import (
     NOT_ALLOWED,
     NOT_POSSIBLE,
@@ -72,6 +73,7 @@ class Server(OwnObjects):
         # What is said unasked is made apart from the answers, and what comes of a request that
         # wants none: an answer may still be on its way. Made for its first use.
         self._aside = None
+        self._ahead = None
         self._outbox = Outbox(keyring, self._answer_aside, CHANNELS)
         self._blocks = gbt.GeneralBlocks(GATHER_SIZE, PDU_MAX)
         self.associations = [Association(channel, keyring.keep) for channel in range(CHANNELS)]
@@ -198,10 +200,16 @@ class Server(OwnObjects):
             return None
 
     def prepare(self, channel):
-        """Something of the next block of a long answer, while the line sends the last."""
-        transfer = self.associations[channel].transfer
-        if transfer is not None:
-            transfer.prepare()
+        """Something of the next block of a long answer, while the line sends the last; whether
+        there was anything to do. It is for the service port, whose answers have buffers of their
+        own; what goes in general blocks is cut later."""
+        association = self.associations[channel]
+        transfer = association.transfer
+        if transfer is not None and self._blocks.owner is not association:
+            if self._ahead is None:
+                self._ahead = Ahead(PDU_MAX, self.keyring)
+            return self._ahead.step(association, transfer)
+        return False
 
     def fault(self, text):
         self.faults += 1
@@ -254,12 +262,19 @@ class Server(OwnObjects):
             raise ServiceError(NOT_ALLOWED, NOT_POSSIBLE)
         if not association.ciphered:
             association.limit = size
-            if self._services.handle(association, apdu):
-                return self._answer.plain()
-            return None
+            return self._answer.plain() if self._handled(association, apdu) else None
         how = security.wrapping(tag)
         association.limit = security.room(size, how)
         return self._ciphered(association, client, apdu, how)
+
+    def _handled(self, association, apdu):
+        """Serves a plain APDU; whether there is an answer, which may have been made ahead."""
+        services = self._services
+        services.made = None
+        answered = services.handle(association, apdu)
+        if services.made is not None:
+            self._answer = self._answers[0] = services.out
+        return answered
 
     def _release(self, association, client, apdu):
         """What is ciphered in it must be right: it also used up a number of the client's."""
@@ -284,11 +299,19 @@ class Server(OwnObjects):
         apdu = self._unseal(association, client, keys, apdu)
         if association.state == PENDING and not _is_reply_to_hls(apdu):
             raise ServiceError(NOT_ALLOWED, NOT_POSSIBLE)
-        answered = self._services.handle(association, apdu)
+        if not self._handled(association, apdu):
+            return None
+        transfer = association.transfer
+        if transfer is not None:
+            transfer.how = how
+            transfer.keys = keys
+        # Of a dedicated key too: nobody knows whether the client has used it before.
+        counted = client.keys if how in (security.DED, security.GENERAL_DEDICATED) else keys
         answer = None
-        if answered:
-            # Of a dedicated key too: nobody knows whether the client has used it before.
-            counted = client.keys if how in (security.DED, security.GENERAL_DEDICATED) else keys
+        if self._services.made is not None:
+            newest = counted.next_out - 1
+            answer = self._services.made.sealed(self._answer, keys, how, newest)
+        if answer is None:
             number = self.keyring.take(client, counted)
             answer = self._answer.seal(keys, number, self.keyring.title, how)
         return answer

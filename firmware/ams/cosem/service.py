@@ -96,7 +96,7 @@ class Services(Changes):
             check.end()
             stage = self._stage()
             pieces = self._listed(association, data, stage)
-            transfer = Transfer(stage, pieces, GET_RESPONSE, True)
+            transfer = Transfer(stage, pieces, GET_RESPONSE)
             return self._send(association, transfer, bytes((GET_RESPONSE, 3, invoke)))
         raise ServiceError(UNKNOWN, NOT_SUPPORTED)
 

@@ -182,8 +182,8 @@ class Gcm:
         struct.pack_into(">IIII", stream, 0, state[0], state[1], state[2], state[3])
         _xor(block, stream, 16)
 
-    def _counter(self, iv, data):
-        """Counter mode over `data`, in place."""
+    def counter(self, iv, data):
+        """Counter mode over `data`, in place; twice is not at all."""
         stream = self._stream
         size = len(data)
         at = 0
@@ -204,7 +204,7 @@ class Gcm:
     def seal(self, iv, aad, data, tag):
         """Encrypts `data` (memoryview) in place and writes 12 octets into `tag`."""
         _check(iv)
-        self._counter(iv, data)
+        self.counter(iv, data)
         self._tag(iv, aad, None, data)
         tag[:TAG_SIZE] = memoryview(self._block)[:TAG_SIZE]
 
@@ -214,7 +214,7 @@ class Gcm:
         self._tag(iv, aad, None, data)
         if not equal(memoryview(self._block)[:TAG_SIZE], tag):
             return False
-        self._counter(iv, data)
+        self.counter(iv, data)
         return True
 
     def mac(self, iv, aad, more):

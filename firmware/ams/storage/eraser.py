@@ -22,6 +22,9 @@ class Eraser:
         if who is not self._whose and who not in self._waiting:
             self._waiting.append(who)
 
+    def has_work(self):
+        return self._whose is not None or len(self._waiting) > 0
+
     def is_at(self, who):
         """Whether a sector of `who` is being erased."""
         return self._whose is who
@@ -33,7 +36,7 @@ class Eraser:
         except OSError:
             # It is left for the time when it is needed: then its sector is tried anew.
             self._whose = None
-        return self._whose is not None or len(self._waiting) > 0
+        return self.has_work()
 
     def _work(self):
         if self._whose is not None:

@@ -61,12 +61,12 @@ def deliver(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a step.")] = False,
 ) -> None:
     """Send values to Elhub, read its answers, correct, answer reminders."""
-    from openams.headend.store import store_url
     from openams.headend.elhub.build import Parties
     from openams.headend.elhub.deliver import Delivery, Settings
     from openams.headend.elhub.link import HttpLine, Link
     from openams.headend.elhub.soap import SUITES, Identity
-    from openams.headend.store import open_store, store_url
+    from openams.headend.report.health import log
+    from openams.headend.store import GoneError, open_store, store_url
 
     if suite not in SUITES:
         raise BenchError(f"--suite {suite!r} is none of {', '.join(SUITES)}")
@@ -81,14 +81,30 @@ def deliver(
         return datetime.now(UTC)
 
     link = Link(line, mine, [_certificate(hub_certificate)], parties, clock)
-    with open_store(store_url(store)) as opened:
-        delivery = Delivery(opened, link, clock, Settings(timedelta(minutes=settle), first))
-        if release is not None:
-            count = delivery.release(release)
-            if not count:
-                raise BenchError(f"nothing of {release} is parked")
-            say(f"{release}: {count} series let go", error=as_json)
-        _steps(delivery, opened, every, as_json, clock)
+    settings = Settings(timedelta(minutes=settle), first)
+    pause = threading.Event()
+    while True:
+        try:
+            with open_store(store_url(store)) as opened:
+                delivery = Delivery(opened, link, clock, settings)
+                if release is not None:
+                    _release(delivery, release, as_json)
+                    release = None
+                _steps(delivery, opened, every, as_json, clock)
+            return
+        except GoneError as error:
+            # A database that went away comes back; what was under way is in it.
+            if not every:
+                raise
+            log("store-gone", clock(), error=str(error))
+            pause.wait(every)
+
+
+def _release(delivery: Delivery, point: str, as_json: bool) -> None:
+    count = delivery.release(point)
+    if not count:
+        raise BenchError(f"nothing of {point} is parked")
+    say(f"{point}: {count} series let go", error=as_json)
 
 
 def _steps(delivery: Delivery, store: Store, every: float, as_json: bool, clock: Any) -> None:

@@ -6,7 +6,7 @@ import csv
 import json
 import signal
 import threading
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +36,14 @@ def stand_in(
             help="Metering points: gsrn,kind,resolution_min,party,from,settlement. party is the "
             "GLN of the grid company, from a date, settlement is interval or profile.",
         ),
+    ] = None,
+    register: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Metering points of a head-end's store, for one --party."),
+    ] = None,
+    begin: Annotated[
+        str | None,
+        typer.Option(metavar="DAY", help="With --register: first day that is expected; yesterday."),
     ] = None,
     party: Annotated[
         list[str] | None,
@@ -72,9 +80,13 @@ def stand_in(
 
     rates = _shares(trouble or [], TROUBLES)
     known = list(_read_points(points)) if points is not None else []
+    if register is not None:
+        known += _of_store(register, party or [], begin)
     customers = {one.client_id: one for one in map(_customer, customer or [])}
     make_folder(state / "parties", _HINT)
     identity = _identity(state / "hub.pem", "hub")
+    # What companies are given to know the hub by: without its key.
+    write_private(state / "hub.crt", identity.certificate_pem(), hint=_HINT)
     parties = {gln: _identity(state / "parties" / f"{gln}.pem", gln) for gln in _glns(state, party)}
     store = HubStore(state / "hub.db")
     store.add_points(known)
@@ -96,6 +108,22 @@ def stand_in(
         say(json.dumps(figures))
     else:
         say(", ".join(f"{count} {name.replace('_', ' ')}" for name, count in figures.items()))
+
+
+def _of_store(url: str, parties: list[str], begin: str | None) -> list[HubPoint]:
+    from openams.headend.elhub.inprocess import hub_points
+    from openams.headend.store import open_store
+    from openams.meter_time import NORWAY
+
+    if len(parties) != 1:
+        raise BenchError("--register needs one --party: whose points they are")
+    try:
+        yesterday = datetime.now(NORWAY).date() - timedelta(days=1)
+        first = yesterday if begin is None else date.fromisoformat(begin)
+    except ValueError:
+        raise BenchError(f"--begin {begin!r} is no day: write it like 2026-01-31") from None
+    with open_store(url) as opened:
+        return list(hub_points(opened, first, parties[0]))
 
 
 def _glns(state: Path, asked: list[str] | None) -> list[str]:

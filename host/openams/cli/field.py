@@ -82,6 +82,9 @@ def run(
     all_ports: Annotated[
         bool, typer.Option("--all-ports", help="Of meters behind concentrators too.")
     ] = False,
+    gateway_port: Annotated[
+        int | None, typer.Option(help="Of the first concentrator; others follow. 0: any.")
+    ] = None,
     plan: Annotated[
         Path | None, typer.Option(help="Write numbers and URLs to this CSV file.")
     ] = None,
@@ -110,9 +113,10 @@ def run(
         _rates(missing, lasting, cause, rate) if faults else None,
         tuple(_order(text, field) for text in fault or ()),
         days,
-        _speed(speed, port),
+        _speed(speed, port is not None or gateway_port is not None),
         port,
         all_ports,
+        gateway_port,
         stay,
         workers,
     )
@@ -123,7 +127,7 @@ def run(
         if plan is not None:
             write_private(plan, running.plan_text(field, urls).encode())
         if urls and not as_json:
-            say(f"{len(urls)} meters have ports, from {next(iter(urls.values()))}")
+            say(f"{len(urls)} meters are called, from {next(iter(urls.values()))}")
 
     with Steps("field") as steps:
         result = running.run(what, lambda unit, done, of: steps.show(unit, done, of), opened)
@@ -269,9 +273,9 @@ def _begin(start: str | None, days: int) -> int:
     return to_utc_ms(midnight - timedelta(days=min(max(days, 1), 3660)))
 
 
-def _speed(text: str | None, port: int | None) -> float | None:
+def _speed(text: str | None, serves: bool) -> float | None:
     if text is None:
-        return None if port is None else 1.0
+        return 1.0 if serves else None
     if text in ("real", "max"):
         return 1.0 if text == "real" else None
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import time
 from collections import Counter
@@ -14,8 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from openams.cli import deliver, profiled, report
-from openams.errors import BenchError
 from openams.cli.keys import PassphraseOption
+from openams.errors import BenchError
 from openams.keys.opening import open_keystore
 from openams.meter_time import local_text, to_utc_ms
 from openams.private import write_private
@@ -136,7 +135,7 @@ def collect(
     from openams.headend.collect.collector import Collector, Roads, Settings
     from openams.headend.collect.concentrators import doors
     from openams.headend.collect.plan import Plan, plan_day
-    from openams.headend.store import open_store
+    from openams.headend.store import open_store, store_url
 
     if not 1 <= sessions <= 10_000 or not 1 <= permits <= 10_000 or timeout <= 0 or lease < 1:
         raise BenchError("--sessions and --permits are 1 to 10000, --timeout and --lease above 0")
@@ -181,7 +180,7 @@ def evaluate(
 ) -> None:
     """Validate and estimate a day of all points: what is new becomes a revision."""
     from openams.headend.evaluate import evaluate_days
-    from openams.headend.store import open_store
+    from openams.headend.store import open_store, store_url
 
     chosen = _day(day)
     with open_store(store_url(store)) as opened:
@@ -202,7 +201,7 @@ def values(
 ) -> None:
     """Show every value that a point's day ever had: when, why and by which rules."""
     from openams.headend.register import A_MINUS, A_PLUS
-    from openams.headend.store import open_store
+    from openams.headend.store import open_store, store_url
 
     chosen = _day(day)
     with open_store(store_url(store)) as opened:
@@ -226,7 +225,7 @@ def values(
 def status(day: _DayOption = None, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Show how far collection is with a day, and what a person should see to."""
     from openams.headend.days import day_number
-    from openams.headend.store import open_store
+    from openams.headend.store import open_store, store_url
 
     chosen = _day(day)
     with open_store(store_url(store)) as opened:
@@ -270,7 +269,7 @@ def order(
 ) -> None:
     """Give an order to a meter: a job of the process that has the operator's keys."""
     from openams.headend.collect import orders as doing
-    from openams.headend.store import open_store
+    from openams.headend.store import open_store, store_url
 
     detail: dict[str, Any] = {}
     if kind == "interval":
@@ -296,7 +295,7 @@ def orders(
 ) -> None:
     """Do the orders that are due, until Ctrl-C: needs the operator's keys, not the collector's."""
     from openams.headend.collect.orders import Doer
-    from openams.headend.store import open_store
+    from openams.headend.store import open_store, store_url
 
     keys = open_keystore(keystore, passphrase_file)
     total: Counter[str] = Counter()
@@ -320,7 +319,7 @@ def close(
     as_json: JsonOption = False,
 ) -> None:
     """Close a notice that somebody has seen to."""
-    from openams.headend.store import open_store
+    from openams.headend.store import open_store, store_url
 
     with open_store(store_url(store)) as opened:
         if not opened.close_notice(number, who, now_ms()):

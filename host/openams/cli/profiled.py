@@ -34,8 +34,7 @@ def readings(
     as_json: _Json = False,
 ) -> None:
     """Take in registers that persons have read: all rows, or none with every error named."""
-    from openams.headend.store import store_url
-    from openams.headend.store import open_store
+    from openams.headend.store import open_store, store_url
 
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
@@ -101,7 +100,6 @@ def profiled(
     as_json: _Json = False,
 ) -> None:
     """Period volumes of readings, hours by profile, yearly control, unmetered points."""
-    from openams.headend.store import store_url
     from openams.headend.profiled.lamps import PLANS
     from openams.headend.profiled.run import run
     from openams.headend.store import open_store, store_url

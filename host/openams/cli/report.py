@@ -38,11 +38,10 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """The regulator's figures 1 to 11 for the company, and the chain's own."""
-    from openams.headend.store import store_url
     from openams.headend.report import charts, page, table
     from openams.headend.report.company import Company, load
     from openams.headend.report.gather import report as gather
-    from openams.headend.store import open_store
+    from openams.headend.store import open_store, store_url
     from openams.meter_time import NORWAY
 
     now = datetime.now(UTC)
@@ -75,9 +74,8 @@ def metrics(
     store: _Store = None,
 ) -> None:
     """Print or serve the head-end's health for Prometheus."""
-    from openams.headend.store import store_url
     from openams.headend.report.health import metrics as written
-    from openams.headend.store import open_store
+    from openams.headend.store import open_store, store_url
 
     url = store_url(store)
 

@@ -203,6 +203,10 @@ class Field:
             raise BenchError(f"the field has no meter {meter_id}")
         return spec
 
+    def specs(self) -> list[MeterSpec]:
+        """All that there ever are: of the plan, and those put up in place of others."""
+        return list(self._specs.values())
+
     def standing(self, utc_ms: int | None = None) -> list[MeterSpec]:
         """The meters that are up at a time: those that were changed are gone, new ones there."""
         at = self.utc_ms if utc_ms is None else utc_ms

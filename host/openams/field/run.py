@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from openams.errors import BenchError
 from openams.field.faults import DAY_MS, Rates
 from openams.field.field import Field
+from openams.field.gateways import Gateways
 from openams.field.meters import FieldPlan
 from openams.field.nets import make_nets
 from openams.field.serve import Ports
@@ -38,8 +40,8 @@ class Order:
 @dataclass(frozen=True)
 class Running:
     """`speed`: seconds of the field in one, None: as fast as it goes. `first_port` None: no ports;
-    0: any free ones. `all_ports`: meters behind concentrators have one too. `stay`: it goes on at
-    real pace when its days are over."""
+    0: any free ones. `all_ports`: meters behind concentrators have one too. `gateway_port`: of the
+    first concentrator, as `first_port`. `stay`: it goes on at real pace when its days are over."""
 
     plan: FieldPlan
     keystore: Keystore
@@ -50,8 +52,13 @@ class Running:
     speed: float | None = None
     first_port: int | None = None
     all_ports: bool = False
+    gateway_port: int | None = None
     stay: bool = False
     workers: int = 1
+
+    @property
+    def serves(self) -> bool:
+        return self.first_port is not None or self.gateway_port is not None
 
 
 Told = Callable[[str, int, int], None]
@@ -66,19 +73,23 @@ def check(running: Running) -> None:
         raise BenchError("--speed is real, max, or a number above 0")
     if not 1 <= running.workers <= 64:
         raise BenchError("--workers is 1 to 64")
-    if running.workers > 1 and running.first_port is not None:
+    if running.workers > 1 and running.serves:
         raise BenchError("--workers goes without ports: who answers clients is one process")
+    if running.gateway_port is not None:
+        if not running.plan.masters:
+            raise BenchError("no meter is behind a concentrator: leave --gateway-port out")
+        _check_ports(running.gateway_port, len(running.plan.masters), "--gateway-port")
     if running.first_port is not None:
-        count = len(_with_port(running))
+        meters = running.plan.meters
+        count = sum(meter.direct or running.all_ports for meter in meters)
         if not count:
             raise BenchError("no meter is called directly: give --all-ports, or another --net")
-        if count > _MOST_PORTS or running.first_port + count > 65536:
-            raise BenchError(f"{count} meters need a port each: fewer, or a lower --port")
+        _check_ports(running.first_port, count, "--port")
 
 
-def _with_port(running: Running) -> list[str]:
-    meters = running.plan.meters
-    return [meter.meter_id for meter in meters if meter.direct or running.all_ports]
+def _check_ports(first: int, count: int, option: str) -> None:
+    if not 0 <= first <= 65535 or count > _MOST_PORTS or first + count > 65536:
+        raise BenchError(f"{option}: {count} ports are needed: fewer meters, or a lower one")
 
 
 def run(running: Running, told: Told, opened: Opened | None = None) -> dict[str, Any]:
@@ -156,29 +167,56 @@ def _work(running: Running, number: int) -> None:
 def _pass(running: Running, field: Field, told: Told, opened: Opened | None) -> bool:
     """Lets the days pass. Gives whether somebody stopped them."""
     begin_ms, end_ms = field.utc_ms, running.plan.begin_ms + running.days * DAY_MS
-    if running.first_port is None and running.speed is None:
+    if not running.serves and running.speed is None:
         try:
             field.advance_to(end_ms, lambda done, of: told("meters", done, of))
         except KeyboardInterrupt:
             return True
         return False
-    names = _with_port(running) if running.first_port is not None else []
     try:
-        with Ports(field, names, running.first_port or 0, running.speed) as ports:
+        with ExitStack() as stack:
+            # Whoever is put up later has its port from the begin on, and refuses until then.
+            named, hidden = _named(running, field)
+            ports = stack.enter_context(
+                Ports(field, named, running.first_port or 0, running.speed, hidden)
+            )
+            gateways = None
+            urls = {meter_id: ports.urls[meter_id] for meter_id in named}
+            if running.gateway_port is not None:
+                gateways = stack.enter_context(Gateways(field, ports, running.gateway_port))
+                urls |= {meter_id: gateways.url(meter_id) for meter_id in hidden}
             if opened is not None:
-                opened(ports.urls)
-            _passing(running, field, ports, begin_ms, end_ms, told)
+                opened(urls)
+            look = gateways.look if gateways else lambda: None
+            _passing(running, field, ports, begin_ms, end_ms, told, look)
             if running.stay:
                 # Whoever has something to ask after the last day.
                 ports.speed = 1.0
-                _passing(running, field, ports, field.utc_ms, None, told)
+                _passing(running, field, ports, field.utc_ms, None, told, look)
     except KeyboardInterrupt:
         return True
     return False
 
 
+def _named(running: Running, field: Field) -> tuple[list[str], list[str]]:
+    """Meters whose ports are for everybody; and those that concentrators alone call."""
+    named, hidden = [], []
+    for spec in field.specs():
+        if running.first_port is not None and (spec.direct or running.all_ports):
+            named.append(spec.meter_id)
+        elif running.gateway_port is not None and not spec.direct:
+            hidden.append(spec.meter_id)
+    return named, hidden
+
+
 def _passing(
-    running: Running, field: Field, ports: Ports, begin_ms: int, end_ms: int | None, told: Told
+    running: Running,
+    field: Field,
+    ports: Ports,
+    begin_ms: int,
+    end_ms: int | None,
+    told: Told,
+    look: Callable[[], None],
 ) -> None:
     began = time.monotonic()
     speed = ports.speed
@@ -190,6 +228,7 @@ def _passing(
             ports.poll(_POLL_S)
             to_ms = begin_ms + round(1000 * speed * (time.monotonic() - began))
         field.advance_to(to_ms if end_ms is None else min(to_ms, end_ms))
+        look()
         hours = (field.utc_ms - running.plan.begin_ms) // _STEP_MS
         told("hours", hours, 24 * running.days)
 
@@ -198,5 +237,5 @@ def plan_text(plan: FieldPlan, urls: dict[str, str]) -> str:
     """Number, URL and concentrator of the meters that have a port, as CSV: for `ams ration`,
     `ams concentrator` and others."""
     masters = {meter.meter_id: meter.master for meter in plan.meters}
-    rows = (f"{meter},{url},{masters[meter]}\n" for meter, url in urls.items())
+    rows = (f"{meter},{url},{masters[meter]}\n" for meter, url in urls.items() if meter in masters)
     return "meter_id,url,master\n" + "".join(rows)

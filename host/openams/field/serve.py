@@ -31,13 +31,19 @@ class _Caller:
 
 
 class Ports:
-    """A port of each of `meters`: the first `first`, the others follow; 0: any free ones.
+    """A port of each of `meters`: the first `first`, the others follow; 0: any free ones. Those of
+    `hidden` have any.
 
     `speed`: seconds of the field in one; None: as fast as it goes, then no answer waits.
     """
 
     def __init__(
-        self, field: Field, meters: Iterable[str], first: int = 0, speed: float | None = 1.0
+        self,
+        field: Field,
+        meters: Iterable[str],
+        first: int = 0,
+        speed: float | None = 1.0,
+        hidden: Iterable[str] = (),
     ) -> None:
         self.urls: dict[str, str] = {}
         self.speed = speed
@@ -51,6 +57,8 @@ class Ports:
         try:
             for number, meter_id in enumerate(meters):
                 self._listen(meter_id, first + number if first else 0)
+            for meter_id in hidden:
+                self._listen(meter_id, 0)
         except OSError as error:
             self.close()
             raise BenchError(

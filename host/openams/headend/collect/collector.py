@@ -234,6 +234,14 @@ class Collector:
     def _take(self, out: Outcome, now_ms: int) -> None:
         turn, well = out.turn, out.error is None
         rows = len(out.got.rows)
+        if isinstance(out.error, GoneError):
+            # No fault of the meter's: its turn is free again.
+            self.store.run(
+                "UPDATE turn SET lease_by = '', lease_ms = 0 WHERE kind = ? AND subject = ? "
+                "AND lease_by = ?",
+                turn.kind, turn.subject, self.name,
+            )  # fmt: skip
+            return
         if turn.kind == METER:
             following = self._take_meter(out, now_ms)
         else:

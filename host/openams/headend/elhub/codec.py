@@ -30,6 +30,7 @@ from openams.headend.vee.codes import VALIDATION as VALIDATIONS
 from openams.meter_time import NORWAY
 
 _ABIE = "{" + shape.COMMON + "}"
+_METERED = _ABIE + "Metered"
 _VALIDATION_CODES = frozenset(row.code for row in VALIDATIONS)
 _ESTIMATION_CODES = frozenset(row.code for row in ESTIMATION)
 _STATE_OF_QUALITY = {STATES[name].quality: name for name in (ESTIMATED, FINAL)}
@@ -310,8 +311,10 @@ def _read_value(observation: Any) -> Quantity:
     if len(children) != 1 or namespace(children[0]) != shape.COMMON:
         raise ElhubError("an Observation has to hold one value")
     (element,) = children
-    name = local(element)
     wh = shape.wh_of(element)
+    if element.tag == _METERED and not element.attrib:
+        return Quantity(wh, MEASURED)
+    name = local(element)
     codes = dict(element.attrib)
     if name == "Metered":
         _only(element, codes)

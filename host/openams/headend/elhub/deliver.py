@@ -47,6 +47,7 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S = 60, 1800
 _POLLS = 100
 # News that were committed after the plan that should have seen them.
 _OVERLAP = timedelta(hours=24)
+_SWEPT_DAYS = 8
 
 
 @dataclass
@@ -133,6 +134,7 @@ class Delivery:
         most = int(self._setting("most_series") or MOST_SERIES)
         planner = plan.Planner(self._store, self._new_id, most)
         seen = int(self._setting("planned_ms") or 0)
+        self._sweep(now)
         for day in list(plan.open_days(self._store, seen)):
             planned = plan.Planned() if day < since else planner.day(day, now, since)
             out.corrections += planned.corrections
@@ -142,6 +144,17 @@ class Delivery:
                 self._store.run("DELETE FROM elhub_open WHERE day = ?", day_number(day))
         plan.plan_periods(self._store, now, self._new_id, most)
         self._set("planned_ms", str(to_utc_ms(now - _OVERLAP)))
+
+    def _sweep(self, now: datetime) -> None:
+        """Once a day all of the days before their deadline are looked at: whatever time their
+        revisions bear."""
+        today = local_day(to_utc_ms(now))
+        if self._setting("swept") == today.isoformat():
+            return
+        first = day_number(today - timedelta(days=_SWEPT_DAYS))
+        rows = self._store.all("SELECT DISTINCT day FROM value_day WHERE day >= ?", first)
+        self._open(number for (number,) in rows)
+        self._set("swept", today.isoformat())
 
     # --- sending -------------------------------------------------------------------------
 

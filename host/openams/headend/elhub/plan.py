@@ -52,20 +52,23 @@ class Decision(NamedTuple):
 
 
 NOTHING_TO_DO = Decision("done")
+# The day before is sent, and may still be refused.
+ON_ITS_WAY = -1
 
 
 def decide(
     sent: Sequence[Sent],
     revision: int,
     now_ms: int,
-    before_ok: bool,
+    before: int | None,
     closed: bool,
     changed: Callable[[], tuple[int, ...]],
 ) -> Decision:
     """Of what was sent of a series of a day, in order, and its current revision.
 
-    `before_ok`: the day before is with Elhub. `changed`: intervals that Elhub holds otherwise,
-    asked only when there is something that it holds.
+    `before`: since when the day before is accepted, ms; 0: there is to be none; ON_ITS_WAY; None:
+    it is not sent. `changed`: intervals that Elhub holds otherwise, asked only when there is
+    something that it holds.
     """
     if any(one.state in IN_FLIGHT for one in sent):
         return Decision("wait", reason="in flight")
@@ -78,8 +81,11 @@ def decide(
         return Decision("park", reason="closed: Elhub takes nothing older than three years")
     refused = [one for one in sent if one.state == REFUSED and one.revision == revision]
     whole = any(one.state == ACCEPTED and one.span is None for one in sent)
-    if not whole and not before_ok:
-        return Decision("wait", reason="the day before is not with Elhub")
+    if not whole:
+        if before is None or (before == ON_ITS_WAY and refused):
+            return Decision("wait", reason="the day before is not with Elhub")
+        # What was refused before that may have been refused for that.
+        refused = [one for one in refused if one.at_ms >= before]
     if refused:
         last = refused[-1]
         codes = set(last.reason.split(":")[0].split())
@@ -162,7 +168,7 @@ class Planner:
                 return self._changed(day, key, history, revision)
 
             decision = decide(
-                history, revision, now_ms, (gsrn, series) in ready, is_closed(day, now), changed
+                history, revision, now_ms, ready.get((gsrn, series)), is_closed(day, now), changed
             )
             if decision.what == "send":
                 rows += [(gsrn, series, revision, span) for span in decision.spans]
@@ -221,10 +227,12 @@ class Planner:
             out.setdefault((gsrn, series), []).append(one)
         return out
 
-    def _ready(self, day: date, since: date, terms: Mapping[str, Terms]) -> set[tuple[str, int]]:
-        """(point, series) whose day before is with Elhub, or was not to be there."""
+    def _ready(
+        self, day: date, since: date, terms: Mapping[str, Terms]
+    ) -> dict[tuple[str, int], int]:
+        """Of (point, series) since when the day before is accepted; see `decide`."""
         before = day - timedelta(days=1)
-        every = {(gsrn, series) for gsrn, one in terms.items() for series in series_of(one.kind)}
+        every = {(gsrn, series): 0 for gsrn, one in terms.items() for series in series_of(one.kind)}
         if before < since:
             return every
         needed = {
@@ -233,15 +241,18 @@ class Planner:
             if delivered(one)
             for series in series_of(one.kind)
         }
-        there = {
-            (gsrn, series)
-            for gsrn, series in self._store.all(
-                "SELECT DISTINCT gsrn, series FROM delivery WHERE day = ? AND intervals IS NULL"
-                " AND state IN (?, ?, ?)",
-                day_number(before), SENT, ACCEPTED, PREPARED,
-            )
-        }  # fmt: skip
-        return every - (needed - there)
+        out = {key: at for key, at in every.items() if key not in needed}
+        for gsrn, series, state, answered in self._store.all(
+            "SELECT d.gsrn, d.series, d.state, MIN(m.answered_ms) FROM delivery d"
+            " JOIN message m ON m.message_id = d.message_id WHERE d.day = ?"
+            " AND d.intervals IS NULL AND d.state IN (?, ?, ?)"
+            " GROUP BY d.gsrn, d.series, d.state",
+            day_number(before), SENT, ACCEPTED, PREPARED,
+        ):  # fmt: skip
+            if (gsrn, series) in every:
+                at = (answered or 0) if state == ACCEPTED else ON_ITS_WAY
+                out[gsrn, series] = max(out.get((gsrn, series), ON_ITS_WAY), at)
+        return out
 
     def _changed(
         self, day: date, key: tuple[str, int], history: Sequence[Sent], revision: int

@@ -51,8 +51,8 @@ def octets_of(element: Any) -> bytes:
 
 def local(element: Any) -> str:
     """The name without its namespace."""
-    return str(etree.QName(element).localname)
+    return str(element.tag).rpartition("}")[2]
 
 
 def namespace(element: Any) -> str:
-    return str(etree.QName(element).namespace or "")
+    return str(element.tag)[1:].rpartition("}")[0]

@@ -14,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from openams.headend.elhub.model import Code, ElhubError
-from openams.headend.elhub.safexml import local, namespace
+from openams.headend.elhub.safexml import local
 
 COLLECTED = "urn:no:elhub:emif:metering:CollectedData:v2"
 REQUESTED = "urn:no:elhub:emif:metering:RequestCollectedData:v2"
@@ -110,6 +110,7 @@ REMINDERS = frozenset(("EAC", "IV", "MI", "PV"))
 QUALITIES = frozenset(("56", "81"))
 STATUSES = frozenset(("39", "41"))
 
+_XSI = "{http://www.w3.org/2001/XMLSchema-"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _POINT = re.compile(r"[0-9]{18}")
 _PROCESS = re.compile(r"BRS-NO-[0-9]{3}|POLL")
@@ -118,14 +119,17 @@ _TIME = re.compile(
     r"([1-9][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?"
     r"(Z|[+-][0-9]{2}:[0-9]{2})"
 )
+_USUAL = re.compile(r"[0-9]{1,12}\.[0-9]{3}")
 _DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)")
 
 
 def children_of(element: Any) -> list[Any]:
     """The elements in an element that holds nothing but elements."""
     children = list(element)
-    texts = [element.text, *(child.tail for child in children)]
-    if any(text and not text.isspace() for text in texts):
+    text = element.text
+    if (text and not text.isspace()) or any(
+        child.tail and not child.tail.isspace() for child in children
+    ):
         raise ElhubError(f"{local(element)} holds text where elements have to be")
     return children
 
@@ -144,11 +148,13 @@ class Parts:
             raise ElhubError(f"{self.name} has an attribute that has no place there")
         found: dict[str, list[Any]] = {}
         at = 0
+        prefix = f"{{{space}}}"
         for child in children_of(element):
-            name = local(child)
+            tag = str(child.tag)
+            name = tag.rpartition("}")[2]
             while at < len(rule) and rule[at][0] != name:
                 at += 1
-            if at == len(rule) or namespace(child) != space:
+            if at == len(rule) or tag != prefix + name:
                 raise ElhubError(f"{name} has no place there in {self.name}")
             found.setdefault(name, []).append(child)
         for name, least, most in rule:
@@ -248,6 +254,8 @@ def time_of(element: Any, digits: int = 3) -> datetime:
 def wh_of(element: Any, negative: bool = False) -> int:
     """Watt-hours of a decimal in kWh: at most 15 digits, at most 3 of them fractions."""
     text = text_of(element).strip()
+    if _USUAL.fullmatch(text):
+        return int(text[:-4]) * 1000 + int(text[-3:])
     if not _DECIMAL.fullmatch(text) or len(text) > 40:
         raise ElhubError(f"{local(element)} is {_shown(text)}: no decimal number")
     try:

@@ -77,10 +77,11 @@ class Identity:
 
     def pem(self) -> bytes:
         form, private = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        encoding = serialization.Encoding.PEM
-        return self.key.private_bytes(encoding, form, private) + self.certificate.public_bytes(
-            encoding
-        )
+        key = self.key.private_bytes(serialization.Encoding.PEM, form, private)
+        return key + self.certificate_pem()
+
+    def certificate_pem(self) -> bytes:
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def make_identity(name: str, now: datetime, days: int = 3650, suite: str = "sha1") -> Identity:

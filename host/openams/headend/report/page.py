@@ -25,7 +25,7 @@ th:first-child, td:first-child { text-align: left }
 details summary { cursor: pointer; color: #555; font-size: .87rem }
 @page { size: A4; margin: 16mm }
 @media print { body { margin: 0; max-width: none } details { display: none }
-  .own { fill: #000 } * { -webkit-print-color-adjust: exact; print-color-adjust: exact } }
+  * { -webkit-print-color-adjust: exact; print-color-adjust: exact } }
 """
 
 
@@ -53,9 +53,13 @@ def html(report: Report) -> str:
 
 def _figure(figure: Figure) -> str:
     title = f"Figure {figure.number}. {figure.title}" if figure.number else figure.title
-    whole = "" if figure.whole is None else f"of {figure.whole:,.0f} {figure.unit}. "
-    note = escape(f"{whole}{figure.note}".strip())
-    source = f" Norway: {escape(figure.source)}." if figure.source else ""
+    counted = figure.whole is not None and figure.unit != "companies"
+    said = (
+        f"Of {figure.whole:,.0f} {figure.unit}" if counted else "",
+        figure.note,
+        f"Norway: {figure.source}" if figure.source else "",
+    )
+    note = escape(" ".join(f"{text.rstrip('.')}." for text in said if text))
     rows = "".join(
         f"<tr><td>{escape(row.label)}<td>{'–' if row.count is None else f'{row.count:,.0f}'}"
         f"<td>{charts.percent(row.share)}<td>{charts.percent(row.national)}"
@@ -63,7 +67,7 @@ def _figure(figure: Figure) -> str:
     )
     return (
         f"<figure id={figure.key}><figcaption>{escape(title)}</figcaption>{charts.bars(figure)}"
-        f"<p class=note>{note}{source}</p><details><summary>Numbers</summary><table>"
+        f"<p class=note>{note}</p><details><summary>Numbers</summary><table>"
         f"<tr><th>{escape(figure.unit)}<th>count<th>share<th>Norway{rows}</table></details></figure>"
     )
 

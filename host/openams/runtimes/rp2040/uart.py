@@ -17,6 +17,9 @@ _DR, _RSR, _FR, _IFLS, _ICR, _DMACR = 0x00, 0x04, 0x18, 0x34, 0x44, 0x48
 _LCR_PEN, _LCR_EPS, _LCR_STP2 = 1 << 1, 1 << 2, 1 << 3
 _FR_BUSY, _FR_RXFE, _FR_TXFF, _FR_RXFF, _FR_TXFE = 1 << 3, 1 << 4, 1 << 5, 1 << 6, 1 << 7
 _RX, _TX, _RX_TIMEOUT, _OVERRUN = 1 << 4, 1 << 5, 1 << 6, 1 << 10
+_FRAMING, _BREAK = 1 << 7, 1 << 9
+# Beside the octet in UARTDR, for each entry of the FIFO.
+_DR_FRAMING, _DR_BREAK = 1 << 8, 1 << 10
 _DEPTH = 32
 # Eighths of the FIFO at which the interrupt comes, by the code in UARTIFLS.
 _LEVELS = (4, 8, 16, 24, 28, 28, 28, 28)
@@ -44,11 +47,13 @@ class PacedUart(RPUART):
         self._levels = 0x12
         self._dma = 0
         self.lost = 0  # octets that came while the receive FIFO was full
+        self._held = False
         super().__init__(rp2040, name, irq, dreq)
         self._clock = rp2040.clock
         self._tx_alarm = self._clock.create_alarm(self._shifted)
         self._rx_alarm = self._clock.create_alarm(self._arrived)
         self._quiet_alarm = self._clock.create_alarm(self._quiet)
+        self._break_alarm = self._clock.create_alarm(self._broken)
         self.on_octet: Callable[[int, float], None] | None = None
 
     def reset(self) -> None:
@@ -125,15 +130,38 @@ class PacedUart(RPUART):
         """Octets that are still to arrive."""
         return len(self._incoming)
 
-    def send_to_chip(self, octets: Iterable[int]) -> None:
-        """Puts octets on the receive line, one behind the other."""
+    def send_to_chip(self, octets: Iterable[int], framed: bool = True) -> None:
+        """Puts octets on the receive line, one behind the other; without stop bits, if not
+        `framed`, as a line at another rate or in noise has them."""
         idle = not self._incoming
-        self._incoming.extend(octets)
+        self._incoming.extend(octet | (0 if framed else _DR_FRAMING) for octet in octets)
         if idle and self._incoming:
             self._rx_alarm.schedule(self.frame_nanos() if self.baud_divider else 1e6)
 
+    def hold(self, low: bool) -> None:
+        """The line is held low, a break: one octet of zeros, and nothing more before it is high
+        again (PL011, UARTDR). What is sent meanwhile is lost."""
+        self._held = low
+        if low:
+            self._break_alarm.schedule(self.frame_nanos() if self.baud_divider else 1e6)
+        else:
+            self._break_alarm.cancel()
+
+    def _broken(self) -> None:
+        self._take(_DR_BREAK | _DR_FRAMING)
+
     def _arrived(self) -> None:
         octet = self._incoming.popleft()
+        if not self._held:
+            self._take(octet)
+        if self._incoming:
+            self._rx_alarm.schedule(self.frame_nanos() if self.baud_divider else 1e6)
+
+    def _take(self, octet: int) -> None:
+        if octet & _DR_FRAMING:
+            self._interrupt_status |= _FRAMING
+        if octet & _DR_BREAK:
+            self._interrupt_status |= _BREAK
         if self.enabled and self.rx_enabled:
             if self.rx_fifo.item_count >= self._depth():
                 self.lost += 1
@@ -144,8 +172,6 @@ class PacedUart(RPUART):
                     self._interrupt_status |= _RX
             self._quiet_alarm.schedule(_TIMEOUT_BITS * self.bit_nanos())
             self.check_interrupts()
-        if self._incoming:
-            self._rx_alarm.schedule(self.frame_nanos() if self.baud_divider else 1e6)
 
     def _rx_level(self) -> int:
         return _LEVELS[self._levels >> 3 & 7] if self.fifos_enabled else 1

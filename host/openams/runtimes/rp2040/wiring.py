@@ -116,7 +116,13 @@ class I2cBus:
 
 
 class SpiDevice:
-    """A chip on SPI0 with its select pin, at the clock that the firmware sets."""
+    """A chip on SPI0 with its select pin, at the clock that the firmware sets.
+
+    `stuck`: what the line from it says whatever the chip does: an octet, or "repeated", what it
+    said last, over and over.
+    """
+
+    stuck: int | str | None = None
 
     def __init__(self, chip: RP2040, model: Any, select_pin: int = SPI_CS) -> None:
         self.model = model
@@ -134,7 +140,11 @@ class SpiDevice:
             self.model.select(selected)
 
     def _octet(self, value: int) -> None:
-        self._answer = self.model.transfer(value & 0xFF) if self._selected else 0xFF
+        answer = self.model.transfer(value & 0xFF) if self._selected else 0xFF
+        if self.stuck is None:
+            self._answer = answer
+        elif isinstance(self.stuck, int):
+            self._answer = self.stuck
         rate = self._spi.clock_frequency or 1e6
         self._alarm.schedule(8e9 / rate)
 
