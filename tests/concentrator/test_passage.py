@@ -137,6 +137,21 @@ def test_nothing_that_passes_is_changed(meters, port):
         assert from_meter(meters.ids[8], frame[8:]) == direct.receive()[8:]
 
 
+def test_what_a_meter_sends_unasked_is_kept_for_the_head_end(meters, port, service):
+    """Ciphered for the reader, as it goes over TCP: nobody here opens it, nothing is answered."""
+    title = bytes.fromhex(meters.keys.get(meters.ids[3]).system_title)
+    sealed = b"\xdb\x08" + title + b"\x15\x30" + bytes(20)
+    stranger = sealed.replace(title, b"OAM\0\0\0\0\7")
+    wire = Wire(port)
+    wire.message(1, 2, sealed)
+    wire.message(1, 2, stranger)
+    assert wire.receive() == struct.pack(">4H", 1, 2, 1, 3) + b"\xd8\x01\x02", (
+        "the stranger's alone"
+    )
+    (push,) = service.concentrator.pushes()
+    assert (push["meter_id"], push["octets"]) == (meters.ids[3], sealed)
+
+
 # --- bad input --------------------------------------------------------------------------------
 
 

@@ -39,6 +39,8 @@ _ASKED_RETRY_MS = 60_000
 _CLOCKS_LEAST = 3
 _IDLE_MS = 60_000
 _LEASE_MOST = 4096
+# General ciphering with a system title of eight octets.
+_GENERAL = b"\xdb\x08"
 
 T = TypeVar("T")
 
@@ -374,6 +376,18 @@ class Concentrator:
     def pushed(self, meter_id: str, octets: bytes) -> None:
         """What a meter has sent unasked, as it came: the head-end opens it."""
         self._keep(self.store.push, self.clock.utc_ms(), meter_id, octets)
+
+    def heard(self, octets: bytes) -> bool:
+        """The same from the line, where it says itself whose it is: ciphered, by its system title
+        (DB | 08 | title | ...). False for what no meter of here has sent."""
+        if octets[:2] != _GENERAL:
+            return False
+        title = octets[2:10].hex()
+        for meter_id in self._meters:
+            if self._keyed.get(meter_id, "").lower() == title:
+                self.pushed(meter_id, octets)
+                return True
+        return False
 
     def ask(self, meter_id: str, day: date) -> None:
         """Reads a day of a meter soon, whatever the window. BenchError where that cannot be."""

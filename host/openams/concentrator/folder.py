@@ -14,8 +14,9 @@ from openams.private import make_folder, open_private, read_private, try_lock, w
 READER_SAP = CLIENT_SAPS["reader"]
 
 
-def readers_only(keystore: Keystore) -> frozenset[str]:
-    """The meters whose readers' keys there are; BenchError for a keystore that can do more."""
+def readers_only(keystore: Keystore) -> dict[str, str]:
+    """The meters whose readers' keys there are, with their system titles in hex; BenchError for
+    a keystore that can do more than read."""
     meters = keystore.meters()
     for meter_id, keys in meters.items():
         if not keys.readers_only or any(client.sap != READER_SAP for client in keys.clients):
@@ -23,7 +24,7 @@ def readers_only(keystore: Keystore) -> frozenset[str]:
                 f"{keystore.path} can move or change meter {meter_id}: a concentrator gets "
                 "readers' keys alone, by ams keys readers"
             )
-    return frozenset(meters)
+    return {meter_id: keys.system_title for meter_id, keys in meters.items()}
 
 
 def claim(folder: Path, name: str) -> tuple[int, bool]:

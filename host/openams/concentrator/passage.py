@@ -5,6 +5,7 @@ what the meter says comes back the same way; ciphering is between those two, and
 here. Each client has a connection of its own to each meter that it speaks to. Nothing is held for
 anybody but one message at a time: who does not read is waited for a while, then hung up on.
 
+A message without a prefix is a meter's own, which it sends unasked: it is kept for the head-end.
 Where there is no meter to give an answer, an exception response says why, behind the prefix:
     D8 01 02  no such meter here, or no prefix at all    D8 01 01  it does not answer, or hung up
 """
@@ -81,6 +82,9 @@ class Places(Protocol):
 
     def find(self, meter_id: str) -> tuple[str, int] | None:
         """Host and port; None for a meter that is not here."""
+
+    def heard(self, message: bytes) -> bool:
+        """Whether it is one that a meter of here sends unasked; then it is taken."""
 
 
 class _Link:
@@ -192,6 +196,8 @@ class _Client:
             await self.send(framed(saps[1], saps[0], NO_METER))
             return
         if found is None:
+            if await asyncio.to_thread(self._places.heard, octets):
+                return
             await self.send(framed(saps[1], saps[0], NO_METER))
             return
         place = None

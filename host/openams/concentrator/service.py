@@ -47,6 +47,9 @@ class Places:
         url = self._way.url(meter_id)
         return url.host, url.port
 
+    def heard(self, message: bytes) -> bool:
+        return self._of.heard(message)
+
 
 class Service:
     """On two sockets that listen: of the passage, of the door. `run` serves until `stop`, or for
