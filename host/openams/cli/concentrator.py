@@ -72,11 +72,11 @@ def run(
     """Run a concentrator until Ctrl-C, or for --duration."""
     from openams.concentrator.clock import SystemClock
     from openams.concentrator.core import Concentrator
-    from openams.concentrator.passage import listen
     from openams.concentrator.roster import read_list
     from openams.concentrator.service import Service, token_of
     from openams.concentrator.state import Settings, parse_window
     from openams.concentrator.ways import TcpWay, parse_scan
+    from openams.listening import listen
 
     meters = read_list(list_)
     begin, end = parse_window(window)

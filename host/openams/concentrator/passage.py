@@ -23,7 +23,6 @@ from typing import Protocol
 
 from openams.client import prefix
 from openams.client.prefix import NETWORK, REQUEST, RESPONSE, Prefixed, PrefixError
-from openams.errors import BenchError
 from openams.gs1 import METER_DIGITS
 
 _WRAPPER = struct.Struct(">HHHH")
@@ -315,16 +314,3 @@ class Passage:
             self._loop.call_soon_threadsafe(self._end.set)
             self._thread.join(timeout=5)
         self._socket.close()
-
-
-def listen(host: str, port: int, option: str) -> socket.socket:
-    """A socket that listens; BenchError in one line when the port cannot be had."""
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=64)
-    except (OSError, OverflowError) as error:
-        text = getattr(error, "strerror", None) or str(error)
-        raise BenchError(
-            f"cannot listen on {host}:{port}: {text}; name another port with {option}, or 0 for a "
-            "free one"
-        ) from None

@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from openams.errors import BenchError
+from openams.listening import listen
 from openams.web.gate import Gate, is_loopback
 from openams.web.hub import Hub
 
@@ -143,16 +144,7 @@ def _page(name: str) -> str:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    tries = (_USUAL_PORT, 0) if port == 0 else (port,)
-    for number in tries:
-        try:
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            return socket.create_server((host, number), family=family, backlog=64)
-        except (OSError, OverflowError) as error:
-            if number == tries[-1]:
-                text = getattr(error, "strerror", None) or str(error)
-                raise BenchError(
-                    f"cannot listen on {host}:{number}: {text}; name another port with --web, "
-                    "or 0 for a free one"
-                ) from None
-    raise AssertionError
+    if port == 0:
+        with contextlib.suppress(BenchError):
+            return listen(host, _USUAL_PORT, "--web")
+    return listen(host, port, "--web")
