@@ -70,7 +70,6 @@ def test_what_is_wrong_is_said_in_one_line(place):
     arguments, _ = place
     for name, value, says in (
         ("--hub", "http://127.0.0.1:9", "does not answer"),
-        ("--party", "7080000000013", "no GLN"),
         ("--identity", "/nowhere/key.pem", "nowhere"),
     ):
         done = warm.run([*arguments, name, value], timeout=60)
