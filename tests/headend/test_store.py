@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openams.errors import BenchError
-from openams.headend.days import day_bounds, day_number, ended_day
+from openams.headend.days import day_bounds, day_number, ended_day, ended_day_number
 from openams.headend.store import (
     Event,
     GoneError,
@@ -74,6 +74,8 @@ def test_the_interval_that_ends_at_midnight_is_of_the_day_before():
     begin, end = day_bounds(DAY)
     assert (end - begin) // 3_600_000 == 23
     assert ended_day(end) == DAY and ended_day(begin) == DAY - timedelta(days=1)
+    for at in range(begin, end + 1, 900_000):
+        assert ended_day_number((at // 1000 - 1) // 3600) == day_number(ended_day(at))
     begin, end = day_bounds(date(2026, 10, 25))
     assert (end - begin) // 3_600_000 == 25
 

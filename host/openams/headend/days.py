@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from functools import lru_cache
 
 from openams.headend.vee.calendar import midnight
 from openams.meter_time import NORWAY, from_utc_ms, to_utc_ms
@@ -24,6 +25,13 @@ def day_bounds(day: date) -> tuple[int, int]:
 def local_day(utc_ms: int) -> date:
     """The day that a moment lies in; a midnight begins one."""
     return from_utc_ms(utc_ms).astimezone(NORWAY).date()
+
+
+@lru_cache(maxsize=4096)
+def ended_day_number(hour: int) -> int:
+    """Of an interval that ends within this hour (since 2000) or at its end: midnights are whole
+    hours, and so few that each is worked out once."""
+    return day_number(ended_day(3_600_000 * (hour + 1)))
 
 
 def ended_day(utc_ms: int) -> date:

@@ -26,11 +26,19 @@ from openams.headend.collect.taking import give_up_old, settle_days, take
 from openams.headend.days import day_date, local_day
 from openams.headend.register import ConcentratorRow, MeterRow
 from openams.headend.store import GoneError, Store
-from openams.headend.store.jobs import CONCENTRATOR, DAY, METER, OPEN, Attempt, Job, Turn
+from openams.headend.store.jobs import (
+    CONCENTRATOR,
+    DAY,
+    METER,
+    NEVER_MS,
+    OPEN,
+    Attempt,
+    Job,
+    Turn,
+)
 from openams.keys.keystore import Keystore
 
 _DAY_MS = 86_400_000
-_NEVER_MS = 1 << 50
 # Logs are asked for from a little before the last event that is known.
 _LOG_FROM_MS = 60_000
 # After the store has gone: so long until it is tried again.
@@ -125,7 +133,7 @@ class Collector:
                 continue
             if not self._tasks and (ending or (idle and (upcoming is None or upcoming > now))):
                 return
-            following = min(_NEVER_MS if upcoming is None else upcoming, now + 3_600_000)
+            following = min(NEVER_MS if upcoming is None else upcoming, now + 3_600_000)
             if until_ms is not None:
                 following = min(following, until_ms)
             await self.clock.wait(max(following, now + 1), self._tasks)
@@ -267,7 +275,7 @@ class Collector:
         if out.error is None or got.rows:
             until = got.until_ms if out.error is None else 0
             if settle_days(self.store, meter_id, out.jobs, until, now_ms):
-                return _NEVER_MS
+                return NEVER_MS
         if out.error is None:
             # It has said all that it has: in the next night it may have more.
             return now_ms + _DAY_MS

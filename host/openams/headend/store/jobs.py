@@ -19,6 +19,8 @@ ESTIMATED, DELIVERED, CORRECTED = "estimated", "delivered", "corrected"
 OPEN = (DUE, TRYING, PARTIAL)
 DAY = "day"
 METER, CONCENTRATOR = "meter", "concentrator"
+# Of a turn that comes only when a day is planned again.
+NEVER_MS = 1 << 50
 
 
 class Job(NamedTuple):
@@ -179,16 +181,14 @@ class JobStore(Core):
                 )  # fmt: skip
         return out
 
-    def end_turns(
-        self, worker: str, ends: Iterable[tuple[str, str, int, bool]], never_ms: int = 1 << 50
-    ) -> None:
+    def end_turns(self, worker: str, ends: Iterable[tuple[str, str, int, bool]]) -> None:
         """(kind, subject, next_ms, went well) of turns that `worker` has; another's are left."""
         self.many(
             "UPDATE turn SET lease_by = '', lease_ms = 0, next_ms = ?, "
             "attempts = CASE WHEN ? THEN 0 ELSE attempts + 1 END "
             "WHERE kind = ? AND subject = ? AND lease_by = ?",
             [
-                (min(next_ms, never_ms), well, kind, subject, worker)
+                (min(next_ms, NEVER_MS), well, kind, subject, worker)
                 for kind, subject, next_ms, well in ends
             ],
         )
@@ -200,7 +200,9 @@ class JobStore(Core):
     def next_turn(self) -> int | None:
         """When the next free turn comes, or a lease ends."""
         row = self.one(
-            "SELECT min(CASE WHEN lease_ms > next_ms THEN lease_ms ELSE next_ms END) FROM turn"
+            "SELECT min(CASE WHEN lease_ms > next_ms THEN lease_ms ELSE next_ms END) FROM turn "
+            "WHERE next_ms < ?",
+            NEVER_MS,
         )
         return None if row is None or row[0] is None else int(row[0])
 

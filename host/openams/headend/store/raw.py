@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from openams.headend.days import day_number, ended_day
+from openams.headend.days import ended_day_number
 from openams.headend.store.core import Core
 from openams.headend.store.packing import pack_columns, unpack_columns
 
@@ -85,7 +85,7 @@ class RawStore(Core):
         new: dict[tuple[str, int], dict[int, IntervalRow]] = defaultdict(dict)
         for meter_id, rows in items:
             for row in rows:
-                day = day_number(ended_day(1000 * row.end_s))
+                day = ended_day_number((row.end_s - 1) // 3600)
                 new[meter_id, day][row.end_s] = row
         if not new:
             return set()
