@@ -24,3 +24,9 @@ def check_meter_number(number: str) -> str:
             "is mistyped"
         )
     return number
+
+
+def meter_number(k: int) -> str:
+    """Number `k` of the bench's own meters: 0 to 8 999 999."""
+    digits = f"73599900{1_000_000 + k:07d}"
+    return digits + check_digit(digits)

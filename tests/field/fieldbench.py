@@ -12,8 +12,9 @@ from typing import Any
 from openams.client.client import Client, session
 from openams.client.links import parse_url
 from openams.field.field import Field
-from openams.field.meters import FieldPlan, MeterSpec, meter_number
+from openams.field.meters import FieldPlan, MeterSpec
 from openams.field.serve import Ports
+from openams.gs1 import meter_number
 from openams.keys.keystore import Keystore
 from openams.meter_time import NORWAY, to_utc_ms
 

@@ -27,11 +27,11 @@ from openams.field.meters import (
     MeterSpec,
     check_number,
     make_plan,
-    meter_number,
     read_list,
     write_list,
 )
 from openams.field.plain import PlainNets
+from openams.gs1 import meter_number
 from openams.meter_time import NORWAY, to_utc_ms
 
 

@@ -28,8 +28,9 @@ from openams.field.channel import ChannelLink, NoAnswer
 from openams.field.faults import KINDS
 from openams.field.field import Field
 from openams.field.gateways import Gateways
-from openams.field.meters import MeterSpec, make_plan, meter_number
+from openams.field.meters import MeterSpec, make_plan
 from openams.field.serve import Ports
+from openams.gs1 import meter_number
 
 NOW_MS = BEGIN_MS + 30 * HOUR_MS + 20_000
 IMPORT = (3, "1.0.1.8.0.255", 2)

@@ -16,7 +16,8 @@ from datetime import timedelta
 from typing import Protocol
 
 from openams.errors import BenchError
-from openams.field.meters import FieldPlan, MeterSpec, meter_number
+from openams.field.meters import FieldPlan, MeterSpec
+from openams.gs1 import meter_number
 from openams.meter_time import NORWAY, from_utc_ms, to_utc_ms
 
 CAUSES = ("signal", "meter", "concentrator", "headend", "other")

@@ -12,14 +12,12 @@ from pathlib import Path
 from openams.errors import BenchError
 from openams.field.loads import PROFILES, known_profile
 from openams.grid.scenario import SYSTEMS
-from openams.gs1 import check_digit, check_meter_number
+from openams.gs1 import check_meter_number, meter_number
 
 NETS = ("mesh", "cellular", "plc")
 MAKES = ("aidon", "kaifa", "kamstrup")
 PERIODS_S = (3600, 900)
 MOST = 9_000_000  # of a field: seven digits of the number are its own
-_FIRST = 1_000_000
-_PREFIX = "73599900"
 # How many of a hundred meters have each load, where nobody says otherwise.
 _MIX = {
     "household": 52,
@@ -97,12 +95,6 @@ class FieldPlan:
             self.begin_ms,
             self.seed,
         )
-
-
-def meter_number(k: int) -> str:
-    """GS1 numbers of the bench, with their check digit. `k`: 0 to MOST - 1."""
-    digits = f"{_PREFIX}{_FIRST + k:07d}"
-    return digits + check_digit(digits)
 
 
 def check_number(number: str, where: str = "") -> str:
