@@ -13,7 +13,7 @@ import typer
 
 from openams.cli.keys import KeystoreOption, PassphraseOption
 from openams.errors import BenchError
-from openams.gs1 import check_digit
+from openams.gs1 import meter_number as meter_number
 from openams.keys.opening import open_keystore
 from openams.private import write_private
 from openams.terminal import say
@@ -62,9 +62,3 @@ def fleet(
             signal.signal(number, lambda *_: meters.stop())
         say(json.dumps(rows) if as_json else f"{count} meters from {rows[0]['url']}")
         meters.serve()
-
-
-def meter_number(k: int) -> str:
-    """GS1 numbers of the bench, with their check digit."""
-    digits = f"73599900{1000000 + k:07d}"
-    return digits + check_digit(digits)
