@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import struct
-import threading
 from dataclasses import replace
 from datetime import date
 
@@ -173,47 +172,3 @@ class Village:
         edges = [sums[at] for at in sorted(sums)]
         out = [after - before for before, after in zip(edges, edges[1:], strict=False)]
         return out, edges[-1] - edges[0]
-
-
-class Ports:
-    """TCP ports of a village's meters, served by a thread of their own."""
-
-    def __init__(self, village, delay_s=0.0):
-        self.village, self.delay_s = village, delay_s
-        self.urls = {}
-        self.loop = asyncio.new_event_loop()
-        self.ready = threading.Event()
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-        assert self.ready.wait(10)
-
-    def _run(self):
-        asyncio.set_event_loop(self.loop)
-        for number, name in enumerate(self.village.ids):
-            handler = self._handler(number)
-            server = self.loop.run_until_complete(asyncio.start_server(handler, "127.0.0.1", 0))
-            self.urls[name] = f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        self.ready.set()
-        self.loop.run_forever()
-
-    def _handler(self, number):
-        async def serve(reader, writer):
-            village, channel = self.village, None
-            try:
-                channel = village.channel(number)
-                while data := await reader.read(4096):
-                    await asyncio.sleep(self.delay_s)
-                    village.before(number, 1)
-                    writer.write(village.feed(number, channel, data))
-            except (LinkError, OSError, StopIteration):
-                pass
-            finally:
-                if channel is not None:
-                    village.hang_up(number, channel)
-                writer.close()
-
-        return serve
-
-    def close(self):
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
