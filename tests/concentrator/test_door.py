@@ -34,7 +34,7 @@ def running(meters, tmp_path_factory):
     folder = tmp_path_factory.mktemp("store")
     with served(meters, folder) as service:
         ask = Asking(service, folder)
-        until(lambda: ask("/v1/state")[1]["stored"]["days"] == COUNT)
+        until(lambda: ask("/v1/state")[1]["meters"]["ok"] == COUNT)
         yield ask
 
 

@@ -119,12 +119,15 @@ class HeadEnd:
         self.store_id = ""
         self.has: dict[tuple[str, str], dict] = {}
         self.after = 0
+        self.may_be_lost = True  # since it last asked the store was taken away
 
     def collect(self, ask):
         code, body = ask(f"/v1/days?after={self.after}&limit=7")
         assert code == 200, body
         if body["store_id"] != self.store_id:
+            assert self.may_be_lost, "another store without a reason"
             self.store_id, self.has, self.after = body["store_id"], {}, 0
+            self.may_be_lost = False
             return
         for day in body["days"]:
             key = day["meter_id"], day["day"]
@@ -139,6 +142,8 @@ class HeadEnd:
         found, after = {}, 0
         while True:
             code, body = ask(f"/v1/days?after={after}")
+            if body["store_id"] != self.store_id and self.may_be_lost:
+                return
             assert code == 200 and body["store_id"] == self.store_id
             for day in body["days"]:
                 assert (day["meter_id"], day["day"]) not in found, "doubled"
@@ -195,6 +200,7 @@ def kills(meters, folder, count, seed):
         if lost:
             for end in ("", "-wal", "-shm"):
                 (store / f"store{end}").unlink(missing_ok=True)
+            head_end.may_be_lost = True
         process = start(store, meters, ports, list_path)
         watch = threading.Timer(rng.uniform(0.4, 2.2), process.kill)
         try:
