@@ -250,4 +250,4 @@ def test_two_hundred_kills(meters, tmp_path):
     print(f"OPENAMS_SEED={seed}")
     counters = kills(meters, tmp_path, 200, seed)
     print(f"{counters} counters, none twice")
-    assert counters > 1000
+    assert counters > 300, "it was killed before it had read anything"
