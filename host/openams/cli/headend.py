@@ -20,7 +20,12 @@ from openams.meter_time import local_text, to_utc_ms
 from openams.private import write_private
 from openams.terminal import say
 
-app = typer.Typer(no_args_is_help=True, help="The collection centre: register, store, collection.")
+app = typer.Typer(
+    help="The collection centre: register, store, collection.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
 
 StoreOption = Annotated[
     str | None,
@@ -329,7 +334,9 @@ def close(
 
 # Commands in modules of their own: delivery and report have many options.
 app.command(
-    "deliver", epilog="Example: ams headend deliver --hub https://service.elhub.no:8200 ..."
+    "deliver",
+    epilog="Example: ams headend deliver --hub https://hub.example:8200 --identity our.pem "
+    "--hub-certificate hub.pem --party 7080000000014",
 )(deliver.deliver)
 app.command("readings", epilog="Example: ams headend readings visits.csv")(profiled.readings)
 app.command("profiled", epilog="Example: ams headend profiled --plan dark")(profiled.profiled)
