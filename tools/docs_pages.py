@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = {
     "index.md": "README.md",
     "example.md": "examples/han-reader/README.md",
+    "contributing.md": "CONTRIBUTING.md",
     "changes.md": "CHANGELOG.md",
     "test-data.md": "tests/data/README.md",
 }
