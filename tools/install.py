@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,6 +26,9 @@ def main(lock: str) -> int:
         if code == 0:
             steps.show("openams itself")
             code, said = pip(None, 0, ["--no-build-isolation", "-e", str(ROOT)])
+            # Scripts that a checkout's environment runs may name modules as they once were.
+            words = "import openams_former; openams_former.install()\n"
+            Path(sysconfig.get_path("purelib"), "openams-former.pth").write_text(words)
     if code:
         print("".join(said[-15:]), file=sys.stderr, end="")
     return code

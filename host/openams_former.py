@@ -1,0 +1,145 @@
+"""Names that modules had before they moved into rooms (docs/decisions/0012-rooms.md).
+
+Scripts that import the meter or the bench by a former name get the module itself, with a
+DeprecationWarning, until the next release but one. In a checkout's environment this is there from
+the start (tools/install.py), apart from the package, which has no former names; nothing of the
+project's own may use it (tests/unit/test_former.py).
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+FORMER = {
+    # What `from ams.cosem.objects import NAME` asks for.
+    "ams.objects.association_ln": "ams.cosem.association_ln",
+    "ams.objects.base": "ams.cosem.access",
+    "ams.objects.disconnect": "ams.objects.disconnect_control",
+    "ams.objects.image": "ams.objects.image_transfer",
+    "ams.objects.limiter": "ams.objects.limiter_object",
+    "ams.objects.profile": "ams.objects.profile_generic",
+    "ams.objects.readout": "ams.objects.readout_setup",
+    "ams.objects.security_setup": "ams.cosem.security_setup",
+    "ams.accounts": "ams.registers.accounts",
+    "ams.alarms": "ams.objects.alarms",
+    "ams.case": "ams.control.case",
+    "ams.catalogue": "ams.objects.catalogue",
+    "ams.cosem.objects": "ams.objects",
+    "ams.cosem.objects.association_ln": "ams.cosem.association_ln",
+    "ams.cosem.objects.base": "ams.cosem.access",
+    "ams.cosem.objects.calendar": "ams.objects.calendar",
+    "ams.cosem.objects.clock": "ams.objects.clock",
+    "ams.cosem.objects.columns": "ams.objects.columns",
+    "ams.cosem.objects.data": "ams.objects.data",
+    "ams.cosem.objects.disconnect": "ams.objects.disconnect_control",
+    "ams.cosem.objects.han_port": "ams.objects.han_port",
+    "ams.cosem.objects.image": "ams.objects.image_transfer",
+    "ams.cosem.objects.limiter": "ams.objects.limiter_object",
+    "ams.cosem.objects.link_setup": "ams.objects.link_setup",
+    "ams.cosem.objects.mbus": "ams.objects.mbus",
+    "ams.cosem.objects.profile": "ams.objects.profile_generic",
+    "ams.cosem.objects.push_setup": "ams.objects.push_setup",
+    "ams.cosem.objects.readout": "ams.objects.readout_setup",
+    "ams.cosem.objects.register": "ams.objects.register",
+    "ams.cosem.objects.schedule": "ams.objects.schedule",
+    "ams.cosem.objects.secrets": "ams.objects.secrets",
+    "ams.cosem.objects.security_setup": "ams.cosem.security_setup",
+    "ams.cosem.objects.stored": "ams.objects.stored",
+    "ams.cosem.objects.view": "ams.objects.view",
+    "ams.cosem.results": "ams.results",
+    "ams.feed": "ams.registers.feed",
+    "ams.firmware_keeper": "ams.update.firmware_keeper",
+    "ams.han.axdr": "ams.han.list_axdr",
+    "ams.han.hdlc": "ams.han.list_hdlc",
+    "ams.han.push": "ams.han.push_lists",
+    "ams.han.view": "ams.han.list_view",
+    "ams.han_keeper": "ams.han.port_settings",
+    "ams.keeper": "ams.registers.keeper",
+    "ams.mbus.port": "ams.mbus.capture",
+    "ams.memory": "ams.registers.memory",
+    "ams.meter_sources": "ams.han.meter_sources",
+    "ams.metrology.meter": "ams.metrology.metrology",
+    "ams.model": "ams.objects.model",
+    "ams.octets": "ams.crypto.octets",
+    "ams.periods": "ams.registers.periods",
+    "ams.push": "ams.objects.push",
+    "ams.rebuild": "ams.registers.rebuild",
+    "ams.registers.clock": "ams.clock.local",
+    "ams.registers.events": "ams.events.events",
+    "ams.registers.groups": "ams.events.groups",
+    "ams.registers.meter_clock": "ams.clock.meter_clock",
+    "ams.registers.own_time": "ams.clock.own_time",
+    "ams.registers.pace": "ams.events.pace",
+    "ams.registers.pulses": "ams.metrology.pulses",
+    "ams.registers.quality": "ams.metrology.quality",
+    "ams.registers.quantities": "ams.metrology.quantities",
+    "ams.registers.share": "ams.events.share",
+    "ams.registers.submeters": "ams.mbus.submeters",
+    "ams.registers.supply": "ams.control.supply",
+    "ams.registers.transfer": "ams.update.transfer",
+    "ams.registers.transformers": "ams.metrology.transformers",
+    "ams.ring": "ams.storage.ring",
+    "ams.settings": "ams.storage.settings",
+    "ams.status": "ams.metrology.status",
+    "ams.submeters": "ams.mbus.submeter_port",
+    "ams.timing": "ams.clock.timing",
+    "ams.upkeep": "ams.registers.upkeep",
+    "openams.faultlab.flash": "openams.emulator.faulty_flash",
+    "openams.firmware_image": "openams.runtimes.rp2040.firmware_image",
+    "openams.gateway": "openams.lines.gateway",
+    "openams.guests": "openams.lines.guests",
+    "openams.hanformats": "openams.han.formats",
+    "openams.hankeys": "openams.keys.hankeys",
+    "openams.hanline": "openams.lines.hanline",
+    "openams.image.reasons": "openams.client.update_reasons",
+    "openams.linkports": "openams.lines.linkports",
+    "openams.liveview": "openams.bench.liveview",
+    "openams.mbusline": "openams.lines.mbusline",
+    "openams.measure": "openams.bench.measure",
+    "openams.operator_line": "openams.bench.operator_line",
+    "openams.options": "openams.bench.options",
+    "openams.orders": "openams.bench.orders",
+    "openams.pictures": "openams.bench.pictures",
+    "openams.profiles": "openams.bench.profiles",
+    "openams.ptylink": "openams.lines.ptylink",
+    "openams.quirks": "openams.bench.quirks",
+    "openams.reader": "openams.han.octet_reader",
+    "openams.run_summary": "openams.bench.run_summary",
+    "openams.session": "openams.bench.session",
+    "openams.state": "openams.runtimes.state",
+}
+
+
+class _Alias(Loader):
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = importlib.import_module(self._name)
+        self._own = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._own
+
+
+class _Finder(MetaPathFinder):
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        name = FORMER.get(fullname)
+        if name is None:
+            return None
+        warnings.warn(f"{fullname} is {name} now", DeprecationWarning, stacklevel=2)
+        return ModuleSpec(fullname, _Alias(name), is_package=fullname == "ams.cosem.objects")
+
+
+def install() -> None:
+    """From here on former names lead to the modules of now."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        # Before the others: a room may have a file of that name by now, for something else.
+        sys.meta_path.insert(0, _Finder())
