@@ -44,6 +44,7 @@ HOST = {
     "progress": "",
     "terminal": "",
     "gs1": "errors",
+    "listening": "errors",
     "meter_time": "errors",
     "places": "errors",
     "private": "errors",
@@ -57,14 +58,15 @@ HOST = {
     "lines": "client emulator errors private",
     "runtimes": "emulator errors grid keys lines meter_time places private progress",
     "bench": "client errors grid han keys lines meter_time progress runtimes terminal",
-    "field": "client concentrator errors grid gs1 han keys meter_time places private runtimes",
+    "field": "client concentrator errors grid gs1 han keys "
+    "listening meter_time places private runtimes",
     "flashing": "errors places runtimes",
     "hil": "bench client errors field grid han keys lines meter_time runtimes",
     "image": "client errors flashing keys meter_time places private",
-    "web": "bench client control errors han meter_time runtimes",
+    "web": "bench client control errors han listening meter_time runtimes",
     "faultlab": "bench emulator errors grid image keys places runtimes",
     "cli": "bench client concentrator control errors faultlab field flashing grid gs1 han headend "
-    "image keyboard keys lines meter_time private progress runtimes terminal web",
+    "image keyboard keys lines listening meter_time private progress runtimes terminal web",
     "entry": "cli",
     "__main__": "entry",
 }

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 from typing import Any
 
 from openams.field.loads import DAY_MS, QUARTER_MS, QUARTERS, Load
 from openams.field.meters import MeterSpec
 from openams.grid.frontend import make_front_end
 from openams.han.formats import FORMATS
-from openams.places import SHIMS, repository_root
+from openams.runtimes.fleet import Silent, load_firmware
 from openams.runtimes.state import FLASH_SIZE
 
 SECTOR = 4096
@@ -30,14 +29,6 @@ _TICKS = 0x3FFFFFFF
 _ONES = b"\xff" * SECTOR
 _MOVES_MS = 60
 _LOOKS = 3
-
-
-def load_firmware() -> Any:
-    """The firmware's `ams.meter` in this process."""
-    for path in (repository_root() / "firmware", SHIMS):
-        if str(path) not in sys.path:
-            sys.path.append(str(path))
-    return importlib.import_module("ams.meter")
 
 
 class Flash:
@@ -136,16 +127,6 @@ class Relay:
         return None
 
 
-class _Silent:
-    """A HAN line that nobody listens to."""
-
-    def init(self, *_: Any) -> None:
-        pass
-
-    def write(self, data: Any) -> None:
-        pass
-
-
 class Board:
     """What the firmware sees of the world."""
 
@@ -155,7 +136,7 @@ class Board:
         self.flash = flash
         self.clock = clock
         self.relay = Relay(clock)
-        self.han_uart = _Silent()
+        self.han_uart = Silent()
         self.sent: dict[int, bytearray] = {}
         self.closed: set[int] = set()
         self.dials = False  # what it says unasked finds its way
