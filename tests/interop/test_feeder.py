@@ -144,10 +144,12 @@ def test_the_meter_tells_what_its_image_holds(tmp_path):
     """Of a point above 2 MVA: the same names and values by DLMS, whose scaler says Wh."""
     state = tmp_path / "state"
     point = ["--scenario", "feeder", "--transformers", "2000/1,11000/110", "--state", state]
-    ams("run", *point, "--speed", "max", "--duration", "2700", "--json")
+    begun = "2026-01-15T18:00:00+01:00"
+    ams("run", *point, "--start", begun, "--speed", "max", "--duration", "2700", "--json")
     stored = json.loads(ams("profile", state, "--json").stdout)
     assert len(stored) == 3 and stored[1]["a_plus_mwh"] > 1e7
-    with running_meter(tmp_path, *point, runtime="cpython") as meter:
+    later = ["--start", "2026-01-15T18:50:00+01:00"]
+    with running_meter(tmp_path, *point, *later, runtime="cpython") as meter:
         told = json.loads(ams("profile", meter.urls[0], "--entries", "1:3", "--json").stdout)
     names = ("time", "status", "a_plus_mwh", "r_q1_mvarh", "r_q4_mvarh")
     for one, other in zip(told, stored, strict=True):
