@@ -106,7 +106,7 @@ def test_a_package_has_the_modules_that_differ(tmp_path, board, suffix):
     for folder in ("firmware/ams", "boards"):
         subprocess.run(["mkdir", "-p", new / folder], check=True)
         subprocess.run(["cp", "-r", f"{root / folder}/.", new / folder], check=True)
-    changed = new / "firmware" / "ams" / "ring.py"
+    changed = new / "firmware" / "ams" / "storage" / "ring.py"
     changed.write_text(changed.read_text() + "\nFRESH = 1\n")
     made = package.make(board, source=new, against=root, version="0.2.0", security=3)
     said = made.contents()
