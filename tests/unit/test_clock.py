@@ -29,8 +29,8 @@ def test_civil_and_back(when):
 
 @given(st.datetimes(datetime(1997, 1, 1), datetime(2037, 12, 30)))
 def test_norwegian_offset(when):
-    local = when.replace(tzinfo=UTC).astimezone(OSLO)
-    minutes = local.utcoffset() // timedelta(minutes=1)
+    there = when.replace(tzinfo=UTC).astimezone(OSLO)
+    minutes = there.utcoffset() // timedelta(minutes=1)
     assert local.norway_offset_min(utc_ms(when)) == minutes
     assert local.LocalClock().offset_min(utc_ms(when)) == minutes
     local_ms = utc_ms(local.replace(tzinfo=None))
