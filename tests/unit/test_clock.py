@@ -33,7 +33,7 @@ def test_norwegian_offset(when):
     minutes = there.utcoffset() // timedelta(minutes=1)
     assert local.norway_offset_min(utc_ms(when)) == minutes
     assert local.LocalClock().offset_min(utc_ms(when)) == minutes
-    local_ms = utc_ms(local.replace(tzinfo=None))
+    local_ms = utc_ms(there.replace(tzinfo=None))
     # The first of two equal local times, or the time itself.
     assert local.norway_utc_ms(local_ms) in (utc_ms(when), utc_ms(when) - 3_600_000)
 
