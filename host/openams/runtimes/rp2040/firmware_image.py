@@ -10,7 +10,7 @@ from pathlib import Path
 from openams.errors import BenchError
 from openams.progress import Steps
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[4]
 _TOOL = _ROOT / "tools" / "firmware" / "build.py"
 
 
