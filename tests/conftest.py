@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -40,6 +41,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = chosen
+
+
+def pytest_collection_finish() -> None:
+    """What is collected stays: a firmware's own collection need not go through it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def run_micropython(
