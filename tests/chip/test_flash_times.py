@@ -179,9 +179,13 @@ def test_a_reset_in_the_middle_of_an_erase_is_gone_on_with(bench):
         meter.machine.run(5)
         if nor._suspended is not None:
             break
-    assert nor._suspended is not None
+    cut = nor._suspended
+    assert cut is not None
+    erased = []
+    nor.on_finish = lambda done: erased.append(done.address) if done.kind == "erase" else None
     meter.machine.press_reset()
     meter.await_boot()
+    assert erased[0] == cut.address
     bench.run(1.0)
-    assert nor.refused == [] and nor._suspended is None
+    assert nor.refused == []
     assert meter.view()["registers"]["a_plus_mwh"] > 0

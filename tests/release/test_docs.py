@@ -82,7 +82,13 @@ def test_a_broken_link_fails_the_build(tmp_path, broken):
     for name in ("docs", "tools", "examples"):
         shutil.copytree(ROOT / name, tmp_path / name)
     (tmp_path / "tests" / "data").mkdir(parents=True)
-    for name in ("README.md", "CHANGELOG.md", "mkdocs.yml", "tests/data/README.md"):
+    for name in (
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "mkdocs.yml",
+        "tests/data/README.md",
+    ):
         shutil.copy(ROOT / name, tmp_path / name)
     with (tmp_path / "docs" / "links.md").open("a") as page:
         page.write(f"\n{broken}\n")
