@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from openams.cli.meter import Access, ClientOption, JsonOption, UrlArgument, takes_access
+from openams.cli.common import JsonOption
+from openams.cli.meter import Access, ClientOption, UrlArgument, takes_access
 from openams.client import data as axdr
 from openams.client import readout
 from openams.client.data import parse_date_time

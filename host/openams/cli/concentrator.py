@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from openams.cli.common import JsonOption, group
 from openams.cli.keys import KeystoreOption, PassphraseOption
 from openams.errors import BenchError
 from openams.keys.opening import open_keystore
@@ -23,14 +24,8 @@ if TYPE_CHECKING:
     from openams.concentrator.outbox import Deliver
     from openams.concentrator.service import Service
 
-app = typer.Typer(
-    help="A data concentrator: store and forward, and the way through to each meter.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
+app = group("A data concentrator: store and forward, and the way through to each meter.")
 
-_JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _VIEWS = ("state", "meters", "days", "alarms", "pushes")
 _TIMEOUT_S = 30.0
 
@@ -67,7 +62,7 @@ def run(
     duration: Annotated[float | None, typer.Option(metavar="S", help="End after so long.")] = None,
     keystore: KeystoreOption = None,
     passphrase_file: PassphraseOption = None,
-    as_json: _JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Run a concentrator until Ctrl-C, or for --duration."""
     from openams.concentrator.clock import SystemClock
@@ -143,7 +138,7 @@ def show(
     what: Annotated[str, typer.Argument(metavar="|".join(_VIEWS))],
     token_file: Annotated[Path, typer.Argument(help="FOLDER/token of the concentrator.")],
     after: Annotated[int, typer.Option(help="What has a number above this one.")] = 0,
-    as_json: _JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Ask a concentrator: its state, its meters, the days and alarms that it has."""
     if what not in _VIEWS:

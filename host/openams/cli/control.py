@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+from openams.cli.common import JsonOption, group
 from openams.cli.keys import KeystoreOption, PassphraseOption, check_meter_id, meter_first
-from openams.cli.meter import Access, JsonOption, UrlArgument, takes_access
+from openams.cli.meter import Access, UrlArgument, takes_access
 from openams.cli.output import print_values
 from openams.control.orders import Order, countersigned, parse, seconds
 from openams.errors import BenchError
@@ -21,12 +22,7 @@ from openams.private import write_private
 
 _ACTIONS = "state|disconnect|reconnect|mode|anew"
 _MONITORED = ("average-import", "current-l1", "current-l2", "current-l3", "current-max")
-order_app = typer.Typer(
-    help="Sealed orders to a breaker, in files.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
+order_app = group("Sealed orders to a breaker, in files.")
 
 
 @contextmanager

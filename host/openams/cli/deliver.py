@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from openams.cli.common import StoreOption
 from openams.errors import BenchError
 from openams.private import read_private
 from openams.terminal import say
@@ -54,10 +55,7 @@ def deliver(
     ca: Annotated[Path | None, typer.Option(help="PEM file of who vouches for the hub's TLS.")] = (
         None
     ),
-    store: Annotated[
-        str | None,
-        typer.Option("--store", envvar="OPENAMS_STORE", metavar="URL", help="As of ams headend."),
-    ] = None,
+    store: StoreOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a step.")] = False,
 ) -> None:
     """Send values to Elhub, read its answers, correct, answer reminders."""

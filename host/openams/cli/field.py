@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from openams.cli.common import JsonObjectOption, group
 from openams.cli.keys import KeystoreOption, PassphraseOption
 from openams.errors import BenchError
 from openams.keys.opening import open_keystore
@@ -22,13 +23,7 @@ if TYPE_CHECKING:
     from openams.field.meters import FieldPlan
     from openams.field.run import Order
 
-app = typer.Typer(
-    help="A field of meters in virtual time, its faults, and the truth beside it.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+app = group("A field of meters in virtual time, its faults, and the truth beside it.")
 _LedgerArgument = Annotated[Path, typer.Argument(metavar="LEDGER", help="Of ams field run.")]
 _MeterOption = Annotated[str | None, typer.Option("--meter", help="Of this meter alone.")]
 
@@ -92,7 +87,7 @@ def run(
     workers: Annotated[int, typer.Option(help="Processes; without ports.")] = 1,
     keystore: KeystoreOption = None,
     passphrase_file: PassphraseOption = None,
-    as_json: _Json = False,
+    as_json: JsonObjectOption = False,
 ) -> None:
     """Let the days of a field pass, and keep the ledger of what its meters truly counted."""
     from openams.field import run as running
@@ -147,7 +142,7 @@ def faults(
         Path | None, typer.Argument(metavar="LEDGER", help="Without one: the kinds there are.")
     ] = None,
     meter: _MeterOption = None,
-    as_json: _Json = False,
+    as_json: JsonObjectOption = False,
 ) -> None:
     """List the faults of a ledger and the shares of their causes, or the kinds that there are."""
     from openams.field.faults import KINDS
@@ -202,7 +197,7 @@ def show_ledger(
     check: Annotated[
         bool, typer.Option("--check", help="Fails where registers differ from the truth.")
     ] = False,
-    as_json: _Json = False,
+    as_json: JsonObjectOption = False,
 ) -> None:
     """What the meters truly counted: of one its days or intervals, of all their registers."""
     from openams.field.ledger import Ledger, parse_day

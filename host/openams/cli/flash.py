@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from openams.cli.common import JsonObjectOption
 from openams.cli.keys import KeystoreOption, PassphraseOption
 from openams.cli.output import progress
 from openams.errors import BenchError
@@ -22,7 +23,6 @@ from openams.keys.provision import provisioned
 from openams.terminal import say
 
 Port = Annotated[str | None, typer.Option(help="Serial port; without it the only board found.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def flash(
@@ -48,7 +48,7 @@ def flash(
     ] = False,
     code: Annotated[bool, typer.Option(help="--no-code: only provision.")] = True,
     reset: Annotated[bool, typer.Option(help="--no-reset: leave the board at its prompt.")] = True,
-    as_json: Json = False,
+    as_json: JsonObjectOption = False,
 ) -> None:
     """Put the firmware on a MicroPython board, verify it, and make it a meter.
 
@@ -129,7 +129,7 @@ def calibrate(
     current: Annotated[float, typer.Option(prompt="True current / A")] = 0.0,
     angle: Annotated[float, typer.Option(help="Of the current behind the voltage / deg.")] = 0.0,
     windows: Annotated[int, typer.Option(help="Windows of 200 ms that are averaged.")] = 25,
-    as_json: Json = False,
+    as_json: JsonObjectOption = False,
 ) -> None:
     """Teach a board its gains and phase: a known load in, the record stored on the board."""
     from openams.flashing.calibrate import Load, correct
@@ -164,7 +164,7 @@ def calibrate(
 def console(
     port: Port = None,
     seconds: Annotated[float, typer.Option(help="Stop after so long; 0: at Ctrl-C.")] = 0,
-    as_json: Json = False,
+    as_json: JsonObjectOption = False,
 ) -> None:
     """Print what the board logs, with the time at which it came. It is only listened to."""
     from openams.flashing.console import listen

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from openams.cli.common import JsonObjectOption
 from openams.errors import BenchError
 from openams.faultlab.fuzzing import TARGETS, Fuzz, run
 from openams.runtimes.launch import RUNTIMES
@@ -22,7 +23,7 @@ def fuzz(
         int | None, typer.Option(help="Replay up to this case, from the start of its block.")
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes at a time.")] = 2,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonObjectOption = False,
 ) -> None:
     """Send mutated frames: no exception may escape, the heap may not grow, the meter answers on."""
     if target not in (*TARGETS, "all"):

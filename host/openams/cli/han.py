@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from openams.cli.common import JsonOption, group
 from openams.errors import BenchError
 from openams.han.cipher import Keys
 from openams.han.reader import (
@@ -30,15 +31,9 @@ from openams.terminal import say
 if TYPE_CHECKING:
     import serial
 
-app = typer.Typer(
-    help="Read HAN ports, files and captures.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
+app = group("Read HAN ports, files and captures.")
 
 _KeysOption = Annotated[Path | None, typer.Option(help="File with the keys of encrypted lists.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _keys(path: Path | None) -> list[Keys]:
@@ -65,7 +60,7 @@ def watch(
         typer.Option("--wait", help="Wait until the port is there, and again when it has gone."),
     ] = False,
     keys: _KeysOption = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Print the lists that come from a port, one a line, until Ctrl-C."""
     if parity not in _PARITIES:
@@ -179,7 +174,7 @@ def decode(
         Path, typer.Argument(help="Frames: binary, hex text or JSON lines; - for standard input.")
     ],
     keys: _KeysOption = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Print the lists in a file. Ends with 1 if one of them cannot be read."""
     bad = 0
@@ -209,7 +204,7 @@ def replay(
     frames: Annotated[Path, typer.Argument(help='JSON lines with a "frame" in hex.')],
     runtime: Annotated[str, typer.Option(help=f"One of {', '.join(RUNTIMES)}.")] = "micropython",
     keys: _KeysOption = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Put captured frames through the meter and compare what it sends, byte for byte."""
     from openams.han.replay import replay as replay_frames

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from openams.cli import deliver, profiled, report
+from openams.cli.common import JsonObjectOption, StoreOption, group
 from openams.cli.keys import PassphraseOption
 from openams.errors import BenchError
 from openams.keys.opening import open_keystore
@@ -20,23 +21,7 @@ from openams.meter_time import local_text, to_utc_ms
 from openams.private import write_private
 from openams.terminal import say
 
-app = typer.Typer(
-    help="The collection centre: register, store, collection.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
-
-StoreOption = Annotated[
-    str | None,
-    typer.Option(
-        "--store",
-        envvar="OPENAMS_STORE",
-        metavar="URL",
-        help="A file, sqlite:///FILE or postgresql://HOST/NAME.",
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+app = group("The collection centre: register, store, collection.")
 
 
 def now_ms() -> int:
@@ -48,7 +33,7 @@ def import_(
     files: Annotated[list[Path], typer.Argument(metavar="FILE.csv ...")],
     who: Annotated[str, typer.Option(help="Who does it, for the record.")] = "",
     store: StoreOption = None,
-    as_json: JsonOption = False,
+    as_json: JsonObjectOption = False,
 ) -> None:
     """Take CSV files into the register: all rows of all files, or none with every error named."""
     from openams.headend import registercsv
@@ -75,7 +60,7 @@ def import_(
 def export(
     folder: Annotated[Path, typer.Argument(help="Where the CSV files go; made if not there.")],
     store: StoreOption = None,
-    as_json: JsonOption = False,
+    as_json: JsonObjectOption = False,
 ) -> None:
     """Write the register as CSV files that may be imported again."""
     from openams.headend import registercsv
@@ -131,7 +116,7 @@ def collect(
     store: StoreOption = None,
     keystore: _Keystore = None,
     passphrase_file: PassphraseOption = None,
-    as_json: JsonOption = False,
+    as_json: JsonObjectOption = False,
 ) -> None:
     """Collect what is due, until Ctrl-C: days of meters, from concentrators and directly."""
     import asyncio
@@ -181,7 +166,7 @@ def evaluate(
     day: _DayOption = None,
     point: Annotated[list[str] | None, typer.Option(help="Only these points.")] = None,
     store: StoreOption = None,
-    as_json: JsonOption = False,
+    as_json: JsonObjectOption = False,
 ) -> None:
     """Validate and estimate a day of all points: what is new becomes a revision."""
     from openams.headend.evaluate import evaluate_days
@@ -202,7 +187,7 @@ def values(
     gsrn: Annotated[str, typer.Argument(metavar="GSRN", help="The metering point.")],
     day: _DayOption = None,
     store: StoreOption = None,
-    as_json: JsonOption = False,
+    as_json: JsonObjectOption = False,
 ) -> None:
     """Show every value that a point's day ever had: when, why and by which rules."""
     from openams.headend.register import A_MINUS, A_PLUS
@@ -227,7 +212,9 @@ def values(
 
 
 @app.command(epilog="Example: ams headend status --day 2026-01-31 --json")
-def status(day: _DayOption = None, store: StoreOption = None, as_json: JsonOption = False) -> None:
+def status(
+    day: _DayOption = None, store: StoreOption = None, as_json: JsonObjectOption = False
+) -> None:
     """Show how far collection is with a day, and what a person should see to."""
     from openams.headend.days import day_number
     from openams.headend.store import open_store, store_url
@@ -270,7 +257,7 @@ def order(
     ] = None,
     who: Annotated[str, typer.Option(help="Who asked for it.")] = "",
     store: StoreOption = None,
-    as_json: JsonOption = False,
+    as_json: JsonObjectOption = False,
 ) -> None:
     """Give an order to a meter: a job of the process that has the operator's keys."""
     from openams.headend.collect import orders as doing
@@ -296,7 +283,7 @@ def orders(
     store: StoreOption = None,
     keystore: _Keystore = None,
     passphrase_file: PassphraseOption = None,
-    as_json: JsonOption = False,
+    as_json: JsonObjectOption = False,
 ) -> None:
     """Do the orders that are due, until Ctrl-C: needs the operator's keys, not the collector's."""
     from openams.headend.collect.orders import Doer
@@ -321,7 +308,7 @@ def close(
     number: Annotated[int, typer.Argument(help="Of the notice, as ams headend status has it.")],
     who: Annotated[str, typer.Option(help="Who has seen to it.")],
     store: StoreOption = None,
-    as_json: JsonOption = False,
+    as_json: JsonObjectOption = False,
 ) -> None:
     """Close a notice that somebody has seen to."""
     from openams.headend.store import open_store, store_url

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from openams.cli.common import JsonOption, group
 from openams.cli.keys import KeystoreOption, PassphraseOption, meter_first
-from openams.cli.meter import Access, ClientOption, JsonOption, UrlArgument, takes_access
+from openams.cli.meter import Access, ClientOption, UrlArgument, takes_access
 from openams.cli.output import print_values, progress
 from openams.errors import BenchError
 from openams.image.file import Image
@@ -23,12 +24,7 @@ from openams.terminal import say
 if TYPE_CHECKING:
     from openams.image.transfer import Sender
 
-app = typer.Typer(
-    help="Firmware images: build, sign, send.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
+app = group("Firmware images: build, sign, send.")
 
 _File = Annotated[Path, typer.Argument(metavar="FILE", help="An image.")]
 _Expires = Annotated[

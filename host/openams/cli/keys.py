@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from openams.bench.options import DEFAULT_METER_ID
+from openams.cli.common import JsonOption, group
 from openams.errors import BenchError
 from openams.keys.opening import ask, default_path, open_keystore, passphrase_of, read_passphrase
 from openams.private import write_private
@@ -19,12 +20,7 @@ if TYPE_CHECKING:
     # Every command names a keystore, and few open one: it takes a tenth of a second to load.
     from openams.keys.model import MeterKeys
 
-app = typer.Typer(
-    help="Keys of meters, in an encrypted keystore.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
+app = group("Keys of meters, in an encrypted keystore.")
 
 KeystoreOption = Annotated[
     Path | None,
@@ -33,7 +29,6 @@ KeystoreOption = Annotated[
 PassphraseOption = Annotated[
     Path | None, typer.Option("--passphrase-file", help="File with the keystore's passphrase.")
 ]
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _ListOption = Annotated[
     Path | None, typer.Option("--list", help="File with meters' numbers, one a line.")
 ]
@@ -61,7 +56,7 @@ def new(
     numbers: _ListOption = None,
     keystore: KeystoreOption = None,
     passphrase_file: PassphraseOption = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Make the keys of a meter, or of a list of them: random, each its own. Prints none of them."""
     if (meter_id is None) == (numbers is None):
@@ -104,7 +99,7 @@ def _listed(path: Path | None) -> list[str]:
 def takeover(
     keystore: KeystoreOption = None,
     passphrase_file: PassphraseOption = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Bring a keystore of the former form, one sealed text, into today's, in its place."""
     from openams.keys import handover
@@ -132,7 +127,7 @@ def readers(
     ] = False,
     keystore: KeystoreOption = None,
     passphrase_file: PassphraseOption = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Give a collector the readers' keys of meters, in a keystore that moves and changes nothing.
 
@@ -166,7 +161,7 @@ def readers(
 def list_(
     keystore: KeystoreOption = None,
     passphrase_file: PassphraseOption = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List the meters that have keys; prints no key."""
     meters = open_keystore(keystore, passphrase_file).meters()
@@ -194,7 +189,7 @@ def show(
     ] = DEFAULT_METER_ID,
     keystore: KeystoreOption = None,
     passphrase_file: PassphraseOption = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Print what a client needs: SAPs, titles, KEYS and counters. Whoever sees it can use them.
 
@@ -240,7 +235,7 @@ def rotate(
     keystore: KeystoreOption = None,
     passphrase_file: PassphraseOption = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 10.0,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Give a meter new keys, all of them, over the link. May be cut off and called again."""
     from openams.client.client import identify
@@ -268,7 +263,7 @@ def han(
     file: Annotated[Path, typer.Argument(help="File to write, for ams han watch --keys.")],
     keystore: KeystoreOption = None,
     passphrase_file: PassphraseOption = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the keys of a meter's encrypted lists, those before too, to a file of your own."""
     keys = open_keystore(keystore, passphrase_file).get(check_meter_id(meter_id))

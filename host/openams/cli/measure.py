@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from openams import terminal
+from openams.cli.common import JsonObjectOption
 from openams.runtimes.launch import RUNTIMES
 
 
@@ -17,7 +18,7 @@ def measure(
     runtime: Annotated[str, typer.Option(help=f"One of {', '.join(RUNTIMES)}.")] = "micropython",
     front_end: Annotated[str, typer.Option(help="ideal or adc12.")] = "ideal",
     seed: Annotated[int, typer.Option(help="Seed of the front end's noise.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonObjectOption = False,
 ) -> None:
     """Play waveform cases through the meter and print what it measures."""
     from openams.bench.measure import measure as measure_file

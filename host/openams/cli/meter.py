@@ -31,7 +31,6 @@ MeterIdOption = Annotated[
     str | None, typer.Option("--meter-id", help="Whose keys; found out if it is not given.")
 ]
 TimeoutOption = Annotated[float, typer.Option("--timeout", help="Seconds to wait for an answer.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @dataclass

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from openams.bench.options import DEFAULT_METER_ID
+from openams.cli.common import JsonObjectOption
 from openams.errors import BenchError
 from openams.faultlab.campaign import LAST, TORN, Campaign, Part
 from openams.runtimes.launch import RUNTIMES
@@ -46,7 +47,7 @@ def powercut(
     ] = DEFAULT_METER_ID,
     seed: Annotated[int, typer.Option(help="Seed of the work and of what tears.")] = 1,
     jobs: Annotated[int, typer.Option(help="Processes at a time.")] = 2,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonObjectOption = False,
 ) -> None:
     """Cut the power at flash operations; every start afterwards must find all that was kept."""
     if runtime not in RUNTIMES:

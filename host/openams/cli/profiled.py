@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from openams.cli.common import JsonObjectOption, StoreOption
 from openams.errors import BenchError
 from openams.terminal import say
 
@@ -21,17 +22,11 @@ if TYPE_CHECKING:
 _COLUMNS = ("gsrn", "date", "kwh", "source")
 _PERSONS = ("sms", "portal", "visit")
 
-_Store = Annotated[
-    str | None,
-    typer.Option("--store", envvar="OPENAMS_STORE", metavar="URL", help="As of ams headend."),
-]
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-
 
 def readings(
     file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="gsrn,date,kwh,source")],
-    store: _Store = None,
-    as_json: _Json = False,
+    store: StoreOption = None,
+    as_json: JsonObjectOption = False,
 ) -> None:
     """Take in registers that persons have read: all rows, or none with every error named."""
     from openams.headend.store import open_store, store_url
@@ -96,8 +91,8 @@ def profiled(
     plan: Annotated[
         str, typer.Option(help="When unmetered points are on: dark, half-night, always.")
     ] = "dark",
-    store: _Store = None,
-    as_json: _Json = False,
+    store: StoreOption = None,
+    as_json: JsonObjectOption = False,
 ) -> None:
     """Period volumes of readings, hours by profile, yearly control, unmetered points."""
     from openams.headend.profiled.lamps import PLANS

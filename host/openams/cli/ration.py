@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from openams.cli.common import JsonOption
 from openams.cli.keys import KeystoreOption, PassphraseOption
-from openams.cli.meter import JsonOption
 from openams.errors import BenchError
 from openams.keys.opening import default_path, open_keystore
 from openams.private import check_folder

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from openams.cli.meter import Access, ClientOption, JsonOption, UrlArgument, takes_access
+from openams.cli.common import JsonOption
+from openams.cli.meter import Access, ClientOption, UrlArgument, takes_access
 from openams.client import data as axdr
 from openams.client.names import READOUT_LEVEL, READOUT_LEVELS, READOUT_LIST
 from openams.errors import BenchError

@@ -10,14 +10,11 @@ from typing import Annotated
 
 import typer
 
+from openams.cli.common import JsonObjectOption, StoreOption
 from openams.errors import BenchError
 from openams.private import write_private
 from openams.terminal import say
 
-_Store = Annotated[
-    str | None,
-    typer.Option("--store", envvar="OPENAMS_STORE", metavar="URL", help="As of ams headend."),
-]
 _LONGEST_DAYS = 400
 
 
@@ -34,8 +31,8 @@ def report(
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page that prints.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write a table.")] = None,
-    store: _Store = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    store: StoreOption = None,
+    as_json: JsonObjectOption = False,
 ) -> None:
     """The regulator's figures 1 to 11 for the company, and the chain's own."""
     from openams.headend.report import charts, page, table
@@ -71,7 +68,7 @@ def metrics(
         int | None, typer.Option(help="Serve them on this port until Ctrl-C, 0: a free one.")
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    store: _Store = None,
+    store: StoreOption = None,
 ) -> None:
     """Print or serve the head-end's health for Prometheus."""
     from openams.headend.report.health import metrics as written

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from openams.cli.common import JsonObjectOption
 from openams.terminal import console as make_console
 from openams.terminal import say
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def vee(
     cases: Annotated[Path, typer.Argument(metavar="CASES.json", help="Days after collection.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonObjectOption = False,
 ) -> None:
     """Validate and estimate the days of a file: a value for every interval, and why."""
     from openams.headend.vee import cases as days
