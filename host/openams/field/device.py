@@ -16,7 +16,7 @@ from openams.field.loads import DAY_MS, QUARTER_MS, QUARTERS, Load
 from openams.field.meters import MeterSpec
 from openams.grid.frontend import make_front_end
 from openams.han.formats import FORMATS
-from openams.runtimes.fleet import Silent, load_firmware
+from openams.runtimes.fleet import Relay, Silent, load_firmware
 from openams.runtimes.state import FLASH_SIZE
 
 SECTOR = 4096
@@ -27,7 +27,6 @@ _NOMINAL_MV = 230_000
 _SAG_MV_PER_A = 120
 _TICKS = 0x3FFFFFFF
 _ONES = b"\xff" * SECTOR
-_MOVES_MS = 60
 _LOOKS = 3
 
 
@@ -97,34 +96,14 @@ class Clock:
     def raw_ms(self, true_ms: int) -> int:
         return true_ms + (true_ms - self.begin_ms) * self.ppm // 1_000_000
 
+    def now_ms(self) -> int:
+        return self.true_ms
+
     def utc_ms(self) -> int:
         return self.raw_ms(self.true_ms)
 
     def set(self, utc_ms: int) -> None:
         pass
-
-
-class Relay:
-    """A bistable relay: moved by 60 ms of current."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self.contact = True
-        self._coil = 0
-        self._since_ms = 0
-
-    def set_coil(self, coil: int) -> None:
-        now_ms = self._clock.true_ms
-        if self._coil and now_ms - self._since_ms >= _MOVES_MS:
-            self.contact = self._coil == 2
-        self._coil = coil
-        self._since_ms = now_ms
-
-    def closed(self) -> bool:
-        return self.contact
-
-    def load_voltage(self) -> None:
-        return None
 
 
 class Board:
@@ -135,7 +114,7 @@ class Board:
     def __init__(self, flash: Flash, clock: Clock) -> None:
         self.flash = flash
         self.clock = clock
-        self.relay = Relay(clock)
+        self.relay = Relay(clock.now_ms)
         self.han_uart = Silent()
         self.sent: dict[int, bytearray] = {}
         self.closed: set[int] = set()

@@ -14,7 +14,7 @@ import selectors
 import socket
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock_time
@@ -78,28 +78,33 @@ class Silent:
         pass
 
 
-class _Relay:
-    """A bistable relay: moved by 60 ms of current."""
+class Relay:
+    """A bistable relay: moved by 60 ms of current, by the time that `now_ms()` tells."""
 
-    def __init__(self) -> None:
+    def __init__(self, now_ms: Callable[[], float]) -> None:
+        self._now_ms = now_ms
         self.contact = True
         self.pulses = 0
         self._coil = 0
-        self._since = 0.0
+        self._since_ms = 0.0
 
     def set_coil(self, coil: int) -> None:
-        now = time.monotonic()
-        if self._coil and 1000 * (now - self._since) >= _MOVES_MS:
+        now_ms = self._now_ms()
+        if self._coil and now_ms - self._since_ms >= _MOVES_MS:
             self.contact = self._coil == 2
         self.pulses += coil != 0 and coil != self._coil
         self._coil = coil
-        self._since = now
+        self._since_ms = now_ms
 
     def closed(self) -> bool:
         return self.contact
 
     def load_voltage(self) -> None:
         return None
+
+
+def _monotonic_ms() -> float:
+    return 1000 * time.monotonic()
 
 
 class _Board:
@@ -110,7 +115,7 @@ class _Board:
         self._owner = owner
         self.clock = _Clock()
         self.han_uart = Silent()
-        self.relay = _Relay()
+        self.relay = Relay(_monotonic_ms)
 
     def link_write(self, channel: int, data: Any) -> None:
         self._owner.write(channel, bytes(data))
