@@ -68,7 +68,7 @@ campaign: $(STAMP)
 # asks for an old dlms-cosem, for encrypted telegrams only; both are for tests.
 lock:
 	$(BIN)/pip install -q uv
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev --extra docs --extra plot --extra headend \
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev --extra docs --extra plot --extra headend --extra bus \
 		--override tools/overrides.txt \
 		--no-emit-index-url --no-annotate --no-header -q -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes -c requirements.lock \

@@ -10,13 +10,14 @@ from urllib.parse import unquote, urlsplit
 
 from openams.errors import BenchError
 from openams.headend.store.core import Database
-from openams.headend.store.errors import GoneError, StoreError
+from openams.headend.store.errors import ClashError, GoneError, StoreError
 from openams.headend.store.raw import Event, IntervalRow, RegisterReading
 from openams.headend.store.schema import migrate
 from openams.headend.store.values import DayValues, StoredRevision
 from openams.headend.store.whole import Store
 
 __all__ = [
+    "ClashError",
     "DayValues",
     "Event",
     "GoneError",

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
 
-from openams.headend.store.errors import StoreError
+from openams.headend.store.errors import ClashError, StoreError
 
 # SQLite takes 32 766 parameters in a statement, PostgreSQL 65 535.
 AT_ONCE = 500
+# Transactions that clash with others'.
+_AGAIN = 5
+
+T = TypeVar("T")
 
 
 class Database(Protocol):
@@ -28,8 +32,26 @@ class Database(Protocol):
     def execute(self, sql: str, params: Sequence[Any] = ()) -> tuple[list[Any], int]: ...
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None: ...
     def put_rows(
-        self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
-    ) -> None: ...
+        self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], fresh: bool = False
+    ) -> None:
+        """What is there already by its key stays; `fresh`: nothing is, ClashError if it is."""
+
+    def upsert(
+        self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], clash: str
+    ) -> None:
+        """Rows of different keys; `clash`: what follows ON CONFLICT where one is there."""
+
+    def update_rows(
+        self,
+        table: str,
+        keys: Sequence[str],
+        columns: Sequence[str],
+        rows: Iterable[Sequence[Any]],
+        more: str = "",
+        where: str = "",
+    ) -> None:
+        """Sets `columns` of the rows with these `keys`; a row has its keys first."""
+
     def open_days(self, days: Iterable[int]) -> None: ...
     def lock(self, *names: str) -> None: ...
     def close(self) -> None: ...
@@ -71,6 +93,18 @@ class Core:
             self.database.rollback()
             raise
 
+    def retried(self, work: Callable[[], T]) -> T:
+        """A transaction that is done again where somebody else wrote the same meanwhile. Amid an
+        outer one ClashError is the outer one's to see to."""
+        for left in range(_AGAIN - 1, -1, -1):
+            try:
+                with self.transaction():
+                    return work()
+            except ClashError:
+                if self._depth or not left:
+                    raise
+        raise AssertionError
+
     def run(self, sql: str, *params: Any) -> int:
         """How many rows were touched."""
         return self.database.execute(sql, params)[1]
@@ -90,13 +124,34 @@ class Core:
         with self.transaction():
             self.database.many(sql, rows)
 
-    def put_rows(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """In bulk; what is there already by its key stays as it is."""
-        if not self._depth:
-            with self.transaction():
-                self.database.put_rows(table, columns, rows)
-            return
-        self.database.put_rows(table, columns, rows)
+    def put_rows(
+        self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], fresh: bool = False
+    ) -> None:
+        """In bulk; what is there already by its key stays as it is. `fresh`: nothing is there, or
+        ClashError: somebody else wrote it meanwhile."""
+        with self.transaction():
+            self.database.put_rows(table, columns, rows, fresh)
+
+    def upsert(
+        self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], clash: str
+    ) -> None:
+        """In bulk, rows of different keys; `clash`: what follows ON CONFLICT."""
+        with self.transaction():
+            self.database.upsert(table, columns, rows, clash)
+
+    def update_rows(
+        self,
+        table: str,
+        keys: Sequence[str],
+        columns: Sequence[str],
+        rows: Iterable[Sequence[Any]],
+        more: str = "",
+        where: str = "",
+    ) -> None:
+        """In bulk: sets `columns`, and `more`, of the rows with these `keys` (first in each row)
+        for which `where` holds."""
+        with self.transaction():
+            self.database.update_rows(table, keys, columns, rows, more, where)
 
     def by_key(self, sql: str, keys: Sequence[Any], *params: Any) -> Iterator[Any]:
         """Rows of a statement with `IN (?*)` for many keys; `params` come before them."""

@@ -11,3 +11,7 @@ class StoreError(BenchError):
 
 class GoneError(StoreError):
     """The database does not answer, or its disk is full: what was asked may be asked again."""
+
+
+class ClashError(StoreError):
+    """Somebody else has written the same meanwhile: what was asked is done again from its begin."""

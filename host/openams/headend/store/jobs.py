@@ -115,13 +115,16 @@ class JobStore(Core):
         self, states: Iterable[tuple[str, int, str, Mapping[str, Any]]], now_ms: int
     ) -> None:
         """States of (meter, day, state, result). One that is complete is not opened again."""
-        self.many(
-            "UPDATE job SET state = ?, result = ?, attempts = attempts + 1, changed_ms = ? "
-            "WHERE kind = ? AND subject = ? AND day = ? AND state IN ('due', 'trying', 'partial')",
+        self.update_rows(
+            "job",
+            ("kind", "subject", "day"),
+            ("state", "result", "changed_ms"),
             [
-                (state, json.dumps(result), now_ms, DAY, subject, day)
+                (DAY, subject, day, state, json.dumps(result), now_ms)
                 for subject, day, state, result in states
             ],
+            "attempts = attempts + 1",
+            "job.state IN ('due', 'trying', 'partial')",
         )
 
     def count_days(self, day: int) -> Counter[str]:
@@ -134,13 +137,13 @@ class JobStore(Core):
 
     def add_turns(self, turns: Iterable[tuple[str, str, str, int]]) -> None:
         """(kind, subject, segment, next_ms): one that is there has its turn then at the latest."""
-        self.many(
-            "INSERT INTO turn (kind, subject, segment, next_ms, attempts, lease_by, lease_ms) "
-            "VALUES (?, ?, ?, ?, 0, '', 0) ON CONFLICT (kind, subject) DO UPDATE SET "
-            "segment = excluded.segment, "
+        self.upsert(
+            "turn",
+            ("kind", "subject", "segment", "next_ms", "attempts", "lease_by", "lease_ms"),
+            [(*turn, 0, "", 0) for turn in turns],
+            "(kind, subject) DO UPDATE SET segment = excluded.segment, "
             "next_ms = CASE WHEN turn.next_ms < excluded.next_ms THEN turn.next_ms "
             "ELSE excluded.next_ms END",
-            turns,
         )
 
     def take_turns(
@@ -167,9 +170,11 @@ class JobStore(Core):
                     continue
                 busy[turn.segment] += 1
                 out.append(turn)
-            self.many(
-                "UPDATE turn SET lease_by = ?, lease_ms = ? WHERE kind = ? AND subject = ?",
-                [(worker, now_ms + lease_ms, turn.kind, turn.subject) for turn in out],
+            self.update_rows(
+                "turn",
+                ("kind", "subject"),
+                ("lease_by", "lease_ms"),
+                [(turn.kind, turn.subject, worker, now_ms + lease_ms) for turn in out],
             )
             meters = [turn.subject for turn in out if turn.kind == METER]
             for at in range(0, len(meters), 500):
@@ -183,15 +188,19 @@ class JobStore(Core):
 
     def end_turns(self, worker: str, ends: Iterable[tuple[str, str, int, bool]]) -> None:
         """(kind, subject, next_ms, went well) of turns that `worker` has; another's are left."""
-        self.many(
-            "UPDATE turn SET lease_by = '', lease_ms = 0, next_ms = ?, "
-            "attempts = CASE WHEN ? THEN 0 ELSE attempts + 1 END "
-            "WHERE kind = ? AND subject = ? AND lease_by = ?",
-            [
-                (min(next_ms, NEVER_MS), well, kind, subject, worker)
-                for kind, subject, next_ms, well in ends
-            ],
-        )
+        ends = list(ends)
+        for well, more in ((True, "attempts = 0"), (False, "attempts = attempts + 1")):
+            self.update_rows(
+                "turn",
+                ("kind", "subject", "lease_by"),
+                ("next_ms",),
+                [
+                    (kind, subject, worker, min(next_ms, NEVER_MS))
+                    for kind, subject, next_ms, went_well in ends
+                    if went_well is well
+                ],
+                f"lease_by = '', lease_ms = 0, {more}",
+            )
 
     def give_back(self, worker: str) -> int:
         """A worker that begins anew has no turns from before: they are free at once."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from openams.errors import BenchError
-from openams.headend.store.errors import GoneError, StoreError
+from openams.headend.store.errors import ClashError, GoneError, StoreError
 
 if TYPE_CHECKING:
     import psycopg
@@ -41,14 +41,16 @@ class PostgresDatabase:
         self.name = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
         self._connection: psycopg.Connection[Any] | None = None
         self._days: set[int] = set()
-        self._temporary: set[str] = set()
+        # Tables of this connection's own, by (table, columns).
+        self._temporary: dict[tuple[str, ...], str] = {}
+        self._types: dict[str, dict[str, str]] = {}
         self.connection  # noqa: B018 - whoever opens a store wants to know whether it is there
 
     @property
     def connection(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.closed:
             self._connection = self._connect()
-            self._temporary = set()
+            self._temporary = {}
         return self._connection
 
     def _connect(self) -> psycopg.Connection[Any]:
@@ -83,7 +85,7 @@ class PostgresDatabase:
 
     def rollback(self) -> None:
         # What was made in it is gone too.
-        self._temporary = set()
+        self._temporary = {}
         with contextlib.suppress(self._psycopg.Error):
             if self._connection is not None and not self._connection.closed:
                 self._connection.execute("ROLLBACK")
@@ -98,34 +100,105 @@ class PostgresDatabase:
         with self._failing(), self.connection.cursor() as cursor:
             cursor.executemany(_translated(sql), rows)
 
-    def put_rows(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """By COPY to a table of this connection's own, and from there those that are not there."""
+    def put_rows(
+        self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], fresh: bool = False
+    ) -> None:
+        """By COPY: straight into the table what is fresh, or by way of a table of this
+        connection's own."""
         rows = list(rows)
+        if not rows:
+            return
+        if fresh:
+            with self._failing():
+                self._copy(table, table, columns, rows)
+            return
+        self.upsert(table, columns, rows, "DO NOTHING")
+
+    def upsert(
+        self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], clash: str
+    ) -> None:
+        rows = list(rows)
+        if not rows:
+            return
         names = ", ".join(columns)
         if len(rows) < _BULK:
             marks = ", ".join("?" * len(columns))
             self.many(
-                f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING", rows
+                f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT {clash}", rows
             )
             return
         with self._failing():
-            connection = self.connection
-            if names + table not in self._temporary:
-                connection.execute(f"DROP TABLE IF EXISTS new_{table}")
-                connection.execute(
-                    f"CREATE TEMPORARY TABLE new_{table} AS SELECT {names} FROM {table} "
-                    "WITH NO DATA"
-                )
-                self._temporary = {one for one in self._temporary if not one.endswith(table)}
-                self._temporary.add(names + table)
-            connection.execute(f"TRUNCATE new_{table}")
-            with connection.cursor().copy(f"COPY new_{table} ({names}) FROM STDIN") as copy:
-                for row in rows:
-                    copy.write_row(row)
-            connection.execute(
-                f"INSERT INTO {table} ({names}) SELECT {names} FROM new_{table} "
-                "ON CONFLICT DO NOTHING"
+            staged = self._stage(table, columns, rows)
+            self.connection.execute(
+                f"INSERT INTO {table} ({names}) SELECT {names} FROM {staged} ON CONFLICT {clash}"
             )
+
+    def update_rows(
+        self,
+        table: str,
+        keys: Sequence[str],
+        columns: Sequence[str],
+        rows: Iterable[Sequence[Any]],
+        more: str = "",
+        where: str = "",
+    ) -> None:
+        rows = list(rows)
+        if not rows:
+            return
+        count = len(keys)
+        extra = list(filter(None, [more]))
+        if len(rows) < _BULK:
+            sets = ", ".join([*(f"{name} = ?" for name in columns), *extra])
+            held = " AND ".join([*(f"{name} = ?" for name in keys), *filter(None, [where])])
+            self.many(
+                f"UPDATE {table} SET {sets} WHERE {held}",
+                [(*row[count:], *row[:count]) for row in rows],
+            )
+            return
+        with self._failing():
+            staged = self._stage(table, (*keys, *columns), rows)
+            sets = ", ".join([*(f"{name} = s.{name}" for name in columns), *extra])
+            same = (f"{table}.{name} = s.{name}" for name in keys)
+            held = " AND ".join([*same, *filter(None, [where])])
+            self.connection.execute(f"UPDATE {table} SET {sets} FROM {staged} AS s WHERE {held}")
+
+    def _stage(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+        """A table of this connection's own with these rows; its name."""
+        which = (table, *columns)
+        if which not in self._temporary:
+            name = f"new_{table}_{len(self._temporary)}"
+            self.connection.execute(f"DROP TABLE IF EXISTS {name}")
+            self.connection.execute(
+                f"CREATE TEMPORARY TABLE {name} AS SELECT {', '.join(columns)} FROM {table} "
+                "WITH NO DATA"
+            )
+            self._temporary[which] = name
+        name = self._temporary[which]
+        self.connection.execute(f"TRUNCATE {name}")
+        self._copy(name, table, columns, rows)
+        return name
+
+    def _copy(
+        self, to: str, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        types = self._types_of(table)
+        names = ", ".join(columns)
+        with self.connection.cursor().copy(
+            f"COPY {to} ({names}) FROM STDIN (FORMAT BINARY)"
+        ) as copy:
+            copy.set_types([types[name] for name in columns])
+            for row in rows:
+                copy.write_row(row)
+
+    def _types_of(self, table: str) -> dict[str, str]:
+        if table not in self._types:
+            found = self.connection.execute(
+                "SELECT a.attname, t.typname FROM pg_attribute AS a JOIN pg_type AS t "
+                "ON t.oid = a.atttypid WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0",
+                (table,),
+            ).fetchall()
+            self._types[table] = {name: kind for name, kind in found}
+        return self._types[table]
 
     def open_days(self, days: Iterable[int]) -> None:
         """Makes the tables of days that have none.
@@ -175,6 +248,8 @@ class PostgresDatabase:
             yield
         except (errors.DiskFull, errors.OutOfMemory) as error:
             raise GoneError(f"{self.name}: {_words(error)}: make room, nothing is lost") from None
+        except errors.UniqueViolation as error:
+            raise ClashError(f"{self.name}: {_words(error)}") from None
         except (errors.DeadlockDetected, errors.LockNotAvailable) as error:
             raise GoneError(f"{self.name}: {_words(error)}") from None
         except (self._psycopg.OperationalError, self._psycopg.InterfaceError) as error:

@@ -77,32 +77,49 @@ def _unpacked(data: bytes) -> tuple[IntervalRow, ...]:
     return tuple(IntervalRow(*row) for row in zip(ends, *rest, strict=True))
 
 
+Rows = dict[int, IntervalRow]
+DayRows = dict[tuple[str, int], set[IntervalRow]]
+
+
 class RawStore(Core):
     def add_intervals(
         self, items: Iterable[tuple[str, Sequence[IntervalRow]]], source: str, at_ms: int
     ) -> set[tuple[str, int]]:
         """Rows of meters; the (meter, day) that have something new by them."""
-        new: dict[tuple[str, int], dict[int, IntervalRow]] = defaultdict(dict)
-        for meter_id, rows in items:
+        wanted = [(meter_id, rows, source) for meter_id, rows in items]
+        return self.retried(lambda: self.add_rows(wanted, at_ms)[0])
+
+    def add_rows(
+        self, items: Iterable[tuple[str, Sequence[IntervalRow], str]], at_ms: int
+    ) -> tuple[set[tuple[str, int]], DayRows]:
+        """Amid a transaction: rows of (meter, rows, source); the (meter, day) that have something
+        new by them, and all that the store now has of those that were named. ClashError where
+        somebody else writes the same at the same time."""
+        new: dict[tuple[str, int], Rows] = defaultdict(dict)
+        sources: dict[tuple[str, int], str] = {}
+        for meter_id, rows, source in items:
             for row in rows:
-                day = ended_day_number((row.end_s - 1) // 3600)
-                new[meter_id, day][row.end_s] = row
+                key = meter_id, ended_day_number((row.end_s - 1) // 3600)
+                new[key][row.end_s] = row
+                sources[key] = source
         if not new:
-            return set()
+            return set(), {}
         self.database.open_days({day for _, day in new})
-        with self.transaction():
-            self.database.lock(*{meter_id for meter_id, _ in new})
-            there = self._parts(new)
-            added = []
-            for (meter_id, day), of_day in sorted(new.items()):
-                parts = there.get((meter_id, day), [])
-                known = {row for part in parts for row in part.rows}
-                fresh = [row for _, row in sorted(of_day.items()) if row not in known]
-                if fresh:
-                    added.append((day, meter_id, len(parts) + 1, at_ms, source, _packed(fresh)))
-            columns = ("day", "meter_id", "part", "at_ms", "source", "rows")
-            self.database.put_rows("collected", columns, added)
-        return {(row[1], row[0]) for row in added}
+        self.need_transaction()
+        there = self._parts(new)
+        known: DayRows = {}
+        added = []
+        for (meter_id, day), of_day in sorted(new.items()):
+            parts = there.get((meter_id, day), [])
+            known[meter_id, day] = {row for part in parts for row in part.rows}
+            fresh = [row for _, row in sorted(of_day.items()) if row not in known[meter_id, day]]
+            if fresh:
+                number, source = len(parts) + 1, sources[meter_id, day]
+                added.append((day, meter_id, number, at_ms, source, _packed(fresh)))
+                known[meter_id, day].update(fresh)
+        columns = ("day", "meter_id", "part", "at_ms", "source", "rows")
+        self.database.put_rows("collected", columns, added, fresh=True)
+        return {(row[1], row[0]) for row in added}, known
 
     def _parts(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], list[Part]]:
         by_day: dict[int, list[str]] = defaultdict(list)
@@ -131,27 +148,26 @@ class RawStore(Core):
     def add_readings(self, readings: Iterable[RegisterReading]) -> int:
         """Readings of registers; how many were not there."""
         wanted = sorted(set(readings), key=lambda one: (one.meter_id, one.at_ms))
-        if not wanted:
-            return 0
-        with self.transaction():
-            self.database.lock(*{one.meter_id for one in wanted})
-            there: dict[tuple[str, int], list[tuple[int | None, int | None]]] = defaultdict(list)
-            low, high = min(one.at_ms for one in wanted), max(one.at_ms for one in wanted)
-            for meter_id, at_ms, plus, minus in self.by_key(
-                "SELECT meter_id, at_ms, plus_mwh, minus_mwh FROM reading "
-                "WHERE at_ms BETWEEN ? AND ? AND meter_id IN (?*)",
-                sorted({one.meter_id for one in wanted}),
-                low,
-                high,
-            ):
-                there[meter_id, at_ms].append((plus, minus))
-            rows = []
-            for one in wanted:
-                known = there[one.meter_id, one.at_ms]
-                if (one.plus_mwh, one.minus_mwh) not in known:
-                    known.append((one.plus_mwh, one.minus_mwh))
-                    rows.append((*one, len(known)))
-            self.database.put_rows("reading", (*RegisterReading._fields, "part"), rows)
+        return self.retried(lambda: self._add_readings(wanted)) if wanted else 0
+
+    def _add_readings(self, wanted: Sequence[RegisterReading]) -> int:
+        there: dict[tuple[str, int], list[tuple[int | None, int | None]]] = defaultdict(list)
+        low, high = min(one.at_ms for one in wanted), max(one.at_ms for one in wanted)
+        for meter_id, at_ms, plus, minus in self.by_key(
+            "SELECT meter_id, at_ms, plus_mwh, minus_mwh FROM reading "
+            "WHERE at_ms BETWEEN ? AND ? AND meter_id IN (?*)",
+            sorted({one.meter_id for one in wanted}),
+            low,
+            high,
+        ):
+            there[meter_id, at_ms].append((plus, minus))
+        rows = []
+        for one in wanted:
+            known = there[one.meter_id, one.at_ms]
+            if (one.plus_mwh, one.minus_mwh) not in known:
+                known.append((one.plus_mwh, one.minus_mwh))
+                rows.append((*one, len(known)))
+        self.database.put_rows("reading", (*RegisterReading._fields, "part"), rows, fresh=True)
         return len(rows)
 
     def readings(

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from openams.headend.store.errors import GoneError, StoreError
+from openams.headend.store.errors import ClashError, GoneError, StoreError
 from openams.private import check_folder, locked, make_folder
 
 _HINT = "name a store elsewhere with --store or OPENAMS_STORE"
@@ -69,10 +69,35 @@ class SqliteDatabase:
         with _failing(self.name):
             self.connection.executemany(sql, rows)
 
-    def put_rows(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    def put_rows(
+        self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], fresh: bool = False
+    ) -> None:
+        self.upsert(table, columns, rows, "" if fresh else "DO NOTHING")
+
+    def upsert(
+        self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], clash: str
+    ) -> None:
         marks = ", ".join("?" * len(columns))
         names = ", ".join(columns)
-        self.many(f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING", rows)
+        more = f"ON CONFLICT {clash}" if clash else ""
+        self.many(f"INSERT INTO {table} ({names}) VALUES ({marks}) {more}", rows)
+
+    def update_rows(
+        self,
+        table: str,
+        keys: Sequence[str],
+        columns: Sequence[str],
+        rows: Iterable[Sequence[Any]],
+        more: str = "",
+        where: str = "",
+    ) -> None:
+        sets = ", ".join([*(f"{name} = ?" for name in columns), *filter(None, [more])])
+        held = " AND ".join([*(f"{name} = ?" for name in keys), *filter(None, [where])])
+        count = len(keys)
+        self.many(
+            f"UPDATE {table} SET {sets} WHERE {held}",
+            ((*row[count:], *row[:count]) for row in rows),
+        )
 
     def open_days(self, days: Iterable[int]) -> None:
         """Nothing to do: the tables have all days."""
@@ -88,6 +113,8 @@ class SqliteDatabase:
 def _failing(name: str) -> Iterator[None]:
     try:
         yield
+    except sqlite3.IntegrityError as error:
+        raise ClashError(f"{name}: {error}") from None
     except sqlite3.OperationalError as error:
         text = str(error)
         if "full" in text:

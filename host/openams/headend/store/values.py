@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from openams.headend.days import day_date, day_number
 from openams.headend.store.core import Core
-from openams.headend.store.errors import StoreError
+from openams.headend.store.errors import ClashError
 from openams.headend.store.packing import pack_values, unpack_values
 from openams.headend.vee.codes import ESTIMATED, FINAL, MEASURED, TEMPORARY
 
@@ -183,24 +183,25 @@ class ValueStore(Core):
         self.database.open_days({day_number(one.day) for one in new})
         with self.transaction():
             self._check_next(new)
-            self.put_rows("revision", _COLUMNS, [_row(one) for one in new])
-            self.many(
-                f"INSERT INTO value_day ({_VALUES}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
-                "ON CONFLICT (day, gsrn, series) DO UPDATE SET revision = excluded.revision, "
-                "resolution_min = excluded.resolution_min, wh = excluded.wh, "
-                "states = excluded.states, total_wh = excluded.total_wh",
+            self.put_rows("revision", _COLUMNS, [_row(one) for one in new], fresh=True)
+            newest = {(one.day, one.gsrn, one.series): one for one in new}
+            self.upsert(
+                "value_day",
+                tuple(_VALUES.split(", ")),
                 [
                     (
                         day_number(one.day), one.gsrn, one.series, one.number, one.resolution_min,
                         pack_values(one.wh), _states_packed(one.states), one.total_wh,
                     )
-                    for one in new
+                    for one in newest.values()
                 ],
+                "(day, gsrn, series) DO UPDATE SET revision = excluded.revision, "
+                "resolution_min = excluded.resolution_min, wh = excluded.wh, "
+                "states = excluded.states, total_wh = excluded.total_wh",
             )  # fmt: skip
 
     def _check_next(self, new: Sequence[StoredRevision]) -> None:
         """Two who evaluate the same day at once: the later one is refused, and sees the news."""
-        self.database.lock(*{f"{one.gsrn} {one.day}" for one in new})
         for day in sorted({one.day for one in new}):
             of_day = [one for one in new if one.day == day]
             there = {
@@ -214,7 +215,7 @@ class ValueStore(Core):
             for one in of_day:
                 now = there.get((one.gsrn, one.series), 0)
                 if one.number != now + 1 or not len(one.wh) == len(one.states) > 0:
-                    raise StoreError(
+                    raise ClashError(
                         f"{one.gsrn} on {day} has revision {now}: {one.number} is not the next"
                     )
                 there[one.gsrn, one.series] = one.number
