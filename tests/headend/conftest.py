@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 
 import pytest
 
@@ -19,12 +20,35 @@ def postgres():
     server.close()
 
 
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory):
+    """A store without rows: copied, its tables need not be made in each test."""
+    path = tmp_path_factory.mktemp("empty") / "headend.db"
+    with open_store(path):
+        pass
+    return path
+
+
+def copied(empty, folder):
+    path = folder / "headend.db"
+    shutil.copy(empty, path)
+    return path
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request, tmp_path):
     """Of a new store, on each engine."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/headend.db"
-    return request.getfixturevalue("postgres").url(f"test{next(_numbers)}")
+        return f"sqlite:///{copied(request.getfixturevalue('empty_file'), tmp_path)}"
+    return request.getfixturevalue("postgres").store_url(f"test{next(_numbers)}")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_url(request, tmp_path):
+    """Of a store that nobody has opened yet."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/new.db"
+    return request.getfixturevalue("postgres").url(f"new{next(_numbers)}")
 
 
 @pytest.fixture
@@ -34,7 +58,7 @@ def store(store_url):
 
 
 @pytest.fixture
-def file_store(tmp_path):
+def file_store(empty_file, tmp_path):
     """On SQLite alone: where the engine is not what is tested."""
-    with open_store(tmp_path / "headend.db") as opened:
+    with open_store(copied(empty_file, tmp_path)) as opened:
         yield opened

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from openams.headend.store import open_store
 from tests.conftest import ROOT
 
 _WAIT_S = 60
@@ -44,6 +45,7 @@ class Server:
             shutil.chown(self.folder, self.user)
         self._run("initdb", "-D", self.data, "-A", "trust", "-U", "openams", "--no-sync")
         self.process = None
+        self._has_empty = False
         self.start()
 
     def _as_user(self):
@@ -64,7 +66,9 @@ class Server:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [self.bin / "postgres", "-D", self.data, "-k", self.folder, "-h", ""]
-                + ["-c", "max_connections=40", "-c", "log_min_messages=fatal"],
+                + ["-c", "max_connections=40", "-c", "log_min_messages=fatal"]
+                # What the kernel has outlives the server, and no test ends the kernel.
+                + ["-c", "fsync=off"],
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
@@ -87,9 +91,16 @@ class Server:
         self.process.send_signal(signal.SIGQUIT)
         self.process.wait()
 
-    def url(self, name):
-        self._run("createdb", "-h", self.folder, "-U", "openams", name)
+    def url(self, name, *like):
+        self._run("createdb", "-h", self.folder, "-U", "openams", *like, name)
         return f"postgresql://openams@/{name}?host={self.folder}"
+
+    def store_url(self, name):
+        """Of a store that has its tables: made once, and copied."""
+        if not self._has_empty:
+            with open_store(self.url("empty")):
+                self._has_empty = True
+        return self.url(name, "--template", "empty")
 
     def close(self):
         self.process.send_signal(signal.SIGINT)

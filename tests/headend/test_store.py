@@ -21,6 +21,7 @@ from openams.headend.store import (
     StoreError,
     open_store,
 )
+from openams.headend.store.jobs import COUNTERS_A_TURN
 from openams.headend.store.packing import pack_columns, unpack_columns
 from openams.headend.store.schema import versions
 from tests.headend.registers import gsrn, meter_id
@@ -83,19 +84,19 @@ def test_the_interval_that_ends_at_midnight_is_of_the_day_before():
 # --- the schema ----------------------------------------------------------------------------
 
 
-def test_two_that_open_a_new_store_at_once_make_it_once(store_url):
+def test_two_that_open_a_new_store_at_once_make_it_once(new_url):
     script = (
         "import sys; from openams.headend.store import open_store\n"
         "with open_store(sys.argv[1]) as s: print(s.one('SELECT count(*) FROM area')[0])"
     )
     both = [
         subprocess.Popen(
-            [sys.executable, "-c", script, store_url], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", script, new_url], stdout=subprocess.PIPE, text=True
         )
         for _ in range(2)
     ]
     assert [one.communicate()[0].strip() for one in both] == ["0", "0"]
-    with open_store(store_url) as store:
+    with open_store(new_url) as store:
         assert store.all("SELECT version_num FROM alembic_version") == [(versions()[-1],)]
 
 
@@ -231,13 +232,24 @@ def test_a_turn_is_one_workers_until_its_lease_ends(store):
     assert [turn.subject for turn in mine] == [meter_id(0), meter_id(1)]
     assert store.jobs("day")[0].state == "trying"
     assert [turn.subject for turn in store.take_turns("b", 102, 10, 9, 1000)] == [meter_id(2)]
-    store.end_turns("b", [("meter", meter_id(0), 5000, True)])  # not b's
+    store.end_turns([("b", "meter", meter_id(0), 5000, True)])  # not b's
     assert store.take_turns("b", 1101, 1, 9, 1000)[0].subject == meter_id(3)
     # a has died: its turns are free after the lease.
     assert meter_id(0) in {turn.subject for turn in store.take_turns("b", 1102, 10, 9, 1000)}
-    store.end_turns("b", [("meter", meter_id(0), 9000, False)])
+    store.end_turns([("b", "meter", meter_id(0), 9000, False)])
     again = store.take_turns("c", 9000, 10, 9, 10)
     assert {turn.subject: turn.attempts for turn in again}[meter_id(0)] == 1
+
+
+def test_counters_of_a_turn_are_its_own(store):
+    store.add_turns([("meter", meter_id(0), "", 0)])
+    (first,) = store.take_turns("a", 10, 1, 1, 100)
+    # a has died, and nobody knows which of its counters it used.
+    (second,) = store.take_turns("b", 110, 1, 1, 100)
+    assert second.counter == first.counter + COUNTERS_A_TURN
+    store.raise_counters([(meter_id(0), 5000), (meter_id(0), 4000)])
+    (third,) = store.take_turns("c", 210, 1, 1, 100)
+    assert third.counter == 5000
 
 
 def test_no_more_at_a_time_in_a_segment_than_permits(store):

@@ -17,6 +17,7 @@ def day_date(number: int) -> date:
     return date(number // 10000, number // 100 % 100, number % 100)
 
 
+@lru_cache(maxsize=1024)
 def day_bounds(day: date) -> tuple[int, int]:
     """Its two midnights, ms: 23, 24 or 25 hours apart."""
     return to_utc_ms(midnight(day)), to_utc_ms(midnight(day + timedelta(days=1)))

@@ -212,22 +212,29 @@ class Keystore:
 
     # --- counters ----------------------------------------------------------------
 
-    def reserve(self, meter_id: str, sap: int, count: int, pending: bool = False) -> int:
-        """The first of `count` counters that nobody has used with the client's keys."""
+    def reserve(
+        self, meter_id: str, sap: int, count: int, pending: bool = False, least: int = 0
+    ) -> int:
+        """The first of `count` counters, `least` or above, that nobody has used with the client's
+        keys."""
         which = (meter_id, sap, pending)
         with self._lock:
             if self._taker != os.getpid():
                 self._taken, self._taker = {}, os.getpid()
             first, end = self._taken.pop(which, (0, 0))
+            first = max(first, least)
             if end - first < count:
-                first, end = self.reserve_all([(meter_id, sap, count * self._ahead, pending)])[0]
+                asked = [(meter_id, sap, count * self._ahead, pending)]
+                first, end = self.reserve_all(asked, least)[0]
             if end > first + count:
                 self._taken[which] = (first + count, end)
         return first
 
-    def reserve_all(self, asked: Iterable[tuple[str, int, int, bool]]) -> list[tuple[int, int]]:
+    def reserve_all(
+        self, asked: Iterable[tuple[str, int, int, bool]], least: int = 0
+    ) -> list[tuple[int, int]]:
         """For many sessions at once, in one change of the file: (first, end) of each of
-        (meter's number, client's SAP, count, whether its pending keys)."""
+        (meter's number, client's SAP, count, whether its pending keys), from `least` on."""
         given = []
         with self.records.changing() as now:
             for meter_id, sap, count, pending in asked:
@@ -238,7 +245,7 @@ class Keystore:
                 if name not in counters:
                     # No such client here, or no rotation under way: says which.
                     _pair(self.found(now, meter_id), sap, pending)
-                first = counters[name]
+                first = max(counters[name], least)
                 if first + count > COUNTER_MAX:
                     raise BenchError(
                         f"the counters of client {sap} of meter {meter_id} are nearly used up: "

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -18,10 +17,10 @@ from openams.client.errors import LateError, LinkError
 from openams.client.meterday import MeterDay
 from openams.errors import BenchError
 from openams.headend.collect.reading import of_day
-from openams.headend.collect.taking import settle_days, take
+from openams.headend.collect.taking import Came
+from openams.headend.collect.work import Seqs, Visit, Work
 from openams.headend.days import day_date, day_number
 from openams.headend.store import Store
-from openams.headend.store.jobs import DAY, OPEN
 from openams.meter_time import to_utc_ms
 
 _PAGE = 100
@@ -103,67 +102,37 @@ class HttpDoor:
             writer.close()
 
 
-@dataclass
-class Visit:
-    """What a visit brought; `seqs`: the numbers up to which it is now, days, alarms, pushes."""
-
-    store_id: str
-    seqs: tuple[int, int, int]
-    days: list[MeterDay] = field(default_factory=list)
-    alarms: list[dict[str, Any]] = field(default_factory=list)
-    pushes: list[dict[str, Any]] = field(default_factory=list)
-    more: bool = False
-    began_anew: bool = False
-
-    @property
-    def rows(self) -> int:
-        return sum(len(day.rows) for day in self.days)
-
-
-async def visit(store: Store, door: Door, concentrator_id: str) -> Visit:
+async def visit(door: Door, work: Work, now_ms: int) -> Visit:
     """One page of days, and the alarms and pushes; what was written before is acknowledged."""
-    row = store.one(
-        "SELECT store_id, day_seq, alarm_seq, push_seq FROM concentrator_seen "
-        "WHERE concentrator_id = ?",
-        concentrator_id,
-    )
     state = await door.get("/v1/state")
     store_id = str(state.get("store_id", ""))
-    anew = row is not None and row[0] != store_id
-    seqs = (0, 0, 0) if row is None or anew else tuple(int(seq) for seq in row[1:])
-    if seqs[0]:
-        await door.post("/v1/days/taken", {"store_id": store_id, "seq": seqs[0]})
-    body = await door.get(f"/v1/days?after={seqs[0]}&limit={_PAGE}")
-    days = [_day(record) for record in _list(body, "days")]
-    alarms = _list(await door.get(f"/v1/alarms?after={seqs[1]}"), "alarms")
-    pushes = _list(await door.get(f"/v1/pushes?after={seqs[2]}"), "pushes")
-    found = Visit(
+    anew = work.seqs is not None and work.seqs.store_id != store_id
+    before = Seqs(store_id, 0, 0, 0) if work.seqs is None or anew else work.seqs
+    if before.day:
+        await door.post("/v1/days/taken", {"store_id": store_id, "seq": before.day})
+    body = await door.get(f"/v1/days?after={before.day}&limit={_PAGE}")
+    source = f"concentrator {work.turn.subject}"
+    days = [_day(record, source, now_ms) for record in _list(body, "days")]
+    alarms = _list(await door.get(f"/v1/alarms?after={before.alarm}"), "alarms")
+    pushes = _list(await door.get(f"/v1/pushes?after={before.push}"), "pushes")
+    seqs = Seqs(
         store_id,
-        (
-            _whole(body.get("next", seqs[0])),
-            max([seqs[1], *(_whole(one.get("seq")) for one in alarms)]),
-            max([seqs[2], *(_whole(one.get("seq")) for one in pushes)]),
-        ),
-        days, alarms, pushes, bool(body.get("more")), anew,
-    )  # fmt: skip
+        _whole(body.get("next", before.day)),
+        max([before.alarm, *(_whole(one.get("seq")) for one in alarms)]),
+        max([before.push, *(_whole(one.get("seq")) for one in pushes)]),
+    )
+    found = Visit(seqs, days, alarms, pushes, bool(body.get("more")), anew)
     if not found.more:
-        await _ask(store, door, concentrator_id, {(day.meter_id, day.day) for day in days})
+        await _ask(door, work, {(one.meter_id, one.days[0]) for one in days})
     return found
 
 
-async def _ask(store: Store, door: Door, concentrator_id: str, here: set[tuple[str, str]]) -> None:
+async def _ask(door: Door, work: Work, here: set[tuple[str, int]]) -> None:
     """Days that are open here and did not come: the concentrator may read them again."""
-    meters = [row[0] for row in store.all(
-        "SELECT meter_id FROM meter WHERE concentrator = ?", concentrator_id
-    )]  # fmt: skip
-    if not meters:
-        return
-    asked = 0
-    for job in store.jobs(DAY, states=OPEN, subjects=meters):
-        day = day_date(job.day).isoformat()
-        if (job.subject, day) not in here and asked < _ASK:
-            asked += 1
-            await door.post("/v1/ask", {"meter_id": job.subject, "day": day})
+    missing = [one for one in work.asked if one not in here]
+    for meter_id, day in missing[:_ASK]:
+        order = {"meter_id": meter_id, "day": day_date(day).isoformat()}
+        await door.post("/v1/ask", order)
 
 
 def _list(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
@@ -179,54 +148,51 @@ def _whole(value: Any) -> int:
     return value
 
 
-def _day(record: dict[str, Any]) -> MeterDay:
+def _day(record: dict[str, Any], source: str, now_ms: int) -> Came:
     try:
         day = MeterDay.from_json(record)
-        date.fromisoformat(day.day)
-        of_day(day, "concentrator", 0)
+        number = day_number(date.fromisoformat(day.day))
+        got = of_day(day, source, now_ms)
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         raise LinkError("the concentrator's answer has a day that is none") from None
-    return day
-
-
-def take_visit(store: Store, concentrator_id: str, found: Visit, now_ms: int) -> None:
-    """Amid a transaction: what a visit brought, with the numbers that it stands for."""
-    if found.began_anew:
-        text = "it has lost its store: all that it has is taken anew, and missing days are asked"
-        store.notice("store-lost", concentrator_id, text, now_ms)
-    known = {row[0]: row[1] for row in store.by_key(
-        "SELECT meter_id, concentrator FROM meter WHERE meter_id IN (?*)",
-        sorted({day.meter_id for day in found.days}),
-    )}  # fmt: skip
-    store.database.open_days({day_number(date.fromisoformat(day.day)) for day in found.days})
-    for day in found.days:
-        if known.get(day.meter_id) != concentrator_id:
-            text = f"concentrator {concentrator_id} has values of a meter that is not its"
-            store.notice("foreign-meter", day.meter_id, text, now_ms)
-        _take_day(store, concentrator_id, day, now_ms)
-    columns = ("meter_id", "at_ms", "source", "body", "number")
-    for kind, rows in (("alarm", found.alarms), ("push", found.pushes)):
-        source = f"{concentrator_id} {kind}"
-        store.put_rows("alarm", columns, [
-            (str(one.get("meter_id", "")), _at(one, now_ms), source, json.dumps(one), one["seq"])
-            for one in rows
-        ])  # fmt: skip
-    store.run(
-        "INSERT INTO concentrator_seen (concentrator_id, store_id, day_seq, alarm_seq, push_seq, "
-        "at_ms) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (concentrator_id) DO UPDATE SET "
-        "store_id = excluded.store_id, day_seq = excluded.day_seq, "
-        "alarm_seq = excluded.alarm_seq, push_seq = excluded.push_seq, at_ms = excluded.at_ms",
-        concentrator_id, found.store_id, *found.seqs, now_ms,
-    )  # fmt: skip
-
-
-def _take_day(store: Store, concentrator_id: str, day: MeterDay, now_ms: int) -> None:
-    got = of_day(day, f"concentrator {concentrator_id}", now_ms)
-    take(store, day.meter_id, got, f"concentrator {concentrator_id}", now_ms)
-    number = day_number(date.fromisoformat(day.day))
-    jobs = store.jobs(DAY, number, OPEN, [day.meter_id])
     # Whether the meter has more is the concentrator's to know: it comes as a better revision.
-    settle_days(store, day.meter_id, jobs, 0, now_ms)
+    return Came(day.meter_id, got, source, (number,), 0)
+
+
+def take_visits(store: Store, visits: Mapping[str, Visit], now_ms: int) -> None:
+    """Amid a transaction, and after what they brought: the numbers that it stands for, by
+    concentrator, alarms and pushes, and what a person should know."""
+    days = [(name, one.meter_id) for name, found in visits.items() for one in found.days]
+    known = dict(store.by_key(
+        "SELECT meter_id, concentrator FROM meter WHERE meter_id IN (?*)",
+        sorted({meter_id for _, meter_id in days}),
+    ))  # fmt: skip
+    for name, meter_id in sorted(set(days)):
+        if known.get(meter_id) != name:
+            text = f"concentrator {name} has values of a meter that is not its"
+            store.notice("foreign-meter", meter_id, text, now_ms)
+    alarms = []
+    for name, found in visits.items():
+        if found.began_anew:
+            text = (
+                "it has lost its store: all that it has is taken anew, and missing days are asked"
+            )
+            store.notice("store-lost", name, text, now_ms)
+        for kind, rows in (("alarm", found.alarms), ("push", found.pushes)):
+            alarms += [
+                (str(one.get("meter_id", "")), _at(one, now_ms), f"{name} {kind}",
+                 json.dumps(one), one["seq"])
+                for one in rows
+            ]  # fmt: skip
+    store.put_rows("alarm", ("meter_id", "at_ms", "source", "body", "number"), alarms)
+    store.upsert(
+        "concentrator_seen",
+        ("concentrator_id", "store_id", "day_seq", "alarm_seq", "push_seq", "at_ms"),
+        [(name, *found.seqs, now_ms) for name, found in visits.items()],
+        "(concentrator_id) DO UPDATE SET store_id = excluded.store_id, "
+        "day_seq = excluded.day_seq, alarm_seq = excluded.alarm_seq, "
+        "push_seq = excluded.push_seq, at_ms = excluded.at_ms",
+    )
 
 
 def _at(row: dict[str, Any], now_ms: int) -> int:

@@ -27,7 +27,7 @@ from openams.keys.model import CLIENT_SAPS, PUBLIC_SAP
 READER_SAP = CLIENT_SAPS["reader"]
 _WRAPPER = struct.Struct(">HHHH")
 # Numbers taken for a session: a day of a meter needs about ten.
-_NUMBERS = 64
+NUMBERS = 64
 # So far ahead a meter's word is taken, which it says in clear.
 _JUMP = 1 << 24
 
@@ -143,9 +143,15 @@ def opener_of(url: Url, timeout_s: float) -> Opener:
 class Reader:
     """One association. Close it."""
 
-    def __init__(self, link: Link, association: Association) -> None:
+    def __init__(self, link: Link, association: Association, numbers: Numbers | None) -> None:
         self.link = link
         self._association = association
+        self._numbers = numbers
+
+    @property
+    def counter(self) -> int:
+        """The end of the counters that it took."""
+        return self._numbers.end if self._numbers else 0
 
     async def go(self, steps: Steps[T]) -> T:
         try:
@@ -170,31 +176,34 @@ class Reader:
             await self.link.close()
 
 
-async def connect(opener: Opener, store: Keystore, meter_id: str) -> Reader:
-    """An association as reader; ClientError if it is not to be had, or with another meter."""
+async def connect(opener: Opener, store: Keystore, meter_id: str, least: int = 0) -> Reader:
+    """An association as reader, its counters from `least` on; ClientError if it is not to be had,
+    or with another meter."""
     try:
-        return await _associate(opener, store, meter_id)
+        return await _associate(opener, store, meter_id, least)
     except (RefusedError, ServiceError) as error:
         if not await _caught_up(opener, store, meter_id, error):
             raise
-    return await _associate(opener, store, meter_id)
+    return await _associate(opener, store, meter_id, 0)
 
 
-async def _associate(opener: Opener, store: Keystore, meter_id: str) -> Reader:
+async def _associate(opener: Opener, store: Keystore, meter_id: str, least: int) -> Reader:
     keys = store.get(meter_id)
     entry = keys.client(READER_SAP)
     pair = Keys(
         bytes.fromhex(entry.current.encryption), bytes.fromhex(entry.current.authentication)
     )
-    numbers = _Numbers(store, meter_id)
+    numbers = Numbers(store, meter_id, least)
     cipher = Cipher(
         bytes.fromhex(entry.title), pair, bytes.fromhex(keys.system_title), numbers.take
     )
-    return await _opened(opener, READER_SAP, Association(cipher))
+    return await _opened(opener, READER_SAP, Association(cipher), numbers)
 
 
-async def _opened(opener: Opener, sap: int, association: Association) -> Reader:
-    reader = Reader(await opener(sap), association)
+async def _opened(
+    opener: Opener, sap: int, association: Association, numbers: Numbers | None = None
+) -> Reader:
+    reader = Reader(await opener(sap), association, numbers)
     try:
         await reader.go(association.open())
     except BaseException:
@@ -203,17 +212,17 @@ async def _opened(opener: Opener, sap: int, association: Association) -> Reader:
     return reader
 
 
-class _Numbers:
-    """Invocation counters, taken from the keystore before they are used."""
+class Numbers:
+    """Invocation counters, taken from the keystore before they are used; none is below `least`."""
 
-    def __init__(self, store: Keystore, meter_id: str) -> None:
-        self._reserve = functools.partial(store.reserve, meter_id, READER_SAP, _NUMBERS)
-        self._next = self._end = 0
+    def __init__(self, store: Keystore, meter_id: str, least: int) -> None:
+        self._reserve = functools.partial(store.reserve, meter_id, READER_SAP, NUMBERS, least=least)
+        self._next = self.end = 0
 
     def take(self) -> int:
-        if self._next == self._end:
+        if self._next == self.end:
             self._next = self._reserve()
-            self._end = self._next + _NUMBERS
+            self.end = self._next + NUMBERS
         self._next += 1
         return self._next - 1
 
@@ -232,7 +241,7 @@ async def _caught_up(opener: Opener, store: Keystore, meter_id: str, error: Clie
             return False
         expected = value if isinstance(value, int) else None
     ours = store.get(meter_id).client(READER_SAP).current.next_counter
-    if expected is None or expected <= ours - _NUMBERS:
+    if expected is None or expected <= ours - NUMBERS:
         return False
     if expected > ours + _JUMP:
         raise ClientError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from openams.client import readout
@@ -36,6 +37,9 @@ class Got:
     period_s: int = 0
     # Up to here the meter has said all that it has, of the days that were asked for.
     until_ms: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.readings or self.events or self.ahead_ms is not None)
 
 
 @dataclass
@@ -128,18 +132,29 @@ async def _layout(reader: Reader, obis: str) -> Layout:
 # --- rows as the store has them ------------------------------------------------------------
 
 
+@lru_cache(maxsize=8192)
+def _ms(text: str) -> int:
+    """Of a moment; meters end their intervals at the same ones."""
+    return to_utc_ms(datetime.fromisoformat(text))
+
+
 def interval_rows(rows: Iterable[dict[str, Any]], period_s: int) -> list[IntervalRow]:
     """Rows of the load profile with their periods: before a mark of change it was the other one."""
     out = []
+    changed = 0
     for row in rows:
         plus, minus = row.get("a_plus_mwh"), row.get("a_minus_mwh")
         # A row that can no longer be read has no time.
         if row.get("time") is None or not isinstance(plus, int) or not isinstance(minus, int):
             continue
-        reactive = [int(row.get(name) or 0) for name in ("r_plus_mvarh", "r_minus_mvarh")]
-        end_s = to_utc_ms(datetime.fromisoformat(row["time"])) // 1000
         status = int(row.get("status") or 0)
-        out.append(IntervalRow(end_s, period_s, status, plus, minus, *reactive))
+        changed |= status & _PERIOD_CHANGED
+        out.append(IntervalRow(
+            _ms(row["time"]) // 1000, period_s, status, plus, minus,
+            int(row.get("r_plus_mvarh") or 0), int(row.get("r_minus_mvarh") or 0),
+        ))  # fmt: skip
+    if not changed:
+        return out
     now_s = period_s
     for k in range(len(out) - 1, -1, -1):
         out[k] = out[k]._replace(period_s=now_s)
@@ -156,7 +171,7 @@ def _readings(
         plus, minus = row.get("a_plus_mwh"), row.get("a_minus_mwh")
         if row.get("time") is None or not isinstance(plus, int) or not isinstance(minus, int):
             continue
-        at_ms = to_utc_ms(datetime.fromisoformat(row["time"]))
+        at_ms = _ms(row["time"])
         status = int(row.get("status") or 0)
         out.append(RegisterReading(meter_id, at_ms, plus, minus, status, source, now_ms))
     return out
@@ -177,7 +192,7 @@ def _event(meter_id: str, log: str, row: dict[str, Any], source: str, now_ms: in
             extra = value
     if row.get("time") is None or not isinstance(code, int):
         return None
-    at_ms = to_utc_ms(datetime.fromisoformat(row["time"]))
+    at_ms = _ms(row["time"])
     detail, extra = (value if isinstance(value, int) else None for value in (detail, extra))
     return Event(meter_id, log, int(number or 0), at_ms, code, detail, extra, now_ms, source)
 

@@ -21,6 +21,9 @@ DAY = "day"
 METER, CONCENTRATOR = "meter", "concentrator"
 # Of a turn that comes only when a day is planned again.
 NEVER_MS = 1 << 50
+# Of a reader's counters a turn has so many for itself: whoever else has a copy of the keys, no
+# counter is used twice. A session takes 64; the rest is of those whose end nobody knows.
+COUNTERS_A_TURN = 256
 
 
 class Job(NamedTuple):
@@ -38,12 +41,14 @@ class Job(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """Whose turn it is, leased to who asked. `attempts`: since it last went well."""
+    """Whose turn it is, leased to who asked. `attempts`: since it last went well; `counter`: the
+    first of the reader's counters that are this turn's alone, of COUNTERS_A_TURN."""
 
     kind: str
     subject: str
     segment: str
     attempts: int
+    counter: int = 0
 
 
 class Attempt(NamedTuple):
@@ -90,6 +95,15 @@ class JobStore(Core):
                 for subject, day, due, until, detail in wanted
             ],
         )  # fmt: skip
+
+    def open_days_of(self, meters: Sequence[str]) -> list[tuple[str, int]]:
+        """(meter, yyyymmdd) of jobs that are open."""
+        marks = ", ".join("?" * len(OPEN))
+        sql = (
+            f"SELECT subject, day FROM job WHERE kind = ? AND state IN ({marks}) "
+            "AND subject IN (?*)"
+        )
+        return [(row[0], row[1]) for row in self.by_key(sql, meters, DAY, *OPEN)]
 
     def jobs(
         self,
@@ -157,7 +171,7 @@ class JobStore(Core):
                 "SELECT segment, count(*) FROM turn WHERE lease_ms > ? GROUP BY segment", now_ms
             )))  # fmt: skip
             rows = self.all(
-                "SELECT kind, subject, segment, attempts FROM turn "
+                "SELECT kind, subject, segment, attempts, counter FROM turn "
                 "WHERE next_ms <= ? AND lease_ms <= ? ORDER BY next_ms, subject LIMIT ?",
                 now_ms, now_ms, 20 * most,
             )  # fmt: skip
@@ -175,6 +189,7 @@ class JobStore(Core):
                 ("kind", "subject"),
                 ("lease_by", "lease_ms"),
                 [(turn.kind, turn.subject, worker, now_ms + lease_ms) for turn in out],
+                f"counter = counter + {COUNTERS_A_TURN}",
             )
             meters = [turn.subject for turn in out if turn.kind == METER]
             for at in range(0, len(meters), 500):
@@ -186,8 +201,8 @@ class JobStore(Core):
                 )  # fmt: skip
         return out
 
-    def end_turns(self, worker: str, ends: Iterable[tuple[str, str, int, bool]]) -> None:
-        """(kind, subject, next_ms, went well) of turns that `worker` has; another's are left."""
+    def end_turns(self, ends: Iterable[tuple[str, str, str, int, bool]]) -> None:
+        """(worker, kind, subject, next_ms, went well) of turns that are still that worker's."""
         ends = list(ends)
         for well, more in ((True, "attempts = 0"), (False, "attempts = attempts + 1")):
             self.update_rows(
@@ -196,11 +211,18 @@ class JobStore(Core):
                 ("next_ms",),
                 [
                     (kind, subject, worker, min(next_ms, NEVER_MS))
-                    for kind, subject, next_ms, went_well in ends
+                    for worker, kind, subject, next_ms, went_well in ends
                     if went_well is well
                 ],
                 f"lease_by = '', lease_ms = 0, {more}",
             )
+
+    def raise_counters(self, counters: Iterable[tuple[str, int]]) -> None:
+        """Readers' counters up to here may have been used of meters: turns go on from there."""
+        self.many(
+            "UPDATE turn SET counter = ? WHERE kind = ? AND subject = ? AND counter < ?",
+            [(counter, METER, meter_id, counter) for meter_id, counter in counters],
+        )
 
     def give_back(self, worker: str) -> int:
         """A worker that begins anew has no turns from before: they are free at once."""

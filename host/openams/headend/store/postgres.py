@@ -123,9 +123,7 @@ class PostgresDatabase:
         names = ", ".join(columns)
         if len(rows) < _BULK:
             marks = ", ".join("?" * len(columns))
-            self.many(
-                f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT {clash}", rows
-            )
+            self.many(f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT {clash}", rows)
             return
         with self._failing():
             staged = self._stage(table, columns, rows)

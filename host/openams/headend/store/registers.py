@@ -115,6 +115,11 @@ class RegisterStore(Core):
         )
         return MeterRow(*row) if row else None
 
+    def meters_of(self, meter_ids: Sequence[str]) -> list[MeterRow]:
+        return [MeterRow(*row) for row in self.by_key(
+            f"SELECT {', '.join(MeterRow._fields)} FROM meter WHERE meter_id IN (?*)", meter_ids
+        )]  # fmt: skip
+
     def concentrators(self) -> list[ConcentratorRow]:
         return [ConcentratorRow(*row) for row in self.all(
             "SELECT concentrator_id, net, url FROM concentrator ORDER BY concentrator_id"
@@ -126,11 +131,14 @@ class RegisterStore(Core):
         end_ms: int,
         gsrns: Sequence[str] | None = None,
         meter_id: str | None = None,
+        meter_ids: Sequence[str] | None = None,
     ) -> list[Relation]:
         """Those that were in force at any moment of a time (its end exclusive), in order."""
         sql = f"SELECT {_RELATION} FROM relation WHERE from_ms < ? AND (to_ms IS NULL OR to_ms > ?)"
         if gsrns is not None:
             rows = list(self.by_key(f"{sql} AND gsrn IN (?*)", gsrns, end_ms, begin_ms))
+        elif meter_ids is not None:
+            rows = list(self.by_key(f"{sql} AND meter_id IN (?*)", meter_ids, end_ms, begin_ms))
         elif meter_id is not None:
             rows = self.all(f"{sql} AND meter_id = ?", end_ms, begin_ms, meter_id)
         else:

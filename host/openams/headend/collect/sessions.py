@@ -1,0 +1,98 @@
+"""Sessions with meters and concentrators: from a turn to what came of it, without the store."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from openams.client.errors import LateError
+from openams.client.links import parse_url
+from openams.errors import BenchError
+from openams.headend.collect.concentrators import Door, visit
+from openams.headend.collect.link import NUMBERS, Opener, Reader, connect, opener_of
+from openams.headend.collect.reading import Got, Layouts, read
+from openams.headend.collect.taking import Came
+from openams.headend.collect.work import Outcome, Work
+from openams.headend.days import day_date
+from openams.headend.register import ConcentratorRow, MeterRow
+from openams.headend.store.jobs import METER
+from openams.keys.keystore import Keystore
+
+# Of a lease a session has so much: who holds it then writes what came.
+_OF_LEASE = 0.8
+
+
+@dataclass
+class Roads:
+    """How meters and concentrators are reached: by their URLs, or as a field says."""
+
+    timeout_s: float = 30.0
+    doors: dict[str, Door] = field(default_factory=dict)
+
+    def meter(self, row: MeterRow) -> Opener:
+        return opener_of(parse_url(row.url), self.timeout_s)
+
+    async def reader(self, row: MeterRow, keystore: Keystore, least: int) -> Reader:
+        """An association; its counters from `least` on."""
+        return await connect(self.meter(row), keystore, row.meter_id, least)
+
+    def door(self, row: ConcentratorRow) -> Door:
+        if row.concentrator_id not in self.doors:
+            raise BenchError(
+                f"no token of concentrator {row.concentrator_id}: give it with --tokens"
+            )
+        return self.doors[row.concentrator_id]
+
+
+class Sessions:
+    """Of one process: many at a time, nobody waits for another's answer."""
+
+    def __init__(self, keystore: Keystore, roads: Roads, now_ms: Callable[[], int]) -> None:
+        self._keystore, self._roads, self._now_ms = keystore, roads, now_ms
+        self._layouts: dict[str, Layouts] = {}
+
+    async def do(self, work: Work, lap: int = 0) -> Outcome:
+        """`lap`: how often the same turn was given out before, and nobody knows what came of it:
+        those took counters, which are left out."""
+        out = Outcome(work.turn, work.worker, work.given_ms, days=work.days)
+        session = self._meter if work.turn.kind == METER else self._concentrator
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(_OF_LEASE * (work.until_ms - work.given_ms) / 1000):
+                await session(work, out, lap)
+        except TimeoutError:
+            out.failed(LateError(f"{work.turn.kind} {work.turn.subject} has not ended in time"))
+        except BenchError as error:
+            out.failed(error)
+        out.took_ms = round(1000 * (time.monotonic() - began))
+        return out
+
+    async def _meter(self, work: Work, out: Outcome, lap: int) -> None:
+        meter_id, row = work.turn.subject, work.row
+        if not isinstance(row, MeterRow) or not row.url:
+            raise BenchError(f"meter {meter_id} has no URL in the register any more")
+        if not work.days:
+            return
+        got = Got()
+        least = work.turn.counter + lap * NUMBERS
+        reader = await self._roads.reader(row, self._keystore, least)
+        try:
+            layouts = self._layouts.setdefault(meter_id, {})
+            days = [day_date(day) for day in work.days]
+            # What came before a link falls is kept, not that the meter has said all.
+            out.came = Came(meter_id, got, "meter", work.days, None)
+            await read(meter_id, reader, days, work.logs_ms, self._now_ms(), layouts, got)
+            out.came = out.came._replace(until_ms=got.until_ms)
+        finally:
+            if got.rows and out.came is not None and out.came.until_ms is None:
+                out.came = out.came._replace(until_ms=0)
+            await reader.close()
+            out.octets, out.counter = reader.link.octets, reader.counter
+
+    async def _concentrator(self, work: Work, out: Outcome, lap: int) -> None:
+        out.road = "concentrator"
+        if not isinstance(work.row, ConcentratorRow):
+            raise BenchError(f"concentrator {work.turn.subject} is not in the register any more")
+        out.visit = await visit(self._roads.door(work.row), work, self._now_ms())

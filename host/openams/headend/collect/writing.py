@@ -1,0 +1,84 @@
+"""What came of turns, into the store: of many in one transaction, with whose turn is next.
+
+A turn ends in the transaction that has what it brought. It may be written twice: what is there
+already is left out, and a turn that has gone to another is left to that one.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+from openams.headend.collect.concentrators import take_visits
+from openams.headend.collect.plan import Plan
+from openams.headend.collect.taking import take_all
+from openams.headend.collect.work import Outcome
+from openams.headend.store import Store
+from openams.headend.store.jobs import COUNTERS_A_TURN, METER, NEVER_MS, Attempt
+
+_DAY_MS = 86_400_000
+
+
+class Writer:
+    def __init__(self, store: Store, plan: Plan, rng: random.Random) -> None:
+        self._store, self._plan, self._rng = store, plan, rng
+
+    def write(
+        self, outs: Sequence[Outcome], now_ms: int, also: Callable[[], None] = lambda: None
+    ) -> None:
+        """All of them or none; `also` is part of the transaction."""
+        # Tables of days are made outside of it.
+        days = {day for out in outs for day in out.days}
+        days |= {day for out in outs if out.visit for one in out.visit.days for day in one.days}
+        self._store.database.open_days(days)
+
+        def all_of_it() -> None:
+            self._write(outs, now_ms)
+            also()
+
+        self._store.retried(all_of_it)
+
+    def _write(self, outs: Sequence[Outcome], now_ms: int) -> None:
+        store = self._store
+        came = [out.came for out in outs if out.came is not None]
+        visits = {out.turn.subject: out.visit for out in outs if out.visit is not None}
+        came += [one for visit in visits.values() for one in visit.days]
+        whole = take_all(store, came, now_ms)
+        if visits:
+            take_visits(store, visits, now_ms)
+        ends = []
+        for out in outs:
+            if out.told:
+                store.notice("refused", out.turn.subject, out.error, now_ms)
+            kind, subject = out.turn.kind, out.turn.subject
+            following = self._following(out, whole, now_ms)
+            ends.append((out.worker, kind, subject, following, out.well))
+        store.end_turns(ends)
+        store.raise_counters(
+            (out.turn.subject, out.counter)
+            for out in outs
+            if out.turn.kind == METER and out.counter > out.turn.counter + COUNTERS_A_TURN
+        )
+        store.add_attempts(
+            Attempt(
+                out.turn.subject, out.began_ms, out.worker, out.road, out.outcome, out.rows,
+                out.octets, out.took_ms, out.error,
+            )
+            for out in outs
+        )  # fmt: skip
+
+    def _following(self, out: Outcome, whole: set[str], now_ms: int) -> int:
+        """When its turn is next."""
+        turn = out.turn
+        if turn.kind != METER:
+            if out.visit is not None:
+                return now_ms if out.visit.more else now_ms + 1000 * self._plan.concentrator_s
+            return self._plan.again_ms(turn.subject, turn.attempts + 1, now_ms, self._rng)
+        if out.came is None and out.well:
+            return NEVER_MS
+        if out.came is not None and out.came.until_ms is not None and turn.subject in whole:
+            return NEVER_MS
+        if out.well:
+            # It has said all that it has: in the next night it may have more.
+            return now_ms + _DAY_MS
+        return self._plan.again_ms(turn.subject, turn.attempts + 1, now_ms, self._rng)
