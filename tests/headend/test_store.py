@@ -90,9 +90,7 @@ def test_two_that_open_a_new_store_at_once_make_it_once(new_url):
         "with open_store(sys.argv[1]) as s: print(s.one('SELECT count(*) FROM area')[0])"
     )
     both = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, new_url], stdout=subprocess.PIPE, text=True
-        )
+        subprocess.Popen([sys.executable, "-c", script, new_url], stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
     assert [one.communicate()[0].strip() for one in both] == ["0", "0"]
