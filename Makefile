@@ -9,6 +9,9 @@ RUNS := $(VENV)/.runs
 
 .PHONY: release run test venv lint bench campaign docs lock clean firmware mpy bench-chip
 
+# Tests and builds start Python hundreds of times: what it compiled once is kept (__pycache__).
+unexport PYTHONDONTWRITEBYTECODE
+
 # WEB: port of its web page; 0 takes 8080, or a free one.
 WEB ?= 0
 run: $(if $(wildcard $(STAMP)),$(STAMP),$(RUNS))

@@ -8,13 +8,15 @@ project's own may use it (tests/unit/test_former.py).
 
 from __future__ import annotations
 
-import importlib
 import sys
-import warnings
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import Any
+
+# Every start of Python in this environment comes by here: importlib.abc, which has the classes of
+# loaders and finders, would take it a tenth of a second.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
 
 FORMER = {
     # What `from ams.cosem.objects import NAME` asks for.
@@ -116,12 +118,14 @@ FORMER = {
 }
 
 
-class _Alias(Loader):
+class _Alias:
     def __init__(self, name: str) -> None:
         self._name = name
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        module = importlib.import_module(self._name)
+        from importlib import import_module
+
+        module = import_module(self._name)
         self._own = module.__spec__
         return module
 
@@ -129,11 +133,13 @@ class _Alias(Loader):
         module.__spec__ = self._own
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
         name = FORMER.get(fullname)
         if name is None:
             return None
+        import warnings
+
         warnings.warn(f"{fullname} is {name} now", DeprecationWarning, stacklevel=2)
         return ModuleSpec(fullname, _Alias(name), is_package=fullname == "ams.cosem.objects")
 

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
+import io
 import json
 import os
+import pkgutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -73,7 +77,7 @@ def _connection() -> socket.socket:
 
 
 def _serve(listener: socket.socket) -> None:
-    import openams.cli.main  # noqa: F401
+    _load()
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
@@ -83,6 +87,18 @@ def _serve(listener: socket.socket) -> None:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             _attend(line)
         line.close()
+
+
+def _load() -> None:
+    """What commands load when they are called, once for all of them."""
+    for package in ("openams.cli", "openams.bench"):
+        for module in pkgutil.iter_modules(import_module(package).__path__, f"{package}."):
+            import_module(module.name)
+    sys.argv = [str(AMS), "run", "--duration", "nan"]
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):
+        import_module("openams.cli.main").main()
+    gc.collect()
+    gc.freeze()
 
 
 def _attend(line: socket.socket) -> NoReturn:

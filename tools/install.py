@@ -16,6 +16,14 @@ from openams.progress import Steps  # noqa: E402
 PIP = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
 # What is imported is compiled then: half of the packages never are.
 PIP += ["--no-compile"]
+# Where the user's environment lets Python write no bytecode, each command would compile what it
+# loads anew, for seconds: here it is written once. The command itself does nothing.
+LOAD = """import sys
+sys.dont_write_bytecode = False
+sys.argv = ["ams", "run", "--duration", "nan"]
+from openams.entry import main
+main()
+"""
 
 
 def main(lock: str) -> int:
@@ -29,6 +37,8 @@ def main(lock: str) -> int:
             # Scripts that a checkout's environment runs may name modules as they once were.
             words = "import openams_former; openams_former.install()\n"
             Path(sysconfig.get_path("purelib"), "openams-former.pth").write_text(words)
+            steps.show("what commands load")
+            subprocess.run([sys.executable, "-c", LOAD], stderr=subprocess.DEVNULL, check=False)
     if code:
         print("".join(said[-15:]), file=sys.stderr, end="")
     return code
