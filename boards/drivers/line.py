@@ -8,14 +8,15 @@ from ams import hal
 class Line(hal.Uart):
     """`buffer` is the room for what is sent, `received` that for what comes; `fifo` the chip's own.
 
-    `tx` and `rx` are pins as the port's UART takes them.
+    `tx` and `rx` are pins as the port's UART takes them; `level()` is that of `rx`.
     """
 
-    def __init__(self, number, tx, rx, buffer, received, fifo):
+    def __init__(self, number, tx, rx, buffer, received, fifo, level=None):
         self._number = number
         self.room = buffer + fifo
         self._tx = tx
         self._rx = rx
+        self._level = level
         self._buffer = buffer
         self._received = received
         self._uart = None
@@ -55,3 +56,7 @@ class Line(hal.Uart):
         # The port waits for what it is asked for, as long as octets come: only for what is there.
         count = min(self._uart.any(), len(buffer))
         return self._uart.readinto(buffer, count) if count else 0
+
+    def held(self):
+        # What the UART itself says of a break is gone with the octet that it makes of it.
+        return None if self._level is None else not self._level()

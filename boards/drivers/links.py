@@ -108,6 +108,9 @@ class Links:
                 return
             count = uart.readinto(self._piece)
             if not count:
+                held = uart.held()
+                if held is not None:
+                    self._link.line_stands(held, ticks_ms)
                 return
             self._heard = ticks_ms
             self._link.feed(_SERVICE, self._piece[:count], ticks_ms)

@@ -75,8 +75,10 @@ class Board:
         self.flash = PartitionFlash(STATE_LABEL)
         self.slots = _slots()
         self.han_uart = Line(_HAN_UART, _HAN_TX, _HAN_RX, _HAN_BUFFER, _HAN_BUFFER, _FIFO)
+        # With nothing connected it is at rest, not in break.
         self.service_uart = Line(
-            _SERVICE_UART, _SERVICE_TX, _SERVICE_RX, _SERVICE_BUFFER, _SERVICE_BUFFER, _FIFO
+            *(_SERVICE_UART, _SERVICE_TX, _SERVICE_RX, _SERVICE_BUFFER, _SERVICE_BUFFER, _FIFO),
+            Pin(_SERVICE_RX, Pin.IN, Pin.PULL_UP),
         )
         self.relay = BistableRelay(
             Pin(_COIL_OPEN, Pin.OUT, value=0),

@@ -88,8 +88,10 @@ class Board:
         self.flash = StateFlash()
         self.slots = SlotsFlash()
         self.han_uart = Line(0, Pin(_HAN_TX), Pin(_HAN_RX), _HAN_BUFFER, _HAN_RECEIVED, _FIFO)
+        # With nothing connected it is at rest, not in break.
+        received = _contact(_SERVICE_RX)
         self.service_uart = Line(
-            1, Pin(_SERVICE_TX), Pin(_SERVICE_RX), _SERVICE_BUFFER, _SERVICE_BUFFER, _FIFO
+            1, Pin(_SERVICE_TX), received, _SERVICE_BUFFER, _SERVICE_BUFFER, _FIFO, received
         )
         self.relay = BistableRelay(
             Pin(_COIL_OPEN, Pin.OUT, value=0),

@@ -13,6 +13,7 @@ from ams.cosem.hdlc import HdlcLink
 from ams.cosem.keyring import Keyring
 from ams.cosem.mode_e import OpticalFront
 from ams.cosem.server import CHANNELS, SERVER_SAP, Server
+from ams.events.events import SERVICE_LINE_BACK, SERVICE_LINE_HELD
 from ams.faults import LINK
 from ams.storage.layout import SECURITY, UPDATE
 
@@ -22,6 +23,49 @@ _EACH = const(2)
 _FLAG_ID = "OAM"
 # A board's milliseconds wrap here (time.ticks_ms).
 _WRAP = const(0x3FFFFFFF)
+# A line that stands at space for so long without an octet is in break, one that leaves it for so
+# long is back; what comes and goes is told of once an hour.
+_BREAK_MS = const(1000)
+_QUIET_MS = const(3600000)
+
+
+class LineWatch:
+    """Tells of a break at the service port. `log(code, detail, extra)` enters an event."""
+
+    def __init__(self, log):
+        self._log = log
+        self._held = False
+        self._told = False
+        self._since_ms = None  # from when on each look found the other state
+        self._begun_ms = 0
+        self._quiet_to_ms = 0
+
+    def look(self, held, now_ms):
+        """As it stands at this moment, some times a second; not while octets come."""
+        if held == self._held:
+            self._since_ms = None
+        elif self._since_ms is None:
+            self._since_ms = now_ms
+        elif now_ms - self._since_ms >= _BREAK_MS:
+            self._held = held
+            if held:
+                self._begins(now_ms)
+            elif self._told:
+                self._told = False
+                self._log(SERVICE_LINE_BACK, (self._since_ms - self._begun_ms) // 1000)
+            self._since_ms = None
+
+    def _begins(self, now_ms):
+        self._begun_ms = self._since_ms
+        if now_ms >= self._quiet_to_ms:
+            self._quiet_to_ms = now_ms + _QUIET_MS
+            self._told = True
+            self._log(SERVICE_LINE_HELD)
+
+    def heard(self):
+        """Octets came: it is no break yet."""
+        if not self._held:
+            self._since_ms = None
 
 
 def make_link(meter, board, security, log):
@@ -61,6 +105,7 @@ class MeterLink:
         self.service = OpticalFront(self.hdlc, self._write_service, None, _FLAG_ID, name, address)
         # Each made for its first connection: a board without a network has none.
         self.tcp = [None] * (CHANNELS - 1)
+        self._watch = LineWatch(log)
         self.one_at_a_time = False  # messages of a connection: who feeds them feeds the rest again
         self._tcp_inactivity_s = 120
         self._dialled = [None] * len(self.tcp)  # client of each connection of our own
@@ -82,6 +127,10 @@ class MeterLink:
 
     def _write_service(self, data):
         self._board.link_write(SERVICE, data)
+
+    def line_stands(self, held, ticks_ms):
+        """How the line of the service port stands between two octets."""
+        self._watch.look(held, self._now(ticks_ms))
 
     def set_tcp_inactivity(self, seconds):
         self._tcp_inactivity_s = seconds
@@ -233,6 +282,7 @@ class MeterLink:
         now_ms = self._now(ticks_ms)
         try:
             if channel == SERVICE:
+                self._watch.heard()
                 self.service.feed(data, now_ms)
                 return len(data)
             link = self.tcp[channel - 1]

@@ -97,7 +97,7 @@ class Meter:
             # The rooms of the link are loaded here: who has none does not pay for them.
             from ams.link import make_link
 
-            self.link = make_link(self, board, config["security"], self._log_security)
+            self.link = make_link(self, board, config["security"], self._log_link)
             self.model.set_up_link()
         elif self.settings.any(st.CALENDAR, _CALENDAR_CELLS):
             # Who has a calendar has rates, with or without a link.
@@ -121,7 +121,7 @@ class Meter:
         """Random octets of the board."""
         return self._board.entropy(count)
 
-    def _log_security(self, code, detail, extra):
+    def _log_link(self, code, detail=0, extra=0):
         self.events.log(self.utc_ms, code, detail, extra)
 
     # --- life ----------------------------------------------------------------

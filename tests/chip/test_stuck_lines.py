@@ -131,4 +131,7 @@ def test_a_line_of_the_service_port_that_is_held_low(image, tmp_path, moment):
     assert after["han"]["missed"] == 0 and after["han"]["late_max_ms"] < 100
     assert sum(after["han"]["sent"]) > sum(before["han"]["sent"])
     assert after["heap_used"] - before["heap_used"] <= NOISE
-    assert set(names(bench)) <= {"storage-formatted", "power-up", "power-down", "han-opened"}
+    told = names(bench)
+    assert told.count("service-line-held") == told.count("service-line-back") == 1, told
+    others = {"storage-formatted", "power-up", "power-down", "han-opened"}
+    assert set(told) <= others | {"service-line-held", "service-line-back"}

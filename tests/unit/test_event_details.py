@@ -100,6 +100,7 @@ def test_those_that_come_with_names_are_known():
         (ev.FIRMWARE_ROLLED_BACK, 1, 0, "firmware-rolled-back runs=slot-1"),
         (ev.CLOCK_CHIP_ERROR, hal.CHIP_STANDS, 0, "clock-chip-error what=stands"),
         (ev.CLOCK_CHIP_BACK, hal.CHIP_JUMPED, 0, "clock-chip-back what=jumped"),
+        (ev.SERVICE_LINE_BACK, 7, 0, "service-line-back held_s=7"),
         (ev.POWER_UP, 0, 0, "power-up"),
         # What is newer than this host.
         (ev.CONTROL_REFUSED, 99 << 16, 200, "control-refused who=99 reason=200 state=disconnected"),

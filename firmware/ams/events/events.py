@@ -86,6 +86,8 @@ VOLTAGE_BACK = const(183)
 NEUTRAL_BACK = const(184)
 CLOCK_CHIP_ERROR = const(185)  # detail: what is wrong, see hal
 CLOCK_CHIP_BACK = const(186)  # well for a day; detail: what was wrong
+SERVICE_LINE_HELD = const(187)  # a break: it stands at space and says nothing
+SERVICE_LINE_BACK = const(188)  # detail: for how many seconds it was
 HAN_OPENED = const(190)
 HAN_CLOSED = const(191)
 
@@ -147,7 +149,8 @@ _CODES = (
     (CURRENT_REVERSED, LOG_FRAUD, "current-reversed"),
     (STATE_RESTORED, LOG_STANDARD, _OWN_NAMES),
     (PHASE_LOST, LOG_QUALITY, "phase-lost phase-back voltage-lost voltage-back neutral-back"),
-    (CLOCK_CHIP_ERROR, LOG_STANDARD, "clock-chip-error clock-chip-back"),
+    (CLOCK_CHIP_ERROR, LOG_STANDARD, "clock-chip-error clock-chip-back service-line-held"),
+    (SERVICE_LINE_BACK, LOG_STANDARD, "service-line-back"),
     (HAN_OPENED, LOG_COMMUNICATION, "han-opened han-closed"),
     (EVENT_LOG_CLEARED, LOG_STANDARD, "event-log-cleared"),
 )

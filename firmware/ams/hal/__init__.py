@@ -67,6 +67,10 @@ class Uart:
         """Fills `buffer` with what waits; gives how many octets, 0 or None when none."""
         raise NotImplementedError
 
+    def held(self):
+        """Whether what comes in stands at space at this moment; None: that is not known."""
+        return None
+
 
 class FrontEnd:
     """A sampler of interleaved signed samples, 24 bit at the most.

@@ -139,6 +139,7 @@ _MEANINGS: dict[str, Callable[[int, int], Meaning]] = {
     **dict.fromkeys(("clock-adjusted-old", "clock-adjusted-new"), _one("step_s")),
     **dict.fromkeys(("nv-memory-error", "storage-unknown"), _one("region", _REGIONS)),
     **dict.fromkeys(("clock-chip-error", "clock-chip-back"), _one("what", _CHIP)),
+    "service-line-back": _one("held_s"),
     "firmware-ready": _one("security_version"),
     **dict.fromkeys(
         ("firmware-activated", "firmware-rolled-back", "firmware-damaged"),

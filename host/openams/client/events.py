@@ -69,6 +69,8 @@ NAMES = {
     184: "neutral-back",
     185: "clock-chip-error",
     186: "clock-chip-back",
+    187: "service-line-held",
+    188: "service-line-back",
     190: "han-opened",
     191: "han-closed",
     220: "control-refused",

@@ -36,10 +36,12 @@ class Chip(RP2040):
             PacedUart(
                 self, "UART0", IRQ.UART0,
                 IUARTDMAChannels(DREQChannel.DREQ_UART0_RX, DREQChannel.DREQ_UART0_TX),
+                (1, 13, 17, 29),
             ),
             PacedUart(
                 self, "UART1", IRQ.UART1,
                 IUARTDMAChannels(DREQChannel.DREQ_UART1_RX, DREQChannel.DREQ_UART1_TX),
+                (5, 9, 21, 25),
             ),
         )  # fmt: skip
         self.uart = list(self.uarts)

@@ -7,7 +7,7 @@ ever; see docs/chip.md.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rp2040py.peripherals.uart import RPUART, IUARTDMAChannels
@@ -21,6 +21,8 @@ _FRAMING, _BREAK = 1 << 7, 1 << 9
 # Beside the octet in UARTDR, for each entry of the FIFO.
 _DR_FRAMING, _DR_BREAK = 1 << 8, 1 << 10
 _DEPTH = 32
+# GPIOn_CTRL.FUNCSEL.
+_FUNCTION_UART = 2
 # Eighths of the FIFO at which the interrupt comes, by the code in UARTIFLS.
 _LEVELS = (4, 8, 16, 24, 28, 28, 28, 28)
 # The receiver's timeout, in bits (PL011, 3.2.6).
@@ -38,9 +40,14 @@ class Line:
 
 
 class PacedUart(RPUART):
-    """`on_octet(value, nanos)` is called when the last bit of an octet has left."""
+    """`on_octet(value, nanos)` is called when the last bit of an octet has left.
 
-    def __init__(self, rp2040: RP2040, name: str, irq: int, dreq: IUARTDMAChannels) -> None:
+    `rx_pins`: where its RX may be led to.
+    """
+
+    def __init__(
+        self, rp2040: RP2040, name: str, irq: int, dreq: IUARTDMAChannels, rx_pins: Sequence[int]
+    ) -> None:
         self._tx: deque[int] = deque()
         self._shifting: int | None = None
         self._incoming: deque[int] = deque()
@@ -49,6 +56,7 @@ class PacedUart(RPUART):
         self.lost = 0  # octets that came while the receive FIFO was full
         self._held = False
         super().__init__(rp2040, name, irq, dreq)
+        self._rx_pins = [rp2040.gpio[number] for number in rx_pins]
         self._clock = rp2040.clock
         self._tx_alarm = self._clock.create_alarm(self._shifted)
         self._rx_alarm = self._clock.create_alarm(self._arrived)
@@ -142,6 +150,13 @@ class PacedUart(RPUART):
         """The line is held low, a break: one octet of zeros, and nothing more before it is high
         again (PL011, UARTDR). What is sent meanwhile is lost."""
         self._held = low
+        for pin in self._rx_pins:
+            if pin.function_select != _FUNCTION_UART:
+                continue
+            if low:
+                pin.set_input_value(False)
+            else:
+                pin.release_input()
         if low:
             self._break_alarm.schedule(self.frame_nanos() if self.baud_divider else 1e6)
         else:
