@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from openams.headend.store import open_store
+from tests.headend.natsserver import NatsServer
 from tests.headend.postgres import Server
 
 _numbers = itertools.count()
@@ -18,6 +19,20 @@ def postgres():
     server = Server()
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def nats_server():
+    server = NatsServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def nats(nats_server):
+    """A bus that nothing was ever sent over."""
+    nats_server.empty()
+    return nats_server
 
 
 @pytest.fixture(scope="session")

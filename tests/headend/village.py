@@ -14,6 +14,7 @@ from openams.field.device import Device
 from openams.field.meters import MeterSpec
 from openams.headend.collect.clock import VirtualClock
 from openams.headend.collect.collector import Collector, Roads, Settings
+from openams.headend.collect.link import opener_of
 from openams.headend.days import day_bounds
 from openams.headend.registercsv import load
 from openams.keys import handover
@@ -132,18 +133,19 @@ class Village:
             parse_url(row.url), opener=lambda sap, timeout_s: Transport(self, number, sap)
         )
 
-    def collector(self, name="collector", store=None, **settings):
+    def roads(self):
         village = self
 
         class Through(Roads):
             def meter(self, row):
-                from openams.headend.collect.link import opener_of
-
                 return opener_of(village.opener(row), 5.0)
 
+        return Through()
+
+    def collector(self, name="collector", store=None, **settings):
         return Collector(
-            store or self.store, self.readers, self.clock, Settings(name, **settings), Through(),
-            seed=1,
+            store or self.store, self.readers, self.clock, Settings(name, **settings),
+            self.roads(), seed=1,
         )  # fmt: skip
 
     def collect(self, until_day, **settings):

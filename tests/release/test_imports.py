@@ -55,7 +55,7 @@ def asked():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     # These extras are of what runs too.
     extras = project["optional-dependencies"]
-    lines = [*project["dependencies"], *extras["plot"], *extras["headend"]]
+    lines = [*project["dependencies"], *extras["plot"], *extras["headend"], *extras["bus"]]
     return {canonicalize_name(Requirement(line).name) for line in lines}
 
 

@@ -7,10 +7,8 @@ import json
 from datetime import date, timedelta
 from typing import Any
 
-from openams.client.data import date_time
 from openams.gs1 import check_digit
-from openams.headend.collect.clock import VirtualClock
-from openams.headend.collect.collector import Roads
+from openams.headend.collect.sessions import Roads
 from openams.headend.days import day_bounds
 from openams.headend.numbers import eic_check
 from openams.headend.register import (
@@ -21,7 +19,7 @@ from openams.headend.register import (
     Tables,
     Terms,
 )
-from openams.meter_time import NORWAY, from_utc_ms, to_utc_ms
+from openams.meter_time import NORWAY, from_utc_ms
 
 FIRST = date(2026, 3, 9)
 BEHIND = 100  # meters of a concentrator
@@ -134,42 +132,23 @@ class StandInDoor:
         return {}
 
 
-class StandInReader:
-    """An association whose answers are decoded data already: no octets, no ciphering."""
-
-    def __init__(self, k: int, now_ms: int) -> None:
-        self.k, self.now_ms = k, now_ms
-        self.octets = 0
-        self.link = self
-
-    async def get(self, class_id: int, obis: str, number: int, selection: bytes = b"") -> Any:
-        return {
-            (8, 2): lambda: date_time(from_utc_ms(self.now_ms)),
-            (7, 4): lambda: 3600,
-        }[class_id, number]()
-
-    async def close(self) -> None: ...
-
-
-class BenchClock(VirtualClock):
-    pass
-
-
 class StandInRoads(Roads):
     def __init__(self, meters: int, days: list[date]) -> None:
         super().__init__()
         count = (meters + BEHIND - 1) // BEHIND
-        self.doors = {
+        self._doors = {
             f"C{k:05d}": StandInDoor(
                 f"C{k:05d}", range(k * BEHIND, min(meters, (k + 1) * BEHIND)), days
             )
             for k in range(count)
         }
 
+    def door(self, row: ConcentratorRow) -> StandInDoor:
+        return self._doors[row.concentrator_id]
+
 
 def last_midnight(days: int) -> int:
     return day_bounds(FIRST + timedelta(days=days))[0]
 
 
-__all__ = ["FIRST", "BenchClock", "StandInRoads", "gsrn", "last_midnight", "meter_id", "register"]
-_ = to_utc_ms
+__all__ = ["FIRST", "StandInRoads", "gsrn", "last_midnight", "meter_id", "register"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import time
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
@@ -12,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from openams.cli import deliver, profiled, report
+from openams.cli import bus, deliver, profiled, report
 from openams.cli.common import JsonObjectOption, StoreOption, group
 from openams.cli.keys import PassphraseOption
 from openams.errors import BenchError
@@ -113,17 +112,20 @@ def collect(
     tokens: Annotated[
         Path | None, typer.Option(help="JSON file: the token of each concentrator.")
     ] = None,
+    bus_url: bus.BusOption = None,
     store: StoreOption = None,
     keystore: _Keystore = None,
     passphrase_file: PassphraseOption = None,
     as_json: JsonObjectOption = False,
 ) -> None:
-    """Collect what is due, until Ctrl-C: days of meters, from concentrators and directly."""
+    """Collect what is due, until Ctrl-C: days of meters, from concentrators and directly.
+
+    With --bus the work comes from ams headend dispatch, and no store is opened.
+    """
     import asyncio
 
     from openams.headend.collect.clock import WallClock
     from openams.headend.collect.collector import Collector, Roads, Settings
-    from openams.headend.collect.concentrators import doors
     from openams.headend.collect.plan import Plan, plan_day
     from openams.headend.store import open_store, store_url
 
@@ -131,18 +133,21 @@ def collect(
         raise BenchError("--sessions and --permits are 1 to 10000, --timeout and --lease above 0")
     keys = open_keystore(keystore, passphrase_file)
     known = _tokens(tokens) if tokens else {}
+    if bus_url is not None:
+        if day is not None:
+            raise BenchError("--day belongs to ams headend dispatch: it says what is due")
+        say(bus.collected(bus_url, keys, name, sessions, timeout, known, once, as_json))
+        return
     with open_store(store_url(store)) as opened:
         if day is not None:
             plan_day(opened, Plan(), _day(day), now_ms())
             opened.run("UPDATE turn SET next_ms = ? WHERE next_ms > ?", now_ms(), now_ms())
-        roads = Roads(timeout, doors(opened.concentrators(), known, timeout))
+        roads = Roads(timeout, known)
         settings = Settings(name, sessions, permits, timeout, lease)
         collector = Collector(
-            opened, keys, WallClock(), settings, roads,
-            say=lambda text: say(f"ams: {text}", error=True),
+            opened, keys, WallClock(), settings, roads, say=bus.said,
         )  # fmt: skip
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: collector.stop())
+        bus.ends(collector)
         asyncio.run(collector.run(idle=once))
     counts = collector.counts
     text = f"{counts['sessions']} sessions, {counts['failed']} failed, {counts['rows']} rows"
@@ -165,6 +170,7 @@ def _tokens(path: Path) -> dict[str, str]:
 def evaluate(
     day: _DayOption = None,
     point: Annotated[list[str] | None, typer.Option(help="Only these points.")] = None,
+    bus_url: bus.BusOption = None,
     store: StoreOption = None,
     as_json: JsonObjectOption = False,
 ) -> None:
@@ -174,7 +180,10 @@ def evaluate(
 
     chosen = _day(day)
     with open_store(store_url(store)) as opened:
-        counts = evaluate_days(opened, chosen, datetime.now(UTC), point)
+        if bus_url is not None:
+            counts = bus.evaluated(opened, bus_url, chosen, datetime.now(UTC), point)
+        else:
+            counts = evaluate_days(opened, chosen, datetime.now(UTC), point)
     if as_json:
         say(json.dumps({"day": chosen.isoformat(), **counts}))
     else:
@@ -325,6 +334,10 @@ app.command(
     epilog="Example: ams headend deliver --hub https://hub.example:8200 --identity our.pem "
     "--hub-certificate hub.pem --party 7080000000014",
 )(deliver.deliver)
+app.command("dispatch", epilog="Example: ams headend dispatch --bus nats://127.0.0.1:4222")(
+    bus.dispatch
+)
+app.command("engine", epilog="Example: ams headend engine --bus nats://127.0.0.1:4222")(bus.engine)
 app.command("readings", epilog="Example: ams headend readings visits.csv")(profiled.readings)
 app.command("profiled", epilog="Example: ams headend profiled --plan dark")(profiled.profiled)
 app.command("report", epilog="Example: ams headend report --html report.html")(report.report)

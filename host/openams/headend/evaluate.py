@@ -15,7 +15,7 @@ from openams.errors import BenchError
 from openams.headend.assemble import Known, days, digest
 from openams.headend.days import day_bounds, day_number
 from openams.headend.register import INTERVAL, JOINT, Relation, Terms, series_of
-from openams.headend.store import DayValues, Store, StoredRevision
+from openams.headend.store import ClashError, DayValues, Store, StoredRevision
 from openams.headend.store.jobs import COMPLETE, DAY, LOST
 from openams.headend.vee import Day, Result, Value, evaluate
 from openams.headend.vee.codes import MEASURED
@@ -25,7 +25,8 @@ from openams.meter_time import to_utc_ms
 # Of the days before: six weeks have six of each weekday.
 HISTORY_DAYS = 42
 # Points at a time: bounds memory and statements.
-_AT_ONCE = 250
+AT_ONCE = 250
+_CLASHES = 5
 # Power cuts that began so long before are still looked for.
 _CUT_DAYS = 30
 _WHY = ("readings", "registers", "cuts", "edits", "collectable")
@@ -38,16 +39,31 @@ def evaluate_days(
     """All points of a day that are settled by intervals, or some; counts what came of them."""
     if at > last_moment(day):
         raise BenchError(f"{day} is closed: Elhub takes nothing of it any more")
-    wanted = None if gsrns is None else set(gsrns)
-    chosen = [
-        terms
-        for terms in store.all_terms(day)
-        if terms.settlement in (INTERVAL, JOINT) and (wanted is None or terms.gsrn in wanted)
-    ]
+    chosen = points_of(store, day, gsrns)
     counts: Counter[str] = Counter()
-    for k in range(0, len(chosen), _AT_ONCE):
-        counts += _some(store, day, to_utc_ms(at), chosen[k : k + _AT_ONCE])
+    for k in range(0, len(chosen), AT_ONCE):
+        counts += _again(store, day, to_utc_ms(at), chosen[k : k + AT_ONCE])
     return counts
+
+
+def points_of(store: Store, day: date, gsrns: Iterable[str] | None = None) -> list[Terms]:
+    """The points of a day that are settled by intervals, or those of some."""
+    if gsrns is not None:
+        found = list(store.terms_of(day, sorted(set(gsrns))))
+    else:
+        found = list(store.all_terms(day))
+    return [terms for terms in found if terms.settlement in (INTERVAL, JOINT)]
+
+
+def _again(store: Store, day: date, at_ms: int, terms: Sequence[Terms]) -> Counter[str]:
+    """Where another evaluates the same points at the same time, once more: by what is there now."""
+    for left in range(_CLASHES - 1, -1, -1):
+        try:
+            return _some(store, day, at_ms, terms)
+        except ClashError:
+            if not left:
+                raise
+    raise AssertionError
 
 
 def _some(store: Store, day: date, at_ms: int, terms: Sequence[Terms]) -> Counter[str]:

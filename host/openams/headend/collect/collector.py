@@ -38,6 +38,23 @@ class Settings:
     back_days: int = 40  # a head-end that stood still goes so far back by itself
 
 
+class Planner:
+    """Once a day, the day that has ended, and those before it that nobody planned."""
+
+    def __init__(self, store: Store, plan: Plan, back_days: int) -> None:
+        self._store, self._plan, self._back_days = store, plan, back_days
+        self._planned: date | None = None
+
+    def plan(self, now_ms: int) -> None:
+        last = local_day(now_ms) - timedelta(days=1)
+        if self._planned == last:
+            return
+        for day in due_days(self._store, now_ms, last, self._back_days):
+            plan_day(self._store, self._plan, day, now_ms)
+        give_up_old(self._store, self._plan, now_ms)
+        self._planned = last
+
+
 class Collector:
     def __init__(
         self,
@@ -56,7 +73,7 @@ class Collector:
         self.counts = {"sessions": 0, "failed": 0, "rows": 0}
         self._rng = random.Random(seed)
         self._say = say
-        self._planned: date | None = None
+        self._planner = Planner(store, self.plan, settings.back_days)
         self._sessions = Sessions(keystore, roads, clock.now_ms)
         self.writer = Writer(store, self.plan, self._rng)
         self._tasks: set[asyncio.Task[Outcome]] = set()
@@ -75,7 +92,7 @@ class Collector:
             try:
                 self._flush(now)
                 if not ending:
-                    self._plan(now)
+                    self._planner.plan(now)
                     self._begin(now)
                 upcoming = self.store.next_turn()
             except GoneError as error:
@@ -89,17 +106,7 @@ class Collector:
                 following = min(following, until_ms)
             await self.clock.wait(max(following, now + 1), self._tasks)
 
-    # --- what is due -------------------------------------------------------------------------
-
-    def _plan(self, now_ms: int) -> None:
-        """Once a day, the day that has ended, and those before it that nobody planned."""
-        last = local_day(now_ms) - timedelta(days=1)
-        if self._planned == last:
-            return
-        for day in due_days(self.store, now_ms, last, self.settings.back_days):
-            plan_day(self.store, self.plan, day, now_ms)
-        give_up_old(self.store, self.plan, now_ms)
-        self._planned = last
+    # --- sessions ----------------------------------------------------------------------------
 
     def _begin(self, now_ms: int) -> None:
         free = self.settings.sessions - len(self._tasks) - len(self._done)
@@ -127,4 +134,4 @@ class Collector:
         self._done = []
 
 
-__all__ = ["CONCENTRATOR", "Collector", "Roads", "Settings"]
+__all__ = ["CONCENTRATOR", "Collector", "Planner", "Roads", "Settings"]

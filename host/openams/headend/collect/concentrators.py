@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -200,12 +200,3 @@ def _at(row: dict[str, Any], now_ms: int) -> int:
         return to_utc_ms(datetime.fromisoformat(str(row.get("time"))))
     except (ValueError, TypeError):
         return now_ms
-
-
-def doors(rows: Sequence[Any], tokens: dict[str, str], timeout_s: float) -> dict[str, Door]:
-    """A door of each concentrator that there is a token of."""
-    return {
-        row.concentrator_id: HttpDoor(row.url, tokens[row.concentrator_id], timeout_s)
-        for row in rows
-        if row.concentrator_id in tokens
-    }

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from openams.client.errors import LateError
 from openams.client.links import parse_url
 from openams.errors import BenchError
-from openams.headend.collect.concentrators import Door, visit
+from openams.headend.collect.concentrators import Door, HttpDoor, visit
 from openams.headend.collect.link import NUMBERS, Opener, Reader, connect, opener_of
 from openams.headend.collect.reading import Got, Layouts, read
 from openams.headend.collect.taking import Came
@@ -29,7 +29,8 @@ class Roads:
     """How meters and concentrators are reached: by their URLs, or as a field says."""
 
     timeout_s: float = 30.0
-    doors: dict[str, Door] = field(default_factory=dict)
+    # Of concentrators, by name.
+    tokens: Mapping[str, str] = field(default_factory=dict)
 
     def meter(self, row: MeterRow) -> Opener:
         return opener_of(parse_url(row.url), self.timeout_s)
@@ -39,11 +40,11 @@ class Roads:
         return await connect(self.meter(row), keystore, row.meter_id, least)
 
     def door(self, row: ConcentratorRow) -> Door:
-        if row.concentrator_id not in self.doors:
+        if row.concentrator_id not in self.tokens:
             raise BenchError(
                 f"no token of concentrator {row.concentrator_id}: give it with --tokens"
             )
-        return self.doors[row.concentrator_id]
+        return HttpDoor(row.url, self.tokens[row.concentrator_id], self.timeout_s)
 
 
 class Sessions:

@@ -79,6 +79,9 @@ class Outcome:
     told: bool = False
     # The reader's counters up to here may have been used, of whichever keystore.
     counter: int = 0
+    # Of a collector on the bus: its name, and its clock less that of who gave out the work.
+    by: str = ""
+    clock_off_ms: int = 0
 
     @property
     def well(self) -> bool:

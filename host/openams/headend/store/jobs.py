@@ -224,6 +224,35 @@ class JobStore(Core):
             [(counter, METER, meter_id, counter) for meter_id, counter in counters],
         )
 
+    def leased(self, now_ms: int, worker: str | None = None) -> int:
+        """How many turns somebody has now, or one worker."""
+        sql = "SELECT count(*) FROM turn WHERE lease_ms > ?"
+        if worker is not None:
+            return int(self.one(f"{sql} AND lease_by = ?", now_ms, worker)[0])
+        return int(self.one(sql, now_ms)[0])
+
+    def free_turns(self, worker: str, turns: Iterable[Turn]) -> None:
+        """Turns that nothing came of, and no meter is to blame: they are free at once."""
+        self.many(
+            "UPDATE turn SET lease_by = '', lease_ms = 0 "
+            "WHERE kind = ? AND subject = ? AND lease_by = ?",
+            [(turn.kind, turn.subject, worker) for turn in turns],
+        )
+
+    def written(self, numbers: Sequence[str]) -> set[str]:
+        """Messages of the bus that are in the store already."""
+        return {row[0] for row in self.by_key(
+            "SELECT message_id FROM bus_message WHERE message_id IN (?*)", numbers
+        )}  # fmt: skip
+
+    def add_written(self, numbers: Iterable[str], now_ms: int, forget_ms: int) -> None:
+        """Amid a transaction: messages that are in it; ClashError if one is written already. Those
+        of before `forget_ms` never come again."""
+        self.run("DELETE FROM bus_message WHERE at_ms < ?", forget_ms)
+        self.put_rows(
+            "bus_message", ("message_id", "at_ms"), [(one, now_ms) for one in numbers], fresh=True
+        )
+
     def give_back(self, worker: str) -> int:
         """A worker that begins anew has no turns from before: they are free at once."""
         return self.run("UPDATE turn SET lease_by = '', lease_ms = 0 WHERE lease_by = ?", worker)

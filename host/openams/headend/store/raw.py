@@ -60,7 +60,7 @@ class Event(NamedTuple):
     source: str
 
 
-def _packed(rows: Sequence[IntervalRow]) -> bytes:
+def pack_rows(rows: Sequence[IntervalRow]) -> bytes:
     columns = list(zip(*rows, strict=True))
     ends = columns[0]
     steps = [ends[0], *(now - was for was, now in zip(ends, ends[1:], strict=False))]
@@ -68,7 +68,7 @@ def _packed(rows: Sequence[IntervalRow]) -> bytes:
     return pack_columns([[ends[0]] * len(ends), [*steps[1:], 0], *columns[1:]])
 
 
-def _unpacked(data: bytes) -> tuple[IntervalRow, ...]:
+def unpack_rows(data: bytes) -> tuple[IntervalRow, ...]:
     first, steps, *rest = unpack_columns(data)
     ends, at = [], first[0]
     for step in steps:
@@ -115,7 +115,7 @@ class RawStore(Core):
             fresh = [row for _, row in sorted(of_day.items()) if row not in known[meter_id, day]]
             if fresh:
                 number, source = len(parts) + 1, sources[meter_id, day]
-                added.append((day, meter_id, number, at_ms, source, _packed(fresh)))
+                added.append((day, meter_id, number, at_ms, source, pack_rows(fresh)))
                 known[meter_id, day].update(fresh)
         columns = ("day", "meter_id", "part", "at_ms", "source", "rows")
         self.database.put_rows("collected", columns, added, fresh=True)
@@ -140,7 +140,7 @@ class RawStore(Core):
             list(meter_ids),
             day,
         ):
-            out[meter_id].append(Part(part, at_ms, source, _unpacked(rows)))
+            out[meter_id].append(Part(part, at_ms, source, unpack_rows(rows)))
         return dict(out)
 
     # --- registers -----------------------------------------------------------------------

@@ -102,6 +102,18 @@ class RegisterStore(Core):
                 params.append(wanted)
         return (Terms(*row) for row in self.all(f"{sql} ORDER BY gsrn", *params))
 
+    def terms_of(self, day: date, gsrns: Sequence[str]) -> Iterator[Terms]:
+        """Of some points of a local day, in order."""
+        number = day_number(day)
+        rows = self.by_key(
+            f"SELECT {_TERMS} FROM terms WHERE from_day <= ? AND (to_day IS NULL OR to_day > ?) "
+            "AND gsrn IN (?*)",
+            gsrns,
+            number,
+            number,
+        )
+        return (Terms(*row) for row in sorted(rows))
+
     # --- meters ----------------------------------------------------------------------------
 
     def meters(self) -> list[MeterRow]:
