@@ -99,6 +99,9 @@ VIEWS = {
     "han_port.HanFormat": "format of the HAN lists",
     "han_port.HanSent": "HAN lists sent since power-up",
     "han_port.HanSummerTime": "summer time in the HAN lists; false: standard time all the year",
+    "modbus_setup.ModbusOpen": "Modbus open",
+    "modbus_setup.ModbusMaps": "Modbus units and their maps",
+    "modbus_setup.ModbusAnswers": "Modbus requests answered since power-up",
     "readout_setup.ReadoutLevel": "text at the optical port: 0 none, 1 registers, 2 profiles too",
     "readout_setup.ReadoutList": "whose manner that text has",
 }
@@ -218,6 +221,12 @@ general-glo-ciphering under the meter's system title; the invocation counter is 
 0-0:128.6.0 (enumeration) says what of the meter everybody at the optical port gets as text, without
 keys: 0 nothing, 1 the registers that a display shows, 2 the load profile and the log too. It
 outlives a power cut and is logged as a changed parameter. See links.md.
+
+## Modbus
+
+0-0:128.8.0 (boolean) opens and closes the Modbus port; like the HAN port it is closed until the
+operator opens it, which outlives a power cut and is logged. It can be read and nothing else. Meters
+without one in their settings do not have these objects. See modbus.md.
 
 ## Alarms
 

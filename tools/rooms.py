@@ -30,12 +30,13 @@ FIRMWARE = {
     "mbus": "storage",
     "control": "clock events hal metrology",
     "registers": "clock events metrology storage",
+    "modbus": "faults metrology registers storage",
     "update": "clock crypto events storage",
     "cosem": "clock crypto events registers results",
     "objects": "clock control cosem crypto events faults mbus registers results storage update",
     "han": "clock control cosem crypto events faults metrology registers results storage",
     "link": "cosem events faults storage update",
-    "meter": "clock control events faults han link metrology objects registers storage",
+    "meter": "clock control events faults han link metrology modbus objects registers storage",
 }
 HOST = {
     "emulator": "",

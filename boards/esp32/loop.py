@@ -1,8 +1,8 @@
 """The meter's main loop on an ESP32.
 
 `meter.json` in the file system says what the meter is: `system`, `front_end`, `identity`,
-`han`, `security`, `wifi` (`ssid`, `password`), `dlms_port`, `ntp` (`server`: an address) and,
-once, `calibration`.
+`han`, `security`, `wifi` (`ssid`, `password`), `dlms_port`, `ntp` (`server`: an address),
+`modbus` (see ams.modbus.modbus_port) and, once, `calibration`.
 Keys that were taken into the meter's flash are removed from the file.
 """
 
@@ -55,10 +55,17 @@ class Loop:
             meter.model.join_submeters(service, board.log)
             self._bus = meter.model.submeters
             service = None
+        self._modbus = meter.modbus
+        if self._modbus is not None and self._modbus.wants_line:
+            if service is None:
+                board.log("modbus: no RS-485: the sub-meters have the line")
+            else:
+                self._modbus.join_line(service)
+                service = None
         if meter.link is not None:
             board.links = Links(meter.link, service)
-            if config.get("wifi"):
-                self._join(config["wifi"])
+        if config.get("wifi") and (meter.link is not None or self._modbus is not None):
+            self._join(config["wifi"])
 
     def _join(self, wifi):
         import network
@@ -92,8 +99,14 @@ class Loop:
             self.meter.faults.take(MEASURED, error)
         self.meter.tick(raw_ms)
         try:
+            if self._wlan is not None and raw_ms >= self._listen_ms:
+                self._listen_ms = raw_ms + _RETRY_MS
+                if self._wlan.isconnected():
+                    self._listen()
             if board.links is not None:
-                self._serve(raw_ms)
+                board.links.poll(time.ticks_ms())
+            if self._modbus is not None:
+                self._modbus.poll(time.ticks_ms(), time.ticks_us())
             if self._bus is not None:
                 self._bus.poll(raw_ms)
             if self._ntp is not None and self._wlan is not None and self._wlan.isconnected():
@@ -125,22 +138,25 @@ class Loop:
             self._erase_by_ms = None
             eraser.work()
 
-    def _serve(self, raw_ms):
+    def _listen(self):
+        """The ports that are not listened on yet."""
         links = self.board.links
-        if links.network is None and self._wlan is not None and raw_ms >= self._listen_ms:
-            self._listen_ms = raw_ms + _RETRY_MS
-            if self._wlan.isconnected():
-                links.network = self._listener()
-        links.poll(time.ticks_ms())
+        if links is not None and links.network is None:
+            links.network = self._listener(self._port)
+        modbus = self._modbus
+        if modbus is not None and modbus.tcp_port is not None and modbus.network is None:
+            network = self._listener(modbus.tcp_port)
+            if network is not None:
+                modbus.join_network(network)
 
-    def _listener(self):
+    def _listener(self, port):
         from drivers.tcp import Listener
 
         try:
-            return Listener(self._port)
+            return Listener(port)
         except OSError as error:
             # Metering goes on, whatever the network says.
-            self.board.log("network: port %d: %s" % (self._port, error))
+            self.board.log("network: port %d: %s" % (port, error))
             return None
 
     def _go(self):
@@ -184,6 +200,8 @@ def build(board, config):
     meter.start(board.clock.utc_ms())
     if config.get("han_open"):
         meter.han_keeper.open_first()
+    if config.get("modbus_open") and meter.modbus is not None:
+        meter.modbus.open_first()
     if meter.memory.takes(SECURITY) and meter.memory.takes(SETTINGS):
         forget_keys(config)
     return meter

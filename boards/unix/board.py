@@ -8,7 +8,7 @@ import os
 import struct
 import sys
 
-from ams.hal import COIL_CLOSE, COIL_NONE, INPUT_BUTTON, Inputs, Relay, Uart
+from ams.hal import COIL_CLOSE, COIL_NONE, INPUT_BUTTON, Inputs, Network, Relay, Uart
 
 
 class BenchClock:
@@ -96,34 +96,104 @@ class BenchInputs(Inputs):
 # Kinds of a message on a channel of the two-way link, from the meter.
 LINK_DATA = 0
 LINK_CLOSE = 1
+LINK_OPENED = 1  # from the bench
 LINK_CONNECT = 3  # the octets name where to
 LINK_CLOSED = 2  # the bench's word that a channel closed has been taken
-# In the place of a channel: the M-Bus.
+# In the place of a channel: the M-Bus, the Modbus line, and connections of Modbus TCP.
 MBUS_CHANNEL = 255
-# Octets from there that wait: more than any telegram has.
+MODBUS_LINE = 254
+MODBUS_FIRST, MODBUS_LAST = 16, 31
+# Octets from a line that wait: more than any telegram has.
 _HEARD_MOST = 1024
 # Exit code of a process that is to be started anew: docs/update.md.
 RESTART = 3
 
 
-class BenchBus(Uart):
-    """The M-Bus: what is on its other end is the bench's."""
+class BenchLine(Uart):
+    """A two-way serial line: what is on its other end is the bench's."""
 
-    def __init__(self, send):
+    def __init__(self, send, channel):
         self._send = send
+        self._channel = channel
         self._heard = b""
 
+    def init(self, baudrate, bits, parity, stop):
+        pass
+
+    def idle(self):
+        return True
+
     def hear(self, data):
-        # A slave that goes on and on: a line holds no more than this.
+        # Who goes on and on: a line holds no more than this.
         self._heard = (self._heard + bytes(data))[:_HEARD_MOST]
 
     def write(self, data):
-        self._send(MBUS_CHANNEL, LINK_DATA, data)
+        self._send(self._channel, LINK_DATA, data)
 
     def readinto(self, buffer):
         piece, self._heard = self._heard[: len(buffer)], self._heard[len(buffer) :]
         buffer[: len(piece)] = piece
         return len(piece)
+
+
+class BenchConnection:
+    """A connection that the bench has taken; it reads on only as its client takes answers."""
+
+    def __init__(self, network, channel):
+        self._network = network
+        self.channel = channel
+        self.heard = b""
+        self.gone = False
+
+    def readinto(self, buffer):
+        if not self.heard:
+            return 0 if self.gone else None
+        piece, self.heard = self.heard[: len(buffer)], self.heard[len(buffer) :]
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def write(self, data):
+        if self.gone:
+            raise OSError(104)
+        self._network.send(self.channel, LINK_DATA, data)
+        return len(data)
+
+    def close(self):
+        self._network.forget(self)
+
+
+class BenchNetwork(Network):
+    def __init__(self, send):
+        self.send = send
+        self._waiting = []
+        self._open = {}
+
+    def accept(self):
+        return self._waiting.pop(0) if self._waiting else None
+
+    def hear(self, channel, kind, data):
+        """What the bench says of a connection."""
+        connection = self._open.get(channel)
+        if kind == LINK_OPENED:
+            connection = self._open[channel] = BenchConnection(self, channel)
+            self._waiting.append(connection)
+        elif connection is None:
+            pass  # it was closed here meanwhile
+        elif kind == LINK_DATA:
+            connection.heard += bytes(data)
+        else:
+            connection.gone = True
+        if kind == LINK_CLOSED:
+            # The bench gives the channel to nobody else before this.
+            self._open.pop(channel, None)
+            self.send(channel, LINK_CLOSED, b"")
+
+    def forget(self, connection):
+        if self._open.get(connection.channel) is connection:
+            del self._open[connection.channel]
+        if not connection.gone:
+            connection.gone = True
+            self.send(connection.channel, LINK_CLOSE, b"")
 
 
 class Board:
@@ -140,10 +210,32 @@ class Board:
         self.started = started
         self._link_head = bytearray(2)
         self.mbus = None
+        self.modbus_line = self.modbus_network = None
 
     def join_mbus(self):
-        self.mbus = BenchBus(self._link_send)
+        self.mbus = BenchLine(self._link_send, MBUS_CHANNEL)
         return self.mbus
+
+    def join_modbus(self, port):
+        """Gives the Modbus port the line and the network that its settings ask for."""
+        if port.wants_line:
+            self.modbus_line = BenchLine(self._link_send, MODBUS_LINE)
+            port.join_line(self.modbus_line)
+        if port.tcp_port is not None:
+            self.modbus_network = BenchNetwork(self._link_send)
+            port.join_network(self.modbus_network)
+
+    def hear_modbus(self, channel, kind, data):
+        """What the bench says of a Modbus client; whether it was one."""
+        if channel == MODBUS_LINE:
+            if self.modbus_line is not None:
+                self.modbus_line.hear(data)
+        elif MODBUS_FIRST <= channel <= MODBUS_LAST:
+            if self.modbus_network is not None:
+                self.modbus_network.hear(channel, kind, data)
+        else:
+            return False
+        return True
 
     def link_write(self, channel, data):
         """Octets of the two-way link; channel 0 is the service port, others TCP connections."""

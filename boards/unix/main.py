@@ -25,6 +25,7 @@ LINK_PIECE = 512
 LINK_DATA = 0
 LINK_OPENED = 1
 MBUS_CHANNEL = 255  # in the place of a channel
+LINK_CHANNEL_MOST = 4  # of DLMS; above it Modbus
 LINK_CONNECTED = 3  # the connection that the meter asked for
 
 # Collect after so much new: a heap that is never full gets fewer holes.
@@ -103,6 +104,13 @@ def ticks_ms():
     if hasattr(time, "ticks_ms"):
         return time.ticks_ms()
     return time.monotonic_ns() // 1000000
+
+
+def ticks_us():
+    """The same in microseconds: silences on a serial line."""
+    if hasattr(time, "ticks_us"):
+        return time.ticks_us()
+    return time.monotonic_ns() // 1000 & 0x3FFFFFFF
 
 
 class Answer(io.IOBase):
@@ -259,6 +267,10 @@ class Process:
         if config.get("mbus"):
             self.bus = self.board.join_mbus()
             self.meter.model.join_submeters(self.bus, self.board.log)
+        if self.meter.modbus:
+            self.board.join_modbus(self.meter.modbus)
+            if config.get("modbus_open"):
+                self.meter.modbus.open_first()
         slot = self.started.slot if self.started is not None else 0
         answer = {"implementation": sys.implementation.name, "slot": slot}
         answer.update({"entries": entries, "events": events})
@@ -366,6 +378,11 @@ class Process:
             self.bus_ms += (now - self.bus_ticks) & 0x3FFFFFFF
             self.bus_ticks = now
             self.meter.model.submeters.poll(self.bus_ms)
+        modbus = self.meter.modbus
+        if modbus:
+            # As long as requests wait: the next message may be long in coming.
+            while modbus.poll(ticks_ms(), ticks_us()):
+                pass
 
     def open_han(self, length):
         self.link.payload(length)
@@ -385,6 +402,10 @@ class Process:
             heard = self.link.payload(length)
             if self.bus:
                 self.bus.hear(heard)
+            return
+        if channel > LINK_CHANNEL_MOST:
+            if self.board.hear_modbus(channel, kind, self.link.payload(length)):
+                self.poll_link()
             return
         link = self.meter_link
         while length:

@@ -16,7 +16,10 @@ OBJECTS = const(5)
 LINK = const(6)
 LOOP = const(7)
 CONTROL = const(8)
-_NAMES = ("", "case", "accounts", "measured", "han", "objects", "link", "loop", "control")
+MODBUS = const(9)
+_NAMES = (
+    "", "case", "accounts", "measured", "han", "objects", "link", "loop", "control", "modbus",
+)  # fmt: skip
 
 
 class Faults:

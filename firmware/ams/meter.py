@@ -38,8 +38,8 @@ class Meter:
     `system`, `calibration` (see Calibration; without one the stored one is used), `identity`
     (`meter_id`, `meter_type`), `han` (`format`, `variant`, `options`, `quirk`, `seed`,
     `summer_time`), `security` (see cosem.keyring; without it there is no two-way link), `readout`
-    (`list`, `level`, see cosem.readout), `transformers` (see Transformers), and `utc_offset_min`
-    (None: Norway).
+    (`list`, `level`, see cosem.readout), `modbus` (see modbus.modbus_port), `transformers` (see
+    Transformers), and `utc_offset_min` (None: Norway).
     """
 
     def __init__(self, board, config):
@@ -80,6 +80,7 @@ class Meter:
         self.keeper.monthly = self.settings.ends_with_month()
         self.han = make_port(self, board.han_uart, config["han"])
         self.han_keeper = HanKeeper(self, self.settings)
+        self.modbus = self._make_modbus(config.get("modbus"))
         self.link = None
         self.updater = None  # of the firmware, where the board has slots for it
         self._model = None
@@ -120,6 +121,17 @@ class Meter:
     def entropy(self, count):
         """Random octets of the board."""
         return self._board.entropy(count)
+
+    def _make_modbus(self, config):
+        """The port that the configuration `modbus` describes: who has none does not load it."""
+        if not config:
+            return None
+        try:
+            from ams.modbus.modbus_port import ModbusPort
+        except ImportError:
+            self.say("modbus: not in the image of this board")
+            return None
+        return ModbusPort(self, config, self.settings)
 
     def _log_link(self, code, detail=0, extra=0):
         self.events.log(self.utc_ms, code, detail, extra)

@@ -50,10 +50,10 @@ def test_what_the_meter_says_and_nobody_of_the_gateway_hears():
 def test_what_a_slave_says_unasked():
     sys.path.insert(0, str(ROOT / "boards/unix"))
     try:
-        from board import BenchBus
+        from board import MBUS_CHANNEL, BenchLine
     finally:
         sys.path.pop(0)
-    bus = BenchBus(lambda *_: None)
+    bus = BenchLine(lambda *_: None, MBUS_CHANNEL)
     for _ in range(1000):
         bus.hear(bytes(255))
     buffer = bytearray(4096)

@@ -35,6 +35,8 @@ class Board:
         "drivers/ntp.py",
         "ams/mbus/",
         "ams/mbus/submeter_port.py",
+        "ams/modbus/",
+        "ams/objects/modbus_setup.py",
     )
     upstream: str = ""
     bench: str = ""

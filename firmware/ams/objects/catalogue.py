@@ -140,6 +140,10 @@ ROWS = (
     # The readout at the optical port
     (1, _M, b"\x80", b"\x06", _0, "readout_setup.ReadoutLevel", None, "value"),
     (1, _M, b"\x80", b"\x06", b"\x01", "readout_setup.ReadoutList", None, "read"),
+    # The Modbus port
+    (1, _M, b"\x80", b"\x08", _0, "modbus_setup.ModbusOpen", None, "value"),
+    (1, _M, b"\x80", b"\x08", b"\x01", "modbus_setup.ModbusMaps", None, "read"),
+    (1, _M, b"\x80", b"\x08", b"\x02", "modbus_setup.ModbusAnswers", None, "read"),
     # Profiles
     (7, _E, b"\x63", b"\x01", _0, "profile_generic.Profile", "load", "load"),
     (7, _E, b"\x63", b"\x02", _0, "profile_generic.Profile", "daily", "read"),

@@ -38,6 +38,8 @@ CALENDAR_LN = b"\x00\x00\x0d\x00\x00\xff"
 BILLING_LN = b"\x00\x00\x0f\x00\x00\xff"
 # C of the objects that set up the links.
 _LINK_SETUPS = (20, 22, 25)
+# D of 0-0:128.D.E that not every meter has.
+_MODBUS = const(8)
 _MISSED_MS = const(600000)
 _MINUTE_MS = const(60000)
 
@@ -170,6 +172,8 @@ class Model:
     def _is_absent(self, row, ln):
         if ln[2] == 24 and ln[0] == 0:
             return self.submeters is None
+        if ln[2] == 128 and ln[3] == _MODBUS:
+            return self.meter.modbus is None
         if ln[0] != 1:
             return False
         if (ln[2] == 0 and ln[3] == 4) or (ln[3] == 29 and ln[2] > 4):

@@ -19,6 +19,7 @@ LOCAL_PORT = 7
 READOUT = 8  # at the optical port
 SPECIAL_DAYS = 9
 HAN_OUTAGES = const(10)  # registers.outages
+MODBUS = const(12)
 CALENDAR = const(16)  # + which bank is active, two banks of four, when to change
 PUSH = const(32)  # + 8 x setup + attribute 2 to 7
 SCHEDULE = const(64)  # + number of the schedule

@@ -81,7 +81,7 @@ class View:
     ) -> None:
         self._session = session
         self._links = links
-        self._urls = urls or []
+        self._urls = (urls or []) + session.modbus_urls
         self._hint = open_hint
         self._powers: deque[float] = deque(maxlen=1000)
         # The last frame of each list, as a reader shows it.

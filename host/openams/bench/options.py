@@ -38,6 +38,9 @@ class Options:
     readout: str | None = None
     readout_list: str = "landis"
     mbus: str | None = None  # see mbusline
+    # Ways of lines.modbusline, and {unit: map}; opened as the HAN port is.
+    modbus: list[str] = field(default_factory=list)
+    modbus_units: dict[str, str] = field(default_factory=dict)
     quirk: str | None = None
     han_keys: Path | None = None
     meter_id: str = DEFAULT_METER_ID
@@ -66,6 +69,8 @@ def check(options: Options, scenario: Scenario) -> None:
         raise BenchError(f"{scenario.name} has no end: --speed max needs --duration")
     if options.mbus and options.runtime == CHIP:
         raise BenchError("--mbus: a Pico has no UART left for it; choose another --runtime")
+    if options.modbus and options.runtime == CHIP:
+        raise BenchError("--modbus: a Pico has no line left for it; choose another --runtime")
     if options.quirk == "rekey" and not options.han_keys:
         raise BenchError("--quirk rekey encrypts the lists: name a key file with --han-keys")
     if options.han_keys and not FORMATS[options.han_format].ciphered:

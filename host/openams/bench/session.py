@@ -30,6 +30,7 @@ from openams.lines.gateway import Gateway, MeterLine
 from openams.lines.hanline import HanLine
 from openams.lines.linkports import LinkPorts
 from openams.lines.mbusline import MBUS_CHANNEL, MBusLine
+from openams.lines.modbusline import ModbusLine, is_modbus
 from openams.meter_time import to_utc_ms
 from openams.runtimes.launch import HEAP_KIB, LINK_HEAP_KIB
 from openams.runtimes.process import MeterProcess
@@ -102,6 +103,7 @@ class Session:
         self._gateway: Gateway | None = None
         self._take_link: Callable[[int, int, bytes], None] | None = None
         self._mbus = MBusLine(options.mbus) if options.mbus else None
+        self._modbus = ModbusLine(options.modbus) if options.modbus else None
         self.process = self._make_meter(on_log)
         self._stopping = False
         self._asked: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
@@ -120,12 +122,15 @@ class Session:
             self._first_entry = built["entries"]
             if self._mbus:
                 self._mbus.attach(self.process.link)
-            if (options.han_open or options.readout) and options.keystore:
+            if (options.han_open or options.readout or options.modbus) and options.keystore:
                 self._open_ports(options.keystore)
             if ports:
                 self._take_link = self._gateway.from_meter if self._gateway else ports.from_meter
                 self.process.answer_soon()
                 ports.attach(self._gateway.from_client if self._gateway else self.process.link)
+            if self._modbus and isinstance(self.process, MeterProcess):
+                self.process.answer_soon()
+                self._modbus.attach(self.process.link)
         except BaseException:
             self.close()
             raise
@@ -155,9 +160,19 @@ class Session:
             on_log,
             LINK_HEAP_KIB if options.security else HEAP_KIB,
             self._from_link,
-            self._ports.restarted if self._ports else None,
+            self._restarted,
             more_numbers=self._more_numbers() if options.keystore else None,
         )
+
+    def _restarted(self) -> None:
+        for line in (self._ports, self._modbus):
+            if line:
+                line.restarted()
+
+    @property
+    def modbus_urls(self) -> list[str]:
+        """Where Modbus masters find the meter."""
+        return self._modbus.urls if self._modbus else []
 
     def _more_numbers(self) -> Callable[[int], tuple[int, int]]:
         assert self.options.keystore
@@ -167,6 +182,9 @@ class Session:
         if channel == MBUS_CHANNEL:
             if self._mbus:
                 self._mbus.from_meter(data)
+        elif is_modbus(channel):
+            if self._modbus:
+                self._modbus.from_meter(channel, kind, data)
         elif self._take_link:
             self._take_link(channel, kind, data)
 
@@ -178,7 +196,14 @@ class Session:
         self._take_link = line.take
         try:
             options = self.options
-            open_ports(line, store, options.meter_id, options.han_open, options.readout)
+            open_ports(
+                line,
+                store,
+                options.meter_id,
+                options.han_open,
+                options.readout,
+                bool(options.modbus),
+            )
         finally:
             self._take_link = None
 
@@ -196,6 +221,8 @@ class Session:
             "han": self._han(),
             "readout": {"list": options.readout_list, "level": self._readout_at_the_works()},
             "mbus": options.mbus is not None,
+            "modbus": self._modbus_settings(),
+            "modbus_open": options.modbus and options.keystore is None,
             "han_open": options.han_open and options.keystore is None,
             "utc_ms": self.start_ms,
             "flash": str(self._state.path),
@@ -205,6 +232,17 @@ class Session:
             "slots": str(self._state.slots),
             "slots_size": SLOTS_SIZE,
             **({"security": options.security} if options.security else {}),
+        }
+
+    def _modbus_settings(self) -> dict[str, Any] | None:
+        line = self._modbus
+        if line is None:
+            return None
+        return {
+            "units": self.options.modbus_units,
+            # The bench has the socket: the meter's own number counts for nothing.
+            "tcp": 0 if line.tcp else None,
+            "rtu": line.rtu,
         }
 
     def _readout_at_the_works(self) -> int:
@@ -401,8 +439,9 @@ class Session:
         return result
 
     def close(self) -> None:
-        if self._mbus:
-            self._mbus.close()
+        for line in (self._mbus, self._modbus):
+            if line:
+                line.close()
         self.process.kill()
         self._state.close()
         if self._folder:

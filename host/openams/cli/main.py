@@ -79,6 +79,11 @@ COMMANDS = {
         "Show or set what the optical port shows as text: nothing, registers, or profiles too.",
         f"ams readout {_URL} registers",
     ),
+    "modbus": Entry(
+        "modbus:modbus",
+        "Open or close the Modbus port, or show which unit has which map.",
+        f"ams modbus {_URL} open",
+    ),
     "breaker": Entry(
         "control:breaker",
         "Show or move the breaker of a meter; needs the keys of the breaker's client.",

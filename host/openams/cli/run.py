@@ -23,6 +23,7 @@ from openams.grid.scenario import Scenario
 from openams.han.formats import names, parse_options, resolve
 from openams.han.reader import FrameReader, HanError, format_reading, load_keys
 from openams.keys.opening import open_keystore
+from openams.lines.modbusline import parse_units
 from openams.meter_time import parse_start
 from openams.runtimes.launch import RUNTIMES
 from openams.runtimes.wire import Frame
@@ -102,6 +103,19 @@ def run(
         str | None,
         typer.Option(metavar="model|DEVICE", help="M-Bus of sub-meters, see docs/mbus.md."),
     ] = None,
+    modbus: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="tcp:PORT|pty[:LINK]", help="Modbus, opened as its operator; docs/modbus.md."
+        ),
+    ] = None,
+    modbus_map: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="UNIT=MAP",
+            help="Which unit has which map: sunspec (1 unless told), sunspec-float, sdm630 (2).",
+        ),
+    ] = None,
     keystore: KeystoreOption = None,
     passphrase_file: PassphraseOption = None,
     quirk: Annotated[
@@ -158,6 +172,8 @@ def run(
         readout_list=_choice("--readout-list", readout_list, READOUT_LISTS),
         quirk=quirk,
         mbus=mbus,
+        modbus=modbus or [],
+        modbus_units=parse_units(modbus_map or []),
         breaker=parse_policy(breaker_policy),
         han_keys=han_keys,
         meter_id=meter_id,
@@ -190,7 +206,7 @@ def run(
         if web is not None:
             page = _web_server(web, web_host)
             stack.callback(page.close)
-        if dlms_port is not None or service or han_open or readout or page:
+        if dlms_port is not None or service or han_open or readout or modbus or page:
             from openams.keys.provision import provisioned
 
             options.keystore = open_keystore(keystore, passphrase_file)
@@ -389,6 +405,8 @@ def _play_plain(
         say(f"HAN port: {link}")
     for url in urls:
         say(f"DLMS: {url}")
+    for url in session.modbus_urls:
+        say(f"Modbus: {url}")
     if view.page:
         say(f"web page: {view.page}")
     shown = 0

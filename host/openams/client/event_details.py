@@ -23,7 +23,9 @@ REFUSALS = (
 )  # fmt: skip
 _NOT_ALLOWED = REFUSALS.index("not-allowed")
 # Parts of the firmware.
-PARTS = ("", "case", "accounts", "measured", "han", "objects", "link", "loop", "control")
+PARTS = (
+    "", "case", "accounts", "measured", "han", "objects", "link", "loop", "control", "modbus",
+)  # fmt: skip
 _REGIONS = {
     0: "settings", 1: "registers", 2: "load-profile", 3: "daily", 4: "monthly", 5: "voltage",
     6: "security", 7: "control", 8: "parameters", 9: "update", 255: "whole-image",

@@ -14,6 +14,10 @@ HAN_KEYS = "0.0.128.1.2.255"
 HAN_FORMAT = "0.0.128.1.3.255"
 HAN_SENT = "0.0.128.1.4.255"
 HAN_SUMMER_TIME = "0.0.128.1.5.255"
+# Modbus: open, which unit has which map, requests answered (class 1, attribute 2).
+MODBUS_OPEN = "0.0.128.8.0.255"
+MODBUS_MAPS = "0.0.128.8.1.255"
+MODBUS_ANSWERS = "0.0.128.8.2.255"
 # The readout at the optical port: how much of it is open, whose manner it has.
 READOUT_LEVEL = "0.0.128.6.0.255"
 READOUT_LIST = "0.0.128.6.1.255"
