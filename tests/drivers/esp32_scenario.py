@@ -182,6 +182,7 @@ def scenario():
     print("exported while off", 0.98 < gained / (2000e6 * 301) < 1.02, after[0] == before[0])
     loop.board.links.network.close()
     sub_meters(world)
+    modbus(world)
     os.remove(main.CONFIG)
 
 
@@ -198,6 +199,37 @@ def sub_meters(world):
     loop.meter.model.submeters.port.install(0, 7)
     run(loop, 100)
     print("bus", wiring.line(1).line, bytes(wiring.line(1).sent) == b"\x10\x40\x07\x47\x16")
+    loop.board.links.network.close()
+
+
+def modbus(world):
+    """The service port's UART is the RS-485, and a TCP port is listened on."""
+    with open(main.CONFIG) as file:
+        config = json.load(file)
+    with open(main.CONFIG, "w") as file:
+        config["mbus"] = False
+        config["modbus"] = {"units": {"7": "sdm630"}, "rtu": {"parity": "even"}, "tcp": PORT}
+        config["modbus_open"] = True
+        config["dlms_port"] = PORT + 1 if PORT < 65535 else PORT - 1
+        json.dump(config, file)
+    world.power_up()
+    loop = boot()
+    run(loop, 1000)
+    line = wiring.line(1)
+    print("modbus line", line.line)
+    # The frequency; 50 Hz is 42480000.
+    line.sent = bytearray()
+    line.waiting = bytearray(b"\x07\x04\x00\x46\x00\x02\x90\x78")
+    run(loop, 100)
+    print("modbus answer", bytes(line.sent[:7]) == b"\x07\x04\x04\x42\x48\x00\x00", len(line.sent))
+    client = socket.socket()
+    client.connect(socket.getaddrinfo("127.0.0.1", PORT)[0][-1])
+    client.send(b"\x12\x34\x00\x00\x00\x06\x07\x04\x00\x46\x00\x02")
+    run(loop, 100)
+    print("modbus tcp", client.recv(64) == b"\x12\x34\0\0\0\x07\x07\x04\x04\x42\x48\0\0")
+    client.close()
+    loop.board.links.network.close()
+    loop.meter.modbus.network.close()
 
 
 scenario()

@@ -59,3 +59,5 @@ def test_the_board_meters_serves_and_comes_back(python, tmp_path):
     assert "network: port" in out
     assert seen["exported while off"] == "True True"
     assert seen["bus"] == "(2400, 8, 0, 1) True"
+    assert seen["modbus line"] == "(9600, 8, 0, 1)"
+    assert (seen["modbus answer"], seen["modbus tcp"]) == ("True 9", "True")
