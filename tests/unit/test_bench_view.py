@@ -8,8 +8,6 @@ from pathlib import Path
 import bench_view
 import pytest
 
-from ams.han.quirks import QUIRKS
-from openams.bench.quirks import QUIRKS as OFFERED
 from openams.bench.quirks import quirks_of
 
 PATHS = [str(Path(__file__).parent)]
@@ -46,10 +44,6 @@ def check_counts(found):
 def test_quirks_come_and_go_while_the_port_is_open(micropython):
     check_counts(bench_view.counts())
     assert on_the_vm(micropython, "counts") == bench_view.counts()
-
-
-def test_every_quirk_of_the_firmware_is_offered_and_no_other():
-    assert OFFERED == QUIRKS
 
 
 @pytest.mark.parametrize("name", ["kaifa", "aidon", "kamstrup", "p1"])

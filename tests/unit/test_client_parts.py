@@ -15,9 +15,7 @@ from gurux_dlms.internal._GXDataInfo import _GXDataInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ams.events import events as firmware_events
 from openams.client import data as axdr
-from openams.client import events as host_events
 from openams.client import hdlc
 from openams.client.errors import ClientError, LinkError
 from openams.client.links import parse_url
@@ -155,13 +153,6 @@ def test_urls():
     assert parse_url("tcp://[::1]:99").host == "::1"
     line = parse_url("serial:///dev/ttyUSB0?baud=300&physical=17")
     assert (line.device, line.baud, line.physical) == ("/dev/ttyUSB0", 300, 17)
-
-
-def test_the_hosts_names_of_events_are_the_meters():
-    firmware = {code: firmware_events.name_of(code) for code in range(256)}
-    known = {code: name for code, name in firmware.items() if name != "?"}
-    assert known == host_events.NAMES
-    assert tuple(firmware_events.LOG_NAMES) == host_events.LOGS
 
 
 # --- HDLC -----------------------------------------------------------------------------------

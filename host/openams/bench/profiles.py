@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from openams.client.event_details import means
-from openams.client.events import LOGS
+from openams.client.firmware_names import LOGS
 from openams.client.names import status_names
 from openams.errors import BenchError
 from openams.meter_time import NORWAY, local_text, to_utc_ms

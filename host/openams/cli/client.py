@@ -16,7 +16,7 @@ from openams.client import readout
 from openams.client.data import parse_date_time
 from openams.client.errors import ResultError
 from openams.client.event_details import event_text
-from openams.client.events import LOGS
+from openams.client.firmware_names import LOGS
 from openams.client.names import (
     CLOCK,
     HAN_ENCRYPTED,

@@ -6,40 +6,30 @@ from collections.abc import Callable
 from typing import Any
 
 from openams.client import update_reasons as image_reasons
-from openams.client.events import LOGS, NAMES
+from openams.client.firmware_names import (
+    EVENTS,
+    LOGS,
+    OWN_PARTS,
+    PARAMETERS,
+    PARTS,
+    REFUSALS,
+    REGIONS,
+)
 
 # Who moves the breaker or tries to: the clients by their SAP, and the meter's own parts.
 _WHO = {
     1: "operator", 2: "reader", 5: "breaker", 6: "update", 16: "public",
-    0xF0: "limiter", 0xF1: "button", 0xF2: "schedule", 0xF3: "start",
+    **OWN_PARTS,
 }  # fmt: skip
 STATES = ("disconnected", "connected", "ready-for-reconnection")
-# Why an order or a movement is refused.
-REFUSALS = (
-    "ok", "bad-form", "bad-seal", "wrong-meter", "too-early", "expired", "used",
-    "second-seal-missing", "inhibited", "too-many", "clock-invalid", "no-transition",
-    "voltage-at-load", "not-ordered", "not-stored", "no-key", "unknown-action", "not-allowed",
-    "number-too-high",
-)  # fmt: skip
 _NOT_ALLOWED = REFUSALS.index("not-allowed")
-# Parts of the firmware.
-PARTS = (
-    "", "case", "accounts", "measured", "han", "objects", "link", "loop", "control", "modbus",
-)  # fmt: skip
-_REGIONS = {
-    0: "settings", 1: "registers", 2: "load-profile", 3: "daily", 4: "monthly", 5: "voltage",
-    6: "security", 7: "control", 8: "parameters", 9: "update", 255: "whole-image",
-    **{16 + k: f"events-{name}" for k, name in enumerate(LOGS)},
-}  # fmt: skip
+_REGIONS = REGIONS | {255: "whole-image"}
 # What is monitored, by the limiter's number for it.
 MONITORED = ("average-import", "current-l1", "current-l2", "current-l3", "current-max")
 _LIMITER = {
     0: "quota", 2: "monitored-value", 4: "threshold-normal", 5: "threshold-emergency",
     6: "min-over-threshold-duration", 7: "min-under-threshold-duration", 8: "emergency-profile",
     9: "emergency-groups", 11: "actions",
-}  # fmt: skip
-_OWN_PARAMETERS = {
-    1: "capture-period-s", 2: "han-encryption", 3: "han-summer-time", 20: "control-mode",
 }  # fmt: skip
 # Beside the clients', whose pairs are named by them.
 _KEYS = {0x80: "han-keys", 0x81: "breaker-key", 0x82: "breaker-second-key", 0x83: "update-key"}
@@ -102,8 +92,8 @@ def _limiter_changed(detail: int, extra: int) -> Meaning:
 
 
 def _parameter(detail: int, extra: int) -> Meaning:
-    if detail in _OWN_PARAMETERS:
-        return {"what": _OWN_PARAMETERS[detail], "value": extra}
+    if detail in PARAMETERS:
+        return {"what": PARAMETERS[detail], "value": extra}
     c, d, e = detail >> 16 & 0xFF, detail >> 8 & 0xFF, detail & 0xFF
     return {"what": f"0-0:{c}.{d}.{e}", "attribute": extra}
 
@@ -185,7 +175,7 @@ _MEANINGS: dict[str, Callable[[int, int], Meaning]] = {
 
 def means(code: Any, detail: Any, extra: Any) -> Meaning:
     """Names of what an event's detail and extra say; nothing of an event that has none."""
-    name = NAMES.get(code, "") if isinstance(code, int) else ""
+    name = EVENTS.get(code, "") if isinstance(code, int) else ""
     meaning = _MEANINGS.get(name)
     if meaning is None or not isinstance(detail, int) or not isinstance(extra, int):
         return {}

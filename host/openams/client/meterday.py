@@ -15,7 +15,7 @@ from openams.client import readout
 from openams.client.client import Client
 from openams.client.data import parse_date_time
 from openams.client.errors import ClientError
-from openams.client.events import LOGS
+from openams.client.firmware_names import LOGS
 from openams.client.names import CLOCK
 from openams.meter_time import NORWAY
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from openams.client import data as axdr
 from openams.client.errors import ClientError
+from openams.client.firmware_names import STATUS
 
 ASSOCIATION = "0.0.40.0.0.255"
 CLOCK = "0.0.1.0.0.255"
@@ -25,22 +26,8 @@ READOUT_LEVELS = ("off", "registers", "profiles")
 READOUT_LISTS = ("landis", "emh", "abb", "siemens")
 
 
-# Marks of an interval.
-_STATUS = (
-    (0x01, "critical-error"),
-    (0x02, "clock-invalid"),
-    (0x04, "data-not-valid"),
-    (0x08, "dst"),
-    (0x20, "clock-adjusted"),
-    (0x80, "power-down"),
-    (0x0100, "wrong-length"),
-    (0x0200, "energy-missing"),
-    (0x0400, "period-changed"),
-)
-
-
 def status_names(status: int) -> list[str]:
-    return [name for bit, name in _STATUS if status & bit]
+    return [name for bit, name in STATUS if status & bit]
 
 
 def parse_obis(text: str) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from openams.client.events import LOGS
+from openams.client.firmware_names import LOGS
 from openams.client.names import parse_obis
 
 _ENERGY = {

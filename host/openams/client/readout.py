@@ -11,8 +11,7 @@ from openams.client.client import Client
 from openams.client.data import date_time, parse_date_time
 from openams.client.errors import ClientError, ResultError
 from openams.client.event_details import means
-from openams.client.events import LOGS
-from openams.client.events import NAMES as EVENT_NAMES
+from openams.client.firmware_names import EVENTS, LOGS
 from openams.client.names import (
     ASSOCIATION,
     CLOCK,
@@ -293,7 +292,7 @@ def _energy_name(column: Column, scaler_unit: Any) -> str | None:
 
 
 def event_name(code: Any) -> str:
-    return EVENT_NAMES.get(code, "?") if isinstance(code, int) else "?"
+    return EVENTS.get(code, "?") if isinstance(code, int) else "?"
 
 
 def events(

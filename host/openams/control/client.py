@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from openams.client import data as axdr
 from openams.client.errors import ClientError, ResultError
 from openams.client.event_details import STATES, means
-from openams.client.events import NAMES
+from openams.client.firmware_names import EVENTS
 from openams.client.names import parse_obis
 from openams.control.orders import Order, digest, seconds
 from openams.errors import BenchError
@@ -110,7 +110,7 @@ class Operator:
             said = means(code, detail, extra)
             # Of this client, and with this order or before any was taken.
             mine = detail >> 16 == self._meter.sap and extra >> 8 in (0, self.last_order)
-            if NAMES.get(code) == "control-refused" and mine:
+            if EVENTS.get(code) == "control-refused" and mine:
                 return f"{result}: {said['reason']}"
         except (ClientError, TypeError):
             pass
