@@ -8,8 +8,6 @@ from typing import Any, Protocol, TypeVar
 
 from openams.headend.store.errors import ClashError, StoreError
 
-# SQLite takes 32 766 parameters in a statement, PostgreSQL 65 535.
-AT_ONCE = 500
 # Transactions that clash with others'.
 _AGAIN = 5
 
@@ -51,6 +49,10 @@ class Database(Protocol):
         where: str = "",
     ) -> None:
         """Sets `columns` of the rows with these `keys`; a row has its keys first."""
+
+    def keyed(self, sql: str) -> tuple[int, str, bool]:
+        """Of a statement with `IN (?*)`: how many keys at once, its text, and whether they are
+        one parameter."""
 
     def open_days(self, days: Iterable[int]) -> None: ...
     def lock(self, *names: str) -> None: ...
@@ -155,9 +157,13 @@ class Core:
 
     def by_key(self, sql: str, keys: Sequence[Any], *params: Any) -> Iterator[Any]:
         """Rows of a statement with `IN (?*)` for many keys; `params` come before them."""
-        for at in range(0, len(keys), AT_ONCE):
-            some = keys[at : at + AT_ONCE]
-            yield from self.all(sql.replace("?*", ", ".join("?" * len(some))), *params, *some)
+        most, text, several = self.database.keyed(sql)
+        for at in range(0, len(keys), most):
+            some = keys[at : at + most]
+            if several:
+                yield from self.all(text, *params, list(some))
+            else:
+                yield from self.all(text.replace("?*", ", ".join("?" * len(some))), *params, *some)
 
     def need_transaction(self) -> None:
         if not self._depth:

@@ -16,21 +16,16 @@ _SAME = 0x80
 _COUNT = struct.Struct("<H")
 
 
-def _width(values: Sequence[int]) -> int:
-    low, high = min(values), max(values)
-    for width in (1, 2, 4):
-        bound = 1 << (8 * width - 1)
-        if -bound <= low and high < bound:
-            return width
-    return 8
-
-
 def pack_column(values: Sequence[int]) -> bytes:
     """At least one number."""
-    width = _width(values)
+    low, high = min(values), max(values)
+    if low >= -128 and high < 128:
+        width = 1
+    else:
+        width = next((w for w in (2, 4) if max(high, ~low) >> (8 * w - 1) == 0), 8)
     code = _CODES[width]
-    if len(values) > 1 and min(values) == max(values):
-        return bytes((width | _SAME,)) + struct.pack(f"<{code}", values[0])
+    if low == high and len(values) > 1:
+        return bytes((width | _SAME,)) + struct.pack(f"<{code}", low)
     return bytes((width,)) + struct.pack(f"<{len(values)}{code}", *values)
 
 

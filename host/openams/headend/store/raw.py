@@ -74,7 +74,7 @@ def unpack_rows(data: bytes) -> tuple[IntervalRow, ...]:
     for step in steps:
         ends.append(at)
         at += step
-    return tuple(IntervalRow(*row) for row in zip(ends, *rest, strict=True))
+    return tuple(map(IntervalRow._make, zip(ends, *rest, strict=True)))
 
 
 Rows = dict[int, IntervalRow]

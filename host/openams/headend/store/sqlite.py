@@ -14,6 +14,8 @@ from openams.private import check_folder, locked, make_folder
 
 _HINT = "name a store elsewhere with --store or OPENAMS_STORE"
 _WAIT_S = 60.0
+# It takes 32 766 parameters in a statement.
+_KEYS = 500
 
 
 class SqliteDatabase:
@@ -98,6 +100,9 @@ class SqliteDatabase:
             f"UPDATE {table} SET {sets} WHERE {held}",
             ((*row[count:], *row[:count]) for row in rows),
         )
+
+    def keyed(self, sql: str) -> tuple[int, str, bool]:
+        return _KEYS, sql, False
 
     def open_days(self, days: Iterable[int]) -> None:
         """Nothing to do: the tables have all days."""
