@@ -7,9 +7,11 @@ from datetime import date, timedelta
 
 import pytest
 
-from openams.headend.collect.plan import Plan, due_days, plan_day
+from openams.headend.collect.plan import Plan, plan_day
+from openams.headend.collect.taking import plan_new
 from openams.headend.days import day_bounds, day_number
 from openams.headend.evaluate import evaluate_days
+from openams.headend.registercsv import load
 from openams.headend.store import open_store
 from openams.headend.store.jobs import METER
 from openams.meter_time import from_utc_ms
@@ -81,6 +83,27 @@ def test_quarters_of_a_meter_make_the_hours_of_a_point(tmp_path, file_store):
     assert right(village, 0, MONDAY)
 
 
+def test_a_meter_that_the_register_gets_later_is_planned_and_what_is_there_counts(
+    file_store, tmp_path
+):
+    relations = "gsrn,meter_id,from,to,start_plus_kwh,start_minus_kwh\n"
+    both = [f"{gsrn(k)},{meter_id(k)},{MONDAY},,0,0\n" for k in range(2)]
+    village = Village(tmp_path, file_store, 2, relations=relations + both[0])
+    village.collect(after(3))
+    assert states(file_store, MONDAY) == {"complete": 1}
+    (tmp_path / "r.csv").write_text(relations + both[1])
+    tables, errors = load([tmp_path / "r.csv"])
+    assert errors == [] and file_store.import_register(tables, 1) == []
+    village.collect(after(4))
+    assert [states(file_store, after(day)) for day in range(3)] == [{"complete": 2}] * 3
+    assert all(right(village, 1, after(day)) for day in range(3))
+    number = day_number(MONDAY)
+    file_store.run("DELETE FROM job WHERE subject = ? AND day = ?", meter_id(1), number)
+    assert plan_new(file_store, Plan(), MONDAY, village.clock.now_ms()) == 1
+    assert states(file_store, MONDAY) == {"complete": 2}
+    assert plan_new(file_store, Plan(), MONDAY, village.clock.now_ms()) == 0
+
+
 # --- gaps ------------------------------------------------------------------------------------
 
 
@@ -123,7 +146,6 @@ def test_what_came_before_a_connection_fell_is_kept(file_store, tmp_path):
 def test_a_head_end_that_stood_still_goes_back(file_store, tmp_path):
     village = Village(tmp_path, file_store, 1)
     village.clock.advance_to(day_bounds(after(6))[0])
-    assert due_days(file_store, 0, after(5), 3) == [after(k) for k in (2, 3, 4, 5)]
     village.collect(after(7))
     assert all(states(file_store, after(day)) == {"complete": 1} for day in range(6))
     (first,) = file_store.all("SELECT count(*) FROM attempt")

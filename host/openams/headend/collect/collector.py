@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from openams.headend.collect.clock import Clock
-from openams.headend.collect.plan import Plan, due_days, plan_day
+from openams.headend.collect.plan import Plan
 from openams.headend.collect.sessions import Roads, Sessions
-from openams.headend.collect.taking import give_up_old
+from openams.headend.collect.taking import give_up_old, plan_new
 from openams.headend.collect.work import Outcome, prepared
 from openams.headend.collect.writing import Writer
 from openams.headend.days import local_day
@@ -39,20 +39,25 @@ class Settings:
 
 
 class Planner:
-    """Once a day, the day that has ended, and those before it that nobody planned."""
+    """Once a day, the day that has ended, and those before it that nobody planned; and of those the
+    meters that the register has got since."""
 
     def __init__(self, store: Store, plan: Plan, back_days: int) -> None:
         self._store, self._plan, self._back_days = store, plan, back_days
         self._planned: date | None = None
+        self._changes = 0
 
     def plan(self, now_ms: int) -> None:
         last = local_day(now_ms) - timedelta(days=1)
-        if self._planned == last:
+        row = self._store.one("SELECT max(change_id) FROM register_change")
+        changes = row[0] or 0
+        if self._planned == last and self._changes == changes:
             return
-        for day in due_days(self._store, now_ms, last, self._back_days):
-            plan_day(self._store, self._plan, day, now_ms)
-        give_up_old(self._store, self._plan, now_ms)
-        self._planned = last
+        for day in (last - timedelta(days=k) for k in range(self._back_days, -1, -1)):
+            plan_new(self._store, self._plan, day, now_ms)
+        if self._planned != last:
+            give_up_old(self._store, self._plan, now_ms)
+        self._planned, self._changes = last, changes
 
 
 class Collector:

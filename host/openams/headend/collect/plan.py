@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 from openams.headend.days import day_bounds, day_number
 from openams.headend.register import NONE
@@ -62,13 +63,19 @@ def _share(name: str, first: float, last: float) -> float:
     return first + (last - first) * number / (1 << 64)
 
 
-def plan_day(store: Store, plan: Plan, day: date, now_ms: int) -> int:
-    """Jobs and turns of all meters that were on a point that day. It may run as often as one likes.
+def plan_day(
+    store: Store, plan: Plan, day: date, now_ms: int, besides: Collection[str] = ()
+) -> int:
+    """Jobs and turns of all meters that were on a point that day, `besides` left out. It may run as
+    often as one likes.
 
     Gives how many meters there are.
     """
     begin, end = day_bounds(day)
     on_points = {relation.meter_id for relation in store.relations(begin, end)}
+    on_points.difference_update(besides)
+    if not on_points and besides:
+        return 0
     meters = [row for row in store.meters() if row.net != NONE and row.meter_id in on_points]
     until = end + plan.kept_days * _DAY_MS
     turns = []
@@ -84,12 +91,6 @@ def plan_day(store: Store, plan: Plan, day: date, now_ms: int) -> int:
             DAY, [(row.meter_id, day_number(day), end, until, {}) for row in meters], now_ms
         )
         waiting = {job.subject for job in store.jobs(DAY, day_number(day), OPEN)}
+        waiting.difference_update(besides)
         store.add_turns(turn for turn in turns if turn[0] == CONCENTRATOR or turn[1] in waiting)
     return len(meters)
-
-
-def due_days(store: Store, now_ms: int, last: date, back: int) -> list[date]:
-    """Days up to `last` that have no jobs yet, the oldest first: a head-end that stood still."""
-    wanted = [last - timedelta(days=k) for k in range(back, -1, -1)]
-    there = {row[0] for row in store.all("SELECT DISTINCT day FROM job WHERE kind = ?", DAY)}
-    return [day for day in wanted if day_number(day) not in there]

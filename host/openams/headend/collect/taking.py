@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
-from openams.headend.collect.plan import Plan
+from openams.headend.collect.plan import Plan, plan_day
 from openams.headend.collect.reading import Got
 from openams.headend.days import day_bounds, day_date, day_number, local_day
 from openams.headend.register import Relation
@@ -194,6 +194,25 @@ def _midnights(start: int, stop: int, relation: Relation) -> Iterable[int]:
     ):
         if at != moved or (read is None and day_bounds(local_day(at))[0] == at):
             yield at
+
+
+def plan_new(store: Store, plan: Plan, day: date, now_ms: int) -> int:
+    """Jobs of the meters of a day that have none: of a day that has just ended all of them, of an
+    older one those that the register has got since. What is there of them already counts.
+
+    How many there are."""
+    number = day_number(day)
+    sql = "SELECT subject FROM job WHERE kind = ? AND day = ?"
+    with store.transaction():
+        before = {row[0] for row in store.all(sql, DAY, number)}
+        plan_day(store, plan, day, now_ms, before)
+        new = [row[0] for row in store.all(sql, DAY, number) if row[0] not in before]
+        here = [row[0] for row in store.by_key(
+            "SELECT DISTINCT meter_id FROM collected WHERE day = ? AND meter_id IN (?*)",
+            new, number,
+        )]  # fmt: skip
+        _settle(store, [Came(meter_id, Got(), "", (number,), 0) for meter_id in here], {}, now_ms)
+    return len(new)
 
 
 def give_up_old(store: Store, plan: Plan, now_ms: int) -> int:
