@@ -44,11 +44,6 @@ LEASE_S = 8
 _FASTER = 600
 
 
-def settings_of(**more):
-    """What all processes are told."""
-    return SimpleNamespace(**more)
-
-
 def _over(url, name, doing):
     async def run():
         bus = Bus(url, name, ACK_WAIT_S)
@@ -59,14 +54,6 @@ def _over(url, name, doing):
         await doing(bus)
 
     asyncio.run(run())
-
-
-def _store(url):
-    while True:
-        try:
-            return open_store(url)
-        except BenchError:
-            time.sleep(0.1)
 
 
 def dispatch(told):
@@ -155,9 +142,8 @@ def deliver(told):
     )  # fmt: skip
     while True:
         with suppress(GoneError), _stored(told) as store:
-            delivery = Delivery(
-                store, link, clock, Delivering(timedelta(minutes=5), date.fromisoformat(told.days[0]))
-            )  # fmt: skip
+            chosen = Delivering(timedelta(minutes=5), date.fromisoformat(told.days[0]))
+            delivery = Delivery(store, link, clock, chosen)
             while True:
                 delivery.step()
                 time.sleep(0.1)

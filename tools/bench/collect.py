@@ -18,7 +18,6 @@ import os
 import sys
 import tempfile
 import time
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +56,8 @@ def cpu_of(pid: int) -> float:
     return total
 
 
-def filled(store: Any, meters: int) -> VirtualClock:
-    faults = store.import_register(standins.register(meters, False), 1)
+def filled(store: Any, meters: int, minutes: int) -> VirtualClock:
+    faults = store.import_register(standins.register(meters, False, minutes), 1)
     assert not faults, faults[:3]
     return VirtualClock(standins.last_midnight(1) + 600_000)
 
@@ -71,7 +70,7 @@ def whole(store: Any, meters: int) -> None:
 def alone(url: str, postgres: int, meters: int, roads: standins.StandInRoads) -> dict[str, float]:
     """One collector with the store; then the day's evaluation."""
     with open_store(url) as store:
-        clock = filled(store, meters)
+        clock = filled(store, meters, roads.minutes)
         size = size_of(store)
         collector = Collector(store, None, clock, Settings("c", back_days=0), roads, seed=1)
 
@@ -110,7 +109,7 @@ def over_bus(
 ) -> dict[str, float]:
     nats.empty()
     with open_store(url) as store:
-        clock = filled(store, meters)
+        clock = filled(store, meters, roads.minutes)
         fork = multiprocessing.get_context("fork")
         ready = fork.Semaphore(0)
         gang = [
@@ -163,10 +162,11 @@ def size_of(store: Any) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--meters", type=int, default=4000)
+    parser.add_argument("--minutes", type=int, choices=(15, 60), default=60)
     parser.add_argument("--json", type=Path, metavar="FILE")
     chosen = parser.parse_args()
     meters = chosen.meters
-    roads = standins.StandInRoads(meters, [standins.FIRST + timedelta(days=k) for k in range(1)])
+    roads = standins.StandInRoads(meters, [standins.FIRST], chosen.minutes)
     found: dict[str, dict[str, float]] = {}
 
     def tell(name: str, out: dict[str, float]) -> None:
@@ -195,7 +195,10 @@ def main() -> None:
     each = ", ".join(f"{found[name]['octets']:.0f} in {name}" for name in ("sqlite", "postgresql"))
     print(f"octets a meter-day, raw, values and jobs: {each}")
     if chosen.json:
-        chosen.json.write_text(json.dumps({"meters": meters, "runs": found}, indent=1) + "\n")
+        chosen.json.write_text(
+            json.dumps({"meters": meters, "minutes": chosen.minutes, "runs": found}, indent=1)
+            + "\n"
+        )
 
 
 if __name__ == "__main__":

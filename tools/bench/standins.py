@@ -37,12 +37,12 @@ def gsrn(k: int) -> str:
     return digits + check_digit(digits)
 
 
-def hour_mwh(k: int, hour: int) -> int:
-    """What a meter counts in an hour since 2000."""
-    return 400_000 + (k * 7919 + hour * 104_729) % 900_000
+def row_mwh(k: int, number: int) -> int:
+    """What a meter counts in an interval, by its number since 2000."""
+    return 400_000 + (k * 7919 + number * 104_729) % 900_000
 
 
-def register(meters: int, direct: bool, begin: date = FIRST) -> Tables:
+def register(meters: int, direct: bool, minutes: int = 60, begin: date = FIRST) -> Tables:
     """Points with a meter each: behind concentrators, or called directly."""
     first = day_bounds(begin)[0]
     number = begin.year * 10000 + begin.month * 100 + begin.day
@@ -52,7 +52,7 @@ def register(meters: int, direct: bool, begin: date = FIRST) -> Tables:
         master = "" if direct else f"C{k // BEHIND:05d}"
         url = f"tcp://127.0.0.1:{4059}" if direct else ""
         tables.terms.append(
-            Terms(gsrn(k), number, None, "consumption", "interval", "", 60, 63.0, "3P4W", AREA,
+            Terms(gsrn(k), number, None, "consumption", "interval", "", minutes, 63.0, "3P4W", AREA,
                   None)
         )  # fmt: skip
         tables.meters.append(
@@ -67,24 +67,25 @@ def register(meters: int, direct: bool, begin: date = FIRST) -> Tables:
     return tables
 
 
-def day_of(k: int, day: date) -> dict[str, Any]:
+def day_of(k: int, day: date, minutes: int = 60) -> dict[str, Any]:
     """A day as a concentrator gives it."""
-    begin, end = day_bounds(day)
-    since = day_bounds(FIRST)[0] // 3_600_000
-    first, last = begin // 3_600_000, end // 3_600_000
-    total = sum(hour_mwh(k, hour) for hour in range(since, first))
-    rows, registers = [], [_register(begin, total)]
-    for hour in range(first, last):
-        energy = hour_mwh(k, hour)
+    step = 60_000 * minutes
+    since = day_bounds(FIRST)[0] // step
+    first, last = (at // step for at in day_bounds(day))
+    total = sum(row_mwh(k, number) for number in range(since, first))
+    rows, registers = [], [_register(first * step, total)]
+    for number in range(first, last):
+        energy = row_mwh(k, number)
         total += energy
         rows.append({
-            "time": _text(3_600_000 * (hour + 1)), "status": 0, "a_plus_mwh": energy,
+            "time": _text(step * (number + 1)), "status": 0, "a_plus_mwh": energy,
             "a_minus_mwh": 0, "r_plus_mvarh": 1000, "r_minus_mvarh": 0,
         })  # fmt: skip
-    registers.append(_register(end, total))
+    registers.append(_register(last * step, total))
     return {
-        "meter_id": meter_id(k), "day": day.isoformat(), "period_s": 3600, "complete": True,
-        "rows": rows, "registers": registers, "now": {}, "events": [], "clock_offset_s": 0.1,
+        "meter_id": meter_id(k), "day": day.isoformat(), "period_s": 60 * minutes,
+        "complete": True, "rows": rows, "registers": registers, "now": {}, "events": [],
+        "clock_offset_s": 0.1,
     }  # fmt: skip
 
 
@@ -99,9 +100,9 @@ def _text(utc_ms: int) -> str:
 class StandInDoor:
     """A concentrator that has days of its meters; bodies are read as those of HTTP are."""
 
-    def __init__(self, name: str, meters: range, days: list[date]) -> None:
+    def __init__(self, name: str, meters: range, days: list[date], minutes: int) -> None:
         self.name = name
-        made = [day_of(k, day) for day in days for k in meters]
+        made = [day_of(k, day, minutes) for day in days for k in meters]
         self._days = [{"seq": seq + 1, "revision": 1, **one} for seq, one in enumerate(made)]
         self._pages: dict[tuple[int, int], str] = {}
         for after in range(0, len(made), 100):
@@ -133,12 +134,13 @@ class StandInDoor:
 
 
 class StandInRoads(Roads):
-    def __init__(self, meters: int, days: list[date]) -> None:
+    def __init__(self, meters: int, days: list[date], minutes: int = 60) -> None:
         super().__init__()
+        self.minutes = minutes
         count = (meters + BEHIND - 1) // BEHIND
         self._doors = {
             f"C{k:05d}": StandInDoor(
-                f"C{k:05d}", range(k * BEHIND, min(meters, (k + 1) * BEHIND)), days
+                f"C{k:05d}", range(k * BEHIND, min(meters, (k + 1) * BEHIND)), days, minutes
             )
             for k in range(count)
         }

@@ -38,7 +38,8 @@ class BusError(BenchError):
 class Bus:
     """One connection, which is made anew by itself when it has gone."""
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, ack_wait_s: float = ACK_WAIT_S) -> None:
+        self.ack_wait_s = ack_wait_s
         parts = urlsplit(url)
         if parts.scheme not in ("nats", "tls") or not parts.hostname:
             raise BenchError(f"{url!r} is no URL of a bus: write it like nats://host:4222")
@@ -91,7 +92,7 @@ class Bus:
             (RESULTS, "writers", CAME, -1),
         ):
             config = api.ConsumerConfig(
-                durable_name=name, filter_subject=subject, ack_wait=ACK_WAIT_S,
+                durable_name=name, filter_subject=subject, ack_wait=self.ack_wait_s,
                 max_deliver=deliveries, max_ack_pending=20_000,
             )  # fmt: skip
             await self._asking(self._stream.add_consumer(place, config))

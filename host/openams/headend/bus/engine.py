@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from openams.errors import BenchError
 from openams.headend.bus import broker
-from openams.headend.bus.broker import ACK_WAIT_S, Bus, BusError
+from openams.headend.bus.broker import Bus, BusError
 from openams.headend.bus.parcel import (
     ParcelError,
     pack_counts,
@@ -30,8 +30,8 @@ from openams.meter_time import from_utc_ms, to_utc_ms
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
 
-# A part that nobody has done is given out again.
-_PART_AGAIN_S = 3 * ACK_WAIT_S
+# A part that nobody has done is given out again after so many times what an engine has for one.
+_PARTS_WAIT = 3
 _AGAIN_S = 1.0
 
 
@@ -108,7 +108,7 @@ async def evaluate_over(
     given_s = 0.0
     lap = 0
     while len(done) < len(parts) and not errors:
-        if time.monotonic() - given_s >= _PART_AGAIN_S or not lap:
+        if time.monotonic() - given_s >= _PARTS_WAIT * bus.ack_wait_s or not lap:
             lap += 1
             for number, some in enumerate(parts):
                 if number not in done:

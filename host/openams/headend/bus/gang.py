@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from openams.headend.bus import broker
-from openams.headend.bus.broker import ACK_WAIT_S, Bus, BusError
+from openams.headend.bus.broker import Bus, BusError
 from openams.headend.bus.dispatch import number_of
 from openams.headend.bus.parcel import ParcelError, pack_outcome, read_work
 from openams.headend.collect.clock import Clock
@@ -117,7 +117,7 @@ class BusCollector:
 
     async def _alive(self, message: Msg) -> None:
         while True:
-            await asyncio.sleep(ACK_WAIT_S / 3)
+            await asyncio.sleep(self.bus.ack_wait_s / 3)
             await self.bus.working(message)
 
     async def _give(self, work: Work, out: Outcome, lap: int) -> bool:
