@@ -83,7 +83,10 @@ BAD = [
     (["order", "countersign", "here", "there"], "16 digits"),
     (["run", "--state", "/proc/nowhere", "--duration", "1"], "--state"),
     (["measure", "nowhere.json"], "cannot read"),
-    (["measure", str(DAY), "--runtime", "java"], "is no JSON"),
+    (
+        ["measure", str(DAY), "--runtime", "java"],
+        "a recording, no waveform cases: play it with ams run --scenario",
+    ),
     (["han", "decode", "nowhere.bin"], "cannot read"),
     (["han", "replay", "nowhere.jsonl"], "cannot read"),
     (["han", "watch", "/dev/nowhere"], "cannot read /dev/nowhere"),

@@ -179,6 +179,10 @@ def _case(record: Any, where: str) -> Case:
 
 def load_cases(path: Path) -> list[Case]:
     """All cases of a JSON file: a list of cases, or one case. Raises ScenarioError."""
+    if path.suffix.lower() in (".cfg", ".cff", ".csv", ".txt", ".dat"):
+        raise ScenarioError(
+            f"{path} is a recording, no waveform cases: play it with ams run --scenario {path}"
+        )
     try:
         records = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
