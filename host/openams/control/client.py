@@ -47,6 +47,12 @@ _LOOK_S = 0.1
 # Code, detail and extra of the control log's newest event.
 _LAST_EVENT = ("0.0.96.11.2.255", "0.0.128.2.2.255", "0.0.128.3.2.255")
 
+_CLOCKS = (
+    ", by the meter's clock; orders go by this computer's: see ams clock URL, or seal one for a "
+    "time with ams order make"
+)
+_HINTS = {"too-early": _CLOCKS, "expired": _CLOCKS}
+
 
 class Operator:
     """`valid_s`: how long the orders that this makes can be spent, from `now` on."""
@@ -111,7 +117,7 @@ class Operator:
             # Of this client, and with this order or before any was taken.
             mine = detail >> 16 == self._meter.sap and extra >> 8 in (0, self.last_order)
             if EVENTS.get(code) == "control-refused" and mine:
-                return f"{result}: {said['reason']}"
+                return f"{result}: {said['reason']}{_HINTS.get(said['reason'], '')}"
         except (ClientError, TypeError):
             pass
         return f"{result}; ams events URL --log control may say why"
