@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from breakerbench import Relay
@@ -65,15 +66,24 @@ class Board:
 
 
 class MeterBench:
-    """A meter with its own keys; time is ours."""
+    """A meter with its own keys; time is ours. `more` are settings beside the usual ones, `log`
+    takes what it says at the console, the rest is the breaker's policy."""
 
-    def __init__(self, number: int = 1, **policy: Any) -> None:
+    def __init__(
+        self,
+        number: int = 1,
+        more: dict[str, Any] | None = None,
+        log: Callable[[str], None] | None = None,
+        **policy: Any,
+    ) -> None:
         rng = random.Random(number)
         self.title = b"OAM" + number.to_bytes(5, "big")
         self.keys = {name: (rng.randbytes(16), rng.randbytes(16)) for name in SAPS}
         self.seal_keys = (rng.randbytes(16), rng.randbytes(16))
         self.relay = Relay()
         self.board = Board(self.relay)
+        if log is not None:
+            self.board.log = log  # type: ignore[method-assign]
         self.meter = Meter(
             self.board,
             {
@@ -93,6 +103,7 @@ class MeterBench:
                         for name, sap in SAPS.items()
                     ],
                 },
+                **(more or {}),
             },
         )  # fmt: skip
         self.meter.start(START_MS)

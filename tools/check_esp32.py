@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 STUBS = ("machine", "esp32", "network", "micropython", "time", "socket", "vfs")
 DRIVERS = (
     "bus", "ds3231", "ic_reader", "inputs", "line", "links", "metering_ic", "ntp", "pulse_led",
-    "relay", "tcp", "watchdog",
+    "relay", "tcp", "tls", "watchdog",
 )  # fmt: skip
 
 

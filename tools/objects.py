@@ -50,6 +50,9 @@ TEXTS = {
     "IMAGE": "1 activates the image",
 }
 VIEWS = {
+    "home_setup.HomeOpen": "home automation open",
+    "home_setup.HomeState": "how its connection to the broker stands",
+    "home_setup.HomePublished": "messages published since power-up",
     "register.Energy": "cumulative energy: A+, A-, R+, R-, R in quadrants I to IV; E 1 to 4: "
     "A+, A- of a rate",
     "register.Averaging": "averaging period of demands D 4, 6 (0), 14, 16 (1); capture period (4)",

@@ -7,7 +7,7 @@ from micropython import const
 
 from ams.hal import Network
 
-_AGAIN = (11, 35)  # EAGAIN on Linux and lwIP, on BSD
+AGAIN = (11, 35)  # EAGAIN on Linux and lwIP, on BSD
 # EINPROGRESS on Linux, ESP-IDF and BSD.
 _IN_PROGRESS = (115, 119, 36)
 # The network has no more connections to give: ENFILE, EMFILE, ENOMEM, ENOBUFS.
@@ -29,7 +29,7 @@ class Connection:
         try:
             return self._read(buffer)
         except OSError as error:
-            return None if error.args[0] in _AGAIN else 0
+            return None if error.args[0] in AGAIN else 0
 
     def write(self, data):
         """Gives how many octets went: who does not read keeps nothing waiting here.
@@ -39,7 +39,7 @@ class Connection:
         try:
             return self._send(data) or 0
         except OSError as error:
-            if error.args[0] not in _AGAIN:
+            if error.args[0] not in AGAIN:
                 raise
             return 0
 
@@ -50,7 +50,8 @@ class Connection:
 class Dialled:
     """A connection of our own on its way. Raises OSError or ValueError."""
 
-    def __init__(self, destination):
+    def __init__(self, destination, tls=None):
+        self._tls = tls
         address, port = destination.rsplit(":", 1)
         if address.strip("0123456789."):
             raise ValueError("a name: to look it up would wait")
@@ -71,11 +72,25 @@ class Dialled:
             if entry[1] & (select.POLLERR | select.POLLHUP):
                 self._socket.close()
                 raise OSError(111)
-            return Connection(self._socket)
+            if self._tls is None:
+                return Connection(self._socket)
+            from drivers.tls import TlsConnection
+
+            return TlsConnection(self._socket, *self._tls)
         return None
 
+    def close(self):
+        self._socket.close()
 
-class Listener(Network):
+
+class Dialler(Network):
+    """Connections of our own alone."""
+
+    def dial(self, destination, tls=None):
+        return Dialled(destination, tls)
+
+
+class Listener(Dialler):
     def __init__(self, port, address="0.0.0.0"):
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -92,9 +107,6 @@ class Listener(Network):
             return None
         # What a VM gives is a tuple, or octets of one.
         return Connection(peer, address[0] if isinstance(address, tuple) else bytes(address[4:8]))
-
-    def dial(self, destination):
-        return Dialled(destination)
 
     def close(self):
         self._socket.close()

@@ -17,8 +17,9 @@ LINK = const(6)
 LOOP = const(7)
 CONTROL = const(8)
 MODBUS = const(9)
+HOME = const(10)
 _NAMES = (
-    "", "case", "accounts", "measured", "han", "objects", "link", "loop", "control", "modbus",
+    "", "case", "accounts", "measured", "han", "objects", "link", "loop", "control", "modbus", "home",
 )  # fmt: skip
 
 

@@ -38,8 +38,8 @@ class Meter:
     `system`, `calibration` (see Calibration; without one the stored one is used), `identity`
     (`meter_id`, `meter_type`), `han` (`format`, `variant`, `options`, `quirk`, `seed`,
     `summer_time`), `security` (see cosem.keyring; without it there is no two-way link), `readout`
-    (`list`, `level`, see cosem.readout), `modbus` (see modbus.modbus_port), `transformers` (see
-    Transformers), and `utc_offset_min` (None: Norway).
+    (`list`, `level`, see cosem.readout), `modbus` (see modbus.modbus_port), `home` (see
+    home.broker), `transformers` (see Transformers), and `utc_offset_min` (None: Norway).
     """
 
     def __init__(self, board, config):
@@ -81,6 +81,7 @@ class Meter:
         self.han = make_port(self, board.han_uart, config["han"])
         self.han_keeper = HanKeeper(self, self.settings)
         self.modbus = self._make_modbus(config.get("modbus"))
+        self.home = self._make_home(config.get("home"))
         self.link = None
         self.updater = None  # of the firmware, where the board has slots for it
         self._model = None
@@ -132,6 +133,17 @@ class Meter:
             self.say("modbus: not in the image of this board")
             return None
         return ModbusPort(self, config, self.settings)
+
+    def _make_home(self, config):
+        """What publishes for the customer: who has no settings `home` does not load it."""
+        if config is None:
+            return None
+        try:
+            from ams.home.home import Home
+        except ImportError:
+            self.say("home: not in the image of this board")
+            return None
+        return Home(self, config, self.settings)
 
     def _log_link(self, code, detail=0, extra=0):
         self.events.log(self.utc_ms, code, detail, extra)
@@ -409,6 +421,8 @@ class Meter:
             if hour >= self._quarter_ends:
                 self.keeper.close_hour(hour)
                 self.han_keeper.keep()
+                if self.home is not None:
+                    self.home.hour(hour)
             quarter = utc_ms - utc_ms % MS_PER_QUARTER
             self.keeper.close_quarter(quarter)
             self._quarter_ends = quarter + MS_PER_QUARTER

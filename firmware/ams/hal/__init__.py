@@ -45,6 +45,10 @@ COIL_OPEN = const(1)
 COIL_CLOSE = const(2)
 
 
+class NotTrusted(Exception):
+    """Who is at the other end of a connection could not show who it is."""
+
+
 class Uart:
     """A serial line. The HAN port only ever sends; the service port does both."""
 
@@ -176,8 +180,12 @@ class Network:
         """The next connection, or None. Raises OSError when there can be no more of them."""
         raise NotImplementedError
 
-    def dial(self, destination):
+    def dial(self, destination, tls=None):
         """Begins to connect to "address:port". What it gives has `peer()`: the connection, None
-        while it is not there. Both raise OSError, this also ValueError.
+        while it is not there, and `close()`. Both raise OSError, `dial` also ValueError.
+
+        `tls`: (name, authority), what the certificate of the other end has to say and the one
+        that has to have signed it (PEM or DER). A connection that finds another raises NotTrusted
+        by its first `readinto` or `write`, and nothing was said on it.
         """
         raise NotImplementedError

@@ -144,6 +144,10 @@ ROWS = (
     (1, _M, b"\x80", b"\x08", _0, "modbus_setup.ModbusOpen", None, "value"),
     (1, _M, b"\x80", b"\x08", b"\x01", "modbus_setup.ModbusMaps", None, "read"),
     (1, _M, b"\x80", b"\x08", b"\x02", "modbus_setup.ModbusAnswers", None, "read"),
+    # Home automation
+    (1, _M, b"\x80", b"\x07", _0, "home_setup.HomeOpen", None, "value"),
+    (1, _M, b"\x80", b"\x07", b"\x01", "home_setup.HomeState", None, "read"),
+    (1, _M, b"\x80", b"\x07", b"\x02", "home_setup.HomePublished", None, "read"),
     # Profiles
     (7, _E, b"\x63", b"\x01", _0, "profile_generic.Profile", "load", "load"),
     (7, _E, b"\x63", b"\x02", _0, "profile_generic.Profile", "daily", "read"),

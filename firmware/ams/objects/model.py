@@ -40,6 +40,7 @@ BILLING_LN = b"\x00\x00\x0f\x00\x00\xff"
 _LINK_SETUPS = (20, 22, 25)
 # D of 0-0:128.D.E that not every meter has.
 _MODBUS = const(8)
+_HOME = const(7)
 _MISSED_MS = const(600000)
 _MINUTE_MS = const(60000)
 
@@ -174,6 +175,8 @@ class Model:
             return self.submeters is None
         if ln[2] == 128 and ln[3] == _MODBUS:
             return self.meter.modbus is None
+        if ln[2] == 128 and ln[3] == _HOME:
+            return self.meter.home is None
         if ln[0] != 1:
             return False
         if (ln[2] == 0 and ln[3] == 4) or (ln[3] == 29 and ln[2] > 4):

@@ -148,6 +148,7 @@ PARTS: tuple[str, ...] = (
     "loop",
     "control",
     "modbus",
+    "home",
 )
 # Why an order or a movement is refused.
 REFUSALS: tuple[str, ...] = (

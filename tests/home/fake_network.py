@@ -1,0 +1,164 @@
+"""A network in virtual time with a broker behind it that fails by a seed; on either VM.
+
+It takes and gives octets as a hal connection does, in pieces. What fails: no route, no answer to a
+connect, a wrong password, a connection cut at any octet, one that takes nothing, lost PUBACKs and
+PINGRESPs, and octets that are no MQTT.
+"""
+
+from ams.hal import NotTrusted
+
+FAULTS = (
+    "none", "no-route", "silent", "refused", "cut", "slow", "lost-acks", "noise", "publishes",
+    "untrusted",
+)  # fmt: skip
+
+
+class Broker:
+    """Parses what comes; `heard` is called with (topic, payload, qos, retained)."""
+
+    def __init__(self, heard=None):
+        self.heard = heard
+        self.packets = 0
+        self.hours = 0
+
+    def packet(self, kind, body):
+        """The answer to a packet."""
+        self.packets += 1
+        if kind == 0x10:
+            return b"\x20\x02\x00\x00"
+        if kind & 0xF0 == 0x30:
+            return self._published(kind, body)
+        if kind == 0xC0:
+            return b"\xd0\x00"
+        assert kind == 0xE0, kind
+        return b""
+
+    def _published(self, kind, body):
+        length = body[0] << 8 | body[1]
+        topic = bytes(body[2 : 2 + length])
+        at = 2 + length
+        qos = kind >> 1 & 3
+        answer = b""
+        if qos:
+            answer = b"\x40\x02" + bytes(body[at : at + 2])
+            at += 2
+            self.hours += 1
+        if self.heard is not None:
+            self.heard(topic.decode(), bytes(body[at:]).decode(), qos, kind & 1)
+        return answer
+
+
+class Connection:
+    def __init__(self, network, fault):
+        self._network = network
+        self._fault = fault
+        self._said = b""
+        self._got = bytearray()
+        self._left = 40 + network.chance(4000)  # octets until a fault
+        if fault == "none" and network.faults != ("none",):
+            # No connection lasts for ever, but this one for some hours.
+            self._fault = "cut"
+            self._left = 1000 * (5 + network.chance(60))
+        self.closed = False
+
+    def readinto(self, buffer):
+        if self._fault == "untrusted":
+            raise NotTrusted("the certificate is another's")
+        if self.closed:
+            return 0
+        if not self._said:
+            return None
+        count = min(len(self._said), len(buffer), 1 + self._network.chance(5))
+        buffer[:count] = self._said[:count]
+        self._said = self._said[count:]
+        return count
+
+    def write(self, data):
+        fault = self._fault
+        if fault == "untrusted":
+            raise NotTrusted("the certificate is another's")
+        if self.closed:
+            raise OSError(104)
+        count = min(len(data), 1 + self._network.chance(len(data)))
+        if fault in ("cut", "slow", "noise", "publishes", "lost-acks"):
+            if self._left <= 0:
+                return self._fail(fault, data)
+            self._left -= count
+            count = min(count, max(self._left, 1))
+        self._take(data[:count])
+        return count
+
+    def _fail(self, fault, data):
+        if fault == "cut":
+            self.closed = True
+            raise OSError(104)
+        if fault == "slow":
+            return 0
+        if fault == "noise":
+            self._said += b"\x5a\xff\xff"
+        if fault == "publishes":
+            self._said += b"\x30\x07\x00\x05relay"
+        self._fault = "mute"
+        return len(data)
+
+    def _take(self, data):
+        if self._fault == "mute":
+            return
+        got = self._got
+        got.extend(data)
+        while len(got) >= 2:
+            length, at = got[1] & 0x7F, 2
+            if got[1] & 0x80:
+                if len(got) < 3:
+                    return
+                length |= got[2] << 7
+                at = 3
+            if len(got) < at + length:
+                return
+            answer = self._network.broker.packet(got[0], got[at : at + length])
+            if self._fault == "refused" and got[0] == 0x10:
+                answer = b"\x20\x02\x00\x04"
+            if self._fault != "silent":
+                self._said += answer
+            got = self._got = got[at + length :]
+
+    def close(self):
+        self.closed = True
+
+
+class Dialled:
+    def __init__(self, network, fault):
+        self._network = network
+        self._fault = fault
+        self._passes = network.chance(4)
+
+    def peer(self):
+        if self._fault == "no-route":
+            raise OSError(113)
+        self._passes -= 1
+        return Connection(self._network, self._fault) if self._passes < 0 else None
+
+    def close(self):
+        pass
+
+
+class Network:
+    """`faults`: names of those that may be, one for each connection."""
+
+    def __init__(self, seed=1, faults=("none",), heard=None):
+        self._random = seed
+        self.faults = faults
+        self.broker = Broker(heard)
+        self.dialled = []  # (destination, tls, fault) of the last ones
+        self.count = 0
+
+    def chance(self, below):
+        self._random = (self._random * 1103515245 + 12345) & 0x3FFFFFFF
+        return (self._random >> 8) % below
+
+    def dial(self, destination, tls=None):
+        fault = self.faults[self.chance(len(self.faults))]
+        self.count += 1
+        self.dialled.append((destination, tls, fault))
+        del self.dialled[:-3]
+        return Dialled(self, fault)
