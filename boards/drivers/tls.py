@@ -13,13 +13,13 @@ from drivers.tcp import AGAIN, Connection
 try:
     import tls
 except ImportError:
-    import ssl as tls
+    import ssl as tls  # type: ignore[no-redef]
 
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 _END = b"-----END CERTIFICATE-----"
 # What says on CPython that it would wait: a handshake may have to read before it writes.
-_WOULD_WAIT = (
-    (tls.SSLWantReadError, tls.SSLWantWriteError) if hasattr(tls, "SSLWantReadError") else ()
+_WOULD_WAIT = tuple(
+    [getattr(tls, name) for name in ("SSLWantReadError", "SSLWantWriteError") if hasattr(tls, name)]
 )
 # Of CPython, and of MicroPython.
 _NOT_VERIFIED = (getattr(tls, "SSLCertVerificationError", ValueError), ValueError)
@@ -51,7 +51,7 @@ class TlsConnection(Connection):
         peer.setblocking(False)
         context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
         # On MicroPython it is none until it is asked for.
-        context.verify_mode = tls.CERT_REQUIRED
+        context.verify_mode = tls.CERT_REQUIRED  # type: ignore[attr-defined]
         authority = der(authority)
         try:
             if hasattr(context, "check_hostname"):

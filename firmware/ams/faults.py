@@ -19,7 +19,8 @@ CONTROL = const(8)
 MODBUS = const(9)
 HOME = const(10)
 _NAMES = (
-    "", "case", "accounts", "measured", "han", "objects", "link", "loop", "control", "modbus", "home",
+    "", "case", "accounts", "measured", "han", "objects", "link", "loop", "control", "modbus",
+    "home",
 )  # fmt: skip
 
 

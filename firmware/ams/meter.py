@@ -80,8 +80,7 @@ class Meter:
         self.keeper.monthly = self.settings.ends_with_month()
         self.han = make_port(self, board.han_uart, config["han"])
         self.han_keeper = HanKeeper(self, self.settings)
-        self.modbus = self._make_modbus(config.get("modbus"))
-        self.home = self._make_home(config.get("home"))
+        self._make_ports(config)
         self.link = None
         self.updater = None  # of the firmware, where the board has slots for it
         self._model = None
@@ -123,27 +122,20 @@ class Meter:
         """Random octets of the board."""
         return self._board.entropy(count)
 
-    def _make_modbus(self, config):
-        """The port that the configuration `modbus` describes: who has none does not load it."""
-        if not config:
-            return None
+    def _make_ports(self, config):
+        """Those that not every image has: who has no settings for one does not load it."""
+        self.modbus = self.home = None
         try:
-            from ams.modbus.modbus_port import ModbusPort
-        except ImportError:
-            self.say("modbus: not in the image of this board")
-            return None
-        return ModbusPort(self, config, self.settings)
+            if config.get("modbus"):
+                from ams.modbus.modbus_port import ModbusPort
 
-    def _make_home(self, config):
-        """What publishes for the customer: who has no settings `home` does not load it."""
-        if config is None:
-            return None
-        try:
-            from ams.home.home import Home
-        except ImportError:
-            self.say("home: not in the image of this board")
-            return None
-        return Home(self, config, self.settings)
+                self.modbus = ModbusPort(self, config["modbus"], self.settings)
+            if config.get("home") is not None:
+                from ams.home.home import Home
+
+                self.home = Home(self, config["home"], self.settings)
+        except ImportError as error:
+            self.say("not in the image of this board: %s" % error)
 
     def _log_link(self, code, detail=0, extra=0):
         self.events.log(self.utc_ms, code, detail, extra)
