@@ -136,6 +136,12 @@ COMMANDS = {
         "ams vee days.json --json",
     ),
     "headend": Entry("headend:app", "The collection centre: register, store, collection."),
+    "chain": Entry(
+        "chain:chain",
+        "Days of a whole grid company in virtual time, from meters to Elhub, held against the "
+        "truth.",
+        "ams chain --meters 200 --days 3 --seed 7",
+    ),
     "elhub-stand-in": Entry(
         "elhub:stand_in",
         "Stand in for Elhub: take values by its rules, refuse, remind, until Ctrl-C.",

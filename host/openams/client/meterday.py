@@ -6,7 +6,7 @@ meter's whole milliwatt-hours, times are those that it gave, gaps are left gaps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -88,14 +88,16 @@ def read_day(
     now: datetime,
     layouts: Layouts | None = None,
     logs: Sequence[str] = DAY_LOGS,
+    passing: Callable[[], datetime] | None = None,
 ) -> MeterDay:
-    """`client`: an association as reader; `now` is the time of whoever reads.
+    """`client`: an association as reader; `now` is the time of whoever reads, `passing` gives it
+    while it passes: without it the way to the meter counts as an error of its clock.
 
     Raises ClientError. `layouts` is filled, and used by the next call.
     """
     known = layouts if layouts is not None else Layouts()
     try:
-        return _read(client, day, now, known, logs)
+        return _read(client, day, now, known, logs, passing or (lambda: now))
     except ClientError:
         # Of a meter with new firmware they may be others.
         known.columns.clear()
@@ -103,8 +105,21 @@ def read_day(
         raise
 
 
+def clock_ahead(shown: datetime, asked: datetime, came: datetime) -> timedelta:
+    """How far a clock is ahead that was read between two moments: nothing where the way there and
+    back explains what it seems to be off."""
+    half = (came - asked) / 2
+    off = shown - (asked + half)
+    return timedelta() if abs(off) <= half else off
+
+
 def _read(
-    client: Client, day: date, now: datetime, known: Layouts, logs: Sequence[str]
+    client: Client,
+    day: date,
+    now: datetime,
+    known: Layouts,
+    logs: Sequence[str],
+    passing: Callable[[], datetime],
 ) -> MeterDay:
     begin, end = day_bounds(day)
     period_s = client.get(7, _LOAD, 4)
@@ -118,7 +133,9 @@ def _read(
             captured = known.of(client, obis)[0]
             events += readout.events(client, name, obis, begin, end, captured=captured)
     registers = _rows(client, known, _DAILY, begin, end)
+    asked = passing()
     clock = parse_date_time(client.get(8, CLOCK, 2))
+    ahead = clock_ahead(clock, asked, passing()) if clock else None
     return MeterDay(
         client.meter_id,
         day.isoformat(),
@@ -128,7 +145,7 @@ def _read(
         registers,
         {"time": now.isoformat(), **{name: _register(client, known, name) for name in _REGISTERS}},
         events,
-        round((clock - now).total_seconds(), 1) if clock else None,
+        None if ahead is None else round(ahead.total_seconds(), 1),
     )
 
 

@@ -13,7 +13,8 @@ import statistics
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -187,7 +188,7 @@ class Concentrator:
         # What the meter has not whole either is asked for once a window, no more.
         back = self.settings.back_days if not state.reads else 1
         days = [today - timedelta(1 + k) for k in range(back)]
-        return [day for day in days if not has.get(day.isoformat())]
+        return [day for day in days if self.settings.wants(day) and not has.get(day.isoformat())]
 
     def _next_ms(self) -> int:
         now = self.clock.utc_ms()
@@ -221,7 +222,7 @@ class Concentrator:
                 link, "reader", self._keystore, meter_id, self.settings.timeout_s
             ) as client:
                 for day in days:
-                    read = read_day(client, day, from_utc_ms(self.clock.utc_ms()), layouts)
+                    read = read_day(client, day, self._now(), layouts, passing=self._now)
                     stored = self._keep(self.store.put_day, read, self.clock.utc_ms())
                     if stored is None:
                         return
@@ -246,6 +247,9 @@ class Concentrator:
             self._answered(meter_id, days, done if asked else [], asked, now)
         self._compare_clocks()
         self._keep(self.store.put_state, meter_id, state.dump())
+
+    def _now(self) -> datetime:
+        return from_utc_ms(self.clock.utc_ms())
 
     def _opener(self, meter_id: str) -> Callable[[int, float], Any]:
         return lambda sap, timeout_s: self._way.open(meter_id, sap, timeout_s)
@@ -282,6 +286,10 @@ class Concentrator:
             else:
                 reason = self._meters[meter_id].reason
                 self._alarm("asked-in-vain", meter_id, f"{day}: {reason}")
+
+    def noticed(self, kind: str, meter_id: str, utc_ms: int) -> None:
+        """What the net tells of a meter by itself, as `power-lost`."""
+        self._keep(self.store.alarm, utc_ms, kind, meter_id, "")
 
     # --- what it notices ---------------------------------------------------------------------
 
@@ -347,7 +355,7 @@ class Concentrator:
         out = []
         with self._lock:
             for state in self._meters.values():
-                shown = MeterState.load(state.dump())
+                shown = replace(state)
                 open_ = begin_ms <= now < end_ms
                 if shown.state == states.OK and shown.last_day < yesterday and open_:
                     shown.state = states.WAITING

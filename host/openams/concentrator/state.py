@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -28,8 +28,14 @@ class Settings:
     lost_after_s: int = 86_400
     timeout_s: float = 10.0
     asked_most: int = 1000
+    # Days before and after which there is nothing to collect: of meters that are put up and down.
+    first: date | None = None
+    last: date | None = None
     # Clocks: so far off they are spoken of.
     clock_off_s: float = 60.0
+
+    def wants(self, day: date) -> bool:
+        return (self.first is None or day >= self.first) and (self.last is None or day <= self.last)
 
     def window(self, day: date) -> tuple[int, int]:
         """Begin and end of the window that begins on a local day; it may end on the next."""
@@ -92,7 +98,7 @@ class MeterState:
         return cls(**{key.name: record[key.name] for key in fields(cls) if key.name in record})
 
     def dump(self) -> dict[str, Any]:
-        return asdict(self)
+        return dict(vars(self))
 
     def to_json(self) -> dict[str, Any]:
         """For head-ends: what they need, times in ISO."""

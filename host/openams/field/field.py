@@ -31,6 +31,7 @@ from openams.field.faults import (
     replacement,
 )
 from openams.field.ledger import Ledger, TrueDay, local_day
+from openams.field.link import noise
 from openams.field.loads import QUARTER_MS
 from openams.field.meters import FieldPlan, MeterSpec
 from openams.field.plain import Nets, PlainNets, State
@@ -51,6 +52,7 @@ _LISTEN_MS = 900_000
 _AHEAD = 1 << 20
 
 Said = Callable[[str, int, bytes], None]
+Dark = Callable[[str, int], None]
 
 
 class Field:
@@ -73,10 +75,12 @@ class Field:
         awake: int = _AWAKE,
         part: tuple[int, int] = (0, 1),
         on_push: Said | None = None,
+        on_dark: Dark | None = None,
     ) -> None:
         self.plan = plan
         self.utc_ms = plan.begin_ms
         self.on_push = on_push
+        self.on_dark = on_dark
         self._keystore = keystore
         self._specs = {meter.meter_id: meter for meter in plan.part(*part).meters}
         self._nets = nets or PlainNets(plan)
@@ -226,6 +230,14 @@ class Field:
         link = self._link(meter_id, utc_ms)
         return link if link.up else None
 
+    def heard(self, meter_id: str, utc_ms: int) -> State | None:
+        """The meter's link as the net sees it: the radio of a module that hangs is heard still."""
+        kinds = {fault.kind for fault in self._holding(meter_id, utc_ms)}
+        if kinds.intersection({*SILENT, *DARK} - {"module-hang"}):
+            return None
+        link = self._link(meter_id, utc_ms)
+        return link if link.up else None
+
     def _link(self, meter_id: str, utc_ms: int) -> State:
         """Of a meter that was put up in place of another: that of the site."""
         return self._nets.state(self._sites.get(meter_id, meter_id), utc_ms)
@@ -292,16 +304,34 @@ class Field:
             at, meter_id = heapq.heappop(self._cuts)
             if self.on_push is not None:
                 self.played(meter_id, at)
+            if self.on_dark is not None:
+                self._gasp(meter_id, at)
         for meter_id in self._pushers:
             self.played(meter_id, until_ms)
 
-    def settle(self, told: Callable[[int, int], None] | None = None, last: bool = False) -> None:
-        """Plays all meters to now, and enters their registers in the ledger. `last`: nobody calls
-        them after it, and none is put to sleep for it."""
+    def _gasp(self, meter_id: str, at: int) -> None:
+        """The module's last word, with what its capacitor has left: once, and it may be lost."""
+        holding = {fault.kind for fault in self._holding(meter_id, at)}
+        before = {fault.kind for fault in self._holding(meter_id, at - 1)}
+        link = self._link(meter_id, at)
+        lost = noise(meter_id, at) * 1_000_000 < link.loss_ppm
+        was_there = not before.intersection({*SILENT, *DARK})
+        if holding.intersection(DARK) and was_there and link.up and not lost and self.on_dark:
+            self.on_dark(meter_id, at)
+
+    def settle(
+        self,
+        told: Callable[[int, int], None] | None = None,
+        last: bool = False,
+        until_ms: int | None = None,
+    ) -> None:
+        """Plays all meters to now, or only to `until_ms`, and enters their registers in the ledger.
+        `last`: nobody calls them after it, and none is put to sleep for it."""
+        to_ms = self.utc_ms if until_ms is None else until_ms
         for done, meter_id in enumerate(list(self._specs)):
             spec = self._specs[meter_id]
-            if spec.begin_ms is None or spec.begin_ms <= self.utc_ms:
-                device = self.played(meter_id, self.utc_ms)
+            if spec.begin_ms is None or spec.begin_ms <= to_ms:
+                device = self.played(meter_id, to_ms)
                 self._take_days(device, open_too=True)
                 shown = device.register_mwh()
                 if shown is not None:

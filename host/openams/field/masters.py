@@ -47,7 +47,7 @@ class FieldWay:
         return _TimedLink(channel, client_sap, self._clock)
 
     def signal_dbm(self, meter_id: str) -> int | None:
-        link = self._field.contact(meter_id, self._clock.true_ms)
+        link = self._field.heard(meter_id, self._clock.true_ms)
         return getattr(link, "signal_dbm", None)
 
     def visible(self) -> Iterator[tuple[str, str]]:
@@ -163,6 +163,11 @@ class FieldMaster:
         if self.concentrator is not None and not self.is_down(utc_ms):
             self.concentrator.pushed(meter_id, octets)
 
+    def gasped(self, meter_id: str, utc_ms: int) -> None:
+        """The last word of a module whose supply falls."""
+        if self.concentrator is not None and not self.is_down(utc_ms):
+            self.concentrator.noticed("power-lost", meter_id, utc_ms)
+
     def opener(self, meter_id: str, clock: VirtualClock) -> Callable[[int, float], Transport]:
         """The way through for a head-end, on its clock. LateError while it is down."""
         way = FieldWay(self._field, clock, self.master_id)
@@ -177,7 +182,8 @@ class FieldMaster:
 
 
 class FieldMasters:
-    """All concentrators of a field, each in a folder of its own below `folder`."""
+    """All concentrators of a field, or those of which there are keys, each in a folder of its own
+    below `folder`."""
 
     def __init__(
         self,
@@ -197,6 +203,7 @@ class FieldMasters:
                 limits,
             )
             for master in field.plan.masters
+            if master.master_id in readers
         }
         self._field = field
 

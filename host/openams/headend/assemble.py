@@ -15,6 +15,7 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from openams.client.names import status_names
+from openams.headend import clocks
 from openams.headend.days import day_bounds
 from openams.headend.register import A_PLUS, Relation, Terms
 from openams.headend.store.raw import Event, IntervalRow, Part, RegisterReading
@@ -27,7 +28,7 @@ from openams.headend.vee.model import (
     Reading,
     RegisterSpan,
 )
-from openams.headend.vee.validate import stands
+from openams.headend.vee.validate import CLOCK_WRONG, stands
 from openams.meter_time import from_utc_ms
 
 POWER_DOWN, POWER_UP = 1, 2
@@ -56,6 +57,8 @@ class Known:
     history: Mapping[int, Mapping[date, Sequence[int | None]]]  # by series
     edits: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
     collectable: bool = True
+    # Of each meter, when its clock showed another time.
+    wrong: Mapping[str, Sequence[clocks.Span]] = field(default_factory=dict)
 
 
 def days(known: Known, series: Sequence[int]) -> dict[int, Day]:
@@ -117,13 +120,18 @@ class _Series:
         at = {
             one.at_ms: self._of(one.plus_mwh, one.minus_mwh)
             for one in self.known.readings
-            if one.meter_id == relation.meter_id
+            if one.meter_id == relation.meter_id and not self._wrong(relation, one.at_ms, one.at_ms)
         }
         first = self._of(relation.start_plus_mwh, relation.start_minus_mwh)
         last = self._of(relation.end_plus_mwh, relation.end_minus_mwh)
         start = first if begin == relation.from_ms and first is not None else at.get(begin)
         stop = last if end == relation.to_ms and last is not None else at.get(end)
         return Span(begin, end, start, stop)
+
+    def _wrong(self, relation: Relation, begin_ms: int, end_ms: int) -> bool:
+        """Whether the meter's clock showed another time then, by its own time."""
+        spans = self.known.wrong.get(relation.meter_id, ())
+        return any(span.touches(begin_ms - 1, end_ms + 1) for span in spans)
 
     def _of(self, plus: int | None, minus: int | None) -> int | None:
         return plus if self.series == A_PLUS else minus
@@ -169,6 +177,8 @@ class _Series:
                 inside[k].append(row)
         for k, rows in inside.items():
             names = {name for row in rows for name in status_names(row.status)}
+            if any(self._wrong(relation, *_bounds(row)) for row in rows):
+                names.add(CLOCK_WRONG)
             length = 1000 * sum(row.period_s for row in rows)
             if length != self.step_ms and not self._changes_in(k):
                 if length > self.step_ms and len(rows) == 1:
@@ -203,6 +213,11 @@ class _Series:
 
     def _as_reading(self, row: IntervalRow) -> Reading:
         return Reading(self._energy(row) // 1000, tuple(status_names(row.status)))
+
+
+def _bounds(row: IntervalRow) -> tuple[int, int]:
+    """Its begin and end, less what a step right on the boundary leaves alone."""
+    return 1000 * (row.end_s - row.period_s) + 1, 1000 * row.end_s - 1
 
 
 def _wh(mwh: int | None) -> int | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from openams.errors import BenchError
 from openams.headend.assemble import Known, days, digest
+from openams.headend.clocks import wrong_spans
 from openams.headend.days import day_bounds, day_number
 from openams.headend.register import INTERVAL, JOINT, Relation, Terms, series_of
 from openams.headend.store import ClashError, DayValues, Store, StoredRevision
@@ -148,7 +149,15 @@ def _known(store: Store, day: date, terms: Sequence[Terms]) -> Iterator[Known]:
     meters = sorted({one.meter_id for many in relations.values() for one in many})
     parts = store.intervals(day_number(day), meters)
     readings = _by_meter(store.readings(meters, begin, end))
-    events = _by_meter(store.events(meters, begin - _CUT_DAYS * 86_400_000, end, "standard"))
+    # Logs go on after the day: when a cut ended, and when a clock was set right.
+    span = begin - _CUT_DAYS * 86_400_000, end + _CUT_DAYS * 86_400_000
+    events = _by_meter(store.events(meters, *span, "standard"))
+    checks = store.clock_checks(meters, *span)
+    wrong = {
+        meter_id: spans
+        for meter_id in meters
+        if (spans := wrong_spans(events[meter_id], checks.get(meter_id, ())))
+    }
     history = _history(store, day, gsrns)
     edits = store.edits(day, gsrns)
     given_up = {job.subject for job in store.jobs(DAY, day_number(day), (COMPLETE, LOST), meters)}
@@ -165,6 +174,7 @@ def _known(store: Store, day: date, terms: Sequence[Terms]) -> Iterator[Known]:
             {series: history.get((one.gsrn, series), {}) for series in series_of(one.kind)},
             {series: edits.get((one.gsrn, series), {}) for series in series_of(one.kind)},
             not own or not given_up.issuperset(own),
+            wrong,
         )
 
 

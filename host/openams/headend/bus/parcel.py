@@ -118,7 +118,7 @@ def pack_outcome(out: Outcome) -> bytes:
     head["visit"] = None if visit is None else {
         "seqs": visit.seqs, "days": [_came_packed(one, blobs) for one in visit.days],
         "alarms": visit.alarms, "pushes": visit.pushes, "more": visit.more,
-        "began_anew": visit.began_anew,
+        "began_anew": visit.began_anew, "unread": visit.unread,
     }  # fmt: skip
     return _packed(head, blobs)
 
@@ -137,10 +137,11 @@ def _outcome(head: dict[str, Any], blobs: list[bytes]) -> Outcome:
         None if visit is None or seqs is None else Visit(
             seqs, [_came(one, blobs) for one in visit["days"]], list(map(dict, visit["alarms"])),
             list(map(dict, visit["pushes"])), bool(visit["more"]), bool(visit["began_anew"]),
+            [(_text(name), _maybe(dbm), _text(why)) for name, dbm, why in visit["unread"]],
         ),
         _text(head["road"]), _whole(head["octets"]), _text(head["outcome"]), _text(head["error"]),
         bool(head["told"]), _whole(head["counter"]), _text(head["by"]),
-        _signed(head["clock_off_ms"]),
+        _signed(head["clock_off_ms"]), _maybe(head["signal_dbm"]),
     )  # fmt: skip
 
 

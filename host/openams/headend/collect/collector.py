@@ -53,7 +53,12 @@ class Planner:
         changes = row[0] or 0
         if self._planned == last and self._changes == changes:
             return
+        # Before the first meter was on a point nothing was due.
+        row = self._store.one("SELECT min(from_ms) FROM relation")
+        first = local_day(row[0]) if row and row[0] is not None else None
         for day in (last - timedelta(days=k) for k in range(self._back_days, -1, -1)):
+            if first is None or day < first or (self._plan.last and day > self._plan.last):
+                continue
             plan_new(self._store, self._plan, day, now_ms)
         if self._planned != last:
             give_up_old(self._store, self._plan, now_ms)
@@ -87,6 +92,19 @@ class Collector:
 
     def stop(self) -> None:
         self._stopping = True
+
+    @property
+    def busy(self) -> bool:
+        """Whether sessions are under way."""
+        return bool(self._tasks)
+
+    async def drop(self, running: asyncio.Task[None]) -> None:
+        """As if its process died, in whose `run` it is: connections end where they are, what came
+        by them is lost, and its turns stay leased."""
+        tasks = [running, *self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def run(self, until_ms: int | None = None, idle: bool = False) -> None:
         """Until `stop`, or a moment; `idle`: until nothing is due any more."""

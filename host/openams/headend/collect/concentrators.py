@@ -123,13 +123,26 @@ async def visit(door: Door, work: Work, now_ms: int) -> Visit:
     )
     found = Visit(seqs, days, alarms, pushes, bool(body.get("more")), anew)
     if not found.more:
-        await _ask(door, work, {(one.meter_id, one.days[0]) for one in days})
+        here = {(one.meter_id, one.days[0]) for one in days}
+        missing = [one for one in work.asked if one not in here]
+        if missing:
+            found.unread = _unread(await door.get("/v1/meters"))
+        await _ask(door, missing)
     return found
 
 
-async def _ask(door: Door, work: Work, here: set[tuple[str, int]]) -> None:
+def _unread(body: dict[str, Any]) -> list[tuple[str, int | None, str]]:
+    out = []
+    for one in _list(body, "meters"):
+        signal = one.get("signal_dbm")
+        if one.get("failures"):
+            heard = signal if isinstance(signal, int) else None
+            out.append((str(one.get("meter_id", "")), heard, str(one.get("reason", ""))[:200]))
+    return out
+
+
+async def _ask(door: Door, missing: Sequence[tuple[str, int]]) -> None:
     """Days that are open here and did not come: the concentrator may read them again."""
-    missing = [one for one in work.asked if one not in here]
     for meter_id, day in missing[:_ASK]:
         order = {"meter_id": meter_id, "day": day_date(day).isoformat()}
         await door.post("/v1/ask", order)

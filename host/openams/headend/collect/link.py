@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import functools
 import struct
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
@@ -35,9 +36,12 @@ T = TypeVar("T")
 
 
 class Link(Protocol):
-    """Moves whole APDUs; `octets` counts both ways."""
+    """Moves whole APDUs; `octets` counts both ways, `spent_ms` is how long it has been open."""
 
     octets: int
+
+    @property
+    def spent_ms(self) -> int: ...
 
     async def exchange(self, message: bytes) -> bytes:
         """The answer; b"": one more message, nothing is sent."""
@@ -62,6 +66,11 @@ class TcpLink:
         self._reader, self._writer, self._url = reader, writer, url
         self._sap, self._timeout_s = sap, timeout_s
         self.octets = 0
+        self._began = time.monotonic()
+
+    @property
+    def spent_ms(self) -> int:
+        return round(1000 * (time.monotonic() - self._began))
 
     @classmethod
     async def open(cls, url: Url, timeout_s: float, sap: int) -> TcpLink:
@@ -114,6 +123,11 @@ class BlockingLink:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self.octets = 0
+        self._began = time.monotonic()
+
+    @property
+    def spent_ms(self) -> int:
+        return round(1000 * (time.monotonic() - self._began))
 
     async def exchange(self, message: bytes) -> bytes:
         transport = self._transport

@@ -7,9 +7,10 @@ the customer's within three working days (of the request), 15 minutes begin at a
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from openams.client import data as axdr
@@ -43,8 +44,11 @@ def working_days_after(day: date, count: int) -> date:
 # --- what an order does ----------------------------------------------------------------------
 
 
-def _han(opened: bool) -> Callable[[Client, Job, datetime], dict[str, Any]]:
-    def do(meter: Client, job: Job, now: datetime) -> dict[str, Any]:
+Now = Callable[[], int]
+
+
+def _han(opened: bool) -> Callable[[Client, Job, Now], dict[str, Any]]:
+    def do(meter: Client, job: Job, now_ms: Now) -> dict[str, Any]:
         meter.set(1, HAN_OPEN, 2, axdr.boolean(opened))
         if meter.get(1, HAN_OPEN, 2) is not opened:
             raise BenchError("the meter says that its HAN port is as it was")
@@ -53,18 +57,23 @@ def _han(opened: bool) -> Callable[[Client, Job, datetime], dict[str, Any]]:
     return do
 
 
-def _interval(meter: Client, job: Job, now: datetime) -> dict[str, Any]:
+def _interval(meter: Client, job: Job, now_ms: Now) -> dict[str, Any]:
     minutes = int(job.detail["minutes"])
     meter.set(7, PROFILES["load"], 4, axdr.uint32(60 * minutes))
     return {"capture_period_s": meter.get(7, PROFILES["load"], 4)}
 
 
-def _clock(meter: Client, job: Job, now: datetime) -> dict[str, Any]:
+def _clock(meter: Client, job: Job, now_ms: Now) -> dict[str, Any]:
+    """Sets it to the time at which the request will be there: half a way and back later."""
+    asked = now_ms()
+    meter.get(8, CLOCK, 2)
+    came = now_ms()
+    now = from_utc_ms(came + (came - asked) // 2)
     meter.set(8, CLOCK, 2, axdr.octets(axdr.date_time(now)))
     return {"set": now.isoformat()}
 
 
-DOES: Mapping[str, Callable[[Client, Job, datetime], dict[str, Any]]] = {
+DOES: Mapping[str, Callable[[Client, Job, Now], dict[str, Any]]] = {
     "han-open": _han(True),
     "han-close": _han(False),
     "interval": _interval,
@@ -123,13 +132,15 @@ def _check_interval(store: Store, meter_id: str, day: date, minutes: int, now_ms
 
 @dataclass
 class Doer:
-    """Takes orders that are due and does them, one after the other."""
+    """Takes orders that are due and does them, one after the other. `clock`: the time while one is
+    done; None: as the computer's passes."""
 
     store: Store
     keystore: Keystore
     timeout_s: float = 30.0
     seed: int | None = None
     url_of: Callable[[str, str], Url] = lambda meter_id, url: parse_url(url)
+    clock: Now | None = None
 
     def work(self, now_ms: int, most: int = 50) -> dict[str, int]:
         """Counts what came of them."""
@@ -143,6 +154,11 @@ class Doer:
     def _do(self, job: Job, now_ms: int, rng: random.Random) -> str:
         store = self.store
         row = store.meter(job.subject)
+        began = time.monotonic()
+
+        def passing() -> int:
+            return now_ms + round(1000 * (time.monotonic() - began))
+
         try:
             if now_ms >= job.until_ms:
                 raise BenchError(job.result.get("error", "nobody took it up in time"))
@@ -150,7 +166,7 @@ class Doer:
                 raise BenchError("the meter has no URL in the register any more")
             url = self.url_of(job.subject, row.url)
             with session(url, "operator", self.keystore, job.subject, self.timeout_s) as meter:
-                result = DOES[job.kind](meter, job, from_utc_ms(now_ms))
+                result = DOES[job.kind](meter, job, self.clock or passing)
         except BenchError as error:
             over = now_ms >= job.until_ms
             wait = min(_LONGEST_MS, _AGAIN_MS << min(job.attempts, 10))

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 
-from openams.headend.days import day_bounds, day_number
+from openams.headend.days import day_bounds, day_number, local_day
 from openams.headend.register import NONE
 from openams.headend.store import Store
 from openams.headend.store.jobs import CONCENTRATOR, DAY, METER, OPEN
@@ -21,7 +21,8 @@ class Plan:
     """A day's values are with Elhub at 07:00: the first reading ends before, then come retries.
 
     Minutes are of the local day. A meter behind a concentrator that can be called directly is, for
-    what is still missing then.
+    what is still missing then, unless `direct` is False: where the readers' numbers are the
+    concentrators' alone. No day after `last` is collected.
     """
 
     first_min: int = 5
@@ -34,7 +35,11 @@ class Plan:
     attempts_a_day: int = 8
     # Load profiles are kept so long at least (docs/storage.md); then a day is lost.
     kept_days: int = 200
+    # Visits of a concentrator, in the night and by day.
     concentrator_s: int = 600
+    by_day_s: int = 3600
+    direct: bool = True
+    last: date | None = None
 
     def first_ms(self, meter_id: str, day: date) -> int:
         """In the night after the day, each meter at a time of its own, the same each night."""
@@ -42,6 +47,12 @@ class Plan:
 
     def direct_ms(self, meter_id: str, day: date) -> int:
         return _after(day, _share(meter_id, self.direct_min, self.window_end_min))
+
+    def visit_ms(self, now_ms: int) -> int:
+        """When a concentrator is visited again: often until the night's values are due."""
+        midnight = day_bounds(local_day(now_ms))[0]
+        night = now_ms < midnight + 60_000 * self.window_end_min
+        return now_ms + 1000 * (self.concentrator_s if night else self.by_day_s)
 
     def again_ms(self, meter_id: str, attempts: int, now_ms: int, rng: random.Random) -> int:
         """After the `attempts`th failure: sooner in a night than after many of them."""
@@ -80,7 +91,7 @@ def plan_day(
     until = end + plan.kept_days * _DAY_MS
     turns = []
     for row in meters:
-        if row.url:
+        if row.url and (plan.direct or not row.concentrator):
             first = plan.direct_ms if row.concentrator else plan.first_ms
             turns.append((METER, row.meter_id, row.segment, first(row.meter_id, day)))
     for one in store.concentrators():

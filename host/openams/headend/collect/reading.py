@@ -11,7 +11,7 @@ from typing import Any
 from openams.client import readout
 from openams.client.data import date_time, parse_date_time
 from openams.client.errors import ClientError
-from openams.client.meterday import MeterDay
+from openams.client.meterday import MeterDay, clock_ahead
 from openams.client.names import CLOCK, range_selection
 from openams.client.readout import EVENT_LOGS, PROFILES, Column
 from openams.headend.collect.link import Reader
@@ -62,10 +62,15 @@ async def read(
     layouts: Layouts,
     got: Got,
 ) -> None:
-    """Reads days (dates, in order) into `got`; what came before a link fell is in there."""
+    """Reads days (dates, in order) into `got`; what came before a link fell is in there.
+
+    `now_ms`: when the session began.
+    """
+    asked_ms = reader.link.spent_ms
     clock = parse_date_time(await reader.get(8, CLOCK, 2))
     if clock is not None:
-        got.ahead_ms = to_utc_ms(clock) - now_ms
+        asked, came = (from_utc_ms(now_ms + spent) for spent in (asked_ms, reader.link.spent_ms))
+        got.ahead_ms = round(clock_ahead(clock, asked, came) / timedelta(milliseconds=1))
     period_s = await reader.get(7, _LOAD, 4)
     if period_s not in _PERIODS_S:
         raise ClientError(f"the meter's load profile has a capture period of {period_s} s")

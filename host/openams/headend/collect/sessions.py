@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from openams.client.errors import LateError
+from openams.client.errors import LateError, LinkError
 from openams.client.links import parse_url
 from openams.errors import BenchError
 from openams.headend.collect.concentrators import Door, HttpDoor, visit
@@ -39,6 +39,10 @@ class Roads:
         """An association; its counters from `least` on."""
         return await connect(self.meter(row), keystore, row.meter_id, least)
 
+    async def signal_dbm(self, row: MeterRow) -> int | None:
+        """How the net hears a meter that gives no answer: where it can be asked."""
+        return None
+
     def door(self, row: ConcentratorRow) -> Door:
         if row.concentrator_id not in self.tokens:
             raise BenchError(
@@ -67,6 +71,8 @@ class Sessions:
             out.failed(LateError(f"{work.turn.kind} {work.turn.subject} has not ended in time"))
         except BenchError as error:
             out.failed(error)
+            if isinstance(error, LinkError) and isinstance(work.row, MeterRow):
+                out.signal_dbm = await self._roads.signal_dbm(work.row)
         out.took_ms = round(1000 * (time.monotonic() - began))
         return out
 

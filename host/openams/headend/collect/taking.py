@@ -5,6 +5,7 @@ Nothing is asked of the store meter by meter: a day of a meter costs a row, not 
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
@@ -17,9 +18,9 @@ from openams.headend.register import Relation
 from openams.headend.store import IntervalRow, Store
 from openams.headend.store.jobs import COMPLETE, DAY, LOST, OPEN, PARTIAL
 
-# Of a meter's clock, ms: less is set right by the meter itself as it is told the time; more is
-# something that a person should know of.
-ADJUST_MS, ALARM_MS = 1_000, 60_000
+# Of a meter's clock, ms: from so much on it is set, half a per cent of a quarter of an hour (a
+# crystal of 60 ppm is that far off in a day); from so much on a person should know of it.
+ADJUST_MS, ALARM_MS = 5_000, 60_000
 # A meter that has said all it has, and it was not all, is asked again in these nights.
 _HOLES_DAYS = 5
 
@@ -48,6 +49,14 @@ def take_all(store: Store, came: Sequence[Came], now_ms: int) -> set[str]:
     _clocks(store, brought, now_ms)
     _seen(store, brought, now_ms)
     return _settle(store, [one for one in came if one.until_ms is not None], known, now_ms)
+
+
+def take_alarm(
+    store: Store, meter_id: str, at_ms: int, source: str, body: Mapping[str, Any]
+) -> None:
+    """What a meter or its net said unasked."""
+    columns = ("meter_id", "at_ms", "source", "body", "number")
+    store.put_rows("alarm", columns, [(meter_id, at_ms, source, json.dumps(body), 0)])
 
 
 def _seen(store: Store, came: Iterable[Came], now_ms: int) -> None:
@@ -113,6 +122,7 @@ def _settle(
     if not asked:
         return {one.meter_id for one in came}
     known = _known(store, asked, rows)
+    causes = store.causes_of(asked)
     states, waiting = [], set()
     for (meter_id, number), until_ms in sorted(asked.items()):
         day = day_date(number)
@@ -123,7 +133,8 @@ def _settle(
         over = now_ms >= end + _HOLES_DAYS * 86_400_000
         state = COMPLETE if whole or (said_all and over) else PARTIAL
         result: dict[str, Any] = {
-            "missing": missing, "registers_missing": registers, "said_all": said_all
+            "missing": missing, "registers_missing": registers, "said_all": said_all,
+            **causes.get((meter_id, number), {}),
         }  # fmt: skip
         states.append((meter_id, number, state, result))
         if state != COMPLETE:

@@ -57,6 +57,8 @@ class Visit:
     pushes: list[dict[str, Any]] = field(default_factory=list)
     more: bool = False
     began_anew: bool = False
+    # Of its meters that it could not read the last time: (meter, signal or None, why).
+    unread: list[tuple[str, int | None, str]] = field(default_factory=list)
 
 
 @dataclass
@@ -82,6 +84,8 @@ class Outcome:
     # Of a collector on the bus: its name, and its clock less that of who gave out the work.
     by: str = ""
     clock_off_ms: int = 0
+    # After a meter gave no answer: how its link is heard, dBm; None: it is not, or nobody says.
+    signal_dbm: int | None = None
 
     @property
     def well(self) -> bool:

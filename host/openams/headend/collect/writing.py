@@ -13,6 +13,7 @@ from openams.headend.collect.concentrators import take_visits
 from openams.headend.collect.plan import Plan
 from openams.headend.collect.taking import take_all
 from openams.headend.collect.work import Outcome
+from openams.headend.days import day_number, local_day
 from openams.headend.store import Store
 from openams.headend.store.jobs import COUNTERS_A_TURN, METER, NEVER_MS, Attempt
 
@@ -46,6 +47,7 @@ class Writer:
         whole = take_all(store, came, now_ms)
         if visits:
             take_visits(store, visits, now_ms)
+        self._keep_links(outs, now_ms)
         ends = []
         for out in outs:
             if out.told:
@@ -67,12 +69,30 @@ class Writer:
             for out in outs
         )  # fmt: skip
 
+    def _keep_links(self, outs: Sequence[Outcome], now_ms: int) -> None:
+        """How links looked by which nothing came, the last time of a day."""
+        day = day_number(local_day(now_ms))
+        rows = {}
+        for out in outs:
+            subject = out.turn.subject
+            if out.visit is not None:
+                for meter_id, signal, reason in out.visit.unread:
+                    rows[meter_id] = (meter_id, day, now_ms, subject, signal, reason)
+            elif out.turn.kind == METER and not out.well:
+                rows[subject] = (subject, day, now_ms, "", out.signal_dbm, out.error[:200])
+        columns = ("meter_id", "day", "at_ms", "source", "signal_dbm", "reason")
+        self._store.upsert(
+            "link_seen", columns, list(rows.values()),
+            "(meter_id, day) DO UPDATE SET at_ms = excluded.at_ms, source = excluded.source, "
+            "signal_dbm = excluded.signal_dbm, reason = excluded.reason",
+        )  # fmt: skip
+
     def _following(self, out: Outcome, whole: set[str], now_ms: int) -> int:
         """When its turn is next."""
         turn = out.turn
         if turn.kind != METER:
             if out.visit is not None:
-                return now_ms if out.visit.more else now_ms + 1000 * self._plan.concentrator_s
+                return now_ms if out.visit.more else self._plan.visit_ms(now_ms)
             return self._plan.again_ms(turn.subject, turn.attempts + 1, now_ms, self._rng)
         if out.came is None and out.well:
             return NEVER_MS

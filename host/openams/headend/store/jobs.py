@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from openams.headend.store.core import Core
@@ -18,6 +18,8 @@ ESTIMATED, DELIVERED, CORRECTED = "estimated", "delivered", "corrected"
 # Of these the meter may still have something.
 OPEN = (DUE, TRYING, PARTIAL)
 DAY = "day"
+# Of a day's result: why it was not here in time, more finely, and by what that was found.
+CAUSE = ("cause", "cause_kind", "because")
 METER, CONCENTRATOR = "meter", "concentrator"
 # Of a turn that comes only when a day is planned again.
 NEVER_MS = 1 << 50
@@ -125,6 +127,14 @@ class JobStore(Core):
             rows = self.all(sql, *params)
         return sorted((_job(row) for row in rows), key=lambda job: (job.subject, job.day))
 
+    def day_jobs(self, day: int) -> Iterator[tuple[Job, int]]:
+        """The jobs of a day, each with when its state last changed."""
+        rows = self.all(
+            f"SELECT {_JOB}, changed_ms FROM job WHERE kind = ? AND day = ? ORDER BY subject",
+            DAY, day,
+        )  # fmt: skip
+        return ((_job(row), int(row[11])) for row in rows)
+
     def set_days(
         self, states: Iterable[tuple[str, int, str, Mapping[str, Any]]], now_ms: int
     ) -> None:
@@ -140,6 +150,41 @@ class JobStore(Core):
             "attempts = attempts + 1",
             "job.state IN ('due', 'trying', 'partial')",
         )
+
+    def causes_of(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], dict[str, Any]]:
+        """What was found of why days (meter, day) were not here in time, as their results have
+        it."""
+        asked = set(wanted)
+        out = {}
+        for subject, day, result in self.by_key(
+            "SELECT subject, day, result FROM job WHERE kind = ? AND result LIKE ? "
+            "AND subject IN (?*)",
+            sorted({meter_id for meter_id, _ in asked}),
+            DAY,
+            '%"cause"%',
+        ):
+            if (subject, day) in asked:
+                told = json.loads(result)
+                out[subject, day] = {name: told[name] for name in CAUSE if name in told}
+        return out
+
+    def put_causes(self, found: Iterable[tuple[str, int, Mapping[str, Any]]]) -> None:
+        """Why days (meter, day) were not here in time: beside what else their results say. When
+        their state changed stays as it was."""
+        new = {(meter_id, day): cause for meter_id, day, cause in found}
+        if not new:
+            return
+        with self.transaction():
+            rows = []
+            for subject, day, result in self.by_key(
+                "SELECT subject, day, result FROM job WHERE kind = ? AND subject IN (?*)",
+                sorted({meter_id for meter_id, _ in new}),
+                DAY,
+            ):
+                if (subject, day) in new:
+                    text = json.dumps({**json.loads(result), **new[subject, day]})
+                    rows.append((text, DAY, subject, day))
+            self.many("UPDATE job SET result = ? WHERE kind = ? AND subject = ? AND day = ?", rows)
 
     def count_days(self, day: int) -> Counter[str]:
         rows = self.all(

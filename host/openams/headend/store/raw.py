@@ -48,6 +48,13 @@ class RegisterReading(NamedTuple):
     got_ms: int
 
 
+class Check(NamedTuple):
+    """How far a meter's clock was ahead when it was read."""
+
+    at_ms: int
+    ahead_ms: int
+
+
 class Event(NamedTuple):
     meter_id: str
     log: str
@@ -187,6 +194,23 @@ class RawStore(Core):
         )
         found = [RegisterReading(*row) for row in rows]
         return found if sources is None else [one for one in found if one.source in sources]
+
+    # --- clocks ---------------------------------------------------------------------------
+
+    def clock_checks(
+        self, meter_ids: Sequence[str], begin_ms: int, end_ms: int
+    ) -> dict[str, list[Check]]:
+        """How far the clocks of meters were ahead when they were read in a time, in order."""
+        out: dict[str, list[Check]] = defaultdict(list)
+        for meter_id, at_ms, ahead_ms in self.by_key(
+            "SELECT meter_id, at_ms, ahead_ms FROM clock_check WHERE at_ms BETWEEN ? AND ? "
+            "AND meter_id IN (?*) ORDER BY meter_id, at_ms",
+            list(meter_ids),
+            begin_ms,
+            end_ms,
+        ):
+            out[meter_id].append(Check(at_ms, ahead_ms))
+        return out
 
     # --- events --------------------------------------------------------------------------
 

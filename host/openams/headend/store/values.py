@@ -121,6 +121,15 @@ class ValueStore(Core):
         )  # fmt: skip
         return [_revision(row) for row in rows]
 
+    def revisions_of(self, day: date) -> Iterator[StoredRevision]:
+        """All of a day of all points, by point and series, the first one first."""
+        rows = self.all(
+            f"SELECT {', '.join(_COLUMNS)} FROM revision WHERE day = ? "
+            "ORDER BY gsrn, series, number",
+            day_number(day),
+        )
+        return map(_revision, rows)
+
     def revision(self, day: date, gsrn: str, series: int, number: int) -> StoredRevision | None:
         row = self.one(
             f"SELECT {', '.join(_COLUMNS)} FROM revision "

@@ -47,7 +47,8 @@ class Code(NamedTuple):
 
 VALIDATION = (
     Code("V001", "the meter marks the value as not valid", "chosen",
-         ("data-not-valid", "critical-error", "clock-invalid", "wrong-length", "energy-missing")),
+         ("data-not-valid", "critical-error", "clock-invalid", "clock-wrong", "wrong-length",
+          "energy-missing")),
     Code("V002", "no value", "inferred", ("missing", "no-supply")),
     Code("V003", "more than main fuse and net allow", "chosen", ("above-fuse", "both-ways")),
     Code("V004", "less than nothing", "chosen", ("negative",)),

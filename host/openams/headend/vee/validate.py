@@ -18,7 +18,9 @@ from openams.headend.vee.profile import usable_history
 
 # Names of firmware/ams/registers/profile.py and of collection. DNV of the IDIS profile status says
 # that an entry is not for billing without validation.
-_HARD = ("data-not-valid",)
+# The last one is collection's: the meter's clock showed another time.
+CLOCK_WRONG = "clock-wrong"
+_HARD = ("data-not-valid", CLOCK_WRONG)
 # The profile status of IDIS sets DNV with both of the first; the others tell why it is set. Alone,
 # they leave a value that the registers confirm.
 _SOFT = ("critical-error", "clock-invalid", "wrong-length", "energy-missing")
@@ -27,7 +29,7 @@ _SOFT = ("critical-error", "clock-invalid", "wrong-length", "energy-missing")
 _HARMLESS = ("dst", "clock-adjusted", "power-down", "period-changed")
 STALE = "clock-not-advanced"
 # Marks under which a value may still be what the meter counted in the interval.
-OWN_COUNT = (*_HARD, *_SOFT)
+OWN_COUNT = (_HARD[0], *_SOFT)
 
 # A jump without registers to ask: so many times the highest of the history, at this share of the
 # fuse, and alone.

@@ -1,0 +1,131 @@
+"""The grid company of a field: its register, as it stands when the first meter counts, and what its
+fitters report.
+
+A company knows where its meters are, what fuse is before them and about how much they take in a
+year. What goes wrong in the field it does not know.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from openams.errors import BenchError
+from openams.field.loads import FILE, PROFILES, QUARTER_MS, Load
+from openams.field.meters import FieldPlan, MeterSpec
+from openams.gs1 import check_digit
+from openams.headend.days import day_bounds, day_number, local_day
+from openams.headend.register import (
+    INTERVAL,
+    PRODUCTION,
+    PROSUMER,
+    Area,
+    ConcentratorRow,
+    MeterRow,
+    Relation,
+    Tables,
+    Terms,
+)
+from openams.headend.store import Store
+from openams.headend.vee.model import CONSUMPTION
+
+# Areas and points of nobody: EIC's and GS1's own rules for the digits, none of their owners.
+AREA = "50YTESTTESTTESTB"
+_PREFIX = "707057500"
+MOST = 10**8
+# Main fuses that bear each load; of a home 63 A.
+_FUSE_A = {"farm": 125.0, "transformer": 200.0}
+_HOME_A = 63.0
+_KINDS = {"prosumer": PROSUMER, "house": PROSUMER, "production": PRODUCTION}
+# Days by which a yearly volume is known: one of each quarter of the year.
+_SAMPLES = 4
+
+
+def gsrn(number: int) -> str:
+    """The point of the `number`th site of a field."""
+    digits = f"{_PREFIX}{number:08d}"
+    return digits + check_digit(digits)
+
+
+def points(plan: FieldPlan) -> dict[str, str]:
+    """Meter of the plan -> the point where it stands."""
+    if len(plan.meters) > MOST:
+        raise BenchError(f"a company has at most {MOST} points")
+    return {spec.meter_id: gsrn(number) for number, spec in enumerate(plan.meters)}
+
+
+def tables(plan: FieldPlan) -> Tables:
+    """The register of a field at its begin."""
+    begin = plan.begin_ms
+    first = day_number(_day_of(plan))
+    out = Tables(areas=[Area(AREA, "Chain")])
+    for master in plan.masters:
+        out.concentrators.append(
+            ConcentratorRow(master.master_id, master.net, f"tcp://{_host(master.master_id)}")
+        )
+    for spec, point in zip(plan.meters, points(plan).values(), strict=True):
+        out.terms.append(_terms(spec, point, first))
+        out.meters.append(meter_row(spec))
+        # They come from the works with their registers at zero.
+        out.relations.append(Relation(point, spec.meter_id, begin, None, 0, None, 0, None))
+    return out
+
+
+def _day_of(plan: FieldPlan) -> date:
+    day = local_day(plan.begin_ms)
+    if day_bounds(day)[0] != plan.begin_ms:
+        raise BenchError("a chain begins at a local midnight")
+    return day
+
+
+def _host(master_id: str) -> str:
+    return f"{master_id.lower()}.field:4080"
+
+
+def meter_row(spec: MeterSpec) -> MeterRow:
+    """As the register has a meter. Behind a concentrator the operator comes by its way through."""
+    url = f"tcp://m{spec.meter_id}.field:4059"
+    if spec.master:
+        url = f"tcp://{spec.master.lower()}.field:4059?gateway={spec.meter_id}"
+    return MeterRow(spec.meter_id, spec.make, spec.net, spec.master, url, spec.master)
+
+
+def _terms(spec: MeterSpec, point: str, first: int) -> Terms:
+    kind = PROSUMER if spec.profile.startswith(FILE) else _KINDS.get(spec.profile, CONSUMPTION)
+    # One phase bears all of it.
+    fuse = _FUSE_A.get(spec.profile, _HOME_A) * (2 if spec.system == "1P2W" else 1)
+    return Terms(
+        point, first, None, kind, INTERVAL, "", spec.period_s // 60, fuse, spec.system, AREA,
+        _annual_kwh(spec),
+    )  # fmt: skip
+
+
+def _annual_kwh(spec: MeterSpec) -> float:
+    """Imported in a year, as the years before had it: by a few days of it."""
+    load = Load(spec.profile, spec.seed)
+    ct = PROFILES[spec.profile].ct if spec.profile in PROFILES else None
+    ratio = ct[0] // ct[1] if ct else 1
+    mws = 0
+    for k in range(_SAMPLES):
+        # Of the year before any that a field plays.
+        active, _ = load.day(9131 + k * 365 // _SAMPLES)
+        mws += sum(power for power in active if power > 0)
+    kwh = mws * ratio * QUARTER_MS / 3.6e12 * 365 / _SAMPLES
+    return float(round(kwh))
+
+
+def changed(
+    store: Store, at_ms: int, old: MeterSpec, new: MeterSpec, shown: tuple[int, int] | None
+) -> None:
+    """A fitter's report: another meter is up since `at_ms`; what the old one showed then, mWh."""
+    rows = [one for one in store.relations(at_ms - 1, at_ms, meter_id=old.meter_id)]
+    if not rows:
+        raise BenchError(f"meter {old.meter_id} is on no point at that time")
+    was = rows[0]
+    plus, minus = shown or (None, None)
+    ended = was._replace(to_ms=at_ms, end_plus_mwh=plus, end_minus_mwh=minus)
+    begun = Relation(was.gsrn, new.meter_id, at_ms, None, 0, None, 0, None)
+    faults = store.import_register(
+        Tables(meters=[meter_row(new)], relations=[ended, begun]), at_ms, "fitter"
+    )
+    if faults:
+        raise BenchError(f"the fitter's report of {old.meter_id}: {faults[0].text}")

@@ -1,0 +1,158 @@
+"""The shares of a field as the head-end's side has them: here, or in processes beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import Any, Protocol
+
+from openams.chain.part import FieldPart, Setup
+from openams.errors import BenchError
+
+
+class Part(Protocol):
+    """`ask` calls a method of a FieldPart; `ask_now` waits for it."""
+
+    async def ask(self, name: str, *values: Any) -> Any: ...
+    def ask_now(self, name: str, *values: Any) -> Any: ...
+    def begin(self, name: str, *values: Any) -> Callable[[], Any]:
+        """Asks, and gives what waits for the answer: several shares are asked at once."""
+
+    def close(self) -> None: ...
+
+
+class Here:
+    """A share in this process."""
+
+    def __init__(self, setup: Setup, number: int) -> None:
+        self._part = FieldPart(setup, number)
+
+    async def ask(self, name: str, *values: Any) -> Any:
+        # Others may begin too before it is done: sessions are beside one another.
+        await asyncio.sleep(0)
+        return self.ask_now(name, *values)
+
+    def ask_now(self, name: str, *values: Any) -> Any:
+        return getattr(self._part, name)(*values)
+
+    def begin(self, name: str, *values: Any) -> Callable[[], Any]:
+        return lambda: self.ask_now(name, *values)
+
+    def close(self) -> None:
+        self._part.close()
+
+
+class Beside:
+    """A share in a process of its own. Answers come in the order of the questions."""
+
+    def __init__(self, setup: Setup, number: int, others: Sequence[Beside] = ()) -> None:
+        self._here, there = multiprocessing.Pipe()
+        context = multiprocessing.get_context("fork")
+        # A fork has all ends: with those of others it would keep their processes.
+        ours = [self._here, *(part._here for part in others)]
+        self._process = context.Process(
+            target=_serve, args=(setup, number, there, ours), daemon=True
+        )
+        self._process.start()
+        there.close()
+        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._take()  # that it is ready
+
+    def _take(self) -> Any:
+        try:
+            well, value = self._here.recv()
+        except (EOFError, OSError):
+            raise BenchError("a process of the field has ended: begin the run again") from None
+        if not well:
+            raise value
+        return value
+
+    def _come(self) -> None:
+        """One answer is there."""
+        future = self._waiting.popleft()
+        try:
+            value = self._take()
+        except Exception as error:
+            if not future.cancelled():
+                future.set_exception(error)
+        else:
+            if not future.cancelled():
+                future.set_result(value)
+
+    async def ask(self, name: str, *values: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop = loop
+            loop.add_reader(self._here.fileno(), self._come)
+        future = loop.create_future()
+        self._waiting.append(future)
+        self._here.send((name, values))
+        return await future
+
+    def ask_now(self, name: str, *values: Any) -> Any:
+        return self.begin(name, *values)()
+
+    def begin(self, name: str, *values: Any) -> Callable[[], Any]:
+        # What was asked for by one who is gone.
+        while self._waiting:
+            self._come()
+        self._here.send((name, values))
+        return self._take
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._here.close()
+        self._process.join()
+
+
+def _serve(setup: Setup, number: int, pipe: Connection, ours: Sequence[Connection]) -> None:
+    """The process of a share, until nobody asks any more."""
+    for end in ours:
+        end.close()
+    # Ctrl-C is for who asks; he hangs up.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    code = 1
+    try:
+        part = None
+        try:
+            part = FieldPart(setup, number)
+            pipe.send((True, None))
+            while True:
+                name, values = pipe.recv()
+                try:
+                    answer = True, getattr(part, name)(*values)
+                except BenchError as error:
+                    answer = False, error
+                pipe.send(answer)
+        except BenchError as error:
+            pipe.send((False, error))
+        except (EOFError, OSError):
+            code = 0
+        finally:
+            if part is not None:
+                part.close()
+    finally:
+        # A fork: what the parent would do at its end is the parent's.
+        os._exit(code)
+
+
+def make_parts(setup: Setup) -> list[Part]:
+    """One after the other: the first makes the ledger."""
+    if setup.parts == 1:
+        return [Here(setup, 0)]
+    out: list[Beside] = []
+    try:
+        for number in range(setup.parts):
+            out.append(Beside(setup, number, out))
+    except BaseException:
+        for part in out:
+            part.close()
+        raise
+    return [*out]

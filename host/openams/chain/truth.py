@@ -1,0 +1,99 @@
+"""What a ledger says of the points of a store: the true Wh of each interval, whoever counted them.
+
+Of everything here that runs only this and `comparison` read a ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import NamedTuple
+
+from openams.errors import BenchError
+from openams.field.ledger import QUARTER_MS, UWS_PER_MWH, Ledger
+from openams.headend.collect.taking import ADJUST_MS
+from openams.headend.days import day_bounds
+from openams.headend.register import A_PLUS, Relation
+
+_UWS_PER_WH = 1000 * UWS_PER_MWH
+# What a meter's clock may be off, s, beside what its crystal drifts in a day: it is set when it is
+# found so far off (headend.collect.taking), and cannot be told better than half the way there and
+# back.
+_CLOCK_S = ADJUST_MS / 1000 + 3
+_DAYS_UNSET = 2
+_DAY_S = 86_400
+
+
+class TrueSeries(NamedTuple):
+    """Of a day: `wh` of each interval, and by how many Wh a meter may be off there that counts
+    right, by its clock."""
+
+    wh: tuple[int, ...]
+    slack: tuple[float, ...]
+
+
+class Truth:
+    """Of a ledger that is whole."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._ppm: dict[str, int] = {}
+
+    def day(
+        self, day: date, relations: Sequence[Relation], series: int, minutes: int
+    ) -> TrueSeries:
+        """`relations`: of the point, on that day."""
+        begin, end = day_bounds(day)
+        quarters, before = self._quarters(day, relations, series, (end - begin) // QUARTER_MS)
+        count = minutes * 60_000 // QUARTER_MS
+        edges = [before]
+        for uws in quarters:
+            edges.append(edges[-1] + uws)
+        wh = [edge // _UWS_PER_WH for edge in edges[::count]]
+        off_s = max((self._off_s(one.meter_id) for one in relations), default=0.0)
+        slack = []
+        for k in range(len(wh) - 1):
+            sides = ((k * count - 1, k * count), ((k + 1) * count - 1, (k + 1) * count))
+            most = sum(max(_at(quarters, a), _at(quarters, b)) for a, b in sides)
+            # A change of meters rounds once more.
+            slack.append(1 + (len(relations) > 1) + most / _UWS_PER_WH * off_s / 900)
+        return TrueSeries(
+            tuple(after - was for was, after in zip(wh, wh[1:], strict=False)), tuple(slack)
+        )
+
+    def _quarters(
+        self, day: date, relations: Sequence[Relation], series: int, count: int
+    ) -> tuple[list[int], int]:
+        """uWs of each quarter of the day, and what the first meter had counted before it."""
+        out, before = [0] * count, 0
+        begin = day_bounds(day)[0]
+        for k, relation in enumerate(relations):
+            try:
+                true = self._ledger.day(relation.meter_id, day)
+            except BenchError:
+                continue  # it was put up so late that nothing flowed
+            if k == 0:
+                before = true.import_uws if series == A_PLUS else true.export_uws
+            for place, net in enumerate(true.quarters, (true.begin_ms - begin) // QUARTER_MS):
+                if (net > 0) == (series == A_PLUS):
+                    out[place] += abs(net)
+        return out, before
+
+    def _off_s(self, meter_id: str) -> float:
+        if meter_id not in self._ppm:
+            self._ppm[meter_id] = abs(self._ledger.spec(meter_id).clock_ppm)
+        return _CLOCK_S + self._ppm[meter_id] * _DAY_S * _DAYS_UNSET / 1e6
+
+
+def _at(quarters: Sequence[int], place: int) -> int:
+    return quarters[min(max(place, 0), len(quarters) - 1)]
+
+
+def faults_by_meter(ledger: Ledger) -> Mapping[str, list[tuple[str, str, int, int]]]:
+    """(kind, cause, begin, end) of each meter, those that replaced others by their own number."""
+    out: dict[str, list[tuple[str, str, int, int]]] = {}
+    for fault in ledger.faults():
+        for meter_id in fault.meters:
+            row = fault.kind, fault.cause, fault.begin_ms, fault.end_ms
+            out.setdefault(meter_id, []).append(row)
+    return out
