@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Of an environment with nothing but what runs: sooner there.
 RUNS := $(VENV)/.runs
 
-.PHONY: release run test venv lint bench campaign docs lock clean firmware mpy bench-chip
+.PHONY: release run chain test venv lint bench campaign docs lock clean firmware mpy bench-chip
 
 # Tests and builds start Python hundreds of times: what it compiled once is kept (__pycache__).
 unexport PYTHONDONTWRITEBYTECODE
@@ -16,6 +16,10 @@ unexport PYTHONDONTWRITEBYTECODE
 WEB ?= 0
 run: $(if $(wildcard $(STAMP)),$(STAMP),$(RUNS))
 	$(BIN)/ams run --scenario tests/data/kaifa_ma304h3e_2017-09-15.csv --han-format kaifa --han-open --web $(WEB)
+
+# All of it in one command: meters, nets, concentrators, collection, validation, Elhub, report.
+chain: $(STAMP)
+	$(BIN)/ams chain --meters 50 --days 2 --seed 7
 
 # A file of tests stays with one process: what they start and share they start once. Half of their
 # time they wait for meters that run in real time, so there are two processes for each core.

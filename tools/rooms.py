@@ -63,12 +63,13 @@ HOST = {
     "field": "client concentrator errors grid gs1 han keys "
     "listening meter_time places private runtimes",
     "flashing": "errors places runtimes",
+    "chain": "client concentrator errors field gs1 headend keys meter_time progress terminal",
     "hil": "bench client errors field grid han keys lines meter_time runtimes",
     "image": "client errors flashing keys meter_time places private",
     "web": "bench client control errors han listening meter_time runtimes",
     "faultlab": "bench emulator errors grid image keys places runtimes",
-    "cli": "bench client concentrator control errors faultlab field flashing grid gs1 han headend "
-    "image keyboard keys lines listening meter_time private progress runtimes terminal web",
+    "cli": "bench chain client concentrator control errors faultlab field flashing grid gs1 han "
+    "headend image keyboard keys lines listening meter_time private progress runtimes terminal web",
     "entry": "cli",
     "__main__": "entry",
 }

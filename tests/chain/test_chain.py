@@ -1,0 +1,80 @@
+"""The whole chain: what the head-end says in the end is what the meters counted."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import date
+
+import pytest
+
+from openams.chain.course import Wanted
+from openams.chain.whole import run
+from openams.cli import main as cli
+from openams.field.faults import Rates
+
+KEYS = [
+    "meters", "days", "values", "read_rate_0700", "read_rate_d5", "estimated_share", "lost",
+    "wrong_unmarked", "doubled", "sum_off_wh", "causes", "estimation_error", "elhub", "wall_s",
+    "sessions", "memory_mib",
+]  # fmt: skip
+# More goes wrong than in the country, since there are few meters; no hour is repeated by chance.
+ROUGH = Rates(
+    0.1,
+    0.02,
+    disturbed={"torn-block": 60, "counter-refused": 60, "power-cut": 100, "clock-wrong": 40},
+)
+
+
+def right(figures):
+    """Nothing lost, wrong, doubled or off."""
+    return {name: figures[name] for name in ("lost", "wrong_unmarked", "doubled", "sum_off_wh")}
+
+
+NOTHING = {"lost": 0, "wrong_unmarked": 0, "doubled": 0, "sum_off_wh": 0}
+
+
+def test_a_few_meters_over_the_change_to_summer_time_are_as_their_ledger_says():
+    whole = run(Wanted(8, 2, 5, date(2026, 3, 28), rates=ROUGH))
+    figures = whole.figures
+    assert list(figures) == KEYS
+    assert right(figures) == NOTHING, whole.comparison.wrong[:5]
+    assert figures["read_rate_0700"] <= figures["read_rate_d5"] <= 1
+    assert figures["elhub"]["rejected"] == 0 and figures["elhub"]["accepted"] > 0
+    assert json.loads(json.dumps(figures)) == figures
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("start", [date(2026, 3, 26), date(2026, 10, 22)])
+def test_a_thousand_meters_for_a_week_with_all_faults(start):
+    whole = run(Wanted(1000, 7, 7, start, parts=2))
+    figures, causes = whole.figures, whole.figures["causes"]
+    assert right(figures) == NOTHING, whole.comparison.wrong[:5]
+    known = {cause: found for cause, found in causes.items() if cause != "none"}
+    total = sum(sum(found.values()) for found in known.values())
+    well = sum(found.get(cause, 0) + found.get("unknown", 0) for cause, found in known.items())
+    assert well >= 0.9 * total, causes
+    error = figures["estimation_error"]
+    assert error["ours"] <= 0.7 * error["flat"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--meters", "0"], "--meters is 1 to"),
+        (["--days", "0"], "--days is 1 to"),
+        (["--start", "yesterday"], "no date"),
+        (["--faults", "rain=1"], "signal=0.5"),
+        (["--faults", "module-hang=1"], "cause, meter"),
+        (["--store", "mysql://x/y"], "is no URL of a store"),
+        (["--workers", "-1"], "--workers"),
+        (["--lasting", "-1"], "0 or more"),
+    ],
+)
+def test_what_cannot_be_is_one_line_that_says_so(options, words, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["ams", "chain", *options])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code != 0
+    said = capsys.readouterr().err.strip()
+    assert words in said and "\n" not in said
