@@ -192,7 +192,7 @@ def test_counters_that_somebody_else_has_used_up_are_caught_up_with(file_store, 
 
 def test_a_clock_that_is_off_is_noted_and_put_right_by_the_operator(file_store, tmp_path):
     village = Village(tmp_path, file_store, 2)
-    village.played(0).set_clock(5_000)
+    village.played(0).set_clock(8_000)
     village.played(1).set_clock(300_000)
     village.collect(after(2))
     checks = dict(file_store.all("SELECT meter_id, action FROM clock_check"))
