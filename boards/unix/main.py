@@ -271,6 +271,12 @@ class Process:
             self.board.join_modbus(self.meter.modbus)
             if config.get("modbus_open"):
                 self.meter.modbus.open_first()
+        if self.meter.home:
+            from drivers.tcp import Dialler
+
+            self.meter.home.network = Dialler()
+            if config.get("home_open"):
+                self.meter.home.open_first()
         slot = self.started.slot if self.started is not None else 0
         answer = {"implementation": sys.implementation.name, "slot": slot}
         answer.update({"entries": entries, "events": events})
@@ -378,6 +384,8 @@ class Process:
             self.bus_ms += (now - self.bus_ticks) & 0x3FFFFFFF
             self.bus_ticks = now
             self.meter.model.submeters.poll(self.bus_ms)
+        if self.meter.home:
+            self.meter.home.poll(ticks_ms())
         modbus = self.meter.modbus
         if modbus:
             # As long as requests wait: the next message may be long in coming.

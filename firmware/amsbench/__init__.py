@@ -74,6 +74,7 @@ def snapshot(meter):
             "missed": meter.han.missed,
             "late_max_ms": meter.han.late_max_ms,
         },
+        "home": home(meter.home),
         "profile": {
             "capture_period_s": meter.keeper.load_profile.period_s,
             "entries": meter.keeper.load_profile.number,
@@ -93,6 +94,11 @@ def snapshot(meter):
         "heap_used": heap_used,
         "heap_free": gc.mem_free() if hasattr(gc, "mem_free") else None,
     }
+
+
+def home(it):
+    """Of the home automation, None where there is none."""
+    return {"state": it.state, "published": it.published} if it is not None else None
 
 
 def angles(phasors):

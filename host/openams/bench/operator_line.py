@@ -8,7 +8,7 @@ from openams.client import data as axdr
 from openams.client.client import session
 from openams.client.errors import ClientError
 from openams.client.links import Url
-from openams.client.names import HAN_OPEN, MODBUS_OPEN, READOUT_LEVEL, READOUT_LEVELS
+from openams.client.names import HAN_OPEN, HOME_OPEN, MODBUS_OPEN, READOUT_LEVEL, READOUT_LEVELS
 from openams.errors import BenchError
 from openams.keys.keystore import Keystore
 from openams.lines.gateway import MeterLine
@@ -37,6 +37,7 @@ def open_ports(
     han: bool,
     readout: str | None,
     modbus: bool = False,
+    mqtt: bool = False,
 ) -> None:
     """Logged and kept by the meter, as every operator's command.
 
@@ -49,12 +50,16 @@ def open_ports(
                 client.set(1, HAN_OPEN, 2, axdr.boolean(True))
             if modbus and not client.get(1, MODBUS_OPEN, 2):
                 client.set(1, MODBUS_OPEN, 2, axdr.boolean(True))
+            if mqtt and not client.get(1, HOME_OPEN, 2):
+                client.set(1, HOME_OPEN, 2, axdr.boolean(True))
             if readout is not None:
                 level = READOUT_LEVELS.index(readout)
                 if client.get(1, READOUT_LEVEL, 2) != level:
                     client.set(1, READOUT_LEVEL, 2, axdr.enum(level))
     except ClientError as error:
-        option = "--han-open" if han else "--modbus" if modbus else "--readout"
+        option = "--readout"
+        for asked, name in ((mqtt, "--mqtt"), (modbus, "--modbus"), (han, "--han-open")):
+            option = name if asked else option
         raise BenchError(
             f"{option}: the meter does not take the operator of {store.path}: {error}; "
             "name the keystore with its keys with --keystore"

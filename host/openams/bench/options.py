@@ -41,6 +41,8 @@ class Options:
     # Ways of lines.modbusline, and {unit: map}; opened as the HAN port is.
     modbus: list[str] = field(default_factory=list)
     modbus_units: dict[str, str] = field(default_factory=dict)
+    # Settings of the firmware's home.broker; opened as the HAN port is.
+    mqtt: dict[str, Any] | None = None
     quirk: str | None = None
     han_keys: Path | None = None
     meter_id: str = DEFAULT_METER_ID
@@ -71,6 +73,8 @@ def check(options: Options, scenario: Scenario) -> None:
         raise BenchError("--mbus: a Pico has no UART left for it; choose another --runtime")
     if options.modbus and options.runtime == CHIP:
         raise BenchError("--modbus: a Pico has no line left for it; choose another --runtime")
+    if options.mqtt and options.runtime == CHIP:
+        raise BenchError("--mqtt: a Pico has no network; choose another --runtime")
     if options.quirk == "rekey" and not options.han_keys:
         raise BenchError("--quirk rekey encrypts the lists: name a key file with --han-keys")
     if options.han_keys and not FORMATS[options.han_format].ciphered:

@@ -57,6 +57,7 @@ def summary_of(session: Session, result: dict[str, Any]) -> dict[str, Any]:
             ],
         },
         "han": {**result["han"], "frames_sent": sum(result["han"]["sent"])},
+        "mqtt": result.get("home"),
         "missed": {
             "samples": result["samples_missing"],
             "samples_late": result["samples_late"],

@@ -122,7 +122,8 @@ class Session:
             self._first_entry = built["entries"]
             if self._mbus:
                 self._mbus.attach(self.process.link)
-            if (options.han_open or options.readout or options.modbus) and options.keystore:
+            opens = options.han_open or options.readout or options.modbus or options.mqtt
+            if opens and options.keystore:
                 self._open_ports(options.keystore)
             if ports:
                 self._take_link = self._gateway.from_meter if self._gateway else ports.from_meter
@@ -203,6 +204,7 @@ class Session:
                 options.han_open,
                 options.readout,
                 bool(options.modbus),
+                options.mqtt is not None,
             )
         finally:
             self._take_link = None
@@ -223,6 +225,8 @@ class Session:
             "mbus": options.mbus is not None,
             "modbus": self._modbus_settings(),
             "modbus_open": options.modbus and options.keystore is None,
+            "home": options.mqtt,
+            "home_open": options.mqtt is not None and options.keystore is None,
             "han_open": options.han_open and options.keystore is None,
             "utc_ms": self.start_ms,
             "flash": str(self._state.path),

@@ -84,6 +84,11 @@ COMMANDS = {
         "Open or close the Modbus port, or show which unit has which map.",
         f"ams modbus {_URL} open",
     ),
+    "home": Entry(
+        "home:home",
+        "Open or close the home automation of a meter, or show how it stands.",
+        f"ams home {_URL} open",
+    ),
     "breaker": Entry(
         "control:breaker",
         "Show or move the breaker of a meter; needs the keys of the breaker's client.",

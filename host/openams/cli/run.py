@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from openams import terminal
+from openams.bench.broker_url import parse_broker
 from openams.bench.options import CHIP, DEFAULT_METER_ID, Options, check
 from openams.bench.orders import POLICIES, parse_order, parse_policy
 from openams.bench.run_summary import print_summary, summary_of
@@ -116,6 +117,18 @@ def run(
             help="Which unit has which map: sunspec (1 unless told), sunspec-float, sdm630 (2).",
         ),
     ] = None,
+    mqtt: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Publish to an MQTT broker, opened as its operator; docs/home.md."
+        ),
+    ] = None,
+    mqtt_password_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Password of the user of --mqtt.")
+    ] = None,
+    mqtt_ca: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Authority of the broker's certificate.")
+    ] = None,
     keystore: KeystoreOption = None,
     passphrase_file: PassphraseOption = None,
     quirk: Annotated[
@@ -174,6 +187,7 @@ def run(
         mbus=mbus,
         modbus=modbus or [],
         modbus_units=parse_units(modbus_map or []),
+        mqtt=parse_broker(mqtt, mqtt_password_file, mqtt_ca) if mqtt else None,
         breaker=parse_policy(breaker_policy),
         han_keys=han_keys,
         meter_id=meter_id,
@@ -186,6 +200,8 @@ def run(
         format=format_,
         at=[parse_order(text) for text in at or []],
     )
+    if not mqtt and (mqtt_password_file or mqtt_ca):
+        raise BenchError("--mqtt-password-file and --mqtt-ca go with --mqtt")
     if format_ and not state:
         raise BenchError("--format erases a state image: name it with --state")
     played = load(scenario, system, seed)
@@ -206,7 +222,7 @@ def run(
         if web is not None:
             page = _web_server(web, web_host)
             stack.callback(page.close)
-        if dlms_port is not None or service or han_open or readout or modbus or page:
+        if dlms_port is not None or service or han_open or readout or modbus or mqtt or page:
             from openams.keys.provision import provisioned
 
             options.keystore = open_keystore(keystore, passphrase_file)
@@ -405,6 +421,8 @@ def _play_plain(
         say(f"HAN port: {link}")
     for url in urls:
         say(f"DLMS: {url}")
+    if session.options.mqtt:
+        say(f"MQTT: {session.options.mqtt['broker']}")
     for url in session.modbus_urls:
         say(f"Modbus: {url}")
     if view.page:

@@ -19,6 +19,10 @@ HAN_SUMMER_TIME = "0.0.128.1.5.255"
 MODBUS_OPEN = "0.0.128.8.0.255"
 MODBUS_MAPS = "0.0.128.8.1.255"
 MODBUS_ANSWERS = "0.0.128.8.2.255"
+# Home automation: open, how its connection stands, messages.
+HOME_OPEN = "0.0.128.7.0.255"
+HOME_STATE = "0.0.128.7.1.255"
+HOME_PUBLISHED = "0.0.128.7.2.255"
 # The readout at the optical port: how much of it is open, whose manner it has.
 READOUT_LEVEL = "0.0.128.6.0.255"
 READOUT_LIST = "0.0.128.6.1.255"

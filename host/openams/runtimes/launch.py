@@ -32,7 +32,8 @@ def command(runtime: str, heap_kib: int = HEAP_KIB) -> tuple[list[str], dict[str
     """(argv, environment) that start boards/unix/main.py on a runtime."""
     root = repository_root()
     board = root / "boards" / "unix"
-    paths = [root / "firmware", board]
+    # The last has the drivers that a PC can use.
+    paths = [root / "firmware", board, root / "boards"]
     environment = dict(os.environ)
     if runtime == "micropython":
         argv = [find_micropython(), "-X", f"heapsize={heap_kib}k", str(board / "main.py")]
