@@ -63,7 +63,7 @@ class Board:
 
     def log(self, text):
         self.said.append(text)
-        del self.said[:-20]
+        del self.said[:-5]
 
 
 def calibration(system):

@@ -22,7 +22,7 @@ def home(
     client: ClientOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Open or close the home automation, or show how its connection to the broker stands."""
+    """Open or close the home automation of a meter, or show how it stands."""
     is_open, state, published = asked(
         "home", url, access, action, client, (HOME_OPEN, HOME_STATE, HOME_PUBLISHED)
     )
