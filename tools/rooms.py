@@ -68,8 +68,8 @@ HOST = {
     "image": "client errors flashing keys meter_time places private",
     "web": "bench client control errors han listening meter_time runtimes",
     "faultlab": "bench emulator errors grid image keys places runtimes",
-    "cli": "bench chain client concentrator control errors faultlab field flashing grid gs1 han headend "
-    "image keyboard keys lines listening meter_time private progress runtimes terminal web",
+    "cli": "bench chain client concentrator control errors faultlab field flashing grid gs1 han "
+    "headend image keyboard keys lines listening meter_time private progress runtimes terminal web",
     "entry": "cli",
     "__main__": "entry",
 }
