@@ -245,9 +245,9 @@ def test_counters_of_a_turn_are_its_own(store):
     # a has died, and nobody knows which of its counters it used.
     (second,) = store.take_turns("b", 110, 1, 1, 100)
     assert second.counter == first.counter + COUNTERS_A_TURN
-    store.raise_counters([(meter_id(0), 5000), (meter_id(0), 4000)])
+    store.raise_counters([(meter_id(0), 1 << 22), (meter_id(0), 1 << 21)])
     (third,) = store.take_turns("c", 210, 1, 1, 100)
-    assert third.counter == 5000
+    assert third.counter == 1 << 22
 
 
 def test_no_more_at_a_time_in_a_segment_than_permits(store):

@@ -225,19 +225,19 @@ class Keystore:
             first = max(first, least)
             if end - first < count:
                 asked = [(meter_id, sap, count * self._ahead, pending)]
-                first, end = self.reserve_all(asked, least)[0]
+                first, end = self.reserve_all(asked, [least])[0]
             if end > first + count:
                 self._taken[which] = (first + count, end)
         return first
 
     def reserve_all(
-        self, asked: Iterable[tuple[str, int, int, bool]], least: int = 0
+        self, asked: Iterable[tuple[str, int, int, bool]], least: Sequence[int] = ()
     ) -> list[tuple[int, int]]:
         """For many sessions at once, in one change of the file: (first, end) of each of
-        (meter's number, client's SAP, count, whether its pending keys), from `least` on."""
+        (meter's number, client's SAP, count, whether its pending keys), from its `least` on."""
         given = []
         with self.records.changing() as now:
-            for meter_id, sap, count, pending in asked:
+            for k, (meter_id, sap, count, pending) in enumerate(asked):
                 counters = now.get(COUNTERS, meter_id)
                 name = MeterKeys.counter_name(sap, pending)
                 if counters is None:
@@ -245,7 +245,7 @@ class Keystore:
                 if name not in counters:
                     # No such client here, or no rotation under way: says which.
                     _pair(self.found(now, meter_id), sap, pending)
-                first = max(counters[name], least)
+                first = max(counters[name], least[k] if least else 0)
                 if first + count > COUNTER_MAX:
                     raise BenchError(
                         f"the counters of client {sap} of meter {meter_id} are nearly used up: "

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from openams.headend.bus import broker
@@ -69,8 +69,8 @@ class BusCollector:
                 self._say(str(error))
                 await asyncio.sleep(_AGAIN_S)
                 continue
-            for message in messages:
-                task = asyncio.ensure_future(self._one(message))
+            for message, work, lap, first in await self._read(messages):
+                task = asyncio.ensure_future(self._one(message, work, lap, first))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
             if messages or self._tasks:
@@ -90,22 +90,29 @@ class BusCollector:
                 self._off_ms = (before + self.clock.now_ms()) // 2 - there
                 self._clock_s = time.monotonic()
 
-    async def _one(self, message: Msg) -> None:
-        try:
-            work = read_work(message.data)
-        except ParcelError as error:
-            self._say(str(error))
-            await self.bus.refused(message)
-            return
-        if self.now_ms() >= work.until_ms:
-            # Its lease has ended: it is another's, or given out anew.
-            self.counts["late"] += 1
-            await self.bus.answered(message)
-            return
+    async def _read(self, messages: Sequence[Msg]) -> list[tuple[Msg, Work, int, int]]:
+        """Messages with their work, how often it was given out before, and its first counter."""
+        found: list[tuple[Msg, Work, int]] = []
+        for message in messages:
+            try:
+                work = read_work(message.data)
+            except ParcelError as error:
+                self._say(str(error))
+                await self.bus.refused(message)
+                continue
+            if self.now_ms() >= work.until_ms:
+                # Its lease has ended: it is another's, or given out anew.
+                self.counts["late"] += 1
+                await self.bus.answered(message)
+                continue
+            found.append((message, work, message.metadata.num_delivered - 1))
+        firsts = self._sessions.numbered([(work, lap) for _, work, lap in found])
+        return [(*one, first) for one, first in zip(found, firsts, strict=True)]
+
+    async def _one(self, message: Msg, work: Work, lap: int, first: int) -> None:
         alive = asyncio.ensure_future(self._alive(message))
         try:
-            lap = message.metadata.num_delivered - 1
-            out = await self._sessions.do(work, lap)
+            out = await self._sessions.do(work, lap, first)
             out.by, out.clock_off_ms = self.name, self._off_ms
             self.counts["sessions"] += 1
             self.counts["failed"] += not out.well

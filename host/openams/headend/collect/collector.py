@@ -139,8 +139,10 @@ class Collector:
         turns = self.store.take_turns(
             self.name, now_ms, free, self.settings.permits, 1000 * self.settings.lease_s
         )
-        for work in prepared(self.store, turns, self.name, now_ms, until) if turns else []:
-            self._tasks.add(asyncio.ensure_future(self._sessions.do(work)))
+        works = prepared(self.store, turns, self.name, now_ms, until) if turns else []
+        firsts = self._sessions.numbered([(work, 0) for work in works])
+        for work, first in zip(works, firsts, strict=True):
+            self._tasks.add(asyncio.ensure_future(self._sessions.do(work, 0, first)))
 
     def _flush(self, now_ms: int) -> None:
         """All sessions that have ended, in one transaction: one wait for the disk."""

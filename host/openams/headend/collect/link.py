@@ -190,24 +190,28 @@ class Reader:
             await self.link.close()
 
 
-async def connect(opener: Opener, store: Keystore, meter_id: str, least: int = 0) -> Reader:
-    """An association as reader, its counters from `least` on; ClientError if it is not to be had,
-    or with another meter."""
+async def connect(
+    opener: Opener, store: Keystore, meter_id: str, least: int = 0, first: int = 0
+) -> Reader:
+    """An association as reader, its counters from `least` on, the first ones from `first`, which
+    were taken for it; ClientError if it is not to be had, or with another meter."""
     try:
-        return await _associate(opener, store, meter_id, least)
+        return await _associate(opener, store, meter_id, least, first)
     except (RefusedError, ServiceError) as error:
         if not await _caught_up(opener, store, meter_id, error):
             raise
-    return await _associate(opener, store, meter_id, 0)
+    return await _associate(opener, store, meter_id)
 
 
-async def _associate(opener: Opener, store: Keystore, meter_id: str, least: int) -> Reader:
+async def _associate(
+    opener: Opener, store: Keystore, meter_id: str, least: int = 0, first: int = 0
+) -> Reader:
     keys = store.get(meter_id)
     entry = keys.client(READER_SAP)
     pair = Keys(
         bytes.fromhex(entry.current.encryption), bytes.fromhex(entry.current.authentication)
     )
-    numbers = Numbers(store, meter_id, least)
+    numbers = Numbers(store, meter_id, least, first)
     cipher = Cipher(
         bytes.fromhex(entry.title), pair, bytes.fromhex(keys.system_title), numbers.take
     )
@@ -227,11 +231,12 @@ async def _opened(
 
 
 class Numbers:
-    """Invocation counters, taken from the keystore before they are used; none is below `least`."""
+    """Invocation counters, taken from the keystore before they are used; none is below `least`.
+    `first`: NUMBERS from here on are taken already."""
 
-    def __init__(self, store: Keystore, meter_id: str, least: int) -> None:
+    def __init__(self, store: Keystore, meter_id: str, least: int, first: int) -> None:
         self._reserve = functools.partial(store.reserve, meter_id, READER_SAP, NUMBERS, least=least)
-        self._next = self.end = 0
+        self._next, self.end = first, first + NUMBERS if first else 0
 
     def take(self) -> int:
         if self._next == self.end:

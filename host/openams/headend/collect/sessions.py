@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from openams.client.errors import LateError, LinkError
 from openams.client.links import parse_url
 from openams.errors import BenchError
 from openams.headend.collect.concentrators import Door, HttpDoor, visit
-from openams.headend.collect.link import NUMBERS, Opener, Reader, connect, opener_of
+from openams.headend.collect.link import NUMBERS, READER_SAP, Opener, Reader, connect, opener_of
 from openams.headend.collect.reading import Got, Layouts, read
 from openams.headend.collect.taking import Came
 from openams.headend.collect.work import Outcome, Work
@@ -35,9 +35,9 @@ class Roads:
     def meter(self, row: MeterRow) -> Opener:
         return opener_of(parse_url(row.url), self.timeout_s)
 
-    async def reader(self, row: MeterRow, keystore: Keystore, least: int) -> Reader:
-        """An association; its counters from `least` on."""
-        return await connect(self.meter(row), keystore, row.meter_id, least)
+    async def reader(self, row: MeterRow, keystore: Keystore, least: int, first: int) -> Reader:
+        """An association; its counters from `least` on, the first of them taken already."""
+        return await connect(self.meter(row), keystore, row.meter_id, least, first)
 
     async def signal_dbm(self, row: MeterRow) -> int | None:
         """How the net hears a meter that gives no answer: where it can be asked."""
@@ -58,15 +58,31 @@ class Sessions:
         self._keystore, self._roads, self._now_ms = keystore, roads, now_ms
         self._layouts: dict[str, Layouts] = {}
 
-    async def do(self, work: Work, lap: int = 0) -> Outcome:
+    def numbered(self, works: Sequence[tuple[Work, int]]) -> list[int]:
+        """The first counter of each session with a meter, taken in one change of the keystore: one
+        wait for the disk. 0: it takes its own, and hears why there are none."""
+        taken = [0] * len(works)
+        places = [k for k, (work, _) in enumerate(works) if work.turn.kind == METER and work.days]
+        try:
+            given = self._keystore.reserve_all(
+                [(works[k][0].turn.subject, READER_SAP, NUMBERS, False) for k in places],
+                [_least(*works[k]) for k in places],
+            ) if places else []  # fmt: skip
+        except BenchError:
+            return taken
+        for k, (first, _) in zip(places, given, strict=True):
+            taken[k] = first
+        return taken
+
+    async def do(self, work: Work, lap: int = 0, first: int = 0) -> Outcome:
         """`lap`: how often the same turn was given out before, and nobody knows what came of it:
-        those took counters, which are left out."""
+        those took counters, which are left out. `first`: of `numbered`."""
         out = Outcome(work.turn, work.worker, work.given_ms, days=work.days)
         session = self._meter if work.turn.kind == METER else self._concentrator
         began = time.monotonic()
         try:
             async with asyncio.timeout(_OF_LEASE * (work.until_ms - work.given_ms) / 1000):
-                await session(work, out, lap)
+                await session(work, out, lap, first)
         except TimeoutError:
             out.failed(LateError(f"{work.turn.kind} {work.turn.subject} has not ended in time"))
         except BenchError as error:
@@ -76,15 +92,14 @@ class Sessions:
         out.took_ms = round(1000 * (time.monotonic() - began))
         return out
 
-    async def _meter(self, work: Work, out: Outcome, lap: int) -> None:
+    async def _meter(self, work: Work, out: Outcome, lap: int, first: int) -> None:
         meter_id, row = work.turn.subject, work.row
         if not isinstance(row, MeterRow) or not row.url:
             raise BenchError(f"meter {meter_id} has no URL in the register any more")
         if not work.days:
             return
         got = Got()
-        least = work.turn.counter + lap * NUMBERS
-        reader = await self._roads.reader(row, self._keystore, least)
+        reader = await self._roads.reader(row, self._keystore, _least(work, lap), first)
         try:
             layouts = self._layouts.setdefault(meter_id, {})
             days = [day_date(day) for day in work.days]
@@ -98,8 +113,12 @@ class Sessions:
             await reader.close()
             out.octets, out.counter = reader.link.octets, reader.counter
 
-    async def _concentrator(self, work: Work, out: Outcome, lap: int) -> None:
+    async def _concentrator(self, work: Work, out: Outcome, lap: int, first: int) -> None:
         out.road = "concentrator"
         if not isinstance(work.row, ConcentratorRow):
             raise BenchError(f"concentrator {work.turn.subject} is not in the register any more")
         out.visit = await visit(self._roads.door(work.row), work, self._now_ms())
+
+
+def _least(work: Work, lap: int) -> int:
+    return work.turn.counter + lap * NUMBERS

@@ -7,8 +7,9 @@ from alembic import op
 revision = "0003"
 down_revision = "0002"
 
+# Counters of turns begin above those that keystores were handed over with.
 _TABLES = """
-ALTER TABLE turn ADD COLUMN counter BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE turn ADD COLUMN counter BIGINT NOT NULL DEFAULT 1048576;
 CREATE TABLE bus_message (message_id TEXT PRIMARY KEY, at_ms BIGINT NOT NULL);
 CREATE INDEX bus_message_by_time ON bus_message (at_ms);
 """
