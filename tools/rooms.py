@@ -31,6 +31,7 @@ FIRMWARE = {
     "control": "clock events hal metrology",
     "registers": "clock events metrology storage",
     "modbus": "faults metrology registers storage",
+    "display": "control faults registers",
     "update": "clock crypto events storage",
     "cosem": "clock crypto events registers results",
     "objects": "clock control cosem crypto events faults mbus registers results storage update",

@@ -7,6 +7,7 @@ GPIO32     relay, coil that opens         GPIO35  terminal cover: high when off
 GPIO33     relay, coil that closes        GPIO36  meter cover: high when off
 GPIO34     relay, feedback: low when closed   GPIO39  magnetic field: low when there
 GPIO4      push button: low when pressed  GPIO13  supply: low when it falls
+GPIO14/15  display (I2C1 SDA, SCL)
 """
 
 import os
@@ -30,6 +31,9 @@ from drivers.watchdog import Watchdog
 _HAN_UART, _HAN_TX, _HAN_RX = const(2), const(17), const(16)
 _SERVICE_UART, _SERVICE_TX, _SERVICE_RX = const(1), const(25), const(26)
 _SDA, _SCL = const(21), const(22)
+_DISPLAY_SDA, _DISPLAY_SCL = const(14), const(15)
+# A display that holds its bus costs a slice no more than this.
+_DISPLAY_TIMEOUT_US = const(2000)
 _COIL_OPEN, _COIL_CLOSE, _CONTACT = const(32), const(33), const(34)
 _TEST_LED, _STATUS_LED = const(27), const(2)
 _SPI, _SPI_SCK, _SPI_MISO, _SPI_MOSI, _SPI_CS = const(2), const(18), const(19), const(23), const(5)
@@ -112,6 +116,13 @@ class Board:
         options = IC_OPTIONS.get(name, {})
         self.frontend = metering_ic.make(name, calibration, _spi, select, time.sleep_ms, options)
         return self.frontend.begin()
+
+    def make_display_bus(self, hz):
+        """A bus of its own: a display that holds it leaves the clock chip alone."""
+        free(_DISPLAY_SCL, _DISPLAY_SDA)
+        return I2C(
+            1, scl=Pin(_DISPLAY_SCL), sda=Pin(_DISPLAY_SDA), freq=hz, timeout=_DISPLAY_TIMEOUT_US
+        )
 
     def restart(self):
         machine.reset()

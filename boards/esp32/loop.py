@@ -2,7 +2,7 @@
 
 `meter.json` in the file system says what the meter is: `system`, `front_end`, `identity`,
 `han`, `security`, `wifi` (`ssid`, `password`), `dlms_port`, `ntp` (`server`: an address),
-`modbus` (see ams.modbus.modbus_port) and, once, `calibration`.
+`modbus` (see ams.modbus.modbus_port), `display` (see drivers.screens) and, once, `calibration`.
 Keys that were taken into the meter's flash are removed from the file.
 """
 
@@ -116,6 +116,8 @@ class Loop:
         except Exception as error:
             # Metering goes on, whatever the network or a sub-meter does.
             self.meter.faults.take(LINK, error)
+        if self.meter.display is not None:
+            self.meter.display.poll(raw_ms, self.meter.case.pressed)
         board.watchdog.feed()
         self._erase(raw_ms)
         if raw_ms - self._collected_ms >= _COLLECT_EVERY_MS:
@@ -202,6 +204,10 @@ def build(board, config):
         meter.han_keeper.open_first()
     if config.get("modbus_open") and meter.modbus is not None:
         meter.modbus.open_first()
+    if config.get("display"):
+        from drivers import screens
+
+        screens.join(meter, config["display"], board.make_display_bus, board.log)
     if meter.memory.takes(SECURITY) and meter.memory.takes(SETTINGS):
         forget_keys(config)
     return meter

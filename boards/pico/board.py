@@ -3,6 +3,7 @@
 GP0   HAN (UART0 TX)             GP14     test LED, 1000 pulses per kWh
 GP4/5 service port (UART1)       GP25     status LED
 GP2/3 clock chip (I2C1)          GP16-19  metering IC (SPI0: MISO, CS, SCK, MOSI)
+GP20/21  display (I2C0)
 GP6   relay, coil that opens     GP26     voltage (ADC0)
 GP7   relay, coil that closes    GP27     current (ADC1)
 GP8   relay, feedback: low when closed
@@ -37,6 +38,9 @@ kernel.pair_sums = thumb.accumulate
 _HAN_TX, _HAN_RX = const(0), const(1)
 _SERVICE_TX, _SERVICE_RX = const(4), const(5)
 _SDA, _SCL = const(2), const(3)
+_DISPLAY_SDA, _DISPLAY_SCL = const(20), const(21)
+# A display that holds its bus costs a slice no more than this.
+_DISPLAY_TIMEOUT_US = const(2000)
 _COIL_OPEN, _COIL_CLOSE, _CONTACT = const(6), const(7), const(8)
 _TERMINAL_COVER, _METER_COVER, _MAGNETIC_FIELD = const(9), const(10), const(11)
 _BUTTON, _SUPPLY = const(12), const(13)
@@ -135,6 +139,13 @@ class Board:
         options = IC_OPTIONS.get(name, {})
         self.frontend = metering_ic.make(name, calibration, _spi, select, time.sleep_ms, options)
         return self.frontend.begin()
+
+    def make_display_bus(self, hz):
+        """A bus of its own: a display that holds it leaves the clock chip alone."""
+        free(_DISPLAY_SCL, _DISPLAY_SDA)
+        return I2C(
+            0, scl=Pin(_DISPLAY_SCL), sda=Pin(_DISPLAY_SDA), freq=hz, timeout=_DISPLAY_TIMEOUT_US
+        )
 
     def restart(self):
         """Starts the chip anew: a reset by the watchdog, which is told from one that was due."""

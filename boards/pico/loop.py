@@ -109,6 +109,8 @@ class Loop:
         meter.tick(raw_ms)
         if board.links is not None:
             board.links.poll(time.ticks_ms())
+        if meter.display is not None:
+            meter.display.poll(raw_ms, meter.case.pressed)
         self._passes += 1
         if self._passes % _COLLECT_EVERY == 0:
             gc.collect()
@@ -203,4 +205,8 @@ def build(board):
         meter.memory.save_settings(config)
     if config.get("han_open"):
         meter.han_keeper.open_first()
+    if config.get("display"):
+        from drivers import screens
+
+        screens.join(meter, config["display"], board.make_display_bus, board.log)
     return loop

@@ -99,9 +99,10 @@ LINK_CLOSE = 1
 LINK_OPENED = 1  # from the bench
 LINK_CONNECT = 3  # the octets name where to
 LINK_CLOSED = 2  # the bench's word that a channel closed has been taken
-# In the place of a channel: the M-Bus, the Modbus line, and connections of Modbus TCP.
+# In the place of a channel: M-Bus, Modbus line, bus of the display, and Modbus by TCP.
 MBUS_CHANNEL = 255
 MODBUS_LINE = 254
+DISPLAY_BUS = 253
 MODBUS_FIRST, MODBUS_LAST = 16, 31
 # Octets from a line that wait: more than any telegram has.
 _HEARD_MOST = 1024
@@ -134,6 +135,20 @@ class BenchLine(Uart):
         piece, self._heard = self._heard[: len(buffer)], self._heard[len(buffer) :]
         buffer[: len(piece)] = piece
         return len(piece)
+
+
+class BenchI2C:
+    """The bus of the display: what is written goes to the bench's model of it."""
+
+    def __init__(self, send):
+        self._send = send
+        self.silent = False  # nothing answers
+
+    def writeto(self, address, data):
+        if self.silent:
+            raise OSError(19)
+        self._send(DISPLAY_BUS, LINK_DATA, bytes((address,)) + bytes(data))
+        return len(data)
 
 
 class BenchConnection:
@@ -211,10 +226,15 @@ class Board:
         self._link_head = bytearray(2)
         self.mbus = None
         self.modbus_line = self.modbus_network = None
+        self.display_bus = None
 
     def join_mbus(self):
         self.mbus = BenchLine(self._link_send, MBUS_CHANNEL)
         return self.mbus
+
+    def make_display_bus(self, hz):
+        self.display_bus = BenchI2C(self._link_send)
+        return self.display_bus
 
     def join_modbus(self, port):
         """Gives the Modbus port the line and the network that its settings ask for."""

@@ -277,6 +277,10 @@ class Process:
             self.meter.home.network = Dialler()
             if config.get("home_open"):
                 self.meter.home.open_first()
+        if config.get("display"):
+            from drivers import screens
+
+            screens.join(self.meter, config["display"], self.board.make_display_bus, self.board.log)
         slot = self.started.slot if self.started is not None else 0
         answer = {"implementation": sys.implementation.name, "slot": slot}
         answer.update({"entries": entries, "events": events})
@@ -378,6 +382,9 @@ class Process:
     def poll_link(self):
         if self.meter_link:
             self.meter_link.poll(ticks_ms())
+        meter = self.meter
+        if meter.display is not None:
+            meter.display.poll(meter.raw_ms, meter.case.pressed)
         if self.bus:
             # Ticks wrap; whoever is on the bus has the time of the wall.
             now = ticks_ms()
@@ -454,6 +461,8 @@ class Process:
         if "button" in order:
             self.board.inputs.press(order["button"])
             self.meter.wake()
+        if "display_bus" in order and self.board.display_bus is not None:
+            self.board.display_bus.silent = not order["display_bus"]
         amsbench.operate(self.meter, order, order["raw_ms"])
 
     def rows(self, length):

@@ -18,9 +18,10 @@ LOOP = const(7)
 CONTROL = const(8)
 MODBUS = const(9)
 HOME = const(10)
+DISPLAY = const(11)
 _NAMES = (
     "", "case", "accounts", "measured", "han", "objects", "link", "loop", "control", "modbus",
-    "home",
+    "home", "display",
 )  # fmt: skip
 
 

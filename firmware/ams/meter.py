@@ -71,6 +71,7 @@ class Meter:
         if settings != stored:
             self.memory.save_settings(settings)
         self.metrology = metrology.Metrology(self.calibration, self.quantities, self._on_window)
+        self.display = None  # of the case: see drivers.screens
         self.on_measured = None  # of a bench: called with the quantities and for how long
         self.quality = QualityWatch(
             self.quantities, self.calibration.nominal_voltage_mv, self.events

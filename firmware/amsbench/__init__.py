@@ -28,6 +28,9 @@ def operate(meter, order, raw_ms):
     if "mbus_install" in order and meter.model.submeters is not None:
         # As the operator does, by the channel's method 1.
         meter.model.submeters.port.install(order["mbus_install"] - 1, order["mbus_install"])
+    if "display" in order and meter.display is not None:
+        # Who has no button: "next" item or "list".
+        meter.display.press(meter.raw_ms, order["display"] == "list")
     if order.get("power_back"):
         meter.supply_back()
 
@@ -68,6 +71,7 @@ def snapshot(meter):
         "max_demand_mw": [value * t.unit for value in energy.max_demand_mw],
         "max_demand_utc_ms": energy.max_demand_utc_ms,
         "breaker": breaker(meter.control),
+        "display": display(meter.display),
         "han": {
             "open": meter.han.is_open,
             "sent": meter.han.sent,
@@ -120,6 +124,17 @@ def breaker(control):
         "movements": it.movements,
         "alarms": it.alarms,
     }
+
+
+def display(it):
+    """What the display of the case shows, None: there is none."""
+    if it is None:
+        return None
+    which, title, at, count = it.place
+    return {
+        "item": it.item, "testing": it.testing,
+        "list": which, "title": title, "at": at, "count": count,
+    }  # fmt: skip
 
 
 def result(meter, aggregate):

@@ -7,7 +7,7 @@ it needs. The forms: "s" season, then digits; "-" digits; ":" with colons and da
 Taken from what meters showed: EMH LZQJ, ABB (Elster) AS1440, Landis+Gyr ZMD120, Siemens TD-3511.
 """
 
-from ams.registers.obis import unit
+from ams.registers.obis import decimal_text, unit
 
 LISTS = ("emh", "abb", "landis", "siemens")
 _UNITS = {8: "Deg", 27: "kW", 29: "kvar", 30: "kWh", 32: "kvarh", 33: "A", 35: "V", 44: "Hz"}
@@ -121,11 +121,7 @@ class Listing:
             # A register rolls over, what is measured stops.
             largest = 10 ** (whole + decimals)
             value = value % largest if d == 8 else min(value, largest - 1)
-        sign = ""
-        if value < 0:
-            sign, value = "-", -value
-        text = "%0*d.%0*d" % (max(whole, 1), value // 10**decimals, decimals, value % 10**decimals)
-        return sign + text + "*" + _UNITS[kind]
+        return decimal_text(value, max(whole, 1), decimals) + "*" + _UNITS[kind]
 
 
 def moment(text, clock):

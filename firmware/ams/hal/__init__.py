@@ -163,6 +163,29 @@ class Watchdog:
         raise NotImplementedError
 
 
+class Screen:
+    """What a display shows itself on; see ams.display. Its methods raise OSError when it does not
+    answer, and take no longer than two milliseconds.
+
+    `graphic`: 128 by 64 pixels in pages of eight rows (an octet is a column, its lowest bit on
+    top), else two lines of 16 characters.
+    """
+
+    graphic = False
+
+    def begin(self):
+        """The next step of the set-up: gives ms until the one after it, None: it is set up."""
+        raise NotImplementedError
+
+    def restart(self):
+        """The set-up begins anew."""
+        raise NotImplementedError
+
+    def write(self, row, column, octets):
+        """Columns of a page, or characters of a line, from `column` on; 32 at the most."""
+        raise NotImplementedError
+
+
 class PulseLed:
     def set(self, on):
         raise NotImplementedError

@@ -139,3 +139,13 @@ def _steps(value, exponent):
     if value < 0:
         return -((step // 2 - value) // step)
     return (value + step // 2) // step
+
+
+def decimal_text(value, whole, decimals):
+    """A value of so many decimals with at least `whole` digits before the point."""
+    sign = ""
+    if value < 0:
+        sign, value = "-", -value
+    if not decimals:
+        return sign + "%0*d" % (whole, value)
+    return sign + "%0*d.%0*d" % (whole, value // 10**decimals, decimals, value % 10**decimals)

@@ -132,9 +132,22 @@ class View:
             (4, 1, self._demand()),
             *self._han(),
         ]
+        if self._session.display:
+            rows = self._session.display.rows()
+            # All of it or one line: half a picture is none.
+            if max(map(len, rows)) > width:
+                rows = [f"display: {self.shown()}"]
+            parts.append((5, len(rows), _text("\n".join(rows), "green")))
         if self._session.duration_s is not None:
             parts.append((0, 1, self._bar(self._session.duration_s)))
         return parts
+
+    def shown(self) -> str:
+        """What the display shows, in words."""
+        found = self.figures.get("display")
+        if not found or found["testing"]:
+            return "test: all on"
+        return " ".join(part for part in found["item"] if part)
 
     def _head(self) -> Text:
         session = self._session

@@ -43,6 +43,8 @@ class Options:
     modbus_units: dict[str, str] = field(default_factory=dict)
     # Settings of the firmware's home.broker; opened as the HAN port is.
     mqtt: dict[str, Any] | None = None
+    # (kind, file of the last picture), see lines.displayline; "page": only the web page shows it.
+    display: tuple[str, Path | None] | None = None
     quirk: str | None = None
     han_keys: Path | None = None
     meter_id: str = DEFAULT_METER_ID
@@ -75,6 +77,8 @@ def check(options: Options, scenario: Scenario) -> None:
         raise BenchError("--modbus: a Pico has no line left for it; choose another --runtime")
     if options.mqtt and options.runtime == CHIP:
         raise BenchError("--mqtt: a Pico has no network; choose another --runtime")
+    if options.display and options.display[0] != "page" and options.runtime == CHIP:
+        raise BenchError("--display: nothing is on the bus of a chip; choose another --runtime")
     if options.quirk == "rekey" and not options.han_keys:
         raise BenchError("--quirk rekey encrypts the lists: name a key file with --han-keys")
     if options.han_keys and not FORMATS[options.han_format].ciphered:

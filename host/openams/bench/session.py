@@ -26,6 +26,7 @@ from openams.grid.scenario import Scenario
 from openams.han.formats import FORMATS
 from openams.keys.hankeys import system_title, take_keys
 from openams.keys.provision import more_numbers
+from openams.lines.displayline import DISPLAY_BUS, DisplayLine
 from openams.lines.gateway import Gateway, MeterLine
 from openams.lines.hanline import HanLine
 from openams.lines.linkports import LinkPorts
@@ -103,6 +104,8 @@ class Session:
         self._gateway: Gateway | None = None
         self._take_link: Callable[[int, int, bytes], None] | None = None
         self._mbus = MBusLine(options.mbus) if options.mbus else None
+        shown = options.display if options.display and options.display[0] != "page" else None
+        self.display = DisplayLine(*shown) if shown else None
         self._modbus = ModbusLine(options.modbus) if options.modbus else None
         self.process = self._make_meter(on_log)
         self._stopping = False
@@ -183,6 +186,9 @@ class Session:
         if channel == MBUS_CHANNEL:
             if self._mbus:
                 self._mbus.from_meter(data)
+        elif channel == DISPLAY_BUS:
+            if self.display:
+                self.display.from_meter(data)
         elif is_modbus(channel):
             if self._modbus:
                 self._modbus.from_meter(channel, kind, data)
@@ -223,6 +229,7 @@ class Session:
             "han": self._han(),
             "readout": {"list": options.readout_list, "level": self._readout_at_the_works()},
             "mbus": options.mbus is not None,
+            "display": {"kind": options.display[0]} if options.display else None,
             "modbus": self._modbus_settings(),
             "modbus_open": options.modbus and options.keystore is None,
             "home": options.mqtt,
@@ -443,7 +450,7 @@ class Session:
         return result
 
     def close(self) -> None:
-        for line in (self._mbus, self._modbus):
+        for line in (self._mbus, self._modbus, self.display):
             if line:
                 line.close()
         self.process.kill()

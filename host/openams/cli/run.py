@@ -24,6 +24,7 @@ from openams.grid.scenario import Scenario
 from openams.han.formats import names, parse_options, resolve
 from openams.han.reader import FrameReader, HanError, format_reading, load_keys
 from openams.keys.opening import open_keystore
+from openams.lines.displayline import parse_display
 from openams.lines.modbusline import parse_units
 from openams.meter_time import parse_start
 from openams.runtimes.launch import RUNTIMES
@@ -129,6 +130,12 @@ def run(
     mqtt_ca: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Authority of the broker's certificate.")
     ] = None,
+    display: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ssd1306[:PNG]|lcd", help="The display of the case, see docs/display.md."
+        ),
+    ] = None,
     keystore: KeystoreOption = None,
     passphrase_file: PassphraseOption = None,
     quirk: Annotated[
@@ -185,6 +192,8 @@ def run(
         readout_list=_choice("--readout-list", readout_list, READOUT_LISTS),
         quirk=quirk,
         mbus=mbus,
+        # The page shows what the display does, whether there is one or not.
+        display=parse_display(display) if display else ("page", None) if web is not None else None,
         modbus=modbus or [],
         modbus_units=parse_units(modbus_map or []),
         mqtt=parse_broker(mqtt, mqtt_password_file, mqtt_ca) if mqtt else None,
@@ -437,6 +446,10 @@ def _play_plain(
             return  # that was for the page
         due = session.progress.wall_s + _LINE_EVERY_S
         say(view.line())
+        if session.display and session.display.kind == "lcd":
+            say(f"  display [{'] ['.join(session.display.rows())}]")
+        elif session.display:
+            say(f"  display [{view.shown()}]")
         if readings and session.progress.frames != shown:
             shown = session.progress.frames
             # The list that came last stands last.

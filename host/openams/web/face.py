@@ -91,6 +91,7 @@ class Face:
                 "max_demand_mw": figures["max_demand_mw"],
                 "pulses": (registers["a_plus_mwh"] + registers["a_minus_mwh"]) // _MWH_PER_PULSE,
                 "breaker": figures["breaker"],
+                "display": figures["display"],
                 "han": figures["han"],
                 "simulated_s": round(session.progress.simulated_s, 2),
                 "point": [figures["utc_ms"], q["total_active_power_mw"], *q["voltage_mv"]],
@@ -148,6 +149,7 @@ class Face:
     def do(self, order: dict[str, Any]) -> Any:
         """One order of the page; called by threads of the server. Raises BenchError."""
         act = {
+            "display": self._display,
             "button": self._button, "input": self._input, "relay": self._relay,
             "quirk": self._quirk, "day": self._choose_day,
             "breaker": self._move_breaker, "han": self._open_han,
@@ -175,6 +177,13 @@ class Face:
             timer.daemon = True
             self._pressed = timer
             timer.start()
+
+    def _display(self, order: dict[str, Any]) -> None:
+        """As a short press of the button does ("next"), or a long one ("list")."""
+        press = order.get("press")
+        if press not in ("next", "list"):
+            raise BenchError("the display goes to the next item or the next list")
+        self._operate(display=press)
 
     def _let_go(self) -> None:
         with contextlib.suppress(BenchError):  # the run has ended meanwhile

@@ -314,7 +314,7 @@ def provision(state: Path, config: dict[str, Any]) -> None:
                         name: config[name]
                         for name in (
                             "system", "calibration", "identity", "han", "han_open", "security",
-                            "readout", "breaker", "transformers",
+                            "readout", "breaker", "transformers", "display",
                         )
                         if name in config
                     },

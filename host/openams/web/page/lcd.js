@@ -1,16 +1,15 @@
-// The display of the case: registers by their OBIS code, one after the other, in seven segments.
+// The display of the case, in seven segments: it shows what the meter's own display does.
 
-import { byId, fixed, setText, svg } from "./dom.js";
+import { order } from "./controls.js";
+import { byId, setText, svg } from "./dom.js";
 
-const STEP_MS = 5000;
-// After the button the display waits for so long before it goes on by itself.
-const HELD_MS = 20000;
-const TEST_MS = 1500;
 const DIGITS = 8;
 // Segments a to g of each figure.
 const SEGMENTS = {
   0: "abcdef", 1: "bc", 2: "abdeg", 3: "abcdg", 4: "bcfg", 5: "acdfg", 6: "acdefg", 7: "abc",
-  8: "abcdefg", 9: "abcdfg", "-": "g", " ": "",
+  8: "abcdefg", 9: "abcdfg", "-": "g", ":": "g", " ": "",
+  A: "abcefg", B: "cdefg", C: "adef", D: "bcdeg", E: "adefg", F: "aefg", L: "def", N: "ceg",
+  O: "abcdef", P: "abefg", R: "eg", S: "acdfg", T: "defg", Y: "bcdfg",
 };
 const SHAPES = {
   a: "4,0 20,0 17,4 7,4", b: "21,1 21,19 17,17 17,5", c: "21,21 21,39 17,35 17,23",
@@ -18,40 +17,10 @@ const SHAPES = {
   g: "4,20 7,18 17,18 20,20 17,22 7,22",
 };
 
-const energy = (mwh) => fixed(mwh / 1e6, 3).padStart(9, "0");
-
-// What it shows: code, value, unit. Only what the meter of this system has.
-function pages(view, hello) {
-  const q = view.quantities;
-  const r = view.registers;
-  const places = hello.system === "1P2W" ? [0] : [0, 1, 2];
-  const p = q.total_active_power_mw / 1e6;
-  const list = [
-    ["1.8.0", energy(r.a_plus_mwh), "kWh"],
-    ["2.8.0", energy(r.a_minus_mwh), "kWh"],
-    ["3.8.0", energy(r.r_plus_mvarh), "kvarh"],
-    ["4.8.0", energy(r.r_minus_mvarh), "kvarh"],
-    ["1.7.0", fixed(Math.max(p, 0), 3), "kW"],
-    ["2.7.0", fixed(Math.max(-p, 0), 3), "kW"],
-  ];
-  for (const k of places) list.push([`${32 + 20 * k}.7.0`, fixed(q.voltage_mv[k] / 1000, 1), "V"]);
-  for (const k of places) list.push([`${31 + 20 * k}.7.0`, fixed(q.current_ua[k] / 1e6, 2), "A"]);
-  list.push(
-    ["14.7.0", q.frequency_mhz ? fixed(q.frequency_mhz / 1000, 2) : "--", "Hz"],
-    ["1.6.0", fixed(view.max_demand_mw[0] / 1e6, 3), "kW"],
-    ["0.9.1", view.time.slice(11, 19).replaceAll(":", "-"), ""],
-    ["0.9.2", view.time.slice(2, 10), ""],
-  );
-  return list;
-}
-
 export class Lcd {
   constructor(root, words) {
     this.root = root;
     this.words = words;
-    this.at = 0;
-    this.next = 0;
-    this.began = performance.now();
     this.digits = [];
     this.parts = {};
     this.draw();
@@ -82,29 +51,18 @@ export class Lcd {
     label("scroll", 308, 24, "", "end");
   }
 
-  step() {
-    this.at += 1;
-    this.next = performance.now() + HELD_MS;
-  }
-
-  // Called with every view; goes on to the next register by itself.
+  // Called with every view.
   show(view, hello) {
-    const now = performance.now();
-    if (this.next === 0) this.next = now + TEST_MS + STEP_MS;
-    if (now >= this.next) {
-      this.at += 1;
-      this.next = now + STEP_MS;
-    }
-    const test = now - this.began < TEST_MS; // all segments, as when the power comes
-    const list = pages(view, hello);
-    this.at %= list.length;
-    const [code, value, unit] = list[this.at];
-    this.figures(test ? "8.8.8.8.8.8.8.8." : value, test);
-    setText(this.parts.code, test ? "88.8.8" : code);
+    const display = view.display;
+    if (!display) return;
+    const test = display.testing; // all segments, as when the power comes
+    const [code, value, unit, note] = display.item;
+    this.figures(test ? "8.8.8.8.8.8.8.8." : value);
+    setText(this.parts.code, test ? "88.8.8" : `${code}  ${note}`);
     setText(this.parts.unit, test ? "kWh" : unit);
-    setText(this.parts.scroll, `${this.at + 1}/${list.length}`);
+    setText(this.parts.scroll, test ? "" : `${display.title} ${display.at + 1}/${display.count}`);
     this.flags(view, hello);
-    const words = `${code} ${value} ${unit}`.trim();
+    const words = test ? "88.8.8 test" : `${code} ${value} ${unit}`.trim();
     setText(this.words, words);
     this.root.setAttribute("aria-label", `Display: ${words}`);
   }
@@ -142,6 +100,7 @@ export class Lcd {
 
 export function startLcd() {
   const lcd = new Lcd(byId("lcd"), byId("lcd-text"));
-  byId("step").addEventListener("click", () => lcd.step());
+  byId("step").addEventListener("click", () => order({ do: "display", press: "next" }));
+  byId("list").addEventListener("click", () => order({ do: "display", press: "list" }));
   return lcd;
 }

@@ -1,0 +1,171 @@
+"""The display: scrolls the registers by itself, the button pages, and a slice at a time goes out.
+
+A press shorter than a second shows the next item, a longer one the next list; half a minute after
+the last press it scrolls the registers again. While the breaker is ready for reconnection a long
+press is the breaker's (see control.button), and the display says so.
+"""
+
+from micropython import const
+
+from ams.control.transitions import READY
+from ams.display import items as it
+from ams.faults import DISPLAY
+
+# A pass has time for one slice, and a bench that jumps in time for no more.
+_TEST_MS = const(3000)  # all segments, of which a second goes by until they are on
+_SCROLL_MS = const(6000)
+_HELD_MS = const(30000)
+_LONG_MS = const(1000)
+_FRESH_MS = const(1000)
+# A display that does not answer is set up anew so often, and told of so seldom.
+_RETRY_MS = const(60000)
+_TELL_MS = const(3600000)
+_BREAKER_CODE = "96.3.10"
+
+
+class Display:
+    """`face` lays out and sends (faces.py), `screen` is a hal.Screen; both None where only somebody
+    asks what is shown."""
+
+    def __init__(self, meter, screen=None, face=None):
+        self._meter = meter
+        self._screen = screen
+        self._face = face
+        self._items = it.Items(meter)
+        self.which = it.REGISTERS
+        self.at = 0
+        self._codes = ()
+        self.item = ("", "", "", "")
+        self.testing = True
+        self._test_to_ms = None
+        self._next_ms = None  # it goes on by itself
+        self._by_hand_to_ms = None
+        self._fresh_ms = None
+        self._due_ms = None  # of the set-up; None: the display is set up
+        self._ready = screen is None
+        self._pressed_ms = None
+        self._quiet_to_ms = None
+        self._lost = False
+        self._was_ready = False
+
+    # --- the button ----------------------------------------------------------------------
+
+    def press(self, now_ms, long):
+        """A press of the button; also of somebody who has no button."""
+        if self.testing:
+            return
+        self._by_hand_to_ms = now_ms + _HELD_MS
+        if long:
+            self._go((self.which + 1) % len(it.LISTS), 0)
+        else:
+            self._go(self.which, self.at + 1)
+
+    def _look_at_button(self, now_ms, pressed):
+        if pressed:
+            if self._pressed_ms is None:
+                self._pressed_ms = now_ms
+            return
+        if self._pressed_ms is None:
+            return
+        long = now_ms - self._pressed_ms >= _LONG_MS
+        self._pressed_ms = None
+        if not (long and self._was_ready):
+            self.press(now_ms, long)
+
+    # --- what is shown -------------------------------------------------------------------
+
+    def _go(self, which, at):
+        self.which = which
+        self._codes = self._items.codes(which)
+        self.at = at % len(self._codes)
+        self._next_ms = None
+        self._fresh_ms = None
+
+    def _turn(self, now_ms):
+        """By time: the test ends, hands are gone, the next register."""
+        if self.testing:
+            if self._test_to_ms is None:
+                self._test_to_ms = now_ms + _TEST_MS
+            if now_ms < self._test_to_ms:
+                return
+            self.testing = False
+            self._go(it.REGISTERS, 0)
+        ready = self._meter.control.breaker.state == READY
+        if ready and not self._was_ready:
+            self._go(it.METER, 0)
+            self.at = self._codes.index(_BREAKER_CODE)
+            self._by_hand_to_ms = now_ms + _HELD_MS
+        self._was_ready = ready
+        if self._by_hand_to_ms is not None and now_ms >= self._by_hand_to_ms:
+            self._by_hand_to_ms = None
+            self._go(it.REGISTERS, 0)
+        if self._next_ms is None:
+            self._next_ms = now_ms + _SCROLL_MS
+        elif now_ms >= self._next_ms and self._by_hand_to_ms is None:
+            self._go(it.REGISTERS, self.at + 1)
+            self._next_ms = now_ms + _SCROLL_MS
+
+    def _freshen(self, now_ms):
+        """Reads the meter, once a second and when it goes on. Whether it did."""
+        if self.testing or (self._fresh_ms is not None and now_ms - self._fresh_ms < _FRESH_MS):
+            return False
+        self._fresh_ms = now_ms
+        items = self._items
+        self.item = items.item(self._codes[self.at])
+        if self._was_ready and self.item[0] == _BREAKER_CODE:
+            self.item = self.item[:3] + ("HOLD 1 S: ON",)
+        if self._face is not None:
+            date, time = items.clock()
+            where = "%d/%d" % (self.at + 1, len(self._codes))
+            self._face.show(self.item, where, items.legal(), items.flags(), date + "  " + time)
+        return True
+
+    @property
+    def place(self):
+        """(list, title, item, of how many)"""
+        return self.which, it.TITLES[self.which], self.at, len(self._codes)
+
+    # --- time ----------------------------------------------------------------------------
+
+    def poll(self, now_ms, pressed=False):
+        """With each pass: one slice, about a millisecond."""
+        try:
+            self._look_at_button(now_ms, pressed)
+            self._turn(now_ms)
+            if self._freshen(now_ms) or self._face is None:
+                return
+            if not self._ready:
+                self._set_up(now_ms)
+                return
+            if self.testing:
+                self._face.test()
+            self._face.step()
+        except OSError as error:
+            self._lose(now_ms, error)
+        except Exception as error:
+            self._meter.faults.take(DISPLAY, error)
+
+    def _set_up(self, now_ms):
+        """A step of the set-up: some have to wait."""
+        if self._due_ms is not None and now_ms < self._due_ms:
+            return
+        wait_ms = self._screen.begin()
+        if wait_ms is not None:
+            self._due_ms = now_ms + wait_ms
+            return
+        self._ready = True
+        self._due_ms = None
+        self._face.forget()
+        if self._lost:
+            self._lost = False
+            self._meter.say("display: answers again")
+
+    def _lose(self, now_ms, error):
+        """It does not answer: told once, and tried again now and then."""
+        self._ready = False
+        self._screen.restart()
+        self._due_ms = now_ms + _RETRY_MS
+        if self._quiet_to_ms is None or now_ms >= self._quiet_to_ms:
+            self._quiet_to_ms = now_ms + _TELL_MS
+            self._lost = True
+            self._meter.say("display: no answer: %r" % error)
