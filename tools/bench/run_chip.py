@@ -49,7 +49,7 @@ def pieces() -> dict[str, Any]:
     result: dict[str, Any] = {"boot_to_prompt_ms": chip.now_ms()}
     state = full_state()
     chip.mcu.flash[STATE_OFFSET : STATE_OFFSET + len(state)] = state
-    for name in ("thumb_check", "metrology", "crypto", "mount"):
+    for name in ("thumb_check", "metrology", "crypto", "mount", "display"):
         print(f"  {name} ...", file=sys.stderr)
         result[name] = json.loads(chip.run((ON_CHIP / f"{name}.py").read_text()))
     print("  update ...", file=sys.stderr)
@@ -126,6 +126,7 @@ def rows(r: dict[str, Any]) -> list[tuple[str, str, str, bool | None]]:
          r["boot_to_metering_ms"] < 1000),
         ("mount of a full 1 MiB state", f"{r['mount']['mount_ms']:.0f} ms", "500 ms",
          r["mount"]["mount_ms"] < 500),
+        *display_rows(r["display"]),
         *link_rows(r["link"]),
         (f"verification, image of {r['update']['image'] / kib:.1f} KiB",
          f"{r['update']['verify_ms']:.0f} ms", "", None),
@@ -136,6 +137,17 @@ def rows(r: dict[str, Any]) -> list[tuple[str, str, str, bool | None]]:
         ("AES-128-ECB", f"{r['crypto']['aes_ecb_octets_per_s'] / 1000:.0f} kB/s", "", None),
         ("SHA-256", f"{r['crypto']['sha256_octets_per_s'] / 1000:.0f} kB/s", "", None),
     ]  # fmt: skip
+
+
+def display_rows(r: dict[str, Any]) -> list[tuple[str, str, str, bool | None]]:
+    out: list[tuple[str, str, str, bool | None]] = []
+    for kind, found in r.items():
+        share, longest_ms = found["share_percent"], found["longest_us"] / 1000
+        out += [
+            (f"display {kind}", f"{share:.2f} % of the core", "1 %", share < 1),
+            ("  its longest slice, with the bus", f"{longest_ms:.1f} ms", "5 ms", longest_ms < 5),
+        ]
+    return out
 
 
 def link_rows(r: dict[str, Any]) -> list[tuple[str, str, str, bool | None]]:
