@@ -149,6 +149,7 @@ PARTS: tuple[str, ...] = (
     "control",
     "modbus",
     "home",
+    "display",
 )
 # Why an order or a movement is refused.
 REFUSALS: tuple[str, ...] = (
