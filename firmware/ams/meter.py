@@ -71,7 +71,6 @@ class Meter:
         if settings != stored:
             self.memory.save_settings(settings)
         self.metrology = metrology.Metrology(self.calibration, self.quantities, self._on_window)
-        self.display = None  # of the case: see drivers.screens
         self.on_measured = None  # of a bench: called with the quantities and for how long
         self.quality = QualityWatch(
             self.quantities, self.calibration.nominal_voltage_mv, self.events
@@ -124,8 +123,8 @@ class Meter:
         return self._board.entropy(count)
 
     def _make_ports(self, config):
-        """Those that not every image has: who has no settings for one does not load it."""
-        self.modbus = self.home = None
+        """What not every image has: without settings none is loaded. A board joins the display."""
+        self.modbus = self.home = self.display = None
         try:
             if config.get("modbus"):
                 from ams.modbus.modbus_port import ModbusPort

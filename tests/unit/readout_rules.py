@@ -79,6 +79,9 @@ class Line:
             count += 1
         return count
 
+    def held(self):
+        return None
+
 
 class Bench:
     def __init__(self, level=2, listing="landis", flash=None, echo=False, system="3P4W"):
