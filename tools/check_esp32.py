@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # What the ESP32's modules differ in from CPython's, and what CPython has not.
 STUBS = ("machine", "esp32", "network", "micropython", "time", "socket", "tls", "vfs")
 DRIVERS = (
-    "bus", "ds3231", "ic_reader", "inputs", "line", "links", "metering_ic", "ntp", "pulse_led",
-    "relay", "tcp", "tls", "watchdog",
+    "bus", "datagrams", "ds3231", "ic_reader", "inputs", "line", "links", "metering_ic", "ntp",
+    "pulse_led", "radio", "relay", "tcp", "tls", "watchdog",
 )  # fmt: skip
 
 

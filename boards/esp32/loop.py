@@ -2,7 +2,8 @@
 
 `meter.json` in the file system says what the meter is: `system`, `front_end`, `identity`,
 `han`, `security`, `wifi` (`ssid`, `password`), `dlms_port`, `ntp` (`server`: an address),
-`modbus` (see ams.modbus.modbus_port), `display` (see drivers.screens) and, once, `calibration`.
+`modbus` (see ams.modbus.modbus_port), `home` (see ams.home.broker), `display` (see
+drivers.screens) and, once, `calibration`.
 Keys that were taken into the meter's flash are removed from the file.
 """
 
@@ -64,15 +65,20 @@ class Loop:
                 service = None
         if meter.link is not None:
             board.links = Links(meter.link, service)
-        if config.get("wifi") and (meter.link is not None or self._modbus is not None):
-            self._join(config["wifi"])
+        self._home = meter.home
+        served = meter.link is not None or self._modbus is not None
+        if self._home is not None or config.get("wifi") and served:
+            self._join(config.get("wifi"))
 
     def _join(self, wifi):
-        import network
+        from drivers.radio import Radio
 
-        self._wlan = network.WLAN(network.STA_IF)
-        self._wlan.active(True)
-        self._wlan.connect(wifi["ssid"], wifi["password"])
+        self._wlan = Radio()
+        if self._home is not None:
+            # By its set-up page the Wi-Fi may be another since.
+            self._home.join_wlan(self._wlan, wifi)
+        else:
+            self._wlan.join(wifi["ssid"], wifi["password"])
 
     def _make_ntp(self, ntp):
         """The client of a time server, where one is configured; what is wrong with it is said."""
@@ -101,15 +107,17 @@ class Loop:
         try:
             if self._wlan is not None and raw_ms >= self._listen_ms:
                 self._listen_ms = raw_ms + _RETRY_MS
-                if self._wlan.isconnected():
+                if self._wlan.joined():
                     self._listen()
             if board.links is not None:
                 board.links.poll(time.ticks_ms())
+            if self._home is not None:
+                self._home.poll(time.ticks_ms())
             if self._modbus is not None:
                 self._modbus.poll(time.ticks_ms(), time.ticks_us())
             if self._bus is not None:
                 self._bus.poll(raw_ms)
-            if self._ntp is not None and self._wlan is not None and self._wlan.isconnected():
+            if self._ntp is not None and self._wlan is not None and self._wlan.joined():
                 told = self._ntp.poll(raw_ms)
                 if told is not None:
                     self.meter.timing.hear(raw_ms, *told)
@@ -202,6 +210,8 @@ def build(board, config):
     meter.start(board.clock.utc_ms())
     if config.get("han_open"):
         meter.han_keeper.open_first()
+    if config.get("home_open") and meter.home is not None:
+        meter.home.open_first()
     if config.get("modbus_open") and meter.modbus is not None:
         meter.modbus.open_first()
     if config.get("display"):

@@ -34,6 +34,8 @@ class Board:
         "drivers/tcp.py",
         "drivers/ntp.py",
         "drivers/tls.py",
+        "drivers/datagrams.py",
+        "drivers/radio.py",
         "ams/home/",
         "ams/objects/home_setup.py",
         "ams/mbus/",

@@ -110,6 +110,7 @@ ORDERS_ANEW = const(232)  # detail: who << 16; extra: the number that orders go 
 PARAMETER_CAPTURE_PERIOD = const(1)
 PARAMETER_HAN_ENCRYPTION = const(2)
 PARAMETER_HAN_SUMMER_TIME = const(3)
+PARAMETER_HOME_SETUP = const(4)  # extra: the set-up page 1 opened, 2 saved, 3 locked
 PARAMETER_CONTROL_MODE = const(20)
 
 _OWN_NAMES = (

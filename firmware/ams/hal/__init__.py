@@ -19,6 +19,7 @@ A board object has these attributes (see boards/). What a board lacks is None:
 `watchdog`      see `Watchdog`.
 `pulse_led`     the test output, 1000 pulses per kWh; see `PulseLed`.
 `network`       a listener for DLMS over TCP; see `Network`.
+`wlan`          a radio; see `Wlan`. Absent: there is none.
 `unique_id`     bytes that no other chip of this kind has.
 `entropy(n)`    n random bytes of a cryptographically secure generator.
 `log(text)`     a line for the person at the console; never secrets.
@@ -199,6 +200,10 @@ class Network:
     gone), `close()`; it may have `address`, where it comes from.
     """
 
+    def close(self):
+        """Listens no more."""
+        raise NotImplementedError
+
     def accept(self):
         """The next connection, or None. Raises OSError when there can be no more of them."""
         raise NotImplementedError
@@ -211,4 +216,55 @@ class Network:
         that has to have signed it (PEM or DER). A connection that finds another raises NotTrusted
         by its first `readinto` or `write`, and nothing was said on it.
         """
+        raise NotImplementedError
+
+
+class Datagrams:
+    """A UDP port that never waits."""
+
+    def receive(self, buffer):
+        """(octets that came into `buffer`, their sender), or None."""
+        raise NotImplementedError
+
+    def send(self, data, to):
+        """To a sender; what does not go at once is lost."""
+        raise NotImplementedError
+
+    def close(self):
+        raise NotImplementedError
+
+
+class Wlan(Network):
+    """A radio: it joins a network, and can be one. `dial` and `listen` go by either."""
+
+    point_address = "192.168.4.1"  # of the meter, in a network of its own
+
+    def join(self, ssid, password):
+        """Begins to; whoever was joined before is left. An empty password: an open network."""
+        raise NotImplementedError
+
+    def joined(self):
+        raise NotImplementedError
+
+    def open_point(self, ssid, password):
+        """Becomes a network, WPA2. Raises OSError."""
+        raise NotImplementedError
+
+    def close_point(self):
+        raise NotImplementedError
+
+    def listen(self, port):
+        """A Network that accepts. Raises OSError."""
+        raise NotImplementedError
+
+    def datagrams(self, port):
+        """Raises OSError."""
+        raise NotImplementedError
+
+    def authority(self):
+        """Octets of the certificate that `keep_authority` kept over a power cut, or b""."""
+        return b""
+
+    def keep_authority(self, octets):
+        """Raises OSError."""
         raise NotImplementedError

@@ -21,7 +21,7 @@ _PREFIX_MOST = const(32)
 _PASSWORD_MOST = const(128)
 _CA_MOST = const(4096)
 _KNOWN = (
-    "broker", "tls", "ca", "name", "user", "password", "prefix", "discovery", "period_s", "wifi",
+    "broker", "tls", "ca", "name", "user", "password", "prefix", "discovery", "period_s",
 )  # fmt: skip
 
 

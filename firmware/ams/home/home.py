@@ -14,6 +14,7 @@ from ams.home.hour_ring import HourRing
 from ams.home.publisher import CLOSED, NO_BROKER, STATES, Publisher
 from ams.storage import settings as st
 
+_LOOK_MS = const(1000)
 _WRAP = const(0x3FFFFFFF)  # of time.ticks_ms
 
 
@@ -30,13 +31,63 @@ class Home:
         self._network = None
         self._ticks = None
         self._now_ms = 0
-        stored = settings.get(st.HOME_BROKER)
-        if stored is not None:
-            config = json.loads(stored)
+        self._config = config
+        self._wlan = self._wifi = None
+        self.setup = None
+        self._looked_ms = 0
+        self._use_stored()
+
+    def _stored(self, cell):
+        """What the set-up page left, or None."""
+        value = self._settings.get(cell)
+        return None if value is None else json.loads(value)
+
+    def _use_stored(self):
+        """The broker of the set-up page, or that of the settings; what is wrong with it is said."""
+        config = self._stored(st.HOME_BROKER)
+        if config is None:
+            config = self._config
+        if config.get("tls") and not config.get("ca") and self._wlan is not None:
+            config = dict(config)
+            config["ca"] = self._wlan.authority().decode()
         try:
             self.use(config)
         except ValueError as error:
-            meter.say(str(error))
+            self._meter.say(str(error))
+
+    # --- the radio -----------------------------------------------------------------------
+
+    def join_wlan(self, wlan, wifi=None):
+        """The board has a radio (hal.Wlan): `network` follows it, and there is a set-up page.
+
+        `wifi` (`ssid`, `password`) is that of the settings, where the page has left none.
+        """
+        from ams.home.setup_mode import SetupMode
+
+        self._wlan = wlan
+        self._wifi = wifi
+        self.setup = SetupMode(self._meter, self, self._settings, wlan)
+        self.take_up()
+
+    def take_up(self):
+        """Wi-Fi and broker as they are set now."""
+        wifi = self._stored(st.HOME_WIFI) or self._wifi
+        if wifi:
+            self._wlan.join(wifi["ssid"], wifi["password"])
+        self._use_stored()
+
+    def _look_at_wlan(self):
+        if self._now_ms >= self._looked_ms:
+            self._looked_ms = self._now_ms + _LOOK_MS
+            self.network = self._wlan if self._wlan.joined() else None
+        setup = self.setup
+        setup.look(self._now_ms, self._meter.case.pressed)
+        if setup.active:
+            try:
+                setup.poll(self._now_ms)
+            except Exception:
+                setup.end()
+                raise
 
     # --- who sets it -------------------------------------------------------------------
 
@@ -94,6 +145,11 @@ class Home:
         if self._ticks is not None:
             self._now_ms += (ticks_ms - self._ticks) & _WRAP
         self._ticks = ticks_ms
+        if self._wlan is not None:
+            try:
+                self._look_at_wlan()
+            except Exception as error:
+                self._meter.faults.take(HOME, error)
         if not self.is_open or self.publisher is None:
             return
         try:
@@ -118,8 +174,3 @@ class Home:
     @property
     def published(self):
         return self.publisher.published if self.publisher is not None else 0
-
-
-def keep_broker(settings, config):
-    """Stores the broker of the set-up page. Raises AccessError when the flash does not take it."""
-    settings.set(st.HOME_BROKER, json.dumps(config).encode())

@@ -103,6 +103,7 @@ PARAMETERS: dict[int, str] = {
     1: "capture-period",
     2: "han-encryption",
     3: "han-summer-time",
+    4: "home-setup",
     20: "control-mode",
 }
 # Marks of an interval: bit and name.
