@@ -12,15 +12,18 @@ _MOUNTED = "/code"
 
 
 class Pack:
-    """A file system of one file: "OAP1", octets of its head (u32), a line `size name` for each
-    of its files, and these one behind the other. For reading; nothing of it stays open."""
+    """A file system of one file: "OAP2", octets of its head (u32), a line `size name` for each
+    of its files, and these one behind the other, each as a zlib stream; with "OAP1" as they are.
+    For reading; nothing of it stays open."""
 
     def __init__(self, path):
         self._path = path
         self._files = {}
         with open(path, "rb") as file:
-            if file.read(4) != b"OAP1":
+            kind = file.read(4)
+            if kind not in (b"OAP1", b"OAP2"):
                 raise OSError("no package")
+            self._deflated = kind == b"OAP2"
             at = int.from_bytes(file.read(4), "big")
             head = file.read(at).decode()
         at += 8
@@ -49,7 +52,12 @@ class Pack:
         at, size = self._files[path.strip("/")]
         with open(self._path, "rb") as file:
             file.seek(at)
-            return io.BytesIO(file.read(size))
+            stream = io.BytesIO(file.read(size))
+        if self._deflated:
+            import deflate
+
+            stream = io.BytesIO(deflate.DeflateIO(stream, deflate.ZLIB).read())
+        return stream
 
 
 def slot():

@@ -104,6 +104,30 @@ def test_cable_pulled_at_any_octet_leaves_code_that_boots(tmp_path):
     assert "old code\n" in outcomes
 
 
+def as_before(files):
+    """A package that is not deflated, as former versions wrote it."""
+    head = "".join(f"{len(data)} {place}\n" for place, data in files.items()).encode()
+    return b"OAP1" + len(head).to_bytes(4, "big") + head + b"".join(files.values())
+
+
+def test_cable_pulled_while_the_launcher_changes_leaves_code_that_boots(tmp_path):
+    """A former launcher reads former packages alone."""
+    outcomes = set()
+    _, total = flash(tmp_path / mk(tmp_path, "whole"), {"code.pack": joined(NEW)})
+    for cut in range(total - 400, total + 1500, 230):
+        folder = tmp_path / mk(tmp_path, str(cut))
+        flash(folder, {"code.pack": as_before(OLD)})
+        launcher = (folder / "main.py").read_text()
+        former = launcher.replace('(b"OAP1", b"OAP2")', '(b"OAP1",)')
+        assert former != launcher
+        (folder / "main.py").write_text(former)
+        assert boot(folder) == "old code\n"
+        flash(folder, {"code.pack": joined(NEW)}, cut)
+        outcomes.add(boot(folder))
+        assert outcomes <= {"old code\n", "new code 2\n"}, cut
+    assert len(outcomes) == 2
+
+
 def mk(tmp_path, name):
     (tmp_path / name).mkdir()
     return name

@@ -183,8 +183,13 @@ def _switch(link: BoardLink, slot: str, root: str) -> None:
     text = (slot + "\n").encode()
     link.run(f"_f=open({new!r},'wb');_f.write({text!r});_f.close()")
     _verify(link, {new: text})
-    link.run(f"os.rename({new!r},{name!r})")
+    switch = f"os.rename({new!r},{name!r})"
     if change_main:
-        # On a board's first flash this is what switches: until now nobody read the slot's name.
-        link.run(f"os.rename({main_new!r},{main!r})")
+        # On a board's first flash main.py is what switches: until now nobody read the slot's name.
+        # Later it goes first: a new one reads what older ones do, and not the other way round.
+        changes = [switch, f"os.rename({main_new!r},{main!r})"]
+        for change in changes[::-1] if link.value(f"_has({name!r})") else changes:
+            link.run(change)
+    else:
+        link.run(switch)
     link.run("os.sync() if hasattr(os,'sync') else None")

