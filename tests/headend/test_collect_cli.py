@@ -227,9 +227,42 @@ def test_a_customers_han_port_within_three_working_days(meters, tmp_path):
     assert json.loads(ams("headend", "order", "han-close", meter, *store, "--json").stdout)
 
 
+def test_a_limit_and_rationing_by_a_plan_need_the_breakers_keys(meters, tmp_path):
+    register(tmp_path, meters, direct)
+    store = ("--store", tmp_path / "s.db")
+    first, second = meters.listed[:2]
+    ams("headend", "order", "limit", first.meter_id, "--watt", 4000, "--who", "kari", *store)
+    plan = tmp_path / "plan.csv"
+    rows = f"{first.meter_id},{first.url},yes\n{second.meter_id},{second.url},no\n"
+    plan.write_text("meter_id,url,critical\n" + rows)
+    given = ams(
+        "headend", "order", "ration", "--plan", plan, "--action", "disconnect", *store, "--json"
+    )
+    assert json.loads(given.stdout)["meters"] == 1, "not the critical one"
+    doing = ("headend", "orders", "--once", *store, "--json", "--passphrase-file")
+    # Who collects has no keys for it: nothing is done.
+    readers = ams(*doing, passphrase(tmp_path, "c"), "--keystore", meters.readers_path)
+    assert json.loads(readers.stdout) == {"due": 2}
+    with open_store(tmp_path / "s.db") as opened, opened.transaction():
+        errors = [json.loads(text)["error"] for (text,) in opened.all("SELECT result FROM job")]
+        assert all("client 5" in error or "breaker key" in error for error in errors), errors
+        opened.run("UPDATE job SET next_ms = 0")
+    done = ams(*doing, passphrase(tmp_path, "p"), "--keystore", meters.keys.path)
+    with open_store(tmp_path / "s.db") as opened:
+        found = {
+            kind: json.loads(text) for kind, text in opened.all("SELECT kind, result FROM job")
+        }
+    assert json.loads(done.stdout) == {"done": 2}, found
+    assert found["limit"]["limits"]["threshold_normal_mw"] == 4_000_000, found
+    assert found["ration"]["detail"] == "connected to disconnected"
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (("limit", "0" * 16), "not in the register"),
+        (("ration", "0" * 16, "--action", "sing"), "not in the register"),
+        (("ration",), "--plan"),
         (("sing", "0" * 16), "no order 'sing'"),
         (("han-open", "0" * 16), "not in the register"),
         (("interval", "0" * 16), "--minutes 15 --day"),

@@ -18,6 +18,7 @@ import os
 import sys
 import tempfile
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,15 @@ from openams.headend.bus.gang import BusCollector
 from openams.headend.collect.clock import VirtualClock
 from openams.headend.collect.collector import Collector, Settings
 from openams.headend.days import day_number
-from openams.headend.evaluate import evaluate_days
+from openams.headend.evaluate import HISTORY_DAYS, evaluate_days
 from openams.headend.store import open_store
 from openams.meter_time import from_utc_ms
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
 NatsServer = importlib.import_module("tests.headend.natsserver").NatsServer
 Server = importlib.import_module("tests.headend.postgres").Server
+# Points that have a history.
+_SOME = 500
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -85,12 +88,37 @@ def alone(url: str, postgres: int, meters: int, roads: standins.StandInRoads) ->
         asyncio.run(collector.run(until_ms=clock.now_ms() + 60_000))
         out = {name: value - before[name] for name, value in used("collector").items()}
         whole(store, meters)
-        before = used("evaluate")
         counts = evaluate_days(store, standins.FIRST, from_utc_ms(clock.now_ms()))
         assert counts["revisions"] == meters
-        out |= {name: value - before[name] for name, value in used("evaluate").items()}
         out["octets"] = (size_of(store) - size) / meters
+        # Once more, of some, with the weeks before it, as on any later day.
+        some = [standins.gsrn(k) for k in range(min(meters, _SOME))]
+        history(store, some)
+        before = used("evaluate")
+        counts = evaluate_days(store, standins.FIRST, from_utc_ms(clock.now_ms()), some)
+        assert counts["revisions"] == len(some)
+        out |= {
+            name: (value - before[name]) * meters / len(some)
+            for name, value in used("evaluate").items()
+        }
     return out
+
+
+def history(store: Any, points: list[str]) -> None:
+    """Six weeks of values before the day, and the day itself as if nobody had evaluated it."""
+    for back in range(1, HISTORY_DAYS + 1):
+        day = standins.FIRST - timedelta(days=back)
+        store.put_revisions(
+            one._replace(day=day, number=1)
+            for gsrn in points
+            for one in store.revisions(standins.FIRST, gsrn, 1)
+        )
+    for table in ("value_day", "revision"):
+        for gsrn in points:
+            store.run(
+                f"DELETE FROM {table} WHERE day = ? AND gsrn = ?",
+                day_number(standins.FIRST), gsrn,
+            )  # fmt: skip
 
 
 def _gang(url: str, name: str, roads: standins.StandInRoads, now_ms: int, ready: Any) -> None:

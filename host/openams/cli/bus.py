@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 import typer
 
 from openams.cli.common import JsonObjectOption, StoreOption
+from openams.cli.keys import KeystoreOption, PassphraseOption
 from openams.errors import BenchError
 from openams.keys.keystore import Keystore
+from openams.keys.opening import open_keystore
 from openams.meter_time import NORWAY, to_utc_ms
 from openams.terminal import say
 
@@ -155,6 +157,33 @@ def engine(
 
         counts = _over(bus_url, "engine", run)
     say(_text(counts, as_json))
+
+
+def listen(
+    host: Annotated[str, typer.Option(help="Where meters call.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0: a free one.")] = 4060,
+    store: StoreOption = None,
+    keystore: KeystoreOption = None,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonObjectOption = False,
+) -> None:
+    """Take what meters send unasked, alarms and values, until Ctrl-C: ciphered for the reader."""
+    from openams.headend.collect.clock import WallClock
+    from openams.headend.collect.unasked import Ears
+    from openams.headend.store import open_store, store_url
+
+    keys = open_keystore(keystore, passphrase_file)
+    with open_store(store_url(store)) as opened:
+        ears = Ears(opened, keys, WallClock(), said)
+
+        async def run() -> None:
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, ears.stop)
+            await ears.run(host, port)
+
+        asyncio.run(run())
+    say(_text(ears.counts, as_json))
 
 
 def _date(text: str) -> date:

@@ -258,11 +258,27 @@ def status(
 
 @app.command(epilog="Example: ams headend order han-open 7359990000000017 --who kari")
 def order(
-    kind: Annotated[str, typer.Argument(metavar="han-open|han-close|interval|clock")],
-    meter_id: Annotated[str, typer.Argument(metavar="METER_ID")],
+    kind: Annotated[
+        str, typer.Argument(metavar="han-open|han-close|interval|clock|limit|ration|firmware")
+    ],
+    meter_id: Annotated[
+        str | None, typer.Argument(metavar="METER_ID", help="Of ration: with --plan left out.")
+    ] = None,
     minutes: Annotated[int, typer.Option(help="Of interval: 15 or 60.")] = 15,
     day: Annotated[
         str | None, typer.Option("--day", metavar="DATE", help="Of interval: from its midnight.")
+    ] = None,
+    watt: Annotated[
+        int | None, typer.Option(help="Of limit: mean import; left out: no limit.")
+    ] = None,
+    action: Annotated[
+        str | None, typer.Option(metavar="disconnect|reconnect", help="Of ration.")
+    ] = None,
+    plan: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="Of ration: all meters of a plan.")
+    ] = None,
+    image: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of firmware: released to this meter.")
     ] = None,
     who: Annotated[str, typer.Option(help="Who asked for it.")] = "",
     store: StoreOption = None,
@@ -279,10 +295,31 @@ def order(
                 "write it like ams headend order interval METER --minutes 15 --day 2026-02-01"
             )
         detail = {"minutes": minutes, "day": _day(day).isoformat()}
-    with open_store(store_url(store)) as opened:
-        until = doing.give(opened, kind, meter_id, now_ms(), who, detail)
-    text = f"{kind} of {meter_id}: until {local_text(until)}"
-    say(json.dumps({"kind": kind, "until": local_text(until)}) if as_json else text)
+    elif kind == "limit":
+        detail = {"watt": watt}
+    elif kind == "ration":
+        detail = {"action": action}
+    elif kind == "firmware":
+        detail = {"image": str(image.absolute()) if image else ""}
+    rationed = [(meter_id, "")] if meter_id else []
+    if plan is not None:
+        from openams.control.ration import load_plan
+
+        if kind != "ration" or meter_id:
+            raise BenchError("--plan is of ration alone, and names the meters itself")
+        rationed = [(one.meter_id, one.group) for one in load_plan(plan).entries
+                    if not one.critical]  # fmt: skip
+        detail["plan"] = plan.name
+    if not rationed:
+        raise BenchError("name the meter, or of ration a --plan that has one that is not critical")
+    with open_store(store_url(store)) as opened, opened.transaction():
+        for number, of in rationed:
+            more = {**detail, "group": of} if of else detail
+            until = doing.give(opened, kind, number, now_ms(), who, more)
+    named = meter_id or f"{len(rationed)} meters"
+    text = f"{kind} of {named}: until {local_text(until)}"
+    said = {"kind": kind, "until": local_text(until), "meters": len(rationed)}
+    say(json.dumps(said) if as_json else text)
 
 
 @app.command(epilog="Example: ams headend orders --keystore operator.keys --once")
@@ -336,6 +373,9 @@ app.command(
 )(deliver.deliver)
 app.command("dispatch", epilog="Example: ams headend dispatch --bus nats://127.0.0.1:4222")(
     bus.dispatch
+)
+app.command("listen", epilog="Example: ams headend listen --port 4060 --keystore collector.keys")(
+    bus.listen
 )
 app.command("engine", epilog="Example: ams headend engine --bus nats://127.0.0.1:4222")(bus.engine)
 app.command("readings", epilog="Example: ams headend readings visits.csv")(profiled.readings)

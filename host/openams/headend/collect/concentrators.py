@@ -191,6 +191,10 @@ def take_visits(store: Store, visits: Mapping[str, Visit], now_ms: int) -> None:
                 "it has lost its store: all that it has is taken anew, and missing days are asked"
             )
             store.notice("store-lost", name, text, now_ms)
+        for one in found.pushes:
+            if "refused" in one:
+                text = f"concentrator {name} brings {one['refused']}"
+                store.notice("push", str(one.get("meter_id", "")), text, now_ms)
         for kind, rows in (("alarm", found.alarms), ("push", found.pushes)):
             alarms += [
                 (str(one.get("meter_id", "")), _at(one, now_ms), f"{name} {kind}",

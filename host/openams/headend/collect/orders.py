@@ -14,11 +14,12 @@ from datetime import date, timedelta
 from typing import Any
 
 from openams.client import data as axdr
-from openams.client.client import Client, session
+from openams.client.client import Client
 from openams.client.links import Url, parse_url
 from openams.client.names import CLOCK, HAN_OPEN
 from openams.client.readout import PROFILES
 from openams.errors import BenchError
+from openams.headend.collect.zone import HOURS, ZONE, Doing, RefusedOrder, check
 from openams.headend.days import day_bounds, day_number, local_day
 from openams.headend.store import Store
 from openams.headend.store.jobs import DUE, Job
@@ -73,11 +74,22 @@ def _clock(meter: Client, job: Job, now_ms: Now) -> dict[str, Any]:
     return {"set": now.isoformat()}
 
 
-DOES: Mapping[str, Callable[[Client, Job, Now], dict[str, Any]]] = {
-    "han-open": _han(True),
-    "han-close": _han(False),
-    "interval": _interval,
-    "clock": _clock,
+def _operator(
+    do: Callable[[Client, Job, Now], dict[str, Any]],
+) -> Callable[[Doing], dict[str, Any]]:
+    def doing(order: Doing) -> dict[str, Any]:
+        with order.session("operator") as meter:
+            return do(meter, order.job, order.now_ms)
+
+    return doing
+
+
+DOES: Mapping[str, Callable[[Doing], dict[str, Any]]] = {
+    "han-open": _operator(_han(True)),
+    "han-close": _operator(_han(False)),
+    "interval": _operator(_interval),
+    "clock": _operator(_clock),
+    **ZONE,
 }
 
 
@@ -93,9 +105,10 @@ def give(
     row = store.meter(meter_id)
     if row is None or not row.url:
         raise BenchError(f"meter {meter_id} is not in the register, or nobody reaches it")
+    check(kind, detail)
     today = local_day(now_ms)
     due, number = now_ms, day_number(today)
-    until = now_ms + 86_400_000
+    until = now_ms + 3_600_000 * HOURS.get(kind, 24)
     if kind.startswith("han-"):
         until = day_bounds(working_days_after(today, HAN_WORKING_DAYS))[1]
     if kind == "interval":
@@ -159,14 +172,29 @@ class Doer:
         def passing() -> int:
             return now_ms + round(1000 * (time.monotonic() - began))
 
+        leased = now_ms + _LEASE_MS
+
+        def alive(for_s: float) -> None:
+            nonlocal leased
+            wanted = passing() + round(1000 * for_s)
+            if wanted > leased + 60_000:
+                leased = wanted
+                store.run("UPDATE job SET lease_ms = ? WHERE job_id = ?", leased, job.job_id)
+
         try:
             if now_ms >= job.until_ms:
                 raise BenchError(job.result.get("error", "nobody took it up in time"))
             if row is None or not row.url:
                 raise BenchError("the meter has no URL in the register any more")
             url = self.url_of(job.subject, row.url)
-            with session(url, "operator", self.keystore, job.subject, self.timeout_s) as meter:
-                result = DOES[job.kind](meter, job, self.clock or passing)
+            clock = self.clock or passing
+            doing = Doing(job, url, self.keystore, self.timeout_s, clock, alive)
+            result = DOES[job.kind](doing)
+        except RefusedOrder as error:
+            with store.transaction():
+                store.end_order(job.job_id, REFUSED, now_ms, {"error": str(error)}, now_ms)
+                store.notice("order-refused", job.subject, f"{job.kind}: {error}", now_ms)
+            return REFUSED
         except BenchError as error:
             over = now_ms >= job.until_ms
             wait = min(_LONGEST_MS, _AGAIN_MS << min(job.attempts, 10))

@@ -14,6 +14,7 @@ from openams.headend.collect.concentrators import Door, HttpDoor, visit
 from openams.headend.collect.link import NUMBERS, READER_SAP, Opener, Reader, connect, opener_of
 from openams.headend.collect.reading import Got, Layouts, read
 from openams.headend.collect.taking import Came
+from openams.headend.collect.unasked import Titles
 from openams.headend.collect.work import Outcome, Work
 from openams.headend.days import day_date
 from openams.headend.register import ConcentratorRow, MeterRow
@@ -57,6 +58,7 @@ class Sessions:
     def __init__(self, keystore: Keystore, roads: Roads, now_ms: Callable[[], int]) -> None:
         self._keystore, self._roads, self._now_ms = keystore, roads, now_ms
         self._layouts: dict[str, Layouts] = {}
+        self._titles = Titles(keystore)
 
     def numbered(self, works: Sequence[tuple[Work, int]]) -> list[int]:
         """The first counter of each session with a meter, taken in one change of the keystore: one
@@ -117,7 +119,15 @@ class Sessions:
         out.road = "concentrator"
         if not isinstance(work.row, ConcentratorRow):
             raise BenchError(f"concentrator {work.turn.subject} is not in the register any more")
-        out.visit = await visit(self._roads.door(work.row), work, self._now_ms())
+        out.visit = found = await visit(self._roads.door(work.row), work, self._now_ms())
+        for one in found.pushes:
+            # Who brings it says whose it is; the meter's own title and tag prove it.
+            try:
+                octets = bytes.fromhex(str(one.get("octets", "")))
+                push = self._titles.opened(octets, str(one.get("meter_id", "")))
+                one |= {"stamp": push.stamp, "values": push.values, "counter": push.counter}
+            except (BenchError, ValueError) as error:
+                one["refused"] = str(error)
 
 
 def _least(work: Work, lap: int) -> int:

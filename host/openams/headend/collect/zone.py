@@ -1,0 +1,119 @@
+"""Orders that move a meter or change its firmware: of a process that has the keys for it.
+
+The keystore of a collector has none of them. Each order to the breaker or limiter is sealed for its
+meter (openams.control); an image is signed by the release key and released to its meter beforehand
+(openams.image).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from openams.client.client import Client, session
+from openams.client.links import Url
+from openams.errors import BenchError
+from openams.headend.store.jobs import Job
+from openams.keys.keystore import Keystore
+
+ACTIONS = ("disconnect", "reconnect")
+_MOST_WATT = 1_000_000
+# An image is confirmed by the meter once it has run for a while; a block of it may be sent again.
+_CONFIRMED_S = 600.0
+_BLOCK_S = 300.0
+
+
+class RefusedOrder(BenchError):
+    """The order will not be done however often it is tried: a person must see to it."""
+
+
+class Doing(NamedTuple):
+    """An order, its meter, and what it takes to talk to it. `now_ms`: the time as it passes;
+    `alive`: for so many seconds more nobody else takes it up."""
+
+    job: Job
+    url: Url
+    keystore: Keystore
+    timeout_s: float
+    now_ms: Callable[[], int]
+    alive: Callable[[float], None]
+
+    def session(self, role: str) -> AbstractContextManager[Client]:
+        return session(self.url, role, self.keystore, self.job.subject, self.timeout_s)
+
+
+def limit(order: Doing) -> dict[str, Any]:
+    """`watt`: the limiter's threshold on mean import; None: off."""
+    from openams.control.client import Operator
+
+    watt = order.job.detail["watt"]
+    with order.session("breaker") as meter:
+        operator = Operator(meter, order.keystore, order.job.subject)
+        operator.set_threshold(4, "average-import", None if watt is None else 1000 * watt)
+        return {"watt": watt, "limits": operator.limits()}
+
+
+def ration(order: Doing) -> dict[str, Any]:
+    """`action` of the breaker, as a plan of rationing has it. What may have happened unseen, by an
+    order that had no answer, is looked up first."""
+    from openams.control.ration import Entry, act
+
+    # Without the key this process cannot do it; another may.
+    order.keystore.get(order.job.subject).key("breaker")
+    detail = order.job.detail
+    entry = Entry(order.job.subject, order.url.text, detail.get("group", ""), False)
+    again = order.job.attempts > 0
+    found = act(entry, detail["action"], order.keystore, order.timeout_s, again)
+    if found.status in ("critical", "refused"):
+        raise RefusedOrder(f"{detail['action']}: {found.detail}")
+    if found.status != "done":
+        raise BenchError(found.detail)
+    return {"status": found.status, "detail": found.detail, "order": found.order}
+
+
+def firmware(order: Doing) -> dict[str, Any]:
+    """`image`: the file that is released to this meter. What the meter has of it already is not
+    sent again."""
+    from openams.image.file import Image
+    from openams.image.transfer import Refusal, Sender
+
+    image = Image.load(Path(order.job.detail["image"]))
+    sender = Sender(functools.partial(order.session, "update"))
+    try:
+        sender.send(image, 256, lambda done, of: order.alive(_BLOCK_S))
+        order.alive(_CONFIRMED_S + _BLOCK_S)
+        sender.activate()
+        found = sender.outcome(_CONFIRMED_S)
+    except Refusal as error:
+        raise RefusedOrder(str(error)) from None
+    if found["state"] != "activated":
+        raise RefusedOrder(f"the meter has gone back to its old firmware: {found['state']}")
+    return {"state": found["state"], "blocks": sender.sent}
+
+
+ZONE: Mapping[str, Callable[[Doing], dict[str, Any]]] = {
+    "limit": limit,
+    "ration": ration,
+    "firmware": firmware,
+}
+# Hours that an order is good for: who rations does it now or not at all.
+HOURS = {"limit": 24, "ration": 6, "firmware": 14 * 24}
+
+
+def check(kind: str, detail: Mapping[str, Any]) -> None:
+    """BenchError for an order that says nothing that can be done."""
+    if kind == "limit":
+        watt = detail.get("watt")
+        if watt is not None and (not isinstance(watt, int) or not 0 <= watt <= _MOST_WATT):
+            raise BenchError(f"a limit is 0 to {_MOST_WATT} W, or off")
+    if kind == "ration" and detail.get("action") not in ACTIONS:
+        raise BenchError(f"rationing is one of {', '.join(ACTIONS)}")
+    if kind == "firmware":
+        from openams.image.file import Image
+
+        image = Image.load(Path(str(detail.get("image", ""))))
+        if not image.is_released:
+            raise BenchError("the image is released to no meter: ams image release makes it so")

@@ -1,0 +1,134 @@
+"""What a meter sends unasked, from the real firmware to the store: once, and from no one else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+
+from openams.client import data as axdr
+from openams.client.client import session
+from openams.client.links import parse_url
+from openams.field.channel import ChannelLink
+from openams.field.field import Field
+from openams.field.meters import make_plan
+from openams.headend.collect.clock import VirtualClock
+from openams.headend.collect.concentrators import take_visits
+from openams.headend.collect.sessions import Roads, Sessions
+from openams.headend.collect.unasked import Ears
+from openams.headend.collect.work import Work
+from openams.headend.register import ConcentratorRow
+from openams.headend.store.jobs import CONCENTRATOR, Turn
+from openams.keys import handover
+from openams.keys.keystore import Keystore
+from openams.meter_time import to_utc_ms
+from tests.headend.village import FAST
+
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+DESTINATION = (40, "0.0.25.9.0.255", 3)
+SCHEDULE = (22, "0.0.15.0.4.255", 4)
+
+
+def said_by_a_meter(folder):
+    """(keystore of a collector, meters, octets of a daily push as they go over TCP)"""
+    from datetime import UTC, datetime
+
+    begin = to_utc_ms(datetime(2026, 1, 10, 23, tzinfo=UTC))
+    plan = make_plan(2, begin_ms=begin, shares={"cellular": 1}, mix={"heating": 1})
+    ids = [meter.meter_id for meter in plan.meters]
+    keys = Keystore(folder / "all", b"a", FAST)
+    heard = []
+    with Field(plan, keys, on_push=lambda *said: heard.append(said)) as field:
+        field.advance_to(begin + HOUR_MS)
+        url = replace(
+            parse_url("tcp://127.0.0.1:4059"),
+            opener=lambda sap, timeout_s: ChannelLink(field.call(ids[0]), sap),
+        )
+        with session(url, "operator", keys, ids[0], 5) as client:
+            where = axdr.structure(axdr.enum(0), axdr.octets(b"head-end:4061"), axdr.enum(0))
+            client.set(*DESTINATION, where)
+            daily = axdr.octets(b"\x00\x1e\x00\x00"), axdr.octets(b"\xff\xff\xff\xff\xff")
+            client.set(*SCHEDULE, axdr.array(axdr.structure(*daily)))
+        field.advance_to(begin + DAY_MS + HOUR_MS)
+    readers = Keystore(folder / "readers", b"b", FAST)
+    handover.give_readers(keys, readers, ids)
+    (number, _, octets), *_ = heard
+    assert number == ids[0]
+    return readers, ids, octets
+
+
+def framed(message):
+    return b"\x00\x01\x00\x01\x00\x02" + len(message).to_bytes(2, "big") + message
+
+
+def test_taken_once_and_no_stranger_and_no_other_meters_title(file_store, tmp_path):
+    readers, ids, octets = said_by_a_meter(tmp_path)
+    message = octets[8:]
+    other = bytes.fromhex(readers.get(ids[1]).system_title)
+    changed = bytearray(message)
+    changed[-20] ^= 1
+    said = [
+        octets,
+        octets,  # again: it is the same
+        framed(message[:2] + other + message[10:]),
+        framed(bytes(changed)),
+        framed(message[:2] + b"STRANGER" + message[10:]),
+        framed(b"\x0f\x00\x00\x00\x01\x00\x06\x00\x00\x00\x07"),  # in clear
+        b"\xff" * 8,
+    ]
+
+    async def run():
+        ears = Ears(file_store, readers, VirtualClock(7))
+        serving = asyncio.ensure_future(ears.run("127.0.0.1", 0))
+        while not ears.port:
+            await asyncio.sleep(0.01)
+        for one in said:
+            _, writer = await asyncio.open_connection("127.0.0.1", ears.port)
+            writer.write(one)
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+        while sum(ears.counts.values()) < len(said):
+            await asyncio.sleep(0.01)
+        ears.stop()
+        await serving
+        return ears.counts
+
+    assert asyncio.run(run()) == {"taken": 1, "again": 1, "refused": 5}
+    (row,) = file_store.all("SELECT meter_id, source, body FROM alarm")
+    assert row[:2] == (ids[0], "push")
+    assert json.loads(row[2])["values"]
+    told = {(subject, times) for _, _, kind, subject, _, times in file_store.notices()}
+    assert told == {(ids[1], 1), (ids[0], 1), ("unknown", 3)}
+
+
+def test_a_concentrator_brings_a_push_as_another_meters(file_store, tmp_path):
+    readers, ids, octets = said_by_a_meter(tmp_path)
+    pushes = [
+        {"seq": 1, "meter_id": ids[0], "octets": octets[8:].hex()},
+        {"seq": 2, "meter_id": ids[1], "octets": octets[8:].hex()},
+    ]
+
+    class Door:
+        async def get(self, path):
+            if "pushes" in path:
+                return {"pushes": pushes}
+            return {"store_id": "s", "days": [], "alarms": [], "meters": [], "more": False}
+
+        async def post(self, path, order):
+            return {}
+
+    class Through(Roads):
+        def door(self, row):
+            return Door()
+
+    turn = Turn(CONCENTRATOR, "C0001", "", 0)
+    work = Work(turn, "c", 0, 60_000, ConcentratorRow("C0001", "mesh", "http://127.0.0.1:1"))
+    out = asyncio.run(Sessions(readers, Through(), lambda: 7).do(work))
+    assert out.well, out.error
+    with file_store.transaction():
+        take_visits(file_store, {"C0001": out.visit}, 7)
+    rows = dict(file_store.all("SELECT meter_id, body FROM alarm"))
+    assert json.loads(rows[ids[0]])["values"] and "values" not in json.loads(rows[ids[1]])
+    ((_, _, kind, subject, text, _),) = file_store.notices()
+    assert (kind, subject) == ("push", ids[1]) and ids[0] in text
