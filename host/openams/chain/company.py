@@ -12,7 +12,7 @@ from datetime import date
 from openams.errors import BenchError
 from openams.field.loads import FILE, PROFILES, QUARTER_MS, Load
 from openams.field.meters import FieldPlan, MeterSpec
-from openams.gs1 import check_digit
+from openams.headend.beginning import AREA, POINTS_MOST, gsrn
 from openams.headend.days import day_bounds, day_number, local_day
 from openams.headend.register import (
     INTERVAL,
@@ -28,10 +28,6 @@ from openams.headend.register import (
 from openams.headend.store import Store
 from openams.headend.vee.model import CONSUMPTION
 
-# Areas and points of nobody: EIC's and GS1's own rules for the digits, none of their owners.
-AREA = "50YTESTTESTTESTB"
-_PREFIX = "707057500"
-MOST = 10**8
 # Main fuses that bear each load; of a home 63 A.
 _FUSE_A = {"farm": 125.0, "transformer": 200.0}
 _HOME_A = 63.0
@@ -40,16 +36,10 @@ _KINDS = {"prosumer": PROSUMER, "house": PROSUMER, "production": PRODUCTION}
 _SAMPLES = 4
 
 
-def gsrn(number: int) -> str:
-    """The point of the `number`th site of a field."""
-    digits = f"{_PREFIX}{number:08d}"
-    return digits + check_digit(digits)
-
-
 def points(plan: FieldPlan) -> dict[str, str]:
     """Meter of the plan -> the point where it stands."""
-    if len(plan.meters) > MOST:
-        raise BenchError(f"a company has at most {MOST} points")
+    if len(plan.meters) > POINTS_MOST:
+        raise BenchError(f"a company has at most {POINTS_MOST} points")
     return {spec.meter_id: gsrn(number) for number, spec in enumerate(plan.meters)}
 
 

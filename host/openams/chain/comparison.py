@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from openams.chain.truth import Truth, faults_by_meter
-from openams.field.faults import KINDS
+from openams.field.faults import DARK, KINDS
 from openams.field.ledger import Ledger
 from openams.headend.days import day_bounds, day_number
 from openams.headend.elhub.build import DIRECTIONS, first_deadline
@@ -159,10 +159,17 @@ class Comparing:
         losing = [one for one in whole if KINDS[one[0]].loses]
         if losing:
             return losing[0][1], losing[0][0]
-        if any(one.begin_ms < due_ms and one.end_ms > end_ms for one in self._down):
-            return "headend", "head-end-down"
         day_ms = end_ms - 86_400_000
-        there = [one for one in mine if one[2] < due_ms and one[3] > day_ms]
+        if any(one[0] == "meter-changed" and day_ms <= one[2] < due_ms for one in mine):
+            return "other", "meter-changed"
+        # Rows that are gone for good, whoever was up at seven.
+        dark = [one for one in mine if one[0] in DARK and one[2] < end_ms and one[3] > day_ms]
+        if dark:
+            return dark[0][1], dark[0][0]
+        if any(one.begin_ms < due_ms and one.end_ms >= due_ms for one in self._down):
+            return "headend", "head-end-down"
+        # What broke a meter the day before may still have no rows of this one.
+        there = [one for one in mine if one[2] < due_ms and one[3] > day_ms - 86_400_000]
         there.sort(key=lambda one: (not KINDS[one[0]].loses, -min(one[3], due_ms)))
         return (there[0][1], there[0][0]) if there else (NONE, NONE)
 

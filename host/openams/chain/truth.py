@@ -93,7 +93,9 @@ def faults_by_meter(ledger: Ledger) -> Mapping[str, list[tuple[str, str, int, in
     """(kind, cause, begin, end) of each meter, those that replaced others by their own number."""
     out: dict[str, list[tuple[str, str, int, int]]] = {}
     for fault in ledger.faults():
-        for meter_id in fault.meters:
+        # A change is both meters'.
+        new = (fault.detail,) if fault.kind == "meter-changed" else ()
+        for meter_id in (*fault.meters, *new):
             row = fault.kind, fault.cause, fault.begin_ms, fault.end_ms
             out.setdefault(meter_id, []).append(row)
     return out

@@ -11,20 +11,17 @@ from typing import Annotated, Any
 
 import typer
 
-from openams.cli import bus, deliver, profiled, report
+from openams.cli import bus, centre, deliver, profiled, report
+from openams.cli.centre import now_ms, read_tokens
 from openams.cli.common import JsonObjectOption, StoreOption, group
 from openams.cli.keys import PassphraseOption
 from openams.errors import BenchError
 from openams.keys.opening import open_keystore
-from openams.meter_time import local_text, to_utc_ms
+from openams.meter_time import local_text
 from openams.private import write_private
 from openams.terminal import say
 
 app = group("The collection centre: register, store, collection.")
-
-
-def now_ms() -> int:
-    return to_utc_ms(datetime.now(UTC))
 
 
 @app.command("import", epilog="Example: ams headend import areas.csv terms.csv meters.csv")
@@ -132,7 +129,7 @@ def collect(
     if not 1 <= sessions <= 10_000 or not 1 <= permits <= 10_000 or timeout <= 0 or lease < 1:
         raise BenchError("--sessions and --permits are 1 to 10000, --timeout and --lease above 0")
     keys = open_keystore(keystore, passphrase_file)
-    known = _tokens(tokens) if tokens else {}
+    known = read_tokens(tokens) if tokens else {}
     if bus_url is not None:
         if day is not None:
             raise BenchError("--day belongs to ams headend dispatch: it says what is due")
@@ -152,18 +149,6 @@ def collect(
     counts = collector.counts
     text = f"{counts['sessions']} sessions, {counts['failed']} failed, {counts['rows']} rows"
     say(json.dumps(counts) if as_json else text)
-
-
-def _tokens(path: Path) -> dict[str, str]:
-    from openams.private import read_private
-
-    try:
-        found = json.loads(read_private(path))
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
-        raise BenchError(f'{path} is no JSON object of tokens: {{"C0001": "..."}}')
-    return found
 
 
 @app.command(epilog="Example: ams headend evaluate --day 2026-01-31")
@@ -366,6 +351,8 @@ def close(
 
 
 # Commands in modules of their own: delivery and report have many options.
+app.command("init", epilog="Example: ams headend init centre plan.csv")(centre.init)
+app.command("run", epilog="Example: ams headend run centre")(centre.run)
 app.command(
     "deliver",
     epilog="Example: ams headend deliver --hub https://hub.example:8200 --identity our.pem "

@@ -75,14 +75,26 @@ def metrics(
     from openams.headend.store import open_store, store_url
 
     url = store_url(store)
+    if port is None:
+        with open_store(url) as opened:
+            say(written(opened, datetime.now(UTC)).rstrip("\n"))
+        return
+    server = metrics_server(url, host, port)
+    say(f"http://{host}:{server.server_address[1]}/metrics")
+    try:
+        server.serve_forever(poll_interval=0.2)
+    except KeyboardInterrupt:
+        server.server_close()
+
+
+def metrics_server(url: str, host: str, port: int) -> ThreadingHTTPServer:
+    """Serves the health of a store; BenchError where it cannot listen."""
+    from openams.headend.report.health import metrics as written
+    from openams.headend.store import open_store
 
     def now() -> str:
         with open_store(url) as opened:
             return written(opened, datetime.now(UTC))
-
-    if port is None:
-        say(now().rstrip("\n"))
-        return
 
     class Handler(BaseHTTPRequestHandler):
         timeout = 10
@@ -104,14 +116,9 @@ def metrics(
             """Nothing: who watches asks often."""
 
     try:
-        server = ThreadingHTTPServer((host, port), Handler)
+        return ThreadingHTTPServer((host, port), Handler)
     except OSError as error:
         raise BenchError(f"cannot listen on {host}:{port}: {error.strerror}") from None
-    say(f"http://{host}:{server.server_address[1]}/metrics")
-    try:
-        server.serve_forever(poll_interval=0.2)
-    except KeyboardInterrupt:
-        server.server_close()
 
 
 def _day(option: str, text: str | None) -> date | None:

@@ -16,6 +16,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from openams.headend.assemble import power_cuts
+from openams.headend.collect.work import is_silent
 from openams.headend.days import day_bounds, day_number, local_day
 from openams.headend.elhub.build import first_deadline
 from openams.headend.register import MeterRow, Relation
@@ -34,10 +35,10 @@ SIGNAL, METER, CONCENTRATOR, HEADEND, OTHER = (
 UNKNOWN = "unknown"
 # A head-end that visits its concentrators each ten minutes and does not for so long stands still.
 _QUIET_MS = 25 * 60_000
+# How meters answer when a head-end is back is looked at so long after the night.
+_LATER_MS = 12 * 3_600_000
 # A log is read from so long before a night on, for cuts that began before it.
 _LOG_MS = 30 * 86_400_000
-# Whoever gives no answer is said to be so by these words (openams.client's links).
-_SILENT = ("no answer", "timed out", "has not ended in time")
 
 
 class Cause(NamedTuple):
@@ -65,7 +66,7 @@ class Link(NamedTuple):
 
     @property
     def silent(self) -> bool:
-        return any(words in self.reason for words in _SILENT)
+        return is_silent(self.reason)
 
 
 @dataclass
@@ -82,7 +83,15 @@ class Night:
     links: dict[str, Link]
     events: dict[str, list[Event]]
     alarms: dict[str, list[tuple[int, str]]]
+    # When a concentrator read a meter in the night: of what the head-end got after it.
+    read_ms: dict[str, int]
+    in_time: set[str]  # of whom something of the day was here when it was due
     silent: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether towards the end of the night nobody had any session."""
+        return self.due_ms - self.last_session_ms > _QUIET_MS
 
 
 def find_causes(store: Store, day: date, now_ms: int) -> Counter[str]:
@@ -122,6 +131,8 @@ def explain(night: Night, job: Job) -> Cause:
     for look in (_changed, _dark):
         if (cause := look(night, meter_id)) is not None:
             return cause
+    if meter_id in night.in_time and (cause := _holes(night, job)) is not None:
+        return cause
     if row is None:
         return Cause(UNKNOWN, "", "the meter is not in the register any more")
     if row.concentrator:
@@ -176,40 +187,46 @@ def _behind(night: Night, job: Job, row: MeterRow) -> Cause:
     went = [one for one in visits if one.outcome == "ok"]
     link = night.links.get(job.subject)
     last_ms = max((one.at_ms for one in went), default=0)
-    if not visits or (
-        night.due_ms - max(one.at_ms for one in visits) > _QUIET_MS
-        and night.due_ms - night.last_session_ms > _QUIET_MS
-        and link is None
-    ):
-        return _stood_still(night, f"concentrator {name} was not visited")
-    if not went or (visits[-1].outcome != "ok" and link is None):
+    read_ms = night.read_ms.get(job.subject)
+    if visits and visits[-1].outcome != "ok" and (link is None or not went or read_ms):
         since = local_text(min(one.at_ms for one in visits if one.at_ms > last_ms))
         return Cause(
             CONCENTRATOR, "concentrator-down",
             f"concentrator {name} gave no answer from {since} to the end of the night",
         )  # fmt: skip
+    if night.quiet and (not visits or night.due_ms - visits[-1].at_ms > _QUIET_MS):
+        if read_ms is not None:
+            at = local_text(read_ms)
+            return _stood_still(night, f"concentrator {name} had it at {at} and was not visited")
+        if link is None or (not visits and link.at_ms <= night.due_ms):
+            return _stood_still(night, f"concentrator {name} was not visited")
     if link is not None:
         return _of_link(night, job, link, (row.net, name))
     lost = [at for at, kind in night.alarms.get("", ()) if kind == f"store-lost {name}"]
     if any(night.begin_ms <= at <= night.due_ms for at in lost):
         return Cause(CONCENTRATOR, "store-lost", f"concentrator {name} lost its store that night")
-    return _holes(job) or Cause(
+    return _holes(night, job) or Cause(
         UNKNOWN, "", f"concentrator {name} answered, and said nothing of the meter"
     )
 
 
 def _direct(night: Night, job: Job) -> Cause:
     """A meter that the head-end calls itself."""
-    tried = [one for one in night.sessions.get(job.subject, ()) if one.at_ms <= night.due_ms]
-    if not tried:
-        return _stood_still(night, "its turn in the night was not taken")
-    last = tried[-1]
-    if last.outcome == "ok":
-        return _holes(job) or Cause(UNKNOWN, "", "it was read, and what it said was not all")
+    sessions = night.sessions.get(job.subject, ())
+    tried = [one for one in sessions if one.at_ms <= night.due_ms]
+    later = [one for one in sessions if one.at_ms > night.due_ms]
     link = night.links.get(job.subject)
+    if night.quiet and later and later[0].outcome == "ok":
+        return _stood_still(night, "it answered as soon as it was called again")
+    if not tried and (not later or link is None):
+        return _stood_still(night, "its turn in the night was not taken")
+    if tried and tried[-1].outcome == "ok":
+        return _holes(night, job) or Cause(UNKNOWN, "", "it was read, and that was not all")
+    # What it answered tells more than that it did not.
+    told = [one for one in tried or later[:1] if one.outcome not in ("ok", "late")]
+    last = (told or tried or later)[-1]
     signal = link.signal_dbm if link is not None else None
-    link = Link(last.at_ms, "", signal, last.error)
-    return _of_link(night, job, link, ("cellular", ""))
+    return _of_link(night, job, Link(last.at_ms, "", signal, last.error), ("cellular", ""))
 
 
 def _stood_still(night: Night, what: str) -> Cause:
@@ -217,11 +234,19 @@ def _stood_still(night: Night, what: str) -> Cause:
     return Cause(HEADEND, "head-end-down", what + (when if night.last_session_ms else ""))
 
 
-def _holes(job: Job) -> Cause | None:
+def _holes(night: Night, job: Job) -> Cause | None:
     """It was read, and has rows no more, or none that can be read."""
     missing = job.result.get("missing")
     if not missing:
+        if job.result.get("registers_missing"):
+            return Cause(UNKNOWN, "", "its intervals are here, a register of midnight is not")
         return None
+    begin, end = day_bounds(night.day)
+    cuts = power_cuts(night.events.get(job.subject, ()), begin, end)
+    if cuts:
+        at = local_text(to_utc_ms(cuts[0][0]))
+        text = f"it was read, and has no rows of when it was without supply, from {at}"
+        return Cause(OTHER, "no-supply", text)
     return Cause(
         METER, "rows-missing", f"it was read, and {missing} minutes of the day are not there"
     )
@@ -229,6 +254,11 @@ def _holes(job: Job) -> Cause | None:
 
 def _of_link(night: Night, job: Job, link: Link, group: tuple[str, str]) -> Cause:
     """By how its link looked when nothing came by it."""
+    for down, up in power_cuts(night.events.get(job.subject, ()), night.begin_ms, night.due_ms):
+        until = night.due_ms if up is None else to_utc_ms(up)
+        if link.silent and to_utc_ms(down) <= link.at_ms <= until:
+            text = f"its log has no supply when it gave no answer, at {local_text(link.at_ms)}"
+            return Cause(OTHER, "no-supply", text)
     if not link.silent:
         return Cause(METER, "answers-wrong", f"it answered, and then: {link.reason}")
     if link.signal_dbm is not None:
@@ -253,7 +283,7 @@ def _night(store: Store, day: date, meters: Sequence[str]) -> Night:
         "WHERE at_ms BETWEEN ? AND ? AND subject IN (?*) ORDER BY at_ms",
         [*meters, *masters],
         begin_ms,
-        due_ms,
+        due_ms + _LATER_MS,
     ):
         sessions[subject].append(Session(*rest))
     for many in sessions.values():
@@ -279,13 +309,28 @@ def _night(store: Store, day: date, meters: Sequence[str]) -> Night:
         relations[relation.meter_id] = relation
     night = Night(
         day, begin_ms, due_ms, rows, relations, sessions, last_ms or 0, links, events,
-        _alarms(store, meters, masters, due_ms),
+        _alarms(store, meters, masters, due_ms), _read_then(store, meters, begin_ms, due_ms),
+        {
+            meter_id
+            for meter_id, parts in store.intervals(day_number(day), meters).items()
+            if parts[0].at_ms <= due_ms
+        },
     )  # fmt: skip
     for meter_id, link in links.items():
         row = rows.get(meter_id)
         if row is not None and link.silent and link.signal_dbm is None:
             night.silent.setdefault((row.net, row.concentrator), set()).add(meter_id)
     return night
+
+
+def _read_then(store: Store, meters: Sequence[str], begin_ms: int, due_ms: int) -> dict[str, int]:
+    """When meters were read in the night of whom the head-end heard only after it: with a day a
+    concentrator keeps what the registers showed as it read it."""
+    out: dict[str, int] = {}
+    for one in store.readings(meters, begin_ms + 1, due_ms):
+        if one.got_ms > due_ms and one.source.startswith("concentrator"):
+            out.setdefault(one.meter_id, one.at_ms)
+    return out
 
 
 def _alarms(

@@ -12,12 +12,13 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from openams.errors import BenchError
-from openams.headend.assemble import Known, days, digest
+from openams.headend.assemble import POWER_DOWN, Known, days, digest
 from openams.headend.clocks import wrong_spans
 from openams.headend.days import day_bounds, day_number
 from openams.headend.register import INTERVAL, JOINT, Relation, Terms, series_of
 from openams.headend.store import ClashError, DayValues, Store, StoredRevision
 from openams.headend.store.jobs import COMPLETE, DAY, LOST
+from openams.headend.store.raw import Event, Part, RegisterReading
 from openams.headend.vee import Day, Result, Value, evaluate
 from openams.headend.vee.codes import MEASURED
 from openams.headend.vee.revise import last_moment
@@ -30,6 +31,8 @@ AT_ONCE = 250
 _CLASHES = 5
 # Power cuts that began so long before are still looked for.
 _CUT_DAYS = 30
+# The interval in which the supply fell still comes with what was counted of it.
+_ROW_MS = 3_600_000
 _WHY = ("readings", "registers", "cuts", "edits", "collectable")
 _WORD = {"readings": "collected", "cuts": "supply", "edits": "edit", "collectable": "given-up"}
 
@@ -152,6 +155,11 @@ def _known(store: Store, day: date, terms: Sequence[Terms]) -> Iterator[Known]:
     # Logs go on after the day: when a cut ended, and when a clock was set right.
     span = begin - _CUT_DAYS * 86_400_000, end + _CUT_DAYS * 86_400_000
     events = _by_meter(store.events(meters, *span, "standard"))
+    for meter_id, at_ms in store.last_words(meters, *span):
+        if not _heard_after(at_ms, events[meter_id], readings[meter_id], parts.get(meter_id, ())):
+            events[meter_id].append(
+                Event(meter_id, "standard", 0, at_ms, POWER_DOWN, None, None, at_ms, "module")
+            )
     checks = store.clock_checks(meters, *span)
     wrong = {
         meter_id: spans
@@ -176,6 +184,20 @@ def _known(store: Store, day: date, terms: Sequence[Terms]) -> Iterator[Known]:
             not own or not given_up.issuperset(own),
             wrong,
         )
+
+
+def _heard_after(
+    at_ms: int,
+    events: Iterable[Event],
+    readings: Iterable[RegisterReading],
+    parts: Iterable[Part],
+) -> bool:
+    """Whether a meter counted on after its module's last word: then its log says what was."""
+    return (
+        any(one.at_ms > at_ms for one in events)
+        or any(one.at_ms > at_ms for one in readings)
+        or any(1000 * row.end_s > at_ms + _ROW_MS for part in parts for row in part.rows)
+    )
 
 
 def _by_meter(rows: Iterable[Any]) -> defaultdict[str, list[Any]]:

@@ -19,6 +19,8 @@ from openams.headend.store.jobs import DAY, METER, OPEN, Turn
 _DAY_MS = 86_400_000
 # Logs are asked for from a little before the last event that is known.
 _LOG_FROM_MS = 60_000
+# As openams.client's links say it, and collection.
+_SILENT = ("no answer", "timed out", "has not ended in time")
 
 
 class Seqs(NamedTuple):
@@ -108,6 +110,11 @@ def outcome_of(error: BenchError) -> str:
     if isinstance(error, LinkError):
         return "link"
     return "refused" if isinstance(error, RefusedError) else "error"
+
+
+def is_silent(reason: str) -> bool:
+    """Whether these words of a session's end say that there was no answer."""
+    return any(words in reason for words in _SILENT)
 
 
 def prepared(store: Store, turns: Sequence[Turn], worker: str, now: int, until: int) -> list[Work]:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from openams.headend.collect.concentrators import take_visits
 from openams.headend.collect.plan import Plan
 from openams.headend.collect.taking import take_all
-from openams.headend.collect.work import Outcome
-from openams.headend.days import day_number, local_day
+from openams.headend.collect.work import Outcome, is_silent
+from openams.headend.days import day_bounds, day_number, local_day
 from openams.headend.store import Store
 from openams.headend.store.jobs import COUNTERS_A_TURN, METER, NEVER_MS, Attempt
 
@@ -72,7 +72,7 @@ class Writer:
     def _keep_links(self, outs: Sequence[Outcome], now_ms: int) -> None:
         """How links looked by which nothing came, the last time of a day."""
         day = day_number(local_day(now_ms))
-        rows = {}
+        rows: dict[str, tuple[str, int, int, str, int | None, str]] = {}
         for out in outs:
             subject = out.turn.subject
             if out.visit is not None:
@@ -81,11 +81,15 @@ class Writer:
             elif out.turn.kind == METER and not out.well:
                 rows[subject] = (subject, day, now_ms, "", out.signal_dbm, out.error[:200])
         columns = ("meter_id", "day", "at_ms", "source", "signal_dbm", "reason")
-        self._store.upsert(
-            "link_seen", columns, list(rows.values()),
-            "(meter_id, day) DO UPDATE SET at_ms = excluded.at_ms, source = excluded.source, "
-            "signal_dbm = excluded.signal_dbm, reason = excluded.reason",
-        )  # fmt: skip
+        # What came after the night says nothing of it, unless there is nothing else.
+        due = day_bounds(local_day(now_ms))[0] + 60_000 * self._plan.window_end_min
+        seen = "at_ms = excluded.at_ms, signal_dbm = excluded.signal_dbm"
+        # What one answered tells more than that it gave no answer another time.
+        told = f"{seen}, source = excluded.source, reason = excluded.reason"
+        for silent, news in ((True, seen), (False, told)):
+            clash = "DO NOTHING" if now_ms > due else f"DO UPDATE SET {news}"
+            some = [row for row in rows.values() if is_silent(row[5]) == silent]
+            self._store.upsert("link_seen", columns, some, f"(meter_id, day) {clash}")
 
     def _following(self, out: Outcome, whole: set[str], now_ms: int) -> int:
         """When its turn is next."""

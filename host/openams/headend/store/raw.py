@@ -6,6 +6,7 @@ first, and validation chooses.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -194,6 +195,23 @@ class RawStore(Core):
         )
         found = [RegisterReading(*row) for row in rows]
         return found if sources is None else [one for one in found if one.source in sources]
+
+    def last_words(
+        self, meter_ids: Sequence[str], begin_ms: int, end_ms: int
+    ) -> list[tuple[str, int]]:
+        """(meter, moment) of what modules said as their supply fell, in order."""
+        rows = self.by_key(
+            "SELECT meter_id, at_ms, body FROM alarm WHERE at_ms BETWEEN ? AND ? "
+            "AND meter_id IN (?*)",
+            list(meter_ids),
+            begin_ms,
+            end_ms,
+        )
+        return sorted(
+            (meter_id, at_ms)
+            for meter_id, at_ms, body in rows
+            if json.loads(body).get("kind") == "power-lost"
+        )
 
     # --- clocks ---------------------------------------------------------------------------
 
