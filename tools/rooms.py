@@ -68,7 +68,7 @@ HOST = {
     "web": "bench client control errors han listening meter_time runtimes",
     "faultlab": "bench emulator errors grid image keys places runtimes",
     "headend": "client control errors gs1 han image keys meter_time private",
-    "chain": "client concentrator errors field gs1 headend keys meter_time progress terminal",
+    "chain": "client concentrator errors field headend keys meter_time progress terminal",
     "cli": "bench chain client concentrator control errors faultlab field flashing grid gs1 han "
     "headend image keyboard keys lines listening meter_time private progress runtimes terminal web",
     "entry": "cli",
