@@ -23,6 +23,7 @@ import rp2
 import uctypes
 from flash import IN_SLICES
 from micropython import const
+from ring import room
 
 from ams.hal import FrontEnd
 
@@ -80,15 +81,10 @@ def _take_sets(sets: ptr32, at: int, count: int, last: int, out: ptr32):  # noqa
         to += 2
 
 
-_reserved = None
-
-
 def reserve():
-    """The rings, made at the first call: early, the heap still has pieces of that size."""
-    global _reserved
-    if _reserved is None:
-        _reserved = bytearray(2 * _RING), bytearray(4 * _SETS)
-    return _reserved
+    """The two rings."""
+    rings = memoryview(room(2 * _RING + 4 * _SETS))
+    return rings[: 2 * _RING], rings[2 * _RING :]
 
 
 class AdcFrontEnd(FrontEnd):

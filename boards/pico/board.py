@@ -3,7 +3,7 @@
 GP0   HAN (UART0 TX)             GP14     test LED, 1000 pulses per kWh
 GP4/5 service port (UART1)       GP25     status LED
 GP2/3 clock chip (I2C1)          GP16-19  metering IC (SPI0: MISO, CS, SCK, MOSI)
-GP20/21  display (I2C0)
+GP20/21  display (I2C0)          GP22     DRDY of an ADS131M08, on the same SPI
 GP6   relay, coil that opens     GP26     voltage (ADC0)
 GP7   relay, coil that closes    GP27     current (ADC1)
 GP8   relay, feedback: low when closed
@@ -19,6 +19,7 @@ import time
 import machine
 import thumb
 from flash import PLANNED, SCRATCH, SlotsFlash, StateFlash
+from flashmap import RING_SIZE
 from machine import I2C, SPI, Pin
 from micropython import const
 
@@ -46,6 +47,7 @@ _TERMINAL_COVER, _METER_COVER, _MAGNETIC_FIELD = const(9), const(10), const(11)
 _BUTTON, _SUPPLY = const(12), const(13)
 _TEST_LED, _STATUS_LED = const(14), const(25)
 _SPI_MISO, _SPI_CS, _SPI_SCK, _SPI_MOSI = const(16), const(17), const(18), const(19)
+_DRDY = const(22)
 # PS of the RT6150 that makes the 3.3 V.
 _SUPPLY_MODE = const(23)
 # Holds the largest telegram; the HAN port never listens.
@@ -122,8 +124,8 @@ class Board:
 
     def make_frontend(self, calibration, name=None):
         """By a checked `Calibration` and what the settings name: the ADC of the chip measures
-        one phase, a metering IC what its driver says. False when the IC does not answer;
-        raises ValueError, in one line, when there is no such IC.
+        one phase, an ADS131M08 is sampled, a metering IC measures what its driver says. False when
+        the chip does not answer; raises ValueError, in one line, when there is no such one.
         """
         name = name or _FRONT_END[calibration.system]
         if name == "adc":
@@ -133,6 +135,8 @@ class Board:
 
             self.frontend = AdcFrontEnd()
             return True
+        if name == "ads131m08":
+            return self._make_ads131m08(calibration.system)
         from drivers import metering_ic
 
         select = Pin(_SPI_CS, Pin.OUT, value=1)
@@ -146,6 +150,26 @@ class Board:
         return I2C(
             0, scl=Pin(_DISPLAY_SCL), sda=Pin(_DISPLAY_SDA), freq=hz, timeout=_DISPLAY_TIMEOUT_US
         )
+
+    def _make_ads131m08(self, system):
+        from ring import room
+
+        from drivers import ads131m08
+        from drivers.ads131m08_dma import Ads131m08Dma
+
+        # A ninth of the cycles of the plain twin, the same bits.
+        ads131m08.take_frames = thumb.take_frames
+        Pin(_DRDY, Pin.IN, Pin.PULL_UP)
+
+        def bus():
+            return _spi(
+                baudrate=ads131m08.SPI_HZ,
+                polarity=ads131m08.SPI_POLARITY,
+                phase=ads131m08.SPI_PHASE,
+            )
+
+        self.frontend = Ads131m08Dma(system, bus, _SPI_MISO, _SPI_CS, _DRDY, room(RING_SIZE))
+        return self.frontend.begin()
 
     def restart(self):
         """Starts the chip anew: a reset by the watchdog, which is told from one that was due."""

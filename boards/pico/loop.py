@@ -50,6 +50,9 @@ class Loop:
         # A counter that is held against nothing shows the time itself.
         self._time_at = getattr(board.clock, "at", int)
         self._by_ic = hasattr(board.frontend, "poll")
+        # A chip of its own goes on, or is set up anew: a reset of ours does nothing for it.
+        self._outside = self._by_ic or board.frontend.own_chip
+        self._fault = 0  # as the front end has told it
         self._fails = False  # the driver, not what it drives
         if self._by_ic:
             from drivers.ic_reader import IcReader
@@ -69,13 +72,19 @@ class Loop:
             count = frontend.read()
             if count:
                 index = frontend.index
-                # The crystal of the ADC is that of the counter: samples are its time.
-                after_ms = self._time_at(self._first_count_ms + (index + count) // 4)
+                if frontend.own_chip:
+                    after_ms = raw_ms - frontend.behind // 4
+                else:
+                    # The crystal of the ADC is that of the counter: samples are its time.
+                    after_ms = self._time_at(self._first_count_ms + (index + count) // 4)
                 try:
                     self.meter.samples(after_ms, index, frontend.samples, count)
                 finally:
                     frontend.taken(count)
                 came = True
+        if frontend.fault != self._fault:
+            self._fault = frontend.fault
+            self.meter.feed.front_end(self.meter.utc_ms, self._fault)
         return came
 
     def _meanwhile(self):
@@ -97,11 +106,12 @@ class Loop:
             self._fails = True
         if (
             measured
-            or (self._by_ic and not self._fails)
+            or (self._outside and not self._fails)
             or (self._was_reset and not meter.measured_ms)
         ):
             # Only a meter that measures is alive; but what a reset did not mend, no other will. A
-            # metering IC that is silent goes on counting: a reset would cost what came before it.
+            # metering IC that is silent goes on counting, a converter is set up anew: a reset would
+            # cost what came before it.
             board.watchdog.feed()
         if measured:
             self._fails = False

@@ -58,6 +58,8 @@ class ChipBench:
             "utc_ms": START_MS,
             "flash": str(self.state),
         }
+        if hasattr(self._front_end, "driver"):
+            self.config["front_end"] = self._front_end.driver
 
     def _said(self, channel: int, kind: int, data: bytes) -> None:
         self.service.extend(data)

@@ -98,6 +98,9 @@ def test_those_that_come_with_names_are_known():
         (ev.FIRMWARE_ROLLED_BACK, 1, 0, "firmware-rolled-back runs=slot-1"),
         (ev.CLOCK_CHIP_ERROR, hal.CHIP_STANDS, 0, "clock-chip-error what=stands"),
         (ev.CLOCK_CHIP_BACK, hal.CHIP_JUMPED, 0, "clock-chip-back what=jumped"),
+        (ev.MEASUREMENT_ERROR, hal.FRONT_SPOILT, 0, "measurement-error what=spoilt"),
+        (ev.MEASUREMENT_ERROR, 0, 0, "measurement-error what=samples"),
+        (ev.MEASUREMENT_BACK, hal.FRONT_RATE, 0, "measurement-back what=rate"),
         (ev.SERVICE_LINE_BACK, 7, 0, "service-line-back held_s=7"),
         (ev.POWER_UP, 0, 0, "power-up"),
         # What is newer than this host.

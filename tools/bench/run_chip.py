@@ -49,7 +49,7 @@ def pieces() -> dict[str, Any]:
     result: dict[str, Any] = {"boot_to_prompt_ms": chip.now_ms()}
     state = full_state()
     chip.mcu.flash[STATE_OFFSET : STATE_OFFSET + len(state)] = state
-    for name in ("thumb_check", "metrology", "crypto", "mount", "display"):
+    for name in ("thumb_check", "metrology", "ads131", "crypto", "mount", "display"):
         print(f"  {name} ...", file=sys.stderr)
         result[name] = json.loads(chip.run((ON_CHIP / f"{name}.py").read_text()))
     print("  update ...", file=sys.stderr)
@@ -116,6 +116,10 @@ def rows(r: dict[str, Any]) -> list[tuple[str, str, str, bool | None]]:
         ("  sums of one pair and set", f"{r['thumb_check']['cycles_per_pair']:.0f} cycles "
          f"(viper {m['cycles_per_pair']:.0f})", "", None),
         ("  end of a window, worst", f"{m['3P4W']['worst_block_us'] / 1000:.1f} ms", "", None),
+        ("ADS131M08, frames with CRC and metrology",
+         f"{r['ads131']['share_percent']:.1f} %", "13 %", r["ads131"]["share_percent"] < 13),
+        ("  its frames alone", f"{r['ads131']['taken_percent']:.1f} %, "
+         f"{r['ads131']['cycles_per_frame']:.0f} cycles each", "", None),
         ("heap in use, whole meter", f"{r['heap_used'] / kib:.1f} KiB", "128 KiB",
          r["heap_used"] < 128 * kib),
         ("frozen code", f"{size['frozen'] / kib:.1f} KiB", f"{size['frozen_budget'] // kib} KiB",

@@ -28,8 +28,6 @@ class Board:
     only: tuple[str, ...] = ()
     without: tuple[str, ...] = (
         "drivers/ade7953.py",
-        "drivers/ads131m08.py",
-        "drivers/ads131m08_dma.py",
         "drivers/sectorfiles.py",
         "drivers/tcp.py",
         "drivers/ntp.py",
@@ -91,7 +89,8 @@ def header(flash: dict[str, int]) -> str:
 
 
 # A client's request that ends in the journal is some thirty calls deep. MicroPython's own 8 KiB
-# are the two small banks above the RAM; the rest is taken off the end of the heap.
+# are the two small banks above the RAM; the rest is taken off the end of the RAM, with the ring of
+# the front end below it.
 _STACK = 0x4000
 _SMALL_BANKS = 0x2000
 _RAM_END = 0x20040000
@@ -104,7 +103,9 @@ def linker_script(flash: dict[str, int]) -> str:
     return (
         f'ASSERT(DEFINED(__flash_binary_end) ? __flash_binary_end <= {end} : 1, "{message}")\n'
         f"__StackBottom = DEFINED(__StackTop) ? __StackTop - {_STACK:#x} : 0;\n"
-        f"__GcHeapEnd = {_RAM_END - (_STACK - _SMALL_BANKS):#x};\n"
+        f"__GcHeapEnd = {flash['RING_ADDRESS']:#x};\n"
+        f"ASSERT({flash['RING_ADDRESS'] + flash['RING_SIZE']:#x} == "
+        f'{_RAM_END - (_STACK - _SMALL_BANKS):#x}, "the ring lies between heap and stack")\n'
     )
 
 

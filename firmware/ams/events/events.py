@@ -28,7 +28,7 @@ CLOCK_ADJUSTED_NEW = const(5)  # timed by the new one; detail: the step in s
 CLOCK_INVALID = const(6)
 NV_MEMORY_ERROR = const(14)  # detail: region of the flash, extra: records lost
 WATCHDOG_ERROR = const(15)
-MEASUREMENT_ERROR = const(16)
+MEASUREMENT_ERROR = const(16)  # detail: what the front end says of itself, see hal
 FIRMWARE_READY = const(17)  # verified; detail: its security version
 FIRMWARE_ACTIVATED = const(18)
 PARAMETER_CHANGED = const(47)  # detail: which, extra: its new value
@@ -88,6 +88,7 @@ CLOCK_CHIP_ERROR = const(185)  # detail: what is wrong, see hal
 CLOCK_CHIP_BACK = const(186)  # well for a day; detail: what was wrong
 SERVICE_LINE_HELD = const(187)  # a break: it stands at space and says nothing
 SERVICE_LINE_BACK = const(188)  # detail: for how many seconds it was
+MEASUREMENT_BACK = const(189)  # the front end is well again; detail: what was wrong
 HAN_OPENED = const(190)
 HAN_CLOSED = const(191)
 
@@ -151,7 +152,7 @@ _CODES = (
     (STATE_RESTORED, LOG_STANDARD, _OWN_NAMES),
     (PHASE_LOST, LOG_QUALITY, "phase-lost phase-back voltage-lost voltage-back neutral-back"),
     (CLOCK_CHIP_ERROR, LOG_STANDARD, "clock-chip-error clock-chip-back service-line-held"),
-    (SERVICE_LINE_BACK, LOG_STANDARD, "service-line-back"),
+    (SERVICE_LINE_BACK, LOG_STANDARD, "service-line-back measurement-back"),
     (HAN_OPENED, LOG_COMMUNICATION, "han-opened han-closed"),
     (EVENT_LOG_CLEARED, LOG_STANDARD, "event-log-cleared"),
 )

@@ -40,6 +40,14 @@ CHIP_NO_TIME = const(2)  # what it shows is no time, or it says that it stood st
 CHIP_STANDS = const(3)  # its second does not end
 CHIP_JUMPED = const(4)  # it is off by more than a crystal can be
 
+# What may be wrong with a front end.
+FRONT_NO_ANSWER = const(1)  # its chip does not answer
+FRONT_SILENT = const(2)  # nothing comes
+FRONT_SPOILT = const(3)  # what comes is spoilt on its way
+FRONT_RESET = const(4)  # its chip was reset
+FRONT_SETTINGS = const(5)  # its chip has lost what it was set to
+FRONT_RATE = const(6)  # it samples at another rate, or samples are lost
+
 # Coils of a bistable relay.
 COIL_NONE = const(0)
 COIL_OPEN = const(1)
@@ -80,12 +88,17 @@ class Uart:
 class FrontEnd:
     """A sampler of interleaved signed samples, 24 bit at the most.
 
-    `sample_rate_hz`, `channels`, `full_scale` (largest code) describe it.
+    `sample_rate_hz`, `channels`, `full_scale` (largest code) describe it. `own_chip`: a converter
+    with a clock of its own, which is set up anew when it fails; `behind` sets then wait behind
+    those that were read.
     """
 
     sample_rate_hz = 4000
     channels = 0
     full_scale = 0x7FFFFF
+    own_chip = False
+    behind = 0
+    fault = 0  # one of FRONT_, until it has been well for some time
 
 
 class MeteringIc:

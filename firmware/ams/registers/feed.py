@@ -26,6 +26,8 @@ class Feed:
         self._missing = False
         self._late = False
         self._broken = False
+        self._fault = 0  # of the front end, as it says itself
+        self._hole_told = False  # and that something is missing by it
         self._senseless = False  # what comes is none of a front end that works
 
     def start(self, utc_ms, expected):
@@ -74,10 +76,25 @@ class Feed:
     def miss(self, utc_ms, count):
         """So many sets never came; 0: what was lost has no number."""
         meter = self._meter
-        meter.events.log(utc_ms, ev.SAMPLES_MISSING, count)
+        if not self._hole_told:
+            meter.events.log(utc_ms, ev.SAMPLES_MISSING, count)
+            self._hole_told = self._fault != 0
         self._missing = True
         meter.keeper.mark(profile.STATUS_ENERGY_MISSING)
         meter.quantities.status |= qu.STATUS_SAMPLES_MISSING
+
+    def front_end(self, utc_ms, fault):
+        """What a front end says of itself, when it is another thing than before: see hal.
+
+        Told once, with the first hole that it makes, until it has been well for some time.
+        """
+        meter = self._meter
+        if fault and not self._fault:
+            meter.events.log(utc_ms, ev.MEASUREMENT_ERROR, fault)
+        elif self._fault and not fault:
+            meter.events.log(utc_ms, ev.MEASUREMENT_BACK, self._fault)
+        self._fault = fault
+        self._hole_told = False
 
     def judged(self, utc_ms, makes_sense):
         """Of each window: whether its samples can be those of a mains."""
@@ -105,7 +122,8 @@ class Feed:
             self.miss(utc_ms, 0)
         if quiet_ms > _BROKEN_MS and not self._broken:
             self._broken = True
-            meter.events.log(utc_ms, ev.MEASUREMENT_ERROR)
+            if not self._fault:
+                meter.events.log(utc_ms, ev.MEASUREMENT_ERROR)
             # What was measured last says nothing of now.
             meter.quantities.clear()
         meter.quantities.status |= qu.STATUS_SAMPLES_MISSING

@@ -40,6 +40,7 @@ from openams.runtimes.wire import Frame
 
 if TYPE_CHECKING:
     from openams.keys.keystore import Keystore
+    from openams.runtimes.rp2040.converter import Ads131Board
     from openams.runtimes.rp2040.meter import ChipMeter
     from openams.runtimes.rp2040.session import IcFrontEnd
 
@@ -218,6 +219,7 @@ class Session:
     def _config(self) -> dict[str, Any]:
         options = self.options
         system = self.scenario.system
+        driver = getattr(self._front_end, "driver", None)
         return {
             "system": system,
             "calibration": self._calibration(),
@@ -243,6 +245,7 @@ class Session:
             "slots": str(self._state.slots),
             "slots_size": SLOTS_SIZE,
             **({"security": options.security} if options.security else {}),
+            **({"front_end": driver} if driver else {}),
         }
 
     def _modbus_settings(self) -> dict[str, Any] | None:
@@ -459,7 +462,7 @@ class Session:
             self._folder.cleanup()
 
 
-def _front_end(options: Options, scenario: Scenario) -> FrontEndModel | IcFrontEnd:
+def _front_end(options: Options, scenario: Scenario) -> FrontEndModel | Ads131Board | IcFrontEnd:
     if options.runtime == CHIP:
         from openams.runtimes.rp2040.session import make_chip_front_end
 

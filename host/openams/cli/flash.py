@@ -33,7 +33,7 @@ def flash(
     ] = None,
     system: Annotated[str, typer.Option(help="1P2W, 3P3W or 3P4W.")] = "1P2W",
     front_end: Annotated[
-        str, typer.Option(help="adc or ade7953 (one phase), atm90e32 (three).")
+        str, typer.Option(help="adc or ade7953 (one phase), atm90e32 (three), ads131m08.")
     ] = "adc",
     settings: Annotated[
         Path | None, typer.Option(help="JSON file with more settings: calibration, han ...")

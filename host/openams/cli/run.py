@@ -53,7 +53,7 @@ def run(
     ] = "house",
     runtime: Annotated[str, typer.Option(help=f"One of {', '.join(RUN_ON)}.")] = "micropython",
     system: Annotated[str | None, typer.Option(help="1P2W, 3P3W or 3P4W.")] = None,
-    front_end: Annotated[str, typer.Option(help="ideal or adc12.")] = "ideal",
+    front_end: Annotated[str, typer.Option(help="ideal or adc12; ads131m08 on rp2040.")] = "ideal",
     han_format: Annotated[str, typer.Option(help=f"One of {', '.join(names())}.")] = "kaifa",
     han_variant: Annotated[
         str | None, typer.Option(help="Variant of the format, see docs/han.md.")

@@ -37,6 +37,8 @@ _PHASES = {0x0100: "l1", 0x0200: "l2", 0x0400: "l3", 0x1000: "l1", 0x2000: "l2",
 
 # What may be wrong with a clock chip (firmware: hal).
 _CHIP = ("", "silent", "no-time", "stands", "jumped")
+# And with a front end: its samples, which do not come or make no sense, or what it says itself.
+_FRONT = ("samples", "no-answer", "silent", "spoilt", "reset", "settings", "rate")
 
 Meaning = dict[str, Any]
 
@@ -131,6 +133,7 @@ _MEANINGS: dict[str, Callable[[int, int], Meaning]] = {
     **dict.fromkeys(("clock-adjusted-old", "clock-adjusted-new"), _one("step_s")),
     **dict.fromkeys(("nv-memory-error", "storage-unknown"), _one("region", _REGIONS)),
     **dict.fromkeys(("clock-chip-error", "clock-chip-back"), _one("what", _CHIP)),
+    **dict.fromkeys(("measurement-error", "measurement-back"), _one("what", _FRONT)),
     "service-line-back": _one("held_s"),
     "firmware-ready": _one("security_version"),
     **dict.fromkeys(

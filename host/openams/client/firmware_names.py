@@ -80,6 +80,7 @@ EVENTS: dict[int, str] = {
     186: "clock-chip-back",
     187: "service-line-held",
     188: "service-line-back",
+    189: "measurement-back",
     190: "han-opened",
     191: "han-closed",
     220: "control-refused",

@@ -10,7 +10,7 @@ from typing import Any
 
 from openams.errors import BenchError
 from openams.flashing.link import BoardLink
-from openams.flashing.targets import ROOT, metering_ics
+from openams.flashing.targets import ROOT, metering_ics, samplers
 from openams.places import SHIMS
 
 # A slot is a sector, less its header.
@@ -68,7 +68,7 @@ def nominal_calibration(board: str, front_end: str, system: str) -> dict[str, An
 
     if (board, front_end, system) == ("pico", "adc", "1P2W"):
         return OnChipAdc(False, 1).calibration(system)
-    ics = metering_ics(board)
+    ics = (*metering_ics(board), *samplers(board))
     if front_end in ics:
         record = _of_driver(front_end, system)
         if record is not None:
@@ -80,7 +80,7 @@ def nominal_calibration(board: str, front_end: str, system: str) -> dict[str, An
 
 
 def _of_driver(name: str, system: str) -> dict[str, Any] | None:
-    """`default_calibration` of a metering IC's driver; None when it does not measure `system`."""
+    """`default_calibration` of a driver; None when it does not measure `system`."""
     code = (
         f"import json\nfrom drivers import {name} as ic\n"
         f"print(json.dumps(ic.default_calibration({system!r}) if {system!r} in ic.SYSTEMS else 0))"

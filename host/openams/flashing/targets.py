@@ -14,9 +14,18 @@ ROOT = repository_root()
 
 def metering_ics(board: str) -> tuple[str, ...]:
     """The drivers that may be named as `front_end` on a board: those of its pins.yaml."""
+    return _named(board, "drivers")
+
+
+def samplers(board: str) -> tuple[str, ...]:
+    """The converters that may be named so: what they sample the meter measures by itself."""
+    return _named(board, "samplers")
+
+
+def _named(board: str, what: str) -> tuple[str, ...]:
     data = yaml.safe_load((ROOT / "boards" / board / "pins.yaml").read_text())
     blocks = (*data["left"], *data["right"])
-    return tuple(name for block in blocks for name in block.get("drivers", ()))
+    return tuple(name for block in blocks for name in block.get(what, ()))
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,7 @@ _PICO_METER = (
     "main", "loop", "ams/meter", "ams/han/", "ams/metrology/pulses",
     "adc", "drivers/ic_reader", "drivers/metering_ic", "drivers/sectorfiles",
     *(f"drivers/{name}" for name in metering_ics("pico")),
+    *(f"drivers/{name}_dma" for name in samplers("pico")), "ring",
 )  # fmt: skip
 
 TARGETS = {

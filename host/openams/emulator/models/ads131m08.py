@@ -2,9 +2,10 @@
 
 `convert` gives it the codes of one sampling instant. Two of them wait inside
 when nobody reads, as in the chip; the third pushes the oldest out.
+The numbers are of the datasheet (SBAS950B), not of the driver.
 """
 
-from openams.emulator.models.spi import SpiDevice
+from openams.emulator.models.spi import DisturbedSpiDevice
 
 _RESET_VALUES = {0x00: 0x2800, 0x02: 0x0510, 0x03: 0xFF0E, 0x06: 0x0600}
 _READ_ONLY = (0x00, 0x01, 0x3E)
@@ -12,21 +13,38 @@ _LAST_REGISTER = 0x3E
 _WORDS = 10
 
 
+def _tables():
+    tables = {}
+    for polynomial in (0x1021, 0x8005):
+        table = []
+        for octet in range(256):
+            crc = octet << 8
+            for _ in range(8):
+                crc = (crc << 1 ^ polynomial if crc & 0x8000 else crc << 1) & 0xFFFF
+            table.append(crc)
+        tables[polynomial] = table
+    return tables
+
+
+_TABLES = _tables()
+
+
 def crc16(data, crc=0xFFFF, polynomial=0x1021):
+    table = _TABLES[polynomial]
     for octet in data:
-        crc ^= octet << 8
-        for _ in range(8):
-            crc = (crc << 1 ^ polynomial if crc & 0x8000 else crc << 1) & 0xFFFF
+        crc = (crc << 8 & 0xFF00) ^ table[crc >> 8 ^ octet]
     return crc
 
 
-class Ads131m08(SpiDevice):
+class Ads131m08(DisturbedSpiDevice):
     spi_mode = 1
 
     def __init__(self):
+        super().__init__()
         self.on_drdy = None
         self.drdy = 1
         self.dropped = 0  # conversions that nobody read in time
+        self.resets = 0  # by the supply, as a dip of it does
         self.power_up()
 
     def power_up(self):
@@ -35,6 +53,7 @@ class Ads131m08(SpiDevice):
             self._registers[0x0C + 5 * channel] = 0x8000
         self._locked = False
         self._crc_error = False
+        self._changed = False
         self._waiting = []
         self._codes = (0,) * 8
         self._answer = [0xFF28]
@@ -45,6 +64,16 @@ class Ads131m08(SpiDevice):
 
     def register(self, address):
         return self._status() if address == 0x01 else self._registers.get(address, 0)
+
+    def dip(self):
+        """Its supply falls and is back: all it was set to is gone."""
+        self.resets += 1
+        self.power_up()
+
+    def flip(self, address, bit):
+        """A bit of a register turns over, as a burst does it."""
+        self._registers[address] ^= 1 << bit
+        self._changed = True
 
     def _set_drdy(self, level):
         if level != self.drdy:
@@ -71,6 +100,7 @@ class Ads131m08(SpiDevice):
     def _status(self):
         mode = self._registers[0x02]
         status = 0x8000 if self._locked else 0
+        status |= 0x2000 if self._changed and mode & 0x2000 else 0
         status |= 0x1000 if self._crc_error else 0
         status |= mode & 0x0F00  # CRC type, reset, word length
         if self._waiting or self._selected_new:
@@ -94,7 +124,11 @@ class Ads131m08(SpiDevice):
         self._selected_new = bool(self._waiting)
         if self._waiting:
             self._codes = self._waiting.pop(0)
-        words = self._answer if self._answer else [self._status()]
+        words = self._answer
+        if not words:
+            words = [self._status()]
+            # Shown once.
+            self._changed = False
         if len(words) == 1:
             enabled = self._enabled()
             frame = bytearray((words[0] >> 8, words[0] & 0xFF, 0))
@@ -113,17 +147,29 @@ class Ads131m08(SpiDevice):
 
     def peek(self):
         at = len(self._in)
-        return self._out[at] if self._selected and at < len(self._out) else 0
+        return self._sent(self._out[at] if self._selected and at < len(self._out) else 0)
 
     def put(self, octet):
         if not self._selected:
             return
-        self._in.append(octet)
+        self._in.append(self._heard(octet))
         if len(self._in) == 3 * (_WORDS - 1):
             # All channels are out.
             self._selected_new = False
             if not self._waiting:
                 self._set_drdy(1)
+
+    def frame(self):
+        """All octets of a frame while the NULL command comes in."""
+        self.select(True)
+        if self.stuck is None and self._bus is None:
+            octets = bytes(self._out)
+            self._in = bytearray(3 * (_WORDS - 1) - 1)
+            self.put(0)
+        else:
+            octets = bytes([self.transfer(0) for _ in range(3 * _WORDS)])
+        self.select(False)
+        return octets
 
     def _end_frame(self):
         data = self._in
@@ -166,5 +212,6 @@ class Ads131m08(SpiDevice):
                 break
             if address + k not in _READ_ONLY:
                 self._registers[address + k] = rest[3 * k] << 8 | rest[3 * k + 1]
+                self._changed = True
             taken += 1
         self._answer = [0x4000 | address << 7 | max(taken - 1, 0)]

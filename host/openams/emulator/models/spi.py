@@ -58,6 +58,11 @@ class DisturbedSpiDevice(SpiDevice):
         self._bus = Random(seed)
         self._one_in = (one_in, heard_one_in)
 
+    def calm(self):
+        """The bus is as it should be."""
+        self._bus = None
+        self._one_in = (0, 0)
+
     def _spoil(self, octet, one_in):
         if one_in and self._bus.below(one_in) == 0:
             self.spoilt += 1

@@ -36,6 +36,8 @@ class Chip(RP2040):
         self._pio_seen: list[RPPIO] = []
         # The next to ask for `pio` is the loop over instructions: it has none to step.
         self.loop_asks = False
+        # While a piece of a PIO program runs, in which nobody else does anything.
+        self.held_values: int | None = None
         super().__init__(None)
         self.uarts = (
             PacedUart(
@@ -92,6 +94,19 @@ class Chip(RP2040):
         self._pio_wakes()
         super().reset(preserve_flash=preserve_flash, from_watchdog=from_watchdog)
         self._pio_sleeps()
+
+    @property
+    def gpio_values(self) -> int:
+        """The levels of all pins, which take time to be asked one by one."""
+        held = self.held_values
+        return int(RP2040.gpio_values.__get__(self)) if held is None else held
+
+    def set_pin(self, number: int, level: bool) -> None:
+        """What a chip does that answers a PIO program at once: the level of a pin changes."""
+        self.gpio[number].set_input_value(level)
+        held = self.held_values
+        if held is not None:
+            self.held_values = held | 1 << number if level else held & ~(1 << number)
 
     @property
     def clk_peri(self) -> int:

@@ -21,6 +21,7 @@ from openams.grid.scenario import Scenario
 from openams.meter_time import from_utc_ms
 from openams.runtimes.process import MeterProcess
 from openams.runtimes.rp2040.analog import OnChipAdc, WaveSource
+from openams.runtimes.rp2040.converter import Ads131Board, Converter
 from openams.runtimes.rp2040.firmware_image import image as firmware_image
 from openams.runtimes.rp2040.hanframes import FrameTap
 from openams.runtimes.rp2040.machine import Machine
@@ -43,7 +44,7 @@ _DATA = 0
 
 
 class ChipMeter:
-    """`front_end`: an `OnChipAdc`; with anything else a metering IC measures."""
+    """`front_end`: an `OnChipAdc` or an `Ads131Board`; else a metering IC measures."""
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class ChipMeter:
     ) -> None:
         self.image = image or firmware_image("pico-bench")
         self._scenario = scenario
-        self._analog = front_end if isinstance(front_end, OnChipAdc) else None
+        self._front_end = front_end
         self._on_frame = on_frame
         self._on_line = on_line
         self._on_log = on_log
@@ -94,8 +95,11 @@ class ChipMeter:
         machine = self.machine = Machine(self.image, self._state, self._slots)
         self._box = MailboxEnd(machine.chip)
         self.wiring = Wiring(machine.chip, clock_chip(self._start_ms))
-        if self._analog is not None:
-            machine.chip.sampled_adc.source = WaveSource(self._scenario, self._analog).code
+        front_end = self._front_end
+        if isinstance(front_end, OnChipAdc):
+            machine.chip.sampled_adc.source = WaveSource(self._scenario, front_end).code
+        elif isinstance(front_end, Ads131Board):
+            self.converter = Converter(machine.chip, front_end, self._scenario)
         else:
             self._ic = SpiDevice(machine.chip, Atm90e32())
             GridTerminals(machine.chip, self._ic.model, self._scenario)
@@ -315,6 +319,7 @@ def provision(state: Path, config: dict[str, Any]) -> None:
                         for name in (
                             "system", "calibration", "identity", "han", "han_open", "security",
                             "readout", "breaker", "transformers", "display",
+                            "front_end",
                         )
                         if name in config
                     },

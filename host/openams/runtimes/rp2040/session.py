@@ -7,6 +7,7 @@ from typing import Any
 from openams.errors import BenchError
 from openams.grid.scenario import Scenario
 from openams.runtimes.rp2040.analog import OnChipAdc, make_analog
+from openams.runtimes.rp2040.converter import Ads131Board
 
 
 class IcFrontEnd:
@@ -24,12 +25,18 @@ class IcFrontEnd:
         }
 
 
-def make_chip_front_end(scenario: Scenario, front_end: str, seed: int) -> OnChipAdc | IcFrontEnd:
-    """One phase is measured by the ADC of the chip, three by an ATM90E32AS."""
+def make_chip_front_end(
+    scenario: Scenario, front_end: str, seed: int
+) -> OnChipAdc | Ads131Board | IcFrontEnd:
+    """One phase is measured by the ADC of the chip, three by an ATM90E32AS; any by an ADS131M08,
+    with its errors, when that is asked for."""
+    if front_end == Ads131Board.driver:
+        return Ads131Board(scenario.system, True, seed)
     if scenario.system == "1P2W":
         return make_analog(front_end, seed)
     if front_end != "ideal":
         raise BenchError(
-            f"--front-end {front_end}: on rp2040 three phases are measured by a metering IC"
+            f"--front-end {front_end}: on rp2040 three phases are measured by a metering IC, or "
+            "by an ADS131M08 (ads131m08)"
         )
     return IcFrontEnd()
