@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from dataclasses import replace
 
 from openams.client import data as axdr
@@ -12,12 +13,15 @@ from openams.client.links import parse_url
 from openams.field.channel import ChannelLink
 from openams.field.field import Field
 from openams.field.meters import make_plan
-from openams.headend.collect.clock import VirtualClock
+from openams.headend.collect.clock import StoreClock, VirtualClock, WallClock
 from openams.headend.collect.concentrators import take_visits
+from openams.headend.collect.plan import Plan
 from openams.headend.collect.sessions import Roads, Sessions
 from openams.headend.collect.unasked import Ears
 from openams.headend.collect.work import Work
+from openams.headend.collect.writing import Writer
 from openams.headend.register import ConcentratorRow
+from openams.headend.store import open_store
 from openams.headend.store.jobs import CONCENTRATOR, Turn
 from openams.keys import handover
 from openams.keys.keystore import Keystore
@@ -132,3 +136,41 @@ def test_a_concentrator_brings_a_push_as_another_meters(file_store, tmp_path):
     assert json.loads(rows[ids[0]])["values"] and "values" not in json.loads(rows[ids[1]])
     ((_, _, kind, subject, text, _),) = file_store.notices()
     assert (kind, subject) == ("push", ids[1]) and ids[0] in text
+
+
+def test_a_concentrator_that_answers_nonsense_loses_nothing_and_is_told(file_store, tmp_path):
+    class Door:
+        days = [{"meter_id": "7" * 16, "day": "never", "period_s": 3600, "complete": True}]
+
+        async def get(self, path):
+            return {"store_id": "s", "days": self.days, "next": 9, "alarms": [], "pushes": []}
+
+        async def post(self, path, order):
+            raise AssertionError("nothing is acknowledged or asked")
+
+    class Through(Roads):
+        def door(self, row):
+            return Door()
+
+    file_store.add_turns([(CONCENTRATOR, "C0001", "", 0)])
+    (turn,) = file_store.take_turns("c", 1, 1, 8, 1000)
+    work = Work(turn, "c", 0, 60_000, ConcentratorRow("C0001", "mesh", "http://127.0.0.1:1"))
+    out = asyncio.run(Sessions(None, Through(), lambda: 7).do(work))
+    assert (out.outcome, out.visit) == ("link", None)
+    Writer(file_store, Plan(), random.Random(1)).write([out], 7)
+    ((_, _, kind, subject, text, _),) = file_store.notices()
+    assert (kind, subject) == ("refused", "C0001") and "a day that is none" in text
+    assert file_store.all("SELECT day_seq FROM concentrator_seen") == []
+    assert file_store.next_turn() > 7, "it is asked again"
+
+
+def test_who_shares_a_store_goes_by_its_clock(postgres, file_store, monkeypatch):
+    true = WallClock.now_ms
+    monkeypatch.setattr(WallClock, "now_ms", lambda self: true(self) + 3_600_000)
+    with open_store(postgres.store_url("clocks")) as store:
+        assert abs(StoreClock(store, "fast").now_ms() - true(None)) < 5_000
+        ((_, _, kind, subject, text, _),) = store.notices()
+    assert (kind, subject) == ("collector-clock", "fast") and "+3600 s" in text
+    # A file has no clock but the computer's own.
+    assert StoreClock(file_store, "fast").now_ms() - true(None) > 3_000_000
+    assert file_store.notices() == []

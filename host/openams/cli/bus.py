@@ -114,7 +114,7 @@ def dispatch(
 ) -> None:
     """Give out what is due to collectors on a bus, and write what they bring, until Ctrl-C."""
     from openams.headend.bus.dispatch import Dispatcher, Settings
-    from openams.headend.collect.clock import WallClock
+    from openams.headend.collect.clock import StoreClock
     from openams.headend.collect.plan import Plan, plan_day
     from openams.headend.store import open_store, store_url
 
@@ -128,7 +128,7 @@ def dispatch(
 
         async def run(bus: Bus) -> dict[str, int]:
             settings = Settings(name, ahead, permits, lease)
-            dispatcher = Dispatcher(opened, bus, WallClock(), settings, say=said)
+            dispatcher = Dispatcher(opened, bus, StoreClock(opened, name), settings, say=said)
             ends(dispatcher)
             await dispatcher.run(idle=once)
             return dispatcher.counts

@@ -121,7 +121,7 @@ def collect(
     """
     import asyncio
 
-    from openams.headend.collect.clock import WallClock
+    from openams.headend.collect.clock import StoreClock
     from openams.headend.collect.collector import Collector, Roads, Settings
     from openams.headend.collect.plan import Plan, plan_day
     from openams.headend.store import open_store, store_url
@@ -142,7 +142,7 @@ def collect(
         roads = Roads(timeout, known)
         settings = Settings(name, sessions, permits, timeout, lease)
         collector = Collector(
-            opened, keys, WallClock(), settings, roads, say=bus.said,
+            opened, keys, StoreClock(opened, name), settings, roads, say=bus.said,
         )  # fmt: skip
         bus.ends(collector)
         asyncio.run(collector.run(idle=once))

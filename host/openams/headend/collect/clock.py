@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from openams.headend.store import GoneError, Store
 from openams.meter_time import to_utc_ms
 
 
@@ -30,6 +33,43 @@ class WallClock:
             await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         else:
             await asyncio.sleep(seconds)
+
+
+class StoreClock(WallClock):
+    """The computer's time, put right by the database's: who shares a store has one time, by which
+    turns are leased and meters' clocks are judged. One that is off is a notice.
+
+    A file has no clock of its own: who shares it is on one computer.
+    """
+
+    _LOOK_S = 60.0
+    OFF_MS = 2_000
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._store, self._name = store, name
+        self._off_ms = 0
+        self._looked_s: float | None = None
+
+    def now_ms(self) -> int:
+        if self._looked_s is None or time.monotonic() - self._looked_s >= self._LOOK_S:
+            self._looked_s = time.monotonic()
+            # While it is away, as it was.
+            with contextlib.suppress(GoneError):
+                self._look()
+        return super().now_ms() - self._off_ms
+
+    def _look(self) -> None:
+        before = super().now_ms()
+        there = self._store.database.clock_ms()
+        if there is None:
+            return
+        self._off_ms = (before + super().now_ms()) // 2 - there
+        if abs(self._off_ms) >= self.OFF_MS:
+            text = (
+                f"its clock is {self._off_ms / 1000:+.0f} s off that of the database: it goes by "
+                "that one; set its clock (NTP)"
+            )
+            self._store.notice("collector-clock", self._name, text, there)
 
 
 class VirtualClock:

@@ -29,6 +29,10 @@ _BODY_MOST = 64 << 20
 _ASK = 50
 
 
+class NonsenseError(LinkError):
+    """An answer that is none: nothing of it is taken, and a person should know."""
+
+
 class Door(Protocol):
     """A concentrator's door: bodies as docs/concentrator.md has them."""
 
@@ -151,13 +155,13 @@ async def _ask(door: Door, missing: Sequence[tuple[str, int]]) -> None:
 def _list(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
     found = body.get(name)
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise LinkError(f"the concentrator's answer has no list {name!r}")
+        raise NonsenseError(f"the concentrator's answer has no list {name!r}")
     return found
 
 
 def _whole(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 62:
-        raise LinkError("the concentrator's answer has a number that is none")
+        raise NonsenseError("the concentrator's answer has a number that is none")
     return value
 
 
@@ -167,7 +171,7 @@ def _day(record: dict[str, Any], source: str, now_ms: int) -> Came:
         number = day_number(date.fromisoformat(day.day))
         got = of_day(day, source, now_ms)
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
-        raise LinkError("the concentrator's answer has a day that is none") from None
+        raise NonsenseError("the concentrator's answer has a day that is none") from None
     # Whether the meter has more is the concentrator's to know: it comes as a better revision.
     return Came(day.meter_id, got, source, (number,), 0)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from openams.client.errors import LateError, LinkError
 from openams.client.links import parse_url
 from openams.errors import BenchError
-from openams.headend.collect.concentrators import Door, HttpDoor, visit
+from openams.headend.collect.concentrators import Door, HttpDoor, NonsenseError, visit
 from openams.headend.collect.link import NUMBERS, READER_SAP, Opener, Reader, connect, opener_of
 from openams.headend.collect.reading import Got, Layouts, read
 from openams.headend.collect.taking import Came
@@ -89,6 +89,7 @@ class Sessions:
             out.failed(LateError(f"{work.turn.kind} {work.turn.subject} has not ended in time"))
         except BenchError as error:
             out.failed(error)
+            out.told |= isinstance(error, NonsenseError)
             if isinstance(error, LinkError) and isinstance(work.row, MeterRow):
                 out.signal_dbm = await self._roads.signal_dbm(work.row)
         out.took_ms = round(1000 * (time.monotonic() - began))

@@ -54,6 +54,9 @@ class Database(Protocol):
         """Of a statement with `IN (?*)`: how many keys at once, its text, and whether they are
         one parameter."""
 
+    def clock_ms(self) -> int | None:
+        """The database's own time; None where it has none."""
+
     def open_days(self, days: Iterable[int]) -> None: ...
     def lock(self, *names: str) -> None: ...
     def close(self) -> None: ...

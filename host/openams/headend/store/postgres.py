@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from openams.errors import BenchError
 from openams.headend.store.errors import ClashError, GoneError, StoreError
+from openams.meter_time import to_utc_ms
 
 if TYPE_CHECKING:
     import psycopg
@@ -202,6 +203,10 @@ class PostgresDatabase:
     def keyed(self, sql: str) -> tuple[int, str, bool]:
         """An array: the statement's text is always the same, and so is its plan."""
         return _KEYS, sql.replace("IN (?*)", "= ANY(?)"), True
+
+    def clock_ms(self) -> int:
+        ((now,),), _ = self.execute("SELECT clock_timestamp()")
+        return to_utc_ms(now)
 
     def open_days(self, days: Iterable[int]) -> None:
         """Makes the tables of days that have none.

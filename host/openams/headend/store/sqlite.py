@@ -104,6 +104,9 @@ class SqliteDatabase:
     def keyed(self, sql: str) -> tuple[int, str, bool]:
         return _KEYS, sql, False
 
+    def clock_ms(self) -> None:
+        """A file has no clock."""
+
     def open_days(self, days: Iterable[int]) -> None:
         """Nothing to do: the tables have all days."""
 
