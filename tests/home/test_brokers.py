@@ -66,7 +66,7 @@ class Live:
         assert figures["with"] == figures["without"], "energy, frames and their times"
         assert figures["steps"] >= 200 and sum(figures["registers"]) > 0
         # Whatever the broker does, nobody waited for it.
-        assert figures["longest_ms"] < 1500
+        assert figures["longest_ms"] < 5000
         assert "secret" not in json.dumps(figures["said"])
         return figures
 

@@ -109,6 +109,7 @@ def test_octets_of_anybody_raise_nothing_else(data, at_once):
 
 
 @given(st.integers(-(10**20), 10**20), st.integers(0, 6))
+@settings(deadline=None)
 def test_text_of_a_number_is_exact(value, places):
     text = decimal(value, places)
     assert re.fullmatch(r"-?\d+" + (rf"\.\d{{{places}}}" if places else ""), text)
