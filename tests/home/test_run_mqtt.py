@@ -22,7 +22,9 @@ def ams(*arguments, timeout_s=120):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("runtime", ["micropython", "cpython"])
+@pytest.mark.parametrize(
+    "runtime", ["micropython", pytest.param("cpython", marks=pytest.mark.campaign)]
+)
 def test_the_bench_publishes_what_it_measures_under_tls(runtime, tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAMS_KEYSTORE", str(tmp_path / "keys.json"))
     monkeypatch.setenv("OPENAMS_KEYSTORE_PASSPHRASE", "of the test")
