@@ -81,6 +81,8 @@ def configure():
                 "han_open": True,
                 "security": {"system_title": "4f414d5300000011", "kek": KEY, "clients": clients},
                 "dlms_port": PORT,
+                "home": {"broker": "127.0.0.1:1"},
+                "home_open": True,
                 "wifi": {"ssid": "home", "password": "not a secret"},
             },
             file,
@@ -132,11 +134,14 @@ def scenario():
     world.load(6000)
     loop = boot()
     meter = loop.meter
+    home = meter.home
+    print("home", [home.is_open, home.setup is not None, home.publisher.broker.destination])
     print("resets", loop.board.frontend.resets, "start", meter.utc_ms)
     with open(main.CONFIG) as file:
         left = json.load(file)
     print("left in the file", sorted(left), left["security"])
     pulses = run(loop, 60_000)
+    print("home goes", [home.network is loop._wlan, home.publisher.why != ""])
     energy = exact(meter.energy)
     print(
         "counted",

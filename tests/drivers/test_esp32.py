@@ -45,6 +45,9 @@ def test_the_board_meters_serves_and_comes_back(python, tmp_path):
     assert seen["resets"].startswith("1 start ")
     assert "calibration" not in seen["left in the file"]
     assert seen["left in the file"].endswith("{}"), "keys"
+    assert seen["home"] == "[True, True, '127.0.0.1:1']"
+    # By the radio, to a port where nobody listens.
+    assert seen["home goes"] == "[True, True]"
     assert seen["tcp"] == "True True"
     # 6 kW for a minute: 360 kWs and 100 pulses, the last window still open.
     counted, pulses = re.match(r"(\d+) pulses (\d+)", seen["counted"]).groups()

@@ -128,6 +128,9 @@ class Subscriber:
             time.sleep(0.02)
         raise AssertionError(f"not said; {len(self.heard)} messages, last {self.heard[-3:]}")
 
+    def freeze(self) -> None:
+        self._process.send_signal(signal.SIGSTOP)
+
     def close(self) -> None:
         self._process.kill()
         self._process.wait()

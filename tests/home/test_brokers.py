@@ -174,11 +174,17 @@ def test_a_broker_that_is_full_keeps_nobody_waiting(tmp_path):
         "max_inflight_messages 1",
     )  # fmt: skip
     try:
+        sub = Subscriber(broker.port, "-i", "frozen", "-c")
         meter = Live("micropython", tmp_path, config(broker))
-        meter.until("connected")
+        sub.until(lambda topic, _: topic == NODE + "voltage_l1")
+        sub.freeze()
+        # Rounds of values and an hour, of which it takes none.
+        published = len(sub.heard)
         time.sleep(3)
         meter.end()
+        assert "connected" in meter.states and len(sub.heard) - published < 100
     finally:
+        sub.close()
         broker.close()
 
 
