@@ -96,6 +96,13 @@ def test_what_a_module_said_is_over_when_the_meter_was_spoken_with_after_it():
     assert explain(night(links=link(), alarms=alarms, events=events), job()).cause == "signal"
 
 
+def test_a_meter_that_was_called_in_vain_for_long_was_lost_before_the_head_end_was():
+    tried = [Session(BEGIN + k * HOUR // 4, "late", 0, SILENT) for k in range(5)]
+    known = {METER: [*tried, Session(DUE + HOUR, "ok", 9, "")]}
+    found = explain(night(False, sessions=known, links=link(), **QUIET), job())
+    assert found.cause == "signal"
+
+
 def test_rows_that_are_gone_are_the_meters_unless_it_had_no_supply():
     cut = {METER: [event(1, BEGIN - 9 * HOUR), event(2, BEGIN - 8 * HOUR, 2)]}
     assert explain(night(in_time={METER}), job(missing=60)).cause == "meter"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from openams.client.data import decode, parse_date_time
 from openams.headend.clocks import Check, wrong_spans
+from openams.headend.collect.orders import _clock
 from openams.headend.store import Event
+from openams.meter_time import from_utc_ms
 
 HOUR = 3_600_000
 NOON = 1000 * HOUR
@@ -58,3 +61,45 @@ def test_a_step_whose_return_is_not_read_yet_is_wrong_by_either_side():
     """It was right, jumped, and reads right again: a step back is to come in the log."""
     spans = wrong_spans(step(1, NOON, HOUR), [Check(NOON - HOUR, 0), Check(NOON + 9 * HOUR, 0)])
     assert wrong(spans, NOON + 3 * HOUR)
+
+
+class Modem:
+    """A meter behind a modem: each exchange takes a time, of which the request takes the
+    first part. `off`: what the clock was set to, less what it was then, ms."""
+
+    def __init__(self, *exchanges):
+        self.now, self.exchanges, self.off = 0, list(exchanges), []
+
+    def _goes(self):
+        there, back = self.exchanges.pop(0)
+        self.now += there
+        at = self.now
+        self.now += back
+        return at
+
+    def get(self, *what):
+        self._goes()
+
+    def set(self, class_id, obis, number, value):
+        at = self._goes()
+        shown = parse_date_time(decode(value))
+        self.off.append(round((shown - from_utc_ms(at)).total_seconds() * 1000))
+
+
+AWAKE, ASLEEP = (200, 200), (19_000, 200)
+
+
+@pytest.mark.parametrize(
+    "exchanges",
+    [
+        (AWAKE, AWAKE, AWAKE),
+        (ASLEEP, AWAKE, AWAKE),
+        (AWAKE, ASLEEP, AWAKE),
+        (AWAKE, AWAKE, ASLEEP, AWAKE, AWAKE, AWAKE),
+        ((3000, 3000), (3000, 3000), (3000, 3000)),
+    ],
+)
+def test_a_clock_is_set_to_the_time_at_which_it_is_told(exchanges):
+    modem = Modem(*exchanges)
+    _clock(modem, None, lambda: modem.now)
+    assert abs(modem.off[-1]) <= 10 and modem.exchanges == []

@@ -35,6 +35,8 @@ SIGNAL, METER, CONCENTRATOR, HEADEND, OTHER = (
 UNKNOWN = "unknown"
 # A head-end that visits its concentrators each ten minutes and does not for so long stands still.
 _QUIET_MS = 25 * 60_000
+# Nets have dips of some minutes; who is called in vain for so long has another fault.
+_LONG_MS = 30 * 60_000
 # How meters answer when a head-end is back is looked at so long after the night.
 _LATER_MS = 12 * 3_600_000
 # A log is read from so long before a night on, for cuts that began before it.
@@ -216,7 +218,9 @@ def _direct(night: Night, job: Job) -> Cause:
     tried = [one for one in sessions if one.at_ms <= night.due_ms]
     later = [one for one in sessions if one.at_ms > night.due_ms]
     link = night.links.get(job.subject)
-    if night.quiet and later and later[0].outcome == "ok":
+    # One that was called in vain for long was lost before the head-end was.
+    long = bool(tried) and tried[-1].at_ms - tried[0].at_ms >= _LONG_MS
+    if night.quiet and not long and later and later[0].outcome == "ok":
         return _stood_still(night, "it answered as soon as it was called again")
     if not tried and (not later or link is None):
         return _stood_still(night, "its turn in the night was not taken")
