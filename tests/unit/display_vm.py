@@ -222,7 +222,7 @@ def check_a_meter_that_is_ready_says_so_and_its_long_press_is_the_breakers():
     desk = Desk("lcd")
     desk.run(4000)
     desk.meter.control.breaker.state = READY
-    desk.run(1500)
+    desk.run(3000)
     assert desk.text() == ["96.3.1HOLD 1 S: ON", "           READY"] or desk.text()[1] == (
         "           READY"
     )
@@ -331,6 +331,7 @@ def check_settings_that_name_no_display_are_said():
     screens.join(meter, {"kind": "page"}, None, None)
     meter.display.poll(0)
     meter.display.poll(4000)
+    meter.display.poll(4025)
     assert meter.display.item[0] == "1.8.0"
 
 

@@ -16,7 +16,10 @@ _TEST_MS = const(3000)  # all segments, of which a second goes by until they are
 _SCROLL_MS = const(6000)
 _HELD_MS = const(30000)
 _LONG_MS = const(1000)
-_FRESH_MS = const(1000)
+# The clock goes on by the second, all else is looked at so often.
+_FRESH_MS = const(2000)
+_SECOND_MS = const(1000)
+_CLOCK_CODE = "0.9.1"
 # A display that does not answer is set up anew so often, and told of so seldom.
 _RETRY_MS = const(60000)
 _TELL_MS = const(3600000)
@@ -40,7 +43,8 @@ class Display:
         self._test_to_ms = None
         self._next_ms = None  # it goes on by itself
         self._by_hand_to_ms = None
-        self._fresh_ms = None
+        self._fresh_ms = 0  # when the meter is read again
+        self._busy = face is not None  # the display does not show yet what it should
         self._due_ms = None  # of the set-up; None: the display is set up
         self._ready = screen is None
         self._pressed_ms = None
@@ -75,49 +79,60 @@ class Display:
     # --- what is shown -------------------------------------------------------------------
 
     def _go(self, which, at):
-        self.which = which
-        self._codes = self._items.codes(which)
+        if which != self.which or not 0 < at < len(self._codes):
+            # What there is to show is looked for where a list begins.
+            self.which = which
+            self._codes = self._items.codes(which)
         self.at = at % len(self._codes)
         self._next_ms = None
-        self._fresh_ms = None
+        self._fresh_ms = 0
 
     def _turn(self, now_ms):
-        """By time: the test ends, hands are gone, the next register."""
+        """By time: the test ends, hands are gone, the next register. Whether it went on."""
         if self.testing:
             if self._test_to_ms is None:
                 self._test_to_ms = now_ms + _TEST_MS
             if now_ms < self._test_to_ms:
-                return
+                return False
             self.testing = False
             self._go(it.REGISTERS, 0)
+            self._next_ms = now_ms + _SCROLL_MS
+            return True
         ready = self._meter.control.breaker.state == READY
         if ready and not self._was_ready:
             self._go(it.METER, 0)
             self.at = self._codes.index(_BREAKER_CODE)
             self._by_hand_to_ms = now_ms + _HELD_MS
+            self._was_ready = True
+            return True
         self._was_ready = ready
         if self._by_hand_to_ms is not None and now_ms >= self._by_hand_to_ms:
             self._by_hand_to_ms = None
             self._go(it.REGISTERS, 0)
+            self._next_ms = now_ms + _SCROLL_MS
+            return True
         if self._next_ms is None:
             self._next_ms = now_ms + _SCROLL_MS
         elif now_ms >= self._next_ms and self._by_hand_to_ms is None:
             self._go(it.REGISTERS, self.at + 1)
             self._next_ms = now_ms + _SCROLL_MS
+            return True
+        return False
 
     def _freshen(self, now_ms):
-        """Reads the meter, once a second and when it goes on. Whether it did."""
-        if self.testing or (self._fresh_ms is not None and now_ms - self._fresh_ms < _FRESH_MS):
+        """Reads the meter, now and then and when it goes on. Whether it did."""
+        if self.testing or now_ms < self._fresh_ms:
             return False
-        self._fresh_ms = now_ms
-        items = self._items
-        self.item = items.item(self._codes[self.at])
-        if self._was_ready and self.item[0] == _BREAKER_CODE:
-            self.item = self.item[:3] + ("HOLD 1 S: ON",)
+        code = self._codes[self.at]
+        self._fresh_ms = now_ms + (_SECOND_MS if code == _CLOCK_CODE else _FRESH_MS)
+        item = self._items.item(code)
+        if self._was_ready and code == _BREAKER_CODE:
+            item = item[:3] + ("HOLD 1 S: ON",)
+        self.item = item
         if self._face is not None:
-            date, time = items.clock()
             where = "%d/%d" % (self.at + 1, len(self._codes))
-            self._face.show(self.item, where, items.legal(), items.flags(), date + "  " + time)
+            self._face.show(item, where, self._items)
+            self._busy = True
         return True
 
     @property
@@ -128,18 +143,22 @@ class Display:
     # --- time ----------------------------------------------------------------------------
 
     def poll(self, now_ms, pressed=False):
-        """With each pass: one slice, about a millisecond."""
+        """With each pass: one slice, a few milliseconds at the most."""
+        if not (pressed or self._busy or now_ms >= self._fresh_ms or self._pressed_ms is not None):
+            if self._next_ms is not None and now_ms < self._next_ms:
+                # As nearly each time: nothing is due.
+                return
         try:
             self._look_at_button(now_ms, pressed)
-            self._turn(now_ms)
-            if self._freshen(now_ms) or self._face is None:
+            if self._turn(now_ms) or self._freshen(now_ms) or self._face is None:
                 return
             if not self._ready:
                 self._set_up(now_ms)
-                return
-            if self.testing:
+            elif self.testing:
                 self._face.test()
-            self._face.step()
+                self._face.step()
+            elif self._busy:
+                self._busy = self._face.step()
         except OSError as error:
             self._lose(now_ms, error)
         except Exception as error:
@@ -153,7 +172,7 @@ class Display:
         if wait_ms is not None:
             self._due_ms = now_ms + wait_ms
             return
-        self._ready = True
+        self._ready = self._busy = True
         self._due_ms = None
         self._face.forget()
         if self._lost:
@@ -163,6 +182,7 @@ class Display:
     def _lose(self, now_ms, error):
         """It does not answer: told once, and tried again now and then."""
         self._ready = False
+        self._busy = True
         self._screen.restart()
         self._due_ms = now_ms + _RETRY_MS
         if self._quiet_to_ms is None or now_ms >= self._quiet_to_ms:

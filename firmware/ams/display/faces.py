@@ -20,6 +20,7 @@ class GraphicFace:
 
     def __init__(self, screen):
         self._screen = screen
+        self._items = None
         self._shown = bytearray(_PAGES * pixels.WIDTH)
         self._line = bytearray(pixels.WIDTH)
         self._out = memoryview(self._shown)
@@ -38,8 +39,10 @@ class GraphicFace:
         """All pixels on."""
         self._wanted = [(None, 0)] * _PAGES
 
-    def show(self, item, where, legal, flags, clock):
+    def show(self, item, where, items):
+        """What of `items` stands in the other lines is read when they are drawn: a slice each."""
         code, value, unit, note = item
+        self._items = items
         head = code + " " * (21 - len(code) - len(where)) + where
         # Large as long as the value leaves the unit its place.
         large = len(value) <= (9 if len(unit) <= 3 else 8)
@@ -50,16 +53,31 @@ class GraphicFace:
             (value, 1 if large else 0),
             (value if large else "", 2 if large else 0),
             (tail, 0),
-            (clock, 0),
-            (flags, 0),
-            # The register that counts is there whatever else is shown.
-            ("1.8.0 " + legal[0] + " " + legal[1], 0),
+            None,
+            None,
+            None,
         ]
+        self._page = 0
+
+    def _line_of(self, page):
+        """Of the last three lines."""
+        items = self._items
+        if page == 5:
+            date, time = items.clock()
+            return date + "  " + time[:5], 0
+        if page == 6:
+            return items.flags(), 0
+        # The register that counts is there whatever else is shown.
+        value, unit = items.legal()
+        return "1.8.0 " + value + " " + unit, 0
 
     def step(self):
         """A slice; False: the display shows what is wanted. Raises OSError."""
         for _ in range(_PAGES):
             page = self._page
+            if self._wanted[page] is None:
+                self._wanted[page] = self._line_of(page)
+                return True
             if self._texts[page] != self._wanted[page]:
                 self._draw(page)
                 return True
@@ -78,11 +96,9 @@ class GraphicFace:
                 line[k] = _FULL
         else:
             pixels.draw(line, text, part)
-        shown = self._shown
         at = page * pixels.WIDTH
-        for k in range(pixels.WIDTH):
-            if shown[at + k] != line[k]:
-                shown[at + k] = line[k]
+        for k in range(0, pixels.WIDTH, _PIECE):
+            if pixels.take(self._shown, at + k, line, k, _PIECE):
                 self._stale[(at + k) // _PIECE] = 1
 
     def _send(self, piece):
@@ -110,7 +126,7 @@ class TextFace:
         for k in range(2 * _COLUMNS):
             self._wanted[k] = _FULL
 
-    def show(self, item, where, legal, flags, clock):
+    def show(self, item, where, items):
         code, value, unit, note = item
         if len(code) + 1 + len(note) > _COLUMNS:
             note = note[-(_COLUMNS - 1 - len(code)) :]
@@ -125,6 +141,8 @@ class TextFace:
 
     def step(self):
         """A slice; False: the display shows what is wanted. Raises OSError."""
+        if self._shown == self._wanted:
+            return False
         for k in range(2 * _COLUMNS):
             if self._shown[k] != self._wanted[k]:
                 row, column = k // _COLUMNS, k % _COLUMNS

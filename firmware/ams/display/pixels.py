@@ -8,6 +8,7 @@ from micropython import const
 from ams.display.glyphs import CHARACTERS, COLUMNS
 
 WIDTH = const(128)
+_BLANK = bytes(128)
 _CELL = const(6)  # columns of a character, with the gap behind it
 
 # A nibble with each of its bits twice.
@@ -44,13 +45,42 @@ def _blit_plain(line, x, glyph, part):
             line[x + 2 * k] = line[x + 2 * k + 1] = double
 
 
+@micropython.viper
+def _take_viper(shown, at: int, line, start: int, size: int) -> int:
+    """Copies line[start:start + size] to `shown` at `at`; 1 if that changed anything."""
+    to = ptr8(shown)  # noqa: F821
+    of = ptr8(line)  # noqa: F821
+    changed = 0
+    k = 0
+    while k < size:
+        octet = int(of[start + k])
+        if int(to[at + k]) != octet:
+            to[at + k] = octet
+            changed = 1
+        k += 1
+    return changed
+
+
+def _take_plain(shown, at, line, start, size):
+    """The same in plain Python."""
+    piece = line[start : start + size]
+    if shown[at : at + size] == piece:
+        return 0
+    shown[at : at + size] = piece
+    return 1
+
+
+if sys.implementation.name == "micropython":
+    take = _take_viper
+else:
+    take = _take_plain
+
 blit = _blit_viper if sys.implementation.name == "micropython" else _blit_plain
 
 
 def draw(line, text, part):
     """A line of WIDTH octets with a text: what does not fit is left out. `part` as in blit."""
-    for k in range(WIDTH):
-        line[k] = 0
+    line[:] = _BLANK
     step = _CELL if part == 0 else 2 * _CELL
     x = 0
     for character in text:
