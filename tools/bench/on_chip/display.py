@@ -44,6 +44,10 @@ def make():
     return meter
 
 
+# What the meter has loaded by itself is not the display's.
+import ams.control.transitions
+import ams.faults
+
 out = {}
 for kind in ("ssd1306", "lcd"):
     meter = make()
@@ -60,7 +64,7 @@ for kind in ("ssd1306", "lcd"):
     octets = bus.octets
     for now in range(6000, 66000, 25):
         meter.utc_ms += 25
-        meter.energy.mwh[0] += 3000
+        meter.energy.mwh[0] += 70  # 10 kW
         begun = bus.octets
         start = time.ticks_us()
         display.poll(now)
