@@ -45,8 +45,6 @@ def make():
 
 
 # What the meter has loaded by itself is not the display's.
-import ams.control.transitions
-import ams.faults
 
 out = {}
 for kind in ("ssd1306", "lcd"):
