@@ -214,7 +214,13 @@ def _history(
     out: dict[tuple[str, int], dict[date, tuple[int | None, ...]]] = defaultdict(dict)
     first = day - timedelta(days=HISTORY_DAYS)
     for one in store.values_between(first, day - timedelta(days=1), gsrns):
-        out[one.gsrn, one.series][one.day] = tuple(
-            wh if state == MEASURED else None for wh, state in zip(one.wh, one.states, strict=True)
+        whole = one.states.count(MEASURED) == len(one.states)
+        out[one.gsrn, one.series][one.day] = (
+            one.wh
+            if whole
+            else tuple(
+                wh if state == MEASURED else None
+                for wh, state in zip(one.wh, one.states, strict=True)
+            )
         )
     return out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from openams.headend.days import day_date, day_number
@@ -63,7 +64,9 @@ def _states_packed(states: Sequence[str]) -> bytes:
     return pack_values([_NUMBER[state] for state in states])
 
 
+@lru_cache(maxsize=4096)
 def _states(data: bytes) -> tuple[str, ...]:
+    """Of most days they are the same octets."""
     return tuple(STATES[number] for number in unpack_values(data))
 
 
