@@ -191,6 +191,9 @@ class Ads131m08Dma(hal.FrontEnd):
         data.active(1)
         machine.active(1)
         self._looked_us = self._good_us = time.ticks_us()
+        if self.begins == 1:
+            # What came before the meter was there is no hole.
+            self._counted_us = self._looked_us
 
     _made = None  # its state machine's program
 

@@ -70,6 +70,10 @@ class Loop:
         # What comes while this runs can wait for the next pass.
         while count == frontend.SETS_MAX:
             count = frontend.read()
+            if frontend.fault != self._fault:
+                # Before the hole that it makes.
+                self._fault = frontend.fault
+                self.meter.feed.front_end(self.meter.utc_ms, self._fault)
             if count:
                 index = frontend.index
                 if frontend.own_chip:
@@ -82,9 +86,6 @@ class Loop:
                 finally:
                     frontend.taken(count)
                 came = True
-        if frontend.fault != self._fault:
-            self._fault = frontend.fault
-            self.meter.feed.front_end(self.meter.utc_ms, self._fault)
         return came
 
     def _meanwhile(self):

@@ -28,7 +28,7 @@ def codes_of(number):
 class Bench:
     """The driver on a bus with the model of the chip; frames come by the chip's clock."""
 
-    def __init__(self, system="3P4W", ppm=0):
+    def __init__(self, system="3P4W", ppm=0, late_us=0):
         board.clear()
         self.model = Model()
         board.attach_spi(0, CS, self.model)
@@ -48,6 +48,7 @@ class Bench:
         board.alarms.append(self._time)
         self.driver.WELL_S = 1
         self.driver.begin()
+        board.advance(late_us)
         self.driver.start()
 
     def _time(self, now_us):
@@ -120,6 +121,13 @@ def check_every_set_of_each_system_comes_once():
         bench.check(0)
         assert len(bench.taken) > 780 and bench.faults == [] and bench.driver.begins == 1
         assert bench.taken[-1][1] - bench.taken[0][1] == len(bench.taken) - 1
+
+
+def check_what_came_before_it_was_started_is_no_hole():
+    bench = Bench(late_us=80000)
+    bench.run(1.2)
+    bench.check(0)
+    assert bench.taken[0][0] == 0 and bench.faults == []
 
 
 def check_a_crystal_may_err_by_what_it_may():

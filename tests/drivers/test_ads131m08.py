@@ -33,6 +33,7 @@ ads131m08.fill_crc_table(TABLE)
 IN_SHORT = [
     "check_every_set_of_each_system_comes_once",
     "check_a_reset_of_the_chip_is_told_and_mended_at_once",
+    "check_what_came_before_it_was_started_is_no_hole",
 ]
 
 
