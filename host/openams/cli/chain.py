@@ -49,7 +49,9 @@ def chain(
     store: StoreOption = None,
     as_json: JsonObjectOption = False,
 ) -> None:
-    """Let days of a whole grid company pass: meters, nets, concentrators, collection, validation,
+    """Days of a whole grid company in virtual time, from meters to Elhub, held against the truth.
+
+    Let days of a whole grid company pass: meters, nets, concentrators, collection, validation,
     estimation, delivery to a stand-in for Elhub, report; and hold all values against the truth."""
     from openams.chain.course import Wanted
     from openams.chain.view import View
