@@ -46,6 +46,8 @@ def screen(width, height, powers=400, system="3P4W"):
         sampled=True,
         options=SimpleNamespace(runtime="micropython", han_format="kaifa", quirk="noise"),
         duration_s=86400.0,
+        modbus_urls=[],
+        display=None,
         progress=SimpleNamespace(simulated_s=7200.0, wall_s=60.0),
     )
     link = "/tmp/openams-1000/han"
