@@ -63,6 +63,9 @@ class Uart:
     def idle(self):
         return self._to_send == 0
 
+    def held(self):
+        return False
+
     def readinto(self, buffer):
         count = min(len(buffer), len(self._received))
         buffer[:count] = self._received[:count]

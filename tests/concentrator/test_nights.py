@@ -204,8 +204,8 @@ def test_a_clock_that_is_wrong_is_noticed_by_its_meters(begin):
 
 
 def test_one_meter_whose_clock_is_wrong(begin, meters, monkeypatch):
-    def off(client, *more):
-        found = original(client, *more)
+    def off(client, *more, **named):
+        found = original(client, *more, **named)
         return replace(found, clock_offset_s=7200.0 * (client.meter_id == meters.ids[0]))
 
     original = core.read_day
@@ -324,8 +324,8 @@ def test_a_meter_that_has_a_gap_is_asked_three_times_and_no_more(begin, meters, 
     of = begin(clock, replace(ALL_DAY, back_days=1, reads=3, retry_s=60))
     asked = []
 
-    def gappy(client, day, now, layouts):
-        found: MeterDay = original(client, day, now, layouts)
+    def gappy(client, *more, **named):
+        found: MeterDay = original(client, *more, **named)
         asked.append(client.meter_id)
         return replace(found, rows=found.rows[1:], complete=False)
 
