@@ -25,7 +25,7 @@ chain: $(STAMP)
 # time they wait for meters that run in real time, so there are two processes for each core.
 WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 test: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 venv: $(STAMP)
 

@@ -34,6 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Campaigns run when asked for by `make campaign`, and are deselected, not skipped."""
+    items.sort(key=_places(items).__getitem__)
     if os.environ.get("OPENAMS_CAMPAIGN"):
         return
     chosen = [item for item in items if "campaign" not in item.keywords]
@@ -41,6 +42,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = chosen
+
+
+def _places(items: list[pytest.Item]) -> dict[pytest.Item, float]:
+    """Fast ones first. Those on the emulated chip take minutes each and stand among the rest, so
+    that none is left over for one process at the end."""
+    files = list(dict.fromkeys(item.path for item in items))
+    place = {path: -1.0 for path in files if path.parent.name == "unit"}
+    chip = [path for path in files if path.parent.name == "chip"]
+    rest = [path for path in files if path not in place and path.parent.name != "chip"]
+    place |= {path: k / len(rest) for k, path in enumerate(rest)}
+    place |= {path: 0.6 * k / len(chip) for k, path in enumerate(chip)}
+    return {item: place[item.path] for item in items}
 
 
 def pytest_collection_finish() -> None:
