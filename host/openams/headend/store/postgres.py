@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from openams.errors import BenchError
 from openams.headend.store.errors import ClashError, GoneError, StoreError
+from openams.headend.store.statements import for_updating, inserting, updating
 from openams.meter_time import to_utc_ms
 
 if TYPE_CHECKING:
@@ -122,11 +123,10 @@ class PostgresDatabase:
         rows = list(rows)
         if not rows:
             return
-        names = ", ".join(columns)
         if len(rows) < _BULK:
-            marks = ", ".join("?" * len(columns))
-            self.many(f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT {clash}", rows)
+            self.many(inserting(table, columns, clash), rows)
             return
+        names = ", ".join(columns)
         with self._failing():
             staged = self._stage(table, columns, rows)
             self.connection.execute(
@@ -145,19 +145,13 @@ class PostgresDatabase:
         rows = list(rows)
         if not rows:
             return
-        count = len(keys)
-        extra = list(filter(None, [more]))
         if len(rows) < _BULK:
-            sets = ", ".join([*(f"{name} = ?" for name in columns), *extra])
-            held = " AND ".join([*(f"{name} = ?" for name in keys), *filter(None, [where])])
-            self.many(
-                f"UPDATE {table} SET {sets} WHERE {held}",
-                [(*row[count:], *row[:count]) for row in rows],
-            )
+            turned = list(for_updating(rows, len(keys)))
+            self.many(updating(table, keys, columns, more, where), turned)
             return
         with self._failing():
             staged = self._stage(table, (*keys, *columns), rows)
-            sets = ", ".join([*(f"{name} = s.{name}" for name in columns), *extra])
+            sets = ", ".join([*(f"{name} = s.{name}" for name in columns), *filter(None, [more])])
             same = (f"{table}.{name} = s.{name}" for name in keys)
             held = " AND ".join([*same, *filter(None, [where])])
             self.connection.execute(f"UPDATE {table} SET {sets} FROM {staged} AS s WHERE {held}")

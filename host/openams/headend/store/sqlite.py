@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from openams.headend.store.errors import ClashError, GoneError, StoreError
+from openams.headend.store.statements import for_updating, inserting, updating
 from openams.private import check_folder, locked, make_folder
 
 _HINT = "name a store elsewhere with --store or OPENAMS_STORE"
@@ -79,10 +80,7 @@ class SqliteDatabase:
     def upsert(
         self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], clash: str
     ) -> None:
-        marks = ", ".join("?" * len(columns))
-        names = ", ".join(columns)
-        more = f"ON CONFLICT {clash}" if clash else ""
-        self.many(f"INSERT INTO {table} ({names}) VALUES ({marks}) {more}", rows)
+        self.many(inserting(table, columns, clash), rows)
 
     def update_rows(
         self,
@@ -93,13 +91,7 @@ class SqliteDatabase:
         more: str = "",
         where: str = "",
     ) -> None:
-        sets = ", ".join([*(f"{name} = ?" for name in columns), *filter(None, [more])])
-        held = " AND ".join([*(f"{name} = ?" for name in keys), *filter(None, [where])])
-        count = len(keys)
-        self.many(
-            f"UPDATE {table} SET {sets} WHERE {held}",
-            ((*row[count:], *row[:count]) for row in rows),
-        )
+        self.many(updating(table, keys, columns, more, where), for_updating(rows, len(keys)))
 
     def keyed(self, sql: str) -> tuple[int, str, bool]:
         return _KEYS, sql, False
