@@ -43,6 +43,7 @@ from openams.cli.keys import app as ams_keys
 from openams.client.client import public_session
 from openams.client.errors import ClientError
 from openams.client.links import parse_url
+from tests.ports import free_port
 
 AMS = Path(sys.executable).with_name("ams")
 METER = "7359990000000017"
@@ -88,8 +89,7 @@ def running_meter(
 ) -> Iterator[Running]:
     """`ams run` in a house, with a TCP port and a service port; `slow` stretches time-outs."""
     service = folder / "service"
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [
             *[str(AMS), "run", "--scenario", "house", "--runtime", runtime, "--json"],

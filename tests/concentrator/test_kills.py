@@ -28,6 +28,7 @@ from openams.client.meterday import read_day
 from openams.concentrator.roster import Listed
 from openams.han.cipher import unseal
 from openams.meter_time import NORWAY
+from tests.ports import free_port
 
 AMS = Path(sys.executable).with_name("ams")
 COUNT, DAYS = 4, 5
@@ -188,10 +189,7 @@ def kills(meters, folder, count, seed):
         for meter, tap in zip(meters.fleet.meters, taps, strict=True)
     ]
     list_path = meters.write_list(folder / "meters.csv")
-    ports = []
-    for _ in range(2):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            ports.append(free.getsockname()[1])
+    ports = [free_port(), free_port()]
     store, head_end = folder / "C0001", HeadEnd()
     ask = None
     for number in range(count + 1):

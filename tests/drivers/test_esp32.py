@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,15 +12,14 @@ import pytest
 
 from openams.runtimes.launch import find_micropython
 from tests.conftest import ROOT
+from tests.ports import free_port
 
 PATHS = ("host/openams/emulator/boardshims", "firmware", "boards/esp32", "boards", "host")
 SCRIPT = Path(__file__).with_name("esp32_scenario.py")
 
 
 def run_board(python: str, directory: Path) -> str:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     paths = [str(ROOT / path) for path in PATHS]
     environment = dict(os.environ)
     if python == "micropython":

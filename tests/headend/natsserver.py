@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
-
-_WAIT_S = 30
+from tests.ports import free_port, until_it_listens
 
 
 def program():
@@ -33,9 +30,7 @@ class NatsServer:
     def __init__(self):
         self.program = program()
         self.folder = Path(tempfile.mkdtemp(prefix="openams-nats-"))
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self.process = None
         self.start()
@@ -48,15 +43,7 @@ class NatsServer:
                 stdout=log,
                 stderr=log,
             )
-        end = time.monotonic() + _WAIT_S
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                assert self.process.poll() is None, (self.folder / "log").read_text()
-                assert time.monotonic() < end, "nats-server does not start"
-                time.sleep(0.02)
+        until_it_listens(self.port, self.process, self.folder / "log")
 
     def kill(self):
         self.process.kill()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
-import socket
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -36,6 +35,7 @@ from openams.meter_time import to_utc_ms
 from tests.concentrator.substation import Meters
 from tests.headend import killable
 from tests.headend.registers import AREA, gsrn
+from tests.ports import free_port
 
 SEED = int(os.environ.get("OPENAMS_SEED", "11"))
 ROUND = int(os.environ.get("OPENAMS_ROUND", "0"))
@@ -71,12 +71,6 @@ def days():
     return [today - timedelta(days=k) for k in range(DAYS, 0, -1)]
 
 
-def a_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
 class HeadEnd:
     """One round's: a new store, bus, hub and concentrator, and the processes between them."""
 
@@ -87,12 +81,12 @@ class HeadEnd:
         self.store_url = postgres.store_url(name)
         master = folder / "master"
         master.mkdir(mode=0o700)
-        ports = [a_port(), a_port()]
+        ports = [free_port(), free_port()]
         self.told = {
             "store": self.store_url, "nats": nats.url, "readers": str(meters.readers_path),
             "token": token_of(master), "master_folder": str(master), "master_ports": ports,
             "behind": [(one.meter_id, one.url) for one in meters.listed[-BEHIND:]],
-            "hub_path": str(folder / "hub.db"), "hub_port": a_port(), "party": COMPANY,
+            "hub_path": str(folder / "hub.db"), "hub_port": free_port(), "party": COMPANY,
             "hub_pem": identity("hub").pem(), "company": identity("company").pem(),
             "days": [day.isoformat() for day in days()], "t0": time.time(),
         }  # fmt: skip

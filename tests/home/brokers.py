@@ -5,10 +5,8 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -21,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.conftest import ROOT
+from tests.ports import free_port, until_it_listens
 
 _WAIT_S = 30
 _PATH = f"{os.environ['PATH']}:/usr/sbin"
@@ -38,19 +37,6 @@ def program(name: str) -> str:
             pytest.fail("no mosquitto, and it could not be installed")
         pytest.skip("no mosquitto: sudo apt-get install mosquitto mosquitto-clients")
     return found
-
-
-def free_port() -> int:
-    """Of TCP and UDP, and none that a client's own end may take before it is used."""
-    while True:
-        port = random.SystemRandom().randrange(20_000, 32_000)
-        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
-            try:
-                stream.bind(("127.0.0.1", port))
-                datagrams.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class Mosquitto:
@@ -74,15 +60,7 @@ class Mosquitto:
             self.process = subprocess.Popen(
                 [self._program, "-c", str(self._config)], stdout=log, stderr=log
             )
-        end = time.monotonic() + _WAIT_S
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                assert self.process.poll() is None, self.log.read_text()
-                assert time.monotonic() < end, "mosquitto does not listen"
-                time.sleep(0.02)
+        until_it_listens(self.port, self.process, self.log)
 
     def kill(self) -> None:
         assert self.process

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from ams.home import captive_dns
 from ams.home.web_form import SIZE, Request, Status, text
-from tests.home.brokers import Authority, Mosquitto, free_port
+from tests.home.brokers import Authority, Mosquitto
 from tests.home.conftest import PYTHONS, command
+from tests.ports import free_port
 
 
 class SetUp:
