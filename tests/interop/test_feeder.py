@@ -122,6 +122,7 @@ def test_what_is_stored_is_shown_in_primary_values(ratios, runtime, tmp_path):
         duration_s=HOUR_S,
         transformers=scenario.ratios.config(),
         state=tmp_path,
+        start=scenario.usual_start,  # with --state it is the clock's
     )
     session = Session(scenario, options)
     try:

@@ -233,7 +233,7 @@ def test_killed_at_any_moment_no_counter_serves_twice(store, ahead):
             stdout=subprocess.PIPE,
             text=True,
         )
-        run.stdout.readline()  # it is under way
+        taken.append(int(run.stdout.readline()))  # it is under way
         time.sleep(rng.random() / 50)
         run.kill()
         taken += [int(line) for line in run.communicate()[0].split()]
