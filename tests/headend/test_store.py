@@ -21,7 +21,7 @@ from openams.headend.store import (
     StoreError,
     open_store,
 )
-from openams.headend.store.jobs import COUNTERS_A_TURN
+from openams.headend.store.jobs import COUNTERS_A_TURN, NEVER_MS
 from openams.headend.store.packing import pack_columns, unpack_columns
 from openams.headend.store.schema import versions
 from tests.headend.registers import gsrn, meter_id
@@ -237,6 +237,27 @@ def test_a_turn_is_one_workers_until_its_lease_ends(store):
     store.end_turns([("b", "meter", meter_id(0), 9000, False)])
     again = store.take_turns("c", 9000, 10, 9, 10)
     assert {turn.subject: turn.attempts for turn in again}[meter_id(0)] == 1
+
+
+@pytest.mark.parametrize("count", [1, 200])
+def test_what_is_planned_while_a_turn_is_out_is_not_forgotten(store, count):
+    """A day begins while the meter's session for the day before is under way: it ends with nothing
+    more to do, or much later, by what it knew."""
+    turns = [("meter", meter_id(k), "", 10) for k in range(count)]
+    store.add_turns(turns)
+    for ends in (NEVER_MS, 9000):
+        assert len(store.take_turns("a", 100, count, count, 1000)) == count
+        store.add_turns([(*turn[:3], 500) for turn in turns])
+        store.end_turns([("a", *turn[:2], ends, True) for turn in turns])
+        assert store.next_turn() == 500
+        assert len(store.take_turns("b", 600, count, count, 1000)) == count
+        # What was planned is done with.
+        store.end_turns([("b", *turn[:2], NEVER_MS, True) for turn in turns])
+        assert store.next_turn() is None
+        # Who was too late changes nothing.
+        store.end_turns([("a", *turn[:2], 50, True) for turn in turns])
+        assert store.next_turn() is None
+        store.add_turns(turns)
 
 
 def test_counters_of_a_turn_are_its_own(store):

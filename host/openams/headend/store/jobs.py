@@ -195,15 +195,20 @@ class JobStore(Core):
     # --- turns -----------------------------------------------------------------------------
 
     def add_turns(self, turns: Iterable[tuple[str, str, str, int]]) -> None:
-        """(kind, subject, segment, next_ms): one that is there has its turn then at the latest."""
+        """(kind, subject, segment, next_ms): one that is there has its turn then at the latest; one
+        that somebody has, once more."""
+        sooner = ", ".join(
+            f"{name} = CASE WHEN turn.{name} < excluded.{name} THEN turn.{name} "
+            f"ELSE excluded.{name} END"
+            for name in ("next_ms", "wanted_ms")
+        )
         self.upsert(
             "turn",
-            ("kind", "subject", "segment", "next_ms", "attempts", "lease_by", "lease_ms"),
-            [(*turn, 0, "", 0) for turn in turns],
-            "(kind, subject) DO UPDATE SET segment = excluded.segment, "
-            "next_ms = CASE WHEN turn.next_ms < excluded.next_ms THEN turn.next_ms "
-            "ELSE excluded.next_ms END",
-        )
+            ("kind", "subject", "segment", "next_ms", "wanted_ms", "attempts", "lease_by",
+             "lease_ms"),
+            [(*turn, turn[3], 0, "", 0) for turn in turns],
+            f"(kind, subject) DO UPDATE SET segment = excluded.segment, {sooner}",
+        )  # fmt: skip
 
     def take_turns(
         self, worker: str, now_ms: int, most: int, permits: int, lease_ms: int
@@ -234,7 +239,7 @@ class JobStore(Core):
                 ("kind", "subject"),
                 ("lease_by", "lease_ms"),
                 [(turn.kind, turn.subject, worker, now_ms + lease_ms) for turn in out],
-                f"counter = counter + {COUNTERS_A_TURN}",
+                f"counter = counter + {COUNTERS_A_TURN}, wanted_ms = {NEVER_MS}",
             )
             meters = [turn.subject for turn in out if turn.kind == METER]
             for at in range(0, len(meters), 500):
@@ -247,7 +252,9 @@ class JobStore(Core):
         return out
 
     def end_turns(self, ends: Iterable[tuple[str, str, str, int, bool]]) -> None:
-        """(worker, kind, subject, next_ms, went well) of turns that are still that worker's."""
+        """(worker, kind, subject, next_ms, went well) of turns that are still that worker's. One
+        that was planned since it was taken comes then at the latest: whoever has it did not know
+        of what was planned."""
         ends = list(ends)
         for well, more in ((True, "attempts = 0"), (False, "attempts = attempts + 1")):
             self.update_rows(
@@ -261,6 +268,10 @@ class JobStore(Core):
                 ],
                 f"lease_by = '', lease_ms = 0, {more}",
             )
+        self.update_rows(
+            "turn", ("kind", "subject"), (), [(kind, subject) for _, kind, subject, *_ in ends],
+            f"next_ms = wanted_ms, wanted_ms = {NEVER_MS}", "wanted_ms < next_ms",
+        )  # fmt: skip
 
     def raise_counters(self, counters: Iterable[tuple[str, int]]) -> None:
         """Readers' counters up to here may have been used of meters: turns go on from there."""
