@@ -174,6 +174,24 @@ def test_a_file_and_the_built_in_house_are_loads_too(tmp_path: Path) -> None:
         make_plan(3, begin_ms=BEGIN_MS, mix={"file:nowhere.csv": 1})
 
 
+def test_measured_weeks_of_simbench_are_loads_and_their_sums_too() -> None:
+    sunday, monday = 9_599, 9_600  # of April
+    home, sun, both = (
+        Load(f"simbench:{name}", 3).day(monday) for name in ("H0-A", "pv", "H0-A+pv")
+    )
+    assert len(home[0]) == len(home[1]) == 96 and home != Load("simbench:H0-A", 3).day(sunday)
+    assert home != Load("simbench:H0-A", 4).day(monday)
+    assert min(home[0]) >= 0 and 100_000 < sum(home[0]) / 96 < 3_000_000
+    assert max(sun[0]) == 0 and min(sun[0]) < -1_000_000 and set(sun[1]) == {0}
+    # At noon the sun; at midnight, two hours before the UTC day's end, none.
+    assert sun[0].index(min(sun[0])) in range(36, 56) and sun[0][88] == 0
+    assert sum(both[0]) < sum(home[0])
+    with pytest.raises(BenchError, match="H0-A, H0-C"):
+        make_plan(3, begin_ms=BEGIN_MS, mix={"simbench:H0-X": 1})
+    with pytest.raises(BenchError, match="simbench:NAME"):
+        make_plan(3, begin_ms=BEGIN_MS, mix={"villa": 1})
+
+
 def test_what_is_lost_has_the_shares_of_its_causes() -> None:
     """Each cause within four standard deviations of its own counts, of 5 000 meters and a month."""
     plan = make_plan(5_000, 11, begin_ms=BEGIN_MS)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import date
 
 from openams.errors import BenchError
+from openams.field import simbench
 from openams.field.loads import FILE, PROFILES, QUARTER_MS, Load
 from openams.field.meters import FieldPlan, MeterSpec
 from openams.headend.beginning import AREA, POINTS_MOST, gsrn
@@ -80,7 +81,9 @@ def meter_row(spec: MeterSpec) -> MeterRow:
 
 
 def _terms(spec: MeterSpec, point: str, first: int) -> Terms:
-    kind = PROSUMER if spec.profile.startswith(FILE) else _KINDS.get(spec.profile, CONSUMPTION)
+    unknown = spec.profile.startswith((FILE, simbench.PREFIX))
+    # What is read from data may give back: then nothing of it is wrong.
+    kind = PROSUMER if unknown else _KINDS.get(spec.profile, CONSUMPTION)
     # One phase bears all of it.
     fuse = _FUSE_A.get(spec.profile, _HOME_A) * (2 if spec.system == "1P2W" else 1)
     return Terms(
