@@ -115,6 +115,8 @@ class Chip:
 class Bench:
     """`keeps`: the clock chip is set with the clock; `policy` of the breaker."""
 
+    han = {"format": "kaifa"}
+
     def __init__(self, keeps=True, start_ms=START_MS, flash=None, **policy):
         self.flash = flash_lab.LabFlash(64) if flash is None else flash
         self.relay = Relay()
@@ -157,7 +159,7 @@ class Bench:
                 "system": "1P2W",
                 "calibration": CALIBRATION,
                 "identity": {"meter_id": "7359990000000017", "meter_type": "6515"},
-                "han": {"format": "kaifa"},
+                "han": self.han,
                 "breaker": self.policy,
                 "security": {
                     "system_title": hexed(TITLE),

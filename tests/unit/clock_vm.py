@@ -486,6 +486,85 @@ def check_the_meter_tells_of_its_chip_once():
     assert abs(bench.shown_ms - bench.true_ms - 60000) <= 1000
 
 
+# --- failures of the supply -------------------------------------------------------------------
+
+
+class P1Bench(Bench):
+    """Its port shows the failures of the supply."""
+
+    han = {"format": "p1", "variant": "nl5"}
+
+    @property
+    def failures(self):
+        """(counters of all and of long ones, [(end, seconds)], newest first)."""
+        sources = self.meter.han.view.sources
+        return sources.count(0), sources.count(1), list(sources.failures())
+
+
+def check_a_failure_with_the_clock_lost_has_its_length_once_the_clock_is_set():
+    bench = P1Bench()
+    bench.hold(600)
+    bench.run(61)
+    went = bench.true_ms
+    bench.power_cut(7200, 0)
+    came = bench.true_ms - 1000  # the bench runs for a second
+    assert bench.meter.clock.status & STATUS_INVALID
+    assert bench.failures == (1, 0, [])
+    # What goes on meanwhile is timed by a clock that is wrong.
+    meter = bench.meter
+    meter.events.log(meter.utc_ms, ev.MISSING_VOLTAGE)
+    bench.hold(400)
+    meter.events.log(meter.utc_ms, ev.NORMAL_VOLTAGE)
+    back = bench.true_ms
+    meter.events.log(meter.utc_ms, ev.MISSING_VOLTAGE + 1)
+    bench.hold(100)
+    assert bench.client("operator", 2).set_clock(bench.true_ms) == 0
+    assert bench.count_of(ev.CLOCK_VALID) == 1
+    bench.hold(200)
+    meter.events.log(meter.utc_ms, ev.NORMAL_VOLTAGE + 1)
+    count, long, log = bench.failures
+    assert (count, long) == (3, 3)
+    expected = [(back + 300000, 300), (back, 400), (came, 7200)]
+    for (end_ms, seconds), (true_ms, length) in zip(log, expected):
+        # The registers were stored within the minute before.
+        assert abs(end_ms - true_ms) <= 2000 and -2 <= seconds - length <= 61, log
+    assert went < came
+    # The next one is of a clock that knows, and what was told stays (kept with each hour).
+    bench.hold(3600)
+    bench.power_cut(600)
+    assert bench.failures[:2] == (4, 4) and bench.failures[2][1:] == log
+    assert 600 <= bench.failures[2][0][1] <= 661
+
+
+def check_a_failure_that_nobody_timed_is_counted_and_not_guessed():
+    """Twice without the time: of the first none knows its end, of the second not even its begin."""
+    bench = P1Bench()
+    bench.hold(600)
+    bench.power_cut(7200, 0)
+    bench.hold(600)
+    bench.power_cut(3600, 0)
+    assert bench.client("operator", 2).set_clock(bench.true_ms) == 0
+    bench.hold(600)
+    assert bench.failures == (2, 0, [])
+    # A clock that is set once more, by hours, was not without supply.
+    assert bench.client("operator", 3).set_clock(bench.true_ms + 5 * HOUR_MS) == 0
+    assert bench.failures == (2, 0, [])
+
+
+def check_an_interruption_is_as_long_as_it_is_whoever_sets_the_clock():
+    for step_ms in (HOUR_MS, -HOUR_MS):
+        bench = P1Bench()
+        bench.run(5)
+        meter = bench.meter
+        meter.events.log(meter.utc_ms, ev.MISSING_VOLTAGE)
+        bench.hold(200)
+        assert bench.client("operator").set_clock(bench.shown_ms + step_ms) == 0
+        bench.hold(100)
+        meter.events.log(meter.utc_ms, ev.NORMAL_VOLTAGE)
+        ((end_ms, seconds),) = bench.failures[2]
+        assert 299 <= seconds <= 302 and abs(end_ms - meter.utc_ms) <= 1000
+
+
 CHECKS = sorted(name for name in globals() if name.startswith("check_"))
 
 

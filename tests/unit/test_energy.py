@@ -1,5 +1,6 @@
 """Registers: integers, quadrants, carried remainder, demand."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,3 +49,18 @@ def test_demand_is_of_whole_clock_hours():
     assert energy.a_plus_mwh == 18000
     assert energy.hour_mwh[0] == 18000
     assert energy.hour_utc_ms == 10_800_000
+
+
+@pytest.mark.parametrize("hours", [3, 5, -2])
+def test_an_hour_that_began_without_supply_or_was_stepped_over_has_its_registers(hours):
+    """Hourly lists show the registers of the full hour, whoever starts some seconds later."""
+    energy = EnergyRegisters()
+    energy.add(5000 * UWS_PER_MWH, 0)
+    energy.close_hour(7_200_000)
+    energy.add(4000 * UWS_PER_MWH, 0)
+    begins = 7_200_000 + hours * 3_600_000
+    energy.begin(begins + 4000)
+    energy.add(70 * UWS_PER_MWH, 0)
+    assert (energy.hour_mwh[0], energy.hour_utc_ms) == (9000, begins)
+    energy.begin(begins + 5000)  # in the same hour: it stays
+    assert (energy.hour_mwh[0], energy.hour_utc_ms) == (9000, begins)

@@ -2,7 +2,9 @@
 
 from micropython import const
 
+from ams.clock.local import STATUS_INVALID
 from ams.control.supply import AVERAGE_IMPORT, THRESHOLD_OFF
+from ams.events import events as ev
 from ams.han.sources import Sources
 from ams.metrology.fixed import angle
 from ams.registers.demand import QUARTER
@@ -22,14 +24,29 @@ class MeterSources(Sources):
         self._meter = meter
         self._settings = settings
         self._outages = Outages()
+        self._began_ms = 0  # by the board's clock
 
-    def start(self, utc_ms, kept_ms):
-        """Power-up: `kept_ms` is when the registers were stored last, None: they never were."""
-        self._outages.restore(self._settings.get(st.HAN_OUTAGES))
+    def start(self, utc_ms, kept_ms, kept_status=0):
+        """Power-up: `kept_ms` is when the registers were stored last, None: they never were;
+        `kept_status` how the clock was then.
+        """
+        outages, meter = self._outages, self._meter
+        outages.restore(self._settings.get(st.HAN_OUTAGES))
+        self._began_ms = meter.raw_ms
+        known = not kept_status & STATUS_INVALID
         if kept_ms is not None:
-            self._outages.failed(kept_ms, utc_ms)
-        self._meter.events.tally = self._outages.event
+            # By a clock that was wrong, nobody knows how long.
+            outages.failed(kept_ms if known else utc_ms, utc_ms)
+        if meter.clock.status & STATUS_INVALID:
+            outages.lost(kept_ms if known else None, utc_ms)
+        meter.events.tally = self._event
         self.keep()
+
+    def _event(self, utc_ms, code):
+        if code == ev.CLOCK_VALID:
+            self._outages.told(utc_ms - (self._meter.raw_ms - self._began_ms))
+            self.keep()
+        self._outages.event(utc_ms, code)
 
     def keep(self):
         if self._outages.changed:

@@ -145,6 +145,10 @@ class EnergyRegisters:
                 demand.begin(start_ms, start_mwh)
             else:
                 demand.begin(utc_ms, self.mwh)
+        hour_ms = utc_ms - utc_ms % self.demand.period_ms
+        if hour_ms != self.hour_utc_ms:
+            # It began without supply, or was stepped over: there the registers stood as they do.
+            self._keep_hour(hour_ms)
 
     def close_quarter(self, utc_ms):
         """Called at each full quarter of an hour."""
@@ -153,6 +157,9 @@ class EnergyRegisters:
     def close_hour(self, utc_ms):
         """Called at each full hour: keeps the hour's copy and its demand."""
         self.demand.close(utc_ms, self.mwh, self.highest)
+        self._keep_hour(utc_ms)
+
+    def _keep_hour(self, utc_ms):
         for register in range(REGISTER_COUNT):
             self.hour_mwh[register] = self.mwh[register]
         self.hour_utc_ms = utc_ms

@@ -27,6 +27,12 @@ class Outages:
         self.changed = False
         self._dead = 0  # phases without voltage
         self._since_ms = 0
+        self._old_ms = 0  # what the clock showed when it was set
+        # Of a power-up without the time, until it is told: what was shown there, when the supply
+        # had gone (None: that is not known either), and how many of `long` came since.
+        self._up_ms = None
+        self._gone_ms = None
+        self._doubtful = 0
 
     def event(self, utc_ms, code):
         """An event of the meter's log."""
@@ -42,16 +48,48 @@ class Outages:
             self._dead &= ~(1 << (code - ev.NORMAL_VOLTAGE))
             if not self._dead:
                 self.failed(self._since_ms, utc_ms)
+        elif code == ev.CLOCK_ADJUSTED_OLD:
+            self._old_ms = utc_ms
+        elif code == ev.CLOCK_ADJUSTED_NEW:
+            # What goes on since then goes on for as long as before.
+            self._since_ms += utc_ms - self._old_ms
+
+    def lost(self, gone_ms, utc_ms):
+        """Power-up at `utc_ms` of a clock that lost the time: how long it was is known once the
+        clock is set. `gone_ms`: when the supply had gone, None: by a clock that was wrong already.
+        """
+        self._up_ms, self._gone_ms = utc_ms, gone_ms
+        self._doubtful = 0
+
+    def told(self, utc_ms):
+        """The time of the last power-up is known: it was `utc_ms`."""
+        if self._up_ms is None:
+            return
+        step_s = (utc_ms - self._up_ms) // 1000
+        at = len(self.long) - self._doubtful
+        since = [(max(end_s + step_s, 0), seconds) for end_s, seconds in self.long[at:]]
+        del self.long[at:]
+        if self._gone_ms is not None:
+            self._long(self._gone_ms, utc_ms)
+        self.long = (self.long + since)[-_LOG:]
+        self.changed = True
+        self._up_ms = None
 
     def failed(self, from_ms, to_ms):
         """There was no supply, or no voltage on some phase."""
-        seconds = (to_ms - from_ms) // 1000
-        if seconds < 0:
+        if to_ms < from_ms:
             return
         self._count(FAILURES)
-        if seconds > _LONG_S:
-            self._count(LONG)
-            self.long = self.long[1 - _LOG :] + [(to_ms // 1000, min(seconds, 0xFFFFFFFF))]
+        if self._long(from_ms, to_ms) and self._doubtful < _LOG:
+            self._doubtful += 1
+
+    def _long(self, from_ms, to_ms):
+        seconds = (to_ms - from_ms) // 1000
+        if seconds <= _LONG_S:
+            return False
+        self._count(LONG)
+        self.long = self.long[1 - _LOG :] + [(to_ms // 1000, min(seconds, 0xFFFFFFFF))]
+        return True
 
     def _count(self, which):
         self.counts[which] = min(self.counts[which] + 1, _MOST)
