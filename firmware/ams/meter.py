@@ -146,9 +146,6 @@ class Meter:
         """Power-up at `raw_ms` of the board's clock."""
         backup_s = getattr(self._board.clock, "backup_s", None)
         self.raw_ms = self.events.raw_ms = raw_ms
-        kept_ms, kept_status = None, 0
-        if self._restored is not None:
-            kept_ms, kept_status = self._restored.utc_ms, self._restored.clock_status
         utc_ms = self.utc_ms = self.keeper.start(raw_ms, self._restored, backup_s)
         self.local_clock.status = self.clock.status
         self.timing.start(raw_ms)
@@ -156,7 +153,7 @@ class Meter:
         profile = self.keeper.load_profile
         self._begin_hour(utc_ms, profile.start_ms, profile.start_mwh)
         self.control.start(raw_ms, utc_ms)
-        self.han_keeper.start(utc_ms, kept_ms, kept_status)
+        self.han_keeper.start(utc_ms, self._restored)
         if self._formatted:
             self.events.log(utc_ms, ev.STORAGE_FORMATTED)
         self._report(utc_ms)

@@ -26,19 +26,18 @@ class MeterSources(Sources):
         self._outages = Outages()
         self._began_ms = 0  # by the board's clock
 
-    def start(self, utc_ms, kept_ms, kept_status=0):
-        """Power-up: `kept_ms` is when the registers were stored last, None: they never were;
-        `kept_status` how the clock was then.
-        """
+    def start(self, utc_ms, restored):
+        """Power-up. `restored`: what was stored last (registers.record), None: nothing was."""
         outages, meter = self._outages, self._meter
         outages.restore(self._settings.get(st.HAN_OUTAGES))
         self._began_ms = meter.raw_ms
-        known = not kept_status & STATUS_INVALID
-        if kept_ms is not None:
-            # By a clock that was wrong, nobody knows how long.
-            outages.failed(kept_ms if known else utc_ms, utc_ms)
+        gone_ms = None
+        if restored is not None:
+            # By a clock that was wrong already nobody knows how long it was.
+            gone_ms = None if restored.clock_status & STATUS_INVALID else restored.utc_ms
+            outages.failed(utc_ms if gone_ms is None else gone_ms, utc_ms)
         if meter.clock.status & STATUS_INVALID:
-            outages.lost(kept_ms if known else None, utc_ms)
+            outages.lost(gone_ms, utc_ms)
         meter.events.tally = self._event
         self.keep()
 

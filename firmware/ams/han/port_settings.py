@@ -79,14 +79,13 @@ class HanKeeper:
     def encrypted(self):
         return self._meter.han.cipher is not None
 
-    def start(self, utc_ms, kept_ms, kept_status):
-        """Power-up: the port is as it was. `kept_ms`: when the registers were stored last;
-        `kept_status`: how the clock was then."""
+    def start(self, utc_ms, restored):
+        """Power-up: the port is as it was. `restored`: the State that was read back, or None."""
         if self._meter.han.format.wants_sources:
             self.want_sources()
         self._started = True
         if self._sources is not None:
-            self._sources.start(utc_ms, kept_ms, kept_status)
+            self._sources.start(utc_ms, restored)
         if self._flags & _TIME_SAID:
             self._meter.han.summer_time = self._flags & _SUMMER_TIME != 0
         if self._flags & _ENCRYPTED:
