@@ -153,7 +153,7 @@ class Meter:
         profile = self.keeper.load_profile
         self._begin_hour(utc_ms, profile.start_ms, profile.start_mwh)
         self.control.start(raw_ms, utc_ms)
-        self.han_keeper.start(utc_ms, self._restored)
+        self.han_keeper.start(utc_ms)
         if self._formatted:
             self.events.log(utc_ms, ev.STORAGE_FORMATTED)
         self._report(utc_ms)

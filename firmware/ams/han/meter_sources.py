@@ -26,15 +26,16 @@ class MeterSources(Sources):
         self._outages = Outages()
         self._began_ms = 0  # by the board's clock
 
-    def start(self, utc_ms, restored):
-        """Power-up. `restored`: what was stored last (registers.record), None: nothing was."""
+    def start(self, utc_ms, is_power_up):
+        """Takes up what was kept; a power-up is the end of a failure, where something was."""
         outages, meter = self._outages, self._meter
         outages.restore(self._settings.get(st.HAN_OUTAGES))
         self._began_ms = meter.raw_ms
-        gone_ms = None
-        if restored is not None:
-            # By a clock that was wrong already nobody knows how long it was.
-            gone_ms = None if restored.clock_status & STATUS_INVALID else restored.utc_ms
+        gone_ms = meter.keeper.restored_ms if is_power_up else None
+        if gone_ms is not None:
+            if meter.keeper.restored_status & STATUS_INVALID:
+                # By a clock that was wrong already nobody knows how long it was.
+                gone_ms = None
             outages.failed(utc_ms if gone_ms is None else gone_ms, utc_ms)
         if meter.clock.status & STATUS_INVALID:
             outages.lost(gone_ms, utc_ms)

@@ -79,13 +79,13 @@ class HanKeeper:
     def encrypted(self):
         return self._meter.han.cipher is not None
 
-    def start(self, utc_ms, restored):
-        """Power-up: the port is as it was. `restored`: the State that was read back, or None."""
+    def start(self, utc_ms):
+        """Power-up: the port is as it was."""
         if self._meter.han.format.wants_sources:
             self.want_sources()
         self._started = True
         if self._sources is not None:
-            self._sources.start(utc_ms, restored)
+            self._sources.start(utc_ms, True)
         if self._flags & _TIME_SAID:
             self._meter.han.summer_time = self._flags & _SUMMER_TIME != 0
         if self._flags & _ENCRYPTED:
@@ -103,7 +103,7 @@ class HanKeeper:
                 meter.han.view, meter, self._settings
             )
             if self._started:
-                self._sources.start(meter.utc_ms, None)
+                self._sources.start(meter.utc_ms, False)
         return self._sources
 
     def keep(self):

@@ -63,7 +63,9 @@ class Keeper(Accounts):
         self._months = Pace(_MONTH_MS, _MORE)
         self.resets = periods.pace()
         self.monthly = True  # the billing period ends with the month, by no other schedule
-        self.restored_ms = None  # what the clock showed before the supply fell
+        # What the clock showed before the supply fell, and how it was then.
+        self.restored_ms = None
+        self.restored_status = 0
         self._voltages = Pace(PERIOD_MS, _MORE)
         self.due_ms = 0  # the next moment at which something ends
         self.ahead_ms = 0  # what was shown before the supply fell, and is not shown twice
@@ -100,7 +102,7 @@ class Keeper(Accounts):
             self._store(False)
             return utc_ms
         self.clock.restore(restored.drift_ppb)
-        self.clock.status = restored.clock_status
+        self.clock.status = self.restored_status = restored.clock_status
         stored_ms = self.restored_ms = restored.utc_ms
         utc_ms, lost, back = self._first_time(raw_ms, stored_ms, backup_s)
         marks = STATUS_POWER_DOWN
