@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from openams.chain.truth import Truth, faults_by_meter
 from openams.field.faults import DARK, KINDS
@@ -43,6 +43,21 @@ class Errors:
         return round(self.off / self.true, 4) if self.true else None
 
 
+class Off(NamedTuple):
+    """What is not as it should be. `what`: lost, hub (Elhub holds another value), wrong, register
+    (the day is not what its registers moved) or sum (nor what was counted in truth). `interval`
+    None: of the whole day."""
+
+    what: str
+    day: date
+    gsrn: str
+    series: int
+    interval: int | None
+    ours_wh: int | None
+    true_wh: int | None
+    allowed_wh: float = 0.0
+
+
 @dataclass
 class Comparison:
     """Counts of values, and Wh."""
@@ -52,13 +67,18 @@ class Comparison:
     lost: int = 0
     wrong_unmarked: int = 0
     sum_off_wh: int = 0
-    wrong: list[tuple[date, str, int, int, int, int]] = field(default_factory=list)
+    off: list[Off] = field(default_factory=list)
     ours: Errors = field(default_factory=Errors)
     flat: Errors = field(default_factory=Errors)
     last_week: Errors = field(default_factory=Errors)
     causes: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     kinds: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     missed: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def wrong(self) -> list[Off]:
+        """Values that say they are measured and are not the truth."""
+        return [one for one in self.off if one.what == "wrong"]
 
 
 class Comparing:
@@ -108,24 +128,33 @@ class Comparing:
     ) -> None:
         out, count = self.out, len(true)
         out.values += count
+        key = day, terms.gsrn, series
         if not story or len(story[-1].wh) != count:
             out.lost += count
+            out.off.append(Off("lost", *key, None, None, sum(true)))
             return
         last = story[-1]
         held = self._hub.values(terms.gsrn, DIRECTIONS[series], day) or (None,) * count
         for k in range(count):
             there = held[k]
-            out.lost += there is None or there.wh != last.wh[k]
+            if there is None or there.wh != last.wh[k]:
+                out.lost += 1
+                out.off.append(Off("hub", *key, k, None if there is None else there.wh, true[k]))
             if last.states[k] != MEASURED:
                 out.estimated += 1
             elif abs(last.wh[k] - true[k]) > slack[k]:
                 out.wrong_unmarked += 1
-                out.wrong.append((day, terms.gsrn, series, k, last.wh[k], true[k]))
+                out.off.append(Off("wrong", *key, k, last.wh[k], true[k], slack[k]))
         if last.total_wh is not None:
-            out.sum_off_wh += abs(sum(last.wh) - last.total_wh)
+            ours, moved, counted = sum(last.wh), last.total_wh, sum(true)
+            if ours != moved:
+                out.sum_off_wh += abs(ours - moved)
+                out.off.append(Off("register", *key, None, ours, moved))
             # Against the truth: by what its clock explains at both midnights, and no more.
-            off = abs(sum(last.wh) - sum(true)) - slack[0] - slack[-1]
-            out.sum_off_wh += max(0, math.ceil(off))
+            allowed = slack[0] + slack[-1]
+            if (off := math.ceil(abs(ours - counted) - allowed)) > 0:
+                out.sum_off_wh += off
+                out.off.append(Off("sum", *key, None, ours, counted, allowed))
         for k, revision in _estimates(story):
             out.ours.add(revision.wh[k], true[k])
             out.flat.add(_flat(revision, k, story, terms), true[k])

@@ -5,12 +5,14 @@ Of everything here that runs only this and `comparison` read a ledger.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
+from itertools import pairwise
 from typing import NamedTuple
 
 from openams.errors import BenchError
-from openams.field.ledger import QUARTER_MS, UWS_PER_MWH, Ledger
+from openams.field.ledger import QUARTER_MS, UWS_PER_MWH, Ledger, TrueDay
 from openams.headend.collect.taking import ADJUST_MS
 from openams.headend.days import day_bounds
 from openams.headend.register import A_PLUS, Relation
@@ -22,6 +24,7 @@ _UWS_PER_WH = 1000 * UWS_PER_MWH
 _CLOCK_S = ADJUST_MS / 1000 + 3
 _DAYS_UNSET = 2
 _DAY_S = 86_400
+_DAY = timedelta(days=1)
 
 
 class TrueSeries(NamedTuple):
@@ -38,6 +41,8 @@ class Truth:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._ppm: dict[str, int] = {}
+        # First and last quarter of days, that the days beside them need again.
+        self._ends: dict[date, dict[str, tuple[int, int]]] = defaultdict(dict)
 
     def day(
         self, day: date, relations: Sequence[Relation], series: int, minutes: int
@@ -51,15 +56,20 @@ class Truth:
             edges.append(edges[-1] + uws)
         wh = [edge // _UWS_PER_WH for edge in edges[::count]]
         off_s = max((self._off_s(one.meter_id) for one in relations), default=0.0)
+        self._ends.pop(day - 2 * _DAY, None)
+        # A clock that is off at midnight counts some of what flows on its other side.
+        around = [
+            self._end(day - _DAY, relations[:1], series, 1),
+            *quarters,
+            self._end(day + _DAY, relations[-1:], series, 0),
+        ]
+        load = [max(pair) for pair in pairwise(around)]
         slack = []
         for k in range(len(wh) - 1):
-            sides = ((k * count - 1, k * count), ((k + 1) * count - 1, (k + 1) * count))
-            most = sum(max(_at(quarters, a), _at(quarters, b)) for a, b in sides)
+            most = load[k * count] + load[(k + 1) * count]
             # A change of meters rounds once more.
             slack.append(1 + (len(relations) > 1) + most / _UWS_PER_WH * off_s / 900)
-        return TrueSeries(
-            tuple(after - was for was, after in zip(wh, wh[1:], strict=False)), tuple(slack)
-        )
+        return TrueSeries(tuple(after - was for was, after in pairwise(wh)), tuple(slack))
 
     def _quarters(
         self, day: date, relations: Sequence[Relation], series: int, count: int
@@ -68,9 +78,8 @@ class Truth:
         out, before = [0] * count, 0
         begin = day_bounds(day)[0]
         for k, relation in enumerate(relations):
-            try:
-                true = self._ledger.day(relation.meter_id, day)
-            except BenchError:
+            true = self._day(relation.meter_id, day)
+            if true is None:
                 continue  # it was put up so late that nothing flowed
             if k == 0:
                 before = true.import_uws if series == A_PLUS else true.export_uws
@@ -79,14 +88,27 @@ class Truth:
                     out[place] += abs(net)
         return out, before
 
+    def _day(self, meter_id: str, day: date) -> TrueDay | None:
+        try:
+            true = self._ledger.day(meter_id, day)
+        except BenchError:
+            return None
+        self._ends[day][meter_id] = true.quarters[0], true.quarters[-1]
+        return true
+
+    def _end(self, day: date, relations: Sequence[Relation], series: int, which: int) -> int:
+        """uWs of the first (0) or the last (1) quarter of a day of a meter."""
+        for relation in relations:
+            meter_id, ends = relation.meter_id, self._ends[day]
+            if meter_id in ends or self._day(meter_id, day) is not None:
+                net = ends[meter_id][which]
+                return abs(net) if (net > 0) == (series == A_PLUS) else 0
+        return 0
+
     def _off_s(self, meter_id: str) -> float:
         if meter_id not in self._ppm:
             self._ppm[meter_id] = abs(self._ledger.spec(meter_id).clock_ppm)
         return _CLOCK_S + self._ppm[meter_id] * _DAY_S * _DAYS_UNSET / 1e6
-
-
-def _at(quarters: Sequence[int], place: int) -> int:
-    return quarters[min(max(place, 0), len(quarters) - 1)]
 
 
 def faults_by_meter(ledger: Ledger) -> Mapping[str, list[tuple[str, str, int, int]]]:

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from openams.chain.comparison import Comparing, Comparison, doubled, reads
 from openams.chain.course import Course, Progress, Told, Wanted, opened
-from openams.field.ledger import Ledger
+from openams.chain.details import details
+from openams.field.ledger import QUARTER_MS, Ledger
 from openams.headend.elhub.build import first_deadline, ready_deadline
 from openams.headend.report.company import Company
 from openams.headend.report.gather import report
@@ -27,11 +28,12 @@ _ROOM, _ROOM_METER = 256 << 20, 512 << 10
 
 
 class Whole(NamedTuple):
-    """`figures`: as `ams chain --json` prints them."""
+    """`figures`: as `ams chain --json` prints them; `details`: of what is not as it should be."""
 
     figures: dict[str, Any]
     comparison: Comparison
     report: Report
+    details: dict[str, Any]
 
 
 def run(
@@ -67,7 +69,9 @@ def _compared(course: Course, told: Told) -> Whole:
     progress.doing = "the ledger is made whole"
     told(progress, store)
     memory = course.memory_mib()
-    settled = [part.begin("settle", course.plan_end_ms) for part in course.parts]
+    # What flows after the last midnight says what a clock that is off may have counted of it.
+    until_ms = course.plan_end_ms + QUARTER_MS
+    settled = [part.begin("settle", until_ms) for part in course.parts]
     for end in settled:
         end()
     ledger = Ledger.open(course.setup.ledger)
@@ -77,13 +81,14 @@ def _compared(course: Course, told: Told) -> Whole:
             progress.doing = f"comparing {day}"
             told(progress, store)
             comparing.day(day)
+        told_more = details(store, ledger, comparing.out)
     finally:
         ledger.close()
     progress.doing = "the report is made"
     told(progress, store)
     written = report(store, days[0], days[-1], course.now(), Company(name="Chain"))
     figures = _figures(course, comparing.out, days)
-    return Whole({**figures, "memory_mib": memory}, comparing.out, written)
+    return Whole({**figures, "memory_mib": memory}, comparing.out, written, told_more)
 
 
 def _figures(course: Course, found: Comparison, days: list[date]) -> dict[str, Any]:

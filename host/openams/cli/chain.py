@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from openams.field.faults import Rates
 
 
+# Of a folder that is kept.
+DETAILS = "details.json"
+# More of them only fill the terminal.
+_SHOWN = 20
+
+
 def chain(
     meters: Annotated[int, typer.Option(help="How many meters.")] = 200,
     days: Annotated[int, typer.Option(help="How many days are collected.")] = 3,
@@ -41,7 +47,15 @@ def chain(
         int, typer.Option(help="Processes of the field; 0: as many as are worth it.")
     ] = 0,
     folder: Annotated[
-        Path | None, typer.Option(help="Keep all of it there: ledger, keystores, concentrators.")
+        Path | None,
+        typer.Option(help="Keep all of it there: ledger, keystores, concentrators, details."),
+    ] = None,
+    details: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write what is lost, wrong or off, and causes not found, to this JSON file, with "
+            "the faults near each."
+        ),
     ] = None,
     report: Annotated[
         Path | None, typer.Option(help="Write the regulator's report to this HTML file.")
@@ -69,6 +83,9 @@ def chain(
             raise BenchError(f"{folder} is not empty: name another folder with --folder")
     with View() as view:
         whole = run(wanted, view.told, folder)
+    for path in (details, folder / DETAILS if folder is not None else None):
+        if path is not None:
+            path.write_text(json.dumps(whole.details, indent=1) + "\n", encoding="utf-8")
     if report is not None:
         report.write_text(html(whole.report), encoding="utf-8")
     if as_json:
@@ -139,6 +156,7 @@ def _show(whole: Whole) -> None:
         table.add_row(f"Elhub: {name}", str(value))
     out.print(table)
     _show_causes(figures["causes"], out)
+    _show_off(whole.details["values"], out)
 
 
 _TITLES = {
@@ -178,3 +196,21 @@ def _show_causes(causes: dict[str, dict[str, int]], out: Any) -> None:
         table.add_row(cause, *(str(row.get(name, 0)) for name in found))
     out.print("why, in truth (rows) and as the head-end found (columns)")
     out.print(table)
+
+
+def _show_off(values: list[dict[str, Any]], out: Any) -> None:
+    """What is lost, wrong or off, and what went on near it; nothing where all is right."""
+    from rich.table import Table
+
+    if not values:
+        return
+    table = Table("", "point", "when", "ours", "true", "faults near", box=None, padding=(0, 2))
+    for one in values[:_SHOWN]:
+        faults = [fault.partition(" ")[0] for meter in one["meters"] for fault in meter["faults"]]
+        wh = ["" if one[name] is None else f"{one[name]} Wh" for name in ("ours_wh", "true_wh")]
+        point = f"{one['gsrn']} {one['direction']}"
+        when = one["begin"] or one["day"]
+        table.add_row(one["what"], point, when, *wh, ", ".join(dict.fromkeys(faults)))
+    out.print(table)
+    if len(values) > _SHOWN:
+        out.print(f"and {len(values) - _SHOWN} more: --details FILE has all, and more of each")
