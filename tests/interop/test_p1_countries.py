@@ -37,6 +37,8 @@ JUDGES = {
     "se": specifications.SWEDEN,
     "se-kamstrup": specifications.SWEDEN,
     "se-landis": specifications.SWEDEN,
+    "se-aidon": specifications.SWEDEN,
+    "fi": specifications.SWEDEN,
     "dk": specifications.SWEDEN,
     "dk-landis": specifications.SWEDEN,
     "dk-nes": specifications.SWEDEN,
@@ -50,8 +52,9 @@ JUDGES = {
     "at": AUSTRIA,
 }
 # Wh of the energies and W of the powers that a line holds; A and V it stops at.
-ENERGY = {"se": 10**11, "se-kamstrup": 10**11, "se-landis": 10**11, "dk": 10**11,
-          "dk-landis": 10**11, "dk-nes": 10**8}  # fmt: skip
+ENERGY = {"se": 10**11, "se-kamstrup": 10**11, "se-landis": 10**11,
+          "se-aidon": 10**11, "fi": 10**11, "dk": 10**11, "dk-landis": 10**11,
+          "dk-nes": 10**8}  # fmt: skip
 RATED = ("nl40", "nl4", "nl5", "be", "be-171")  # the rates stand there alone
 CURRENT_STEP = {"be": "0.01", "be-171": "0.01"}
 WHOLE = ("nl40", "nl4", "nl5", "lu", "hu")  # amperes
@@ -148,7 +151,7 @@ def gap(local):
 
 # Whose meters change to summer time.
 JUDGE_SUMMER = {
-    variant: not variant.startswith(("se", "dk")) or variant in ("se-kamstrup", "dk")
+    variant: not variant.startswith(("se", "fi", "dk")) or variant in ("se-kamstrup", "dk")
     for variant in JUDGES
 }
 
@@ -470,7 +473,7 @@ def test_telegrams_are_remade_from_what_they_say(tmp_path, runtime):
     path = tmp_path / "telegrams.jsonl"
     path.write_text("\n".join(lines) + "\n")
     result = json.loads(ams("han", "replay", path, "--runtime", runtime, "--json").stdout)
-    assert result["frames"] == len(lines) == 14 * 3 * 2
+    assert result["frames"] == len(lines) == len(JUDGES) * 3 * 2
     assert [(e["source"], e["reason"]) for e in result["different"]] == []
 
 

@@ -154,6 +154,8 @@ _VARIANTS = {
     "se": (lambda: _nordic(_BY_WAY, b"kvar"), b"OAM5*", 10, False),
     "se-kamstrup": (lambda: _nordic(_BY_WAY, b"kVAr"), b"KAM5", 10, True),
     "se-landis": (lambda: _nordic(_BY_PHASE, b"kVAr"), b"LGF5E360", 10, False),
+    "se-aidon": (lambda: _nordic(_BY_PHASE, b"kVAr"), b"ADN9 6534", 10, False),
+    "fi": (lambda: _nordic(_BY_PHASE, b"kVAr"), b"ADN9 7534", 10, False),
     "dk": (lambda: _nordic(_BY_WAY, b"kVAr"), b"KAM5", 10, True),
     "dk-landis": (lambda: _nordic(_BY_PHASE, b"kVAr"), b"LGF5E360", 10, False),
     "dk-nes": (_nes, b"NES5:83335-3E", 10, False),
@@ -166,8 +168,8 @@ _VARIANTS = {
     "hu": (_hungarian, b"OAM5*", 10, True),
     "at": (_austrian, b"EST5\\*", 10, True),
 }
-VARIANTS = ("se", "se-kamstrup", "se-landis", "dk", "dk-landis", "dk-nes", "nl40", "nl4", "nl5",
-            "be", "be-171", "lu", "hu", "at")  # fmt: skip
+VARIANTS = ("se", "se-kamstrup", "se-landis", "se-aidon", "fi", "dk", "dk-landis", "dk-nes", "nl40",
+            "nl4", "nl5", "be", "be-171", "lu", "hu", "at")  # fmt: skip
 
 
 # Of P1, where a telegram names it.

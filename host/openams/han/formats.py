@@ -37,8 +37,8 @@ FORMATS = {
         },
     ),
     "p1": HanFormat(
-        ("se", "se-kamstrup", "se-landis", "dk", "dk-landis", "dk-nes", "nl40", "nl4", "nl5", "be",
-         "be-171", "lu", "hu", "at"),
+        ("se", "se-kamstrup", "se-landis", "se-aidon", "fi", "dk", "dk-landis", "dk-nes", "nl40",
+         "nl4", "nl5", "be", "be-171", "lu", "hu", "at"),
         {"1P2W": "OAMS1", "3P3W": "OAMS3", "3P4W": "OAMS3"},
         ciphered=False,
     ),
