@@ -9,7 +9,7 @@ from dlms import Cells, Model
 from ams.cosem.access import EVERYBODY, Object, Rights
 from ams.link import MeterLink
 from openams.keys.provision import provisioned
-from openams.lines.linkports import ACKNOWLEDGED, CLOSE, CLOSED, DATA, OPENED
+from openams.lines.channels import ACKNOWLEDGED, CLOSE, CLOSED, DATA, OPENED
 
 METER = "7359990000000017"
 

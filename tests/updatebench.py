@@ -11,7 +11,8 @@ from ams.update import updater as firmware
 from openams.faultlab import flash_lab
 from openams.grid.frontend import make_front_end
 from openams.keys.provision import provisioned
-from openams.lines.linkports import ACKNOWLEDGED, CLOSE, CLOSED, DATA, OPENED, LinkPorts
+from openams.lines.channels import ACKNOWLEDGED, CLOSE, CLOSED, DATA, OPENED
+from openams.lines.linkports import LinkPorts
 from openams.meter_time import to_utc_ms
 
 METER = "7359990000000017"

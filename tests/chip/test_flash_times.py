@@ -20,7 +20,8 @@ from openams.faultlab.flash_lab import LabBoard
 from openams.keys.keystore import Keystore
 from openams.keys.provision import provisioned
 from openams.keys.sealed import SCRYPT_N_RANDOM
-from openams.lines.linkports import DATA, SERVICE_CHANNEL
+from openams.lines.channels import DATA
+from openams.lines.linkports import SERVICE_CHANNEL
 from openams.runtimes.rp2040.flash import STATE_START, NorFlash, Operation
 from openams.runtimes.rp2040.wiring import SUPPLY, TERMINAL_COVER
 

@@ -10,7 +10,8 @@ from chipbench import ChipBench, steady
 from openams.keys.keystore import Keystore
 from openams.keys.provision import provisioned
 from openams.keys.sealed import SCRYPT_N_RANDOM
-from openams.lines.linkports import DATA, SERVICE_CHANNEL
+from openams.lines.channels import DATA
+from openams.lines.linkports import SERVICE_CHANNEL
 
 # HDLC: SNRM of the public client (16) to the server (1); the head of the UA that answers it.
 SNRM = bytes.fromhex("7ea0070321930f017e")

@@ -14,7 +14,8 @@ from openams.flashing.link import BoardLink
 from openams.keys.keystore import Keystore
 from openams.keys.provision import provisioned
 from openams.keys.sealed import SCRYPT_N_RANDOM
-from openams.lines.linkports import DATA, SERVICE_CHANNEL
+from openams.lines.channels import DATA
+from openams.lines.linkports import SERVICE_CHANNEL
 from openams.runtimes.rp2040.analog import OnChipAdc, WaveSource
 from openams.runtimes.rp2040.desk import DeskBoard
 from openams.runtimes.rp2040.firmware_image import image as firmware_image

@@ -16,7 +16,7 @@ from gurux_dlms.enums import DataType
 from gurux_dlms.objects import GXDLMSPushSetup
 from gurux_dlms.objects.enums import MessageType, ServiceType
 
-from openams.lines.linkports import CONNECT, CONNECTED
+from openams.lines.channels import CONNECT, CONNECTED
 
 DESTINATION = b"head-end:4061"
 

@@ -9,9 +9,10 @@ from types import SimpleNamespace
 from dlms import Bench, Raw
 
 from ams.mbus import master as mbus
+from openams.lines.channels import DATA
 from openams.lines.gateway import MeterLine
 from openams.lines.hanline import HanLine
-from openams.lines.linkports import DATA, SERVICE_CHANNEL
+from openams.lines.linkports import SERVICE_CHANNEL
 from openams.runtimes.rp2040.meter import ChipMeter
 from tests.conftest import ROOT
 

@@ -14,8 +14,9 @@ from openams.client.errors import LinkError
 from openams.client.links import parse_url
 from openams.keys.keystore import Keystore
 from openams.lines import gateway as module
+from openams.lines.channels import DATA
 from openams.lines.gateway import Gateway
-from openams.lines.linkports import DATA, LinkPorts
+from openams.lines.linkports import LinkPorts
 from openams.lines.ptylink import PtyLink
 
 

@@ -15,7 +15,8 @@ import serial
 from openams.errors import BenchError
 from openams.lines import guests as guests_module
 from openams.lines import linkports
-from openams.lines.linkports import ACKNOWLEDGED, CLOSE, CLOSED, DATA, OPENED, LinkPorts
+from openams.lines.channels import ACKNOWLEDGED, CLOSE, CLOSED, DATA, OPENED
+from openams.lines.linkports import LinkPorts
 from openams.lines.ptylink import PtyLink
 
 

@@ -21,15 +21,8 @@ from typing import Protocol
 from openams.client.errors import LinkError, QuietError
 from openams.client.hdlc import HdlcTransport, Line
 from openams.errors import BenchError
-from openams.lines.linkports import (
-    ACKNOWLEDGED,
-    CLOSE,
-    CLOSED,
-    DATA,
-    KEYED,
-    OPENED,
-    SERVICE_CHANNEL,
-)
+from openams.lines.channels import ACKNOWLEDGED, CLOSE, CLOSED, DATA, OPENED
+from openams.lines.linkports import KEYED, SERVICE_CHANNEL
 
 _WRAPPER = struct.Struct(">HHHH")
 _APDU_MAX = 2048

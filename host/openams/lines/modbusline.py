@@ -6,29 +6,19 @@ everything; who sends but does not read is read no further.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import selectors
 import socket
-import threading
-from collections import deque
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from openams.errors import BenchError
-from openams.lines.linkports import ACKNOWLEDGED, CLOSE, CLOSED, DATA, OPENED
+from openams.lines.channels import OPENED, Channels, End
 from openams.lines.ptylink import PtyLink, default_link
 
 # In the place of a channel of the two-way link, see docs/architecture.md.
 MODBUS_LINE = 254
 MODBUS_CHANNELS = range(16, 32)
 _PIECE = 256
-# A client with so much unread is read no further.
-_UNREAD_MAX = 16384
-
-_To = Callable[[int, int, bytes], None]
-
-
 # Maps of ams.modbus.served_maps.
 MAPS = ("sunspec", "sunspec-float", "sdm630")
 _USUAL = {"1": "sunspec", "2": "sdm630"}
@@ -48,22 +38,11 @@ def parse_units(pairs: list[str]) -> dict[str, str]:
     return units or dict(_USUAL)
 
 
-class _End:
-    """An outer end: a connection, or the line."""
-
-    def __init__(self, channel: int, descriptor: int, connection: socket.socket | None) -> None:
-        self.channel = channel
-        self.descriptor = descriptor
-        self.connection = connection
-        self.waiting = bytearray()
-        self.closing = False
-
-
 def is_modbus(channel: int) -> bool:
     return channel == MODBUS_LINE or channel in MODBUS_CHANNELS
 
 
-class ModbusLine:
+class ModbusLine(Channels[End]):
     """`ways`: "tcp:PORT" (0 takes a free one), "pty" or "pty:LINK". Opened before the meter is."""
 
     def __init__(self, ways: list[str], host: str = "127.0.0.1") -> None:
@@ -82,18 +61,9 @@ class ModbusLine:
                         f"--modbus {way!r}: write tcp:PORT, pty or pty:LINK, each once"
                     )
         except BenchError:
-            self._close_ends()
+            self._release()
             raise
-        self._selector = selectors.DefaultSelector()
-        self._wake, self._woken = socket.socketpair()
-        self._wake.setblocking(False)
-        self._woken.setblocking(False)
-        self._ends: dict[int, _End] = {}
-        self._leaving: set[int] = set()  # closed here, not yet acknowledged by the meter
-        self._from_meter: deque[tuple[int, int, bytes]] = deque()
-        self._to_meter: _To = lambda *_: None
-        self._thread: threading.Thread | None = None
-        self._ending = False
+        super().__init__(_PIECE)
 
     @property
     def tcp(self) -> bool:
@@ -114,69 +84,20 @@ class ModbusLine:
             out.append(f"serial://{self._line.link}")
         return out
 
-    def attach(self, to_meter: _To) -> None:
-        """Starts; `to_meter(channel, kind, data)` may be called from another thread."""
-        self._to_meter = to_meter
-        self._selector.register(self._woken, selectors.EVENT_READ)
+    def _begin(self) -> None:
         if self._listener:
             self._selector.register(self._listener, selectors.EVENT_READ)
         if self._line:
-            self._add(_End(MODBUS_LINE, self._line.master, None))
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+            self._add(End(MODBUS_LINE, self._line.master))
 
-    def from_meter(self, channel: int, kind: int, data: bytes) -> None:
-        """What the meter says on a channel; returns at once."""
-        self._from_meter.append((channel, kind, data))
-        self._rouse()
-
-    def restarted(self) -> None:
-        """The meter starts anew: its connections end."""
-        self.from_meter(-1, CLOSE, b"")
-
-    def close(self) -> None:
-        if self._ending:
-            return
-        self._ending = True
-        self._rouse()
-        if self._thread and self._thread is not threading.current_thread():
-            self._thread.join(timeout=5)
-        for end in self._ends.values():
-            if end.connection:
-                end.connection.close()
-        self._close_ends()
-        self._selector.close()
-        self._wake.close()
-        self._woken.close()
-
-    def _close_ends(self) -> None:
+    def _release(self) -> None:
         if self._listener:
             self._listener.close()
         if self._line:
             self._line.close()
 
-    # --- the thread --------------------------------------------------------------
-
-    def _rouse(self) -> None:
-        with contextlib.suppress(OSError):
-            self._wake.send(b"\0")
-
-    def _run(self) -> None:
-        with contextlib.suppress(BenchError):  # the meter is gone: whoever plays it says why
-            while not self._ending:
-                for key, events in self._selector.select():
-                    if key.fileobj is self._woken:
-                        self._woken.recv(4096)
-                    elif key.fileobj is self._listener:
-                        self._accept()
-                    else:
-                        self._serve(key.data, events)
-                while self._from_meter:
-                    self._deliver(*self._from_meter.popleft())
-
-    def _add(self, end: _End) -> None:
-        self._ends[end.channel] = end
-        self._selector.register(end.descriptor, selectors.EVENT_READ, end)
+    def _hear(self, what: Any) -> None:
+        self._accept()
 
     def _accept(self) -> None:
         assert self._listener
@@ -191,76 +112,8 @@ class ModbusLine:
             return
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._add(_End(channel, connection.fileno(), connection))
+        self._add(End(channel, connection.fileno(), connection))
         self._to_meter(channel, OPENED, b"")
-
-    def _deliver(self, channel: int, kind: int, data: bytes) -> None:
-        if channel < 0:
-            for other in [other for other in self._ends.values() if other.connection]:
-                self._drop(other)
-            self._leaving.clear()
-            return
-        if kind == ACKNOWLEDGED:
-            self._leaving.discard(channel)
-            return
-        end = self._ends.get(channel)
-        if end is None:
-            return
-        if kind == DATA:
-            end.waiting += data
-        elif kind == CLOSE:
-            end.closing = True
-        self._write(end)
-
-    def _serve(self, end: _End, events: int) -> None:
-        if self._ends.get(end.channel) is not end:
-            return
-        if events & selectors.EVENT_WRITE:
-            self._write(end)
-        if not events & selectors.EVENT_READ or self._ends.get(end.channel) is not end:
-            return
-        try:
-            data = os.read(end.descriptor, _PIECE)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if data:
-            self._to_meter(end.channel, DATA, data)
-        elif end.connection:
-            self._hang_up(end)
-
-    def _write(self, end: _End) -> None:
-        try:
-            while end.waiting:
-                del end.waiting[: os.write(end.descriptor, end.waiting)]
-        except BlockingIOError:
-            pass
-        except OSError:
-            if end.connection:
-                self._hang_up(end)
-            return
-        if not end.connection and len(end.waiting) > _UNREAD_MAX:
-            # Nobody reads the line: as on a wire, it is lost.
-            end.waiting.clear()
-        if end.closing and not end.waiting:
-            self._hang_up(end)
-            return
-        events = selectors.EVENT_WRITE if end.waiting else 0
-        if len(end.waiting) < _UNREAD_MAX and not end.closing:
-            events |= selectors.EVENT_READ
-        self._selector.modify(end.descriptor, events, end)
-
-    def _drop(self, end: _End) -> None:
-        assert end.connection
-        self._selector.unregister(end.descriptor)
-        end.connection.close()
-        del self._ends[end.channel]
-
-    def _hang_up(self, end: _End) -> None:
-        self._drop(end)
-        self._leaving.add(end.channel)
-        self._to_meter(end.channel, CLOSED, b"")
 
 
 def _listen(host: str, port: str) -> socket.socket:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 
-from openams.lines.linkports import DATA, SERVICE_CHANNEL
+from openams.lines.channels import DATA
+from openams.lines.linkports import SERVICE_CHANNEL
 from openams.runtimes.rp2040.meter import ChipMeter
 
 _STEP_MS = 1
