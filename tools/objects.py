@@ -46,11 +46,12 @@ TEXTS = {
     "events": "event log E: standard, fraud, control, security, quality, communication",
     "code": "code of the last event of log E",
     "number": "number of the last event of log E",
+    "home": "home automation open",
+    "modbus": "Modbus open",
     "PUSH": "1 sends intervals, 2 alarms",
     "IMAGE": "1 activates the image",
 }
 VIEWS = {
-    "home_setup.HomeOpen": "home automation open",
     "home_setup.HomeState": "how its connection to the broker stands",
     "home_setup.HomePublished": "messages published since power-up",
     "register.Energy": "cumulative energy: A+, A-, R+, R-, R in quadrants I to IV; E 1 to 4: "
@@ -102,7 +103,6 @@ VIEWS = {
     "han_port.HanFormat": "format of the HAN lists",
     "han_port.HanSent": "HAN lists sent since power-up",
     "han_port.HanSummerTime": "summer time in the HAN lists; false: standard time all the year",
-    "modbus_setup.ModbusOpen": "Modbus open",
     "modbus_setup.ModbusMaps": "Modbus units and their maps",
     "modbus_setup.ModbusAnswers": "Modbus requests answered since power-up",
     "readout_setup.ReadoutLevel": "text at the optical port: 0 none, 1 registers, 2 profiles too",

@@ -5,6 +5,8 @@ Every `check_` function is one test; `main()` runs them all and prints their num
 
 import math
 
+from icbus import Bus
+
 from ams.events import events as ev
 from ams.metrology import quantities as qu
 from ams.metrology.calibration import Calibration
@@ -26,43 +28,12 @@ PERIOD_MS = 225
 FRAME_US = 60
 
 
-class Bus:
-    """The IC's bus, on which time passes. `hook(number)` before each exchange; bits of a frame
-    can be turned; `cut`: no line at all, neither heard nor sent."""
-
-    def __init__(self, model):
-        self.model = model
-        self.count = 0
-        self.hook = None
-        self.octets = 0
-        self.heard = self.sent = 0  # masks of the frame's bits: what is heard, sent wrong
-        self.cut = False
-
-    def select(self, level):
-        self.model.select(not level)
-
-    def write_readinto(self, out, into):
-        self.octets = len(out)
-        self.heard = self.sent = 0
-        if self.hook:
-            self.hook(self.count)
-        self.count += 1
-        self.model.advance(FRAME_US)
-        for k in range(len(out)):
-            shift = 8 * (len(out) - 1 - k)
-            if self.cut:
-                into[k] = 0xFF
-                continue
-            into[k] = self.model.peek() ^ self.sent >> shift & 0xFF
-            self.model.put(out[k] ^ self.heard >> shift & 0xFF)
-
-
 class Rig:
     def __init__(self, record=None, begins=True, **more):
         self.record = record or ade7953.default_calibration()
         self.record.update(more)
         self.model = Model()
-        self.bus = Bus(self.model)
+        self.bus = Bus(self.model, FRAME_US)
         self.q = Quantities("1P2W")
         self.handed = [0, 0]  # counts, net, since the beginning
         self.restart()

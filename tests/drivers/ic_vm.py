@@ -6,6 +6,7 @@ Every `check_` function is one test; `main()` runs them all and prints their num
 import math
 
 import signals_vm
+from icbus import Bus
 
 from ams.events import events as ev
 from ams.metrology import quantities as qu
@@ -24,29 +25,6 @@ except ImportError:
 COUNT_UWS = 11250000
 START_MS = 840000000000
 PERIOD_MS = 225
-
-
-class Bus:
-    """The IC's bus. `hook(number)` before each exchange; bits of a frame can be turned."""
-
-    def __init__(self, model):
-        self.model = model
-        self.count = 0
-        self.hook = None
-        self.heard = self.sent = 0  # masks: what the IC hears wrong, what it sends wrong
-
-    def select(self, level):
-        self.model.select(not level)
-
-    def write_readinto(self, out, into):
-        self.heard = self.sent = 0
-        if self.hook:
-            self.hook(self.count)
-        self.count += 1
-        for k in range(4):
-            shift = 24 - 8 * k
-            into[k] = self.model.peek() ^ self.sent >> shift & 0xFF
-            self.model.put(out[k] ^ self.heard >> shift & 0xFF)
 
 
 class Rig:

@@ -40,6 +40,8 @@ class Board:
         "ams/mbus/submeter_port.py",
         "ams/modbus/",
         "ams/objects/modbus_setup.py",
+        "ams/objects/port_open.py",
+        "ams/storage/opening.py",
     )
     upstream: str = ""
     bench: str = ""

@@ -13,19 +13,18 @@ from ams.home.broker import Broker
 from ams.home.hour_ring import HourRing
 from ams.home.publisher import CLOSED, NO_BROKER, STATES, Publisher
 from ams.storage import settings as st
+from ams.storage.opening import Opening
 
 _LOOK_MS = const(1000)
 _WRAP = const(0x3FFFFFFF)  # of time.ticks_ms
 
 
-class Home:
+class Home(Opening):
     """`config` as in Broker; what is wrong with it is said, and the meter goes on without."""
 
     def __init__(self, meter, config, settings):
+        super().__init__(settings, st.HOME)
         self._meter = meter
-        self._settings = settings
-        self._kept = settings.get(st.HOME)  # None: the operator has said nothing yet
-        self.is_open = self._kept == b"\x01"
         self.ring = HourRing()
         self.publisher = None
         self._network = None
@@ -113,17 +112,8 @@ class Home:
         if self.publisher is not None:
             self.publisher.network = network
 
-    def open_first(self):
-        """Left open at the works: that counts until an operator says something else."""
-        if self._kept is None:
-            self.is_open = True
-
     def set_open(self, is_open):
-        """Outlives a power cut. Raises AccessError when the flash does not take it."""
-        value = b"\x01" if is_open else b"\x00"
-        self._settings.set(st.HOME, value)
-        self._kept = value
-        self.is_open = is_open
+        super().set_open(is_open)
         if not is_open:
             if self.publisher is not None:
                 self.publisher.close(self._now_ms)

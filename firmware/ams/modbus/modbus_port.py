@@ -11,6 +11,7 @@ from ams.faults import MODBUS
 from ams.modbus.served_maps import make_map
 from ams.modbus.slave import Slave
 from ams.storage import settings as st
+from ams.storage.opening import Opening
 
 _UNIT_MOST = const(247)
 _RATES = (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
@@ -44,14 +45,12 @@ def _line(rtu):
     return values["baud"], _PARITIES[values["parity"]], values["stop"]
 
 
-class ModbusPort:
+class ModbusPort(Opening):
     """`config` as above; raises ValueError in one line."""
 
     def __init__(self, meter, config, settings):
+        super().__init__(settings, st.MODBUS)
         self._meter = meter
-        self._settings = settings
-        self._kept = settings.get(st.MODBUS)  # None: the operator has said nothing yet
-        self.is_open = self._kept == b"\x01"
         self.units = _units(config)
         self.line = _line(config.get("rtu"))
         self.wants_line = bool(config.get("rtu"))
@@ -91,15 +90,3 @@ class ModbusPort:
 
     def _failed(self, error):
         self._meter.faults.take(MODBUS, error)
-
-    def open_first(self):
-        """Left open at the works: that counts until an operator says something else."""
-        if self._kept is None:
-            self.is_open = True
-
-    def set_open(self, is_open):
-        """Outlives a power cut. Raises AccessError when the flash does not take it."""
-        value = b"\x01" if is_open else b"\x00"
-        self._settings.set(st.MODBUS, value)
-        self._kept = value
-        self.is_open = is_open

@@ -141,11 +141,11 @@ ROWS = (
     (1, _M, b"\x80", b"\x06", _0, "readout_setup.ReadoutLevel", None, "value"),
     (1, _M, b"\x80", b"\x06", b"\x01", "readout_setup.ReadoutList", None, "read"),
     # The Modbus port
-    (1, _M, b"\x80", b"\x08", _0, "modbus_setup.ModbusOpen", None, "value"),
+    (1, _M, b"\x80", b"\x08", _0, "port_open.PortOpen", "modbus", "value"),
     (1, _M, b"\x80", b"\x08", b"\x01", "modbus_setup.ModbusMaps", None, "read"),
     (1, _M, b"\x80", b"\x08", b"\x02", "modbus_setup.ModbusAnswers", None, "read"),
     # Home automation
-    (1, _M, b"\x80", b"\x07", _0, "home_setup.HomeOpen", None, "value"),
+    (1, _M, b"\x80", b"\x07", _0, "port_open.PortOpen", "home", "value"),
     (1, _M, b"\x80", b"\x07", b"\x01", "home_setup.HomeState", None, "read"),
     (1, _M, b"\x80", b"\x07", b"\x02", "home_setup.HomePublished", None, "read"),
     # Profiles
