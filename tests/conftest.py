@@ -69,7 +69,14 @@ def run_micropython(
     timeout_s: float = 300,
     paths: tuple[str, ...] = ("firmware", "boards/unix"),
 ) -> str:
-    """Runs a script on the real VM with the firmware on its path; gives its output."""
+    """Runs a script on the real VM with the firmware on its path; gives its output.
+
+    OPENAMS_VM names a machine of QEMU (tests/qemuvm.py) to run it on instead."""
+    chip = os.environ.get("OPENAMS_VM")
+    if chip:
+        import qemuvm
+
+        return qemuvm.run(chip, script, *argv, timeout_s=timeout_s, paths=paths)
     environment = dict(os.environ, MICROPYPATH=":".join(f"{ROOT}/{path}" for path in paths))
     done = subprocess.run(
         [find_micropython(), "-X", f"heapsize={heap_kib}k", "-c", script, *argv],

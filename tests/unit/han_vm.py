@@ -91,7 +91,9 @@ def run(port, uart, start, duration_ms, step_ms=50):
     registers = view.registers
     hour = start // HOUR
     before = start
-    for now in range(start, start + duration_ms, step_ms):
+    # By the way since the start: on a chip a range has 32 bits.
+    for passed in range(0, duration_ms, step_ms):
+        now = start + passed
         uart.now = now
         q = view.quantities
         registers.add(q.total_active_power_mw * (now - before),

@@ -1,7 +1,7 @@
 """Builds a firmware image: `make firmware BOARD=pico`, or with --micropython DIR.
 
 The image comes to build/<board>/firmware.uf2 (.bin, .elf), once: again only
-when something that it depends on has changed.
+when something that it depends on has changed. Those of QEMU are firmware.elf.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import corrections
 import images
+import qemu
 import size
 import sources
 import toolchain
@@ -37,7 +38,7 @@ def main() -> int:
             raise Problem(f"no board {arguments.board}: there are {', '.join(images.BOARDS)}")
         with Steps(f"firmware for {board.name}") as steps:
             image = build(board, arguments.micropython, arguments.out, steps)
-        if not arguments.quiet:
+        if not arguments.quiet and board.port == "rp2":
             print(size.report(json.loads((image.parent / "size.json").read_text())))
         print(image)
     except Problem as problem:
@@ -61,7 +62,7 @@ def _arguments() -> argparse.Namespace:
 def build(board: images.Board, micropython: Path | None, out: Path, steps: Steps) -> Path:
     folder = out.resolve() / board.name
     folder.mkdir(parents=True, exist_ok=True)
-    image = folder / "firmware.uf2"
+    image = folder / board.image
     digest = _digest(board, micropython)
     stamp = folder / "inputs.sha256"
     with (folder / "lock").open("w") as lock:
@@ -70,10 +71,13 @@ def build(board: images.Board, micropython: Path | None, out: Path, steps: Steps
         if image.exists() and stamp.exists() and stamp.read_text() == digest:
             return image
         tree = _tree(micropython, folder, steps)
-        different = toolchain.others(_pinned())
-        if different:
-            steps.note(f"firmware: {different}")
-        _compile(board, tree, folder, steps)
+        if board.port == "qemu":
+            qemu.compile_image(board, tree, folder, steps)
+        else:
+            different = toolchain.others(_pinned())
+            if different:
+                steps.note(f"firmware: {different}")
+            _compile(board, tree, folder, steps)
         # Once more: the compiler may have been installed just now.
         stamp.write_text(_digest(board, micropython))
     return image

@@ -9,7 +9,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-_SHARED = HERE / "boards" / "shared"
+# Of each port what all its boards share.
+_COMMON = {"rp2": "shared", "qemu": "qemu"}
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Board:
     `bench`: another such folder, and `amsbench` with it: what only a bench uses.
 
     `without`: what serves parts that this kind of board does not have. `upstream`: the
-    port's own board instead, and nothing of ours in it.
+    port's own board instead, and nothing of ours in it. `port`: of MicroPython; of a machine of
+    `qemu` the image is an ELF file with the meter in it, and no board.
     """
 
     name: str
@@ -45,12 +47,18 @@ class Board:
     )
     upstream: str = ""
     bench: str = ""
+    port: str = "rp2"
+
+    @property
+    def image(self) -> str:
+        """The name of the file that is its image."""
+        return "firmware.elf" if self.port == "qemu" else "firmware.uf2"
 
     def definitions(self, tree: Path) -> tuple[Path, ...]:
         """What makes the board's definition: what all of ours share goes first."""
         if self.upstream:
             return (tree / "ports" / "rp2" / "boards" / self.upstream,)
-        return _SHARED, HERE / "boards" / self.name
+        return HERE / "boards" / _COMMON[self.port], HERE / "boards" / self.name
 
 
 BOARDS = {
@@ -60,6 +68,10 @@ BOARDS = {
         Board("pico-bench", "pico", "pico-bench", bench="picobench"),
         Board("pico-repl", "pico", "pico", only=("flashmap.py", "thumb.py")),
         Board("pico-stock", "", "", upstream="RPI_PICO"),
+        # The loop in the chip's own instructions is Thumb's, of any Cortex-M.
+        Board("qemu-m33", "pico", "", only=("thumb.py",), without=(), port="qemu"),
+        Board("qemu-m7", "pico", "", only=("thumb.py",), without=(), port="qemu"),
+        Board("qemu-rv32", "", "", without=(), port="qemu"),
     )
 }
 
@@ -128,13 +140,19 @@ def manifest(board: Board) -> str:
     if board.upstream:
         # Without the drivers of micropython-lib, which the build does not fetch.
         return 'freeze("$(PORT_DIR)/modules")\ninclude("$(MPY_DIR)/extmod/asyncio")\n'
-    lines = [
-        'module("rp2.py", base_path="$(PORT_DIR)/modules", opt=3)',
-        f'freeze("{HERE}/boards/{board.boot}/frozen", opt=3)',
+    lines = []
+    if board.boot:
+        lines = [
+            'module("rp2.py", base_path="$(PORT_DIR)/modules", opt=3)',
+            f'freeze("{HERE}/boards/{board.boot}/frozen", opt=3)',
+        ]
+    lines += [
         package(board, "ams", ROOT / "firmware"),
         package(board, "amsboot", ROOT / "firmware"),
         package(board, "drivers", ROOT / "boards"),
     ]
+    if not board.code:
+        return "\n".join(lines) + "\n"
     code = ROOT / "boards" / board.code
     if board.bench:
         lines.append(package(board, "amsbench", ROOT / "firmware"))
@@ -158,10 +176,10 @@ def inputs(board: Board) -> list[Path]:
         ROOT / "firmware" / "amsbench",
         ROOT / "boards" / "picobench",
         ROOT / "boards" / "drivers",
-        ROOT / "boards" / board.code,
-        _SHARED,
+        *(ROOT / "boards" / code for code in (board.code,) if code),
+        HERE / "boards" / _COMMON[board.port],
         HERE / "boards" / board.name,
-        HERE / "boards" / board.boot,
+        *(HERE / "boards" / boot for boot in (board.boot,) if boot),
     ):
         files += [p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
     return sorted(set(files))

@@ -56,6 +56,20 @@ def ensure(logs: Path, pinned: Mapping[str, str]) -> None:
         raise Problem(f"{different}; unset {PINNED_ONLY} to build with it all the same")
 
 
+RISCV_PACKAGES = ("gcc-riscv64-unknown-elf", "picolibc-riscv64-unknown-elf")
+
+
+def ensure_riscv(logs: Path) -> None:
+    """Installs what is missing of the compiler for RISC-V, which no release is made with."""
+    compiler = "riscv64-unknown-elf-gcc"
+    if shutil.which(compiler):
+        return
+    install = f"apt-get install -y {' '.join(RISCV_PACKAGES)}"
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        raise Problem(f"no {compiler}: run  sudo {install}")
+    _apt_install(logs, list(RISCV_PACKAGES))
+
+
 def _install(logs: Path, pinned: Mapping[str, str]) -> None:
     lack = missing()
     packages = [*(name for name in PACKAGES if name not in pinned)]
@@ -66,15 +80,19 @@ def _install(logs: Path, pinned: Mapping[str, str]) -> None:
         raise Problem(f"no {lack[0]}: install the GNU toolchain for arm-none-eabi, cmake and make")
     if os.geteuid() != 0:
         raise Problem(f"no {lack[0]}: run  sudo {install}")
+    _apt_install(logs, packages)
+    lack = missing()
+    if lack:
+        raise Problem(f"still no {lack[0]} after  {install}")
+
+
+def _apt_install(logs: Path, packages: list[str]) -> None:
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     run(["apt-get", "update", "-q"], logs / "apt-update.log", env=env)
     run(
         ["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages],
         logs / "apt-install.log", env=env,
     )  # fmt: skip
-    lack = missing()
-    if lack:
-        raise Problem(f"still no {lack[0]} after  {install}")
 
 
 # --- versions ------------------------------------------------------------------------------

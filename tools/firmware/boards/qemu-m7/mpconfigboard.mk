@@ -1,0 +1,9 @@
+QEMU_ARCH = arm
+QEMU_MACHINE = mps2-an500
+CFLAGS += -mthumb -mcpu=cortex-m7 -mfloat-abi=soft
+CFLAGS += -DQEMU_SOC_MPS2 -DMICROPY_HW_UART0_BASE=0x40004000
+CFLAGS += -DMICROPY_HW_MCU_NAME='"Cortex-M7"'
+LDSCRIPT = mcu/arm/mps2.ld
+SRC_BOARD_O = shared/runtime/gchelper_native.o shared/runtime/gchelper_thumb2.o
+MPY_CROSS_FLAGS += -march=armv7m
+include $(BOARD_DIR)/common.mk
