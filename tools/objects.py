@@ -65,7 +65,7 @@ VIEWS = {
     "register.Demand": "mean power of the running clock hour (4), quarter (14), and of the last "
     "whole one",
     "register.Instant": "P+, P-, Q+, Q-, S, I, U, power factor, f by C (L1 20, L2 40, L3 60 more); "
-    "E 124: distortion",
+    "91: I of the neutral, where it is sampled; E 124: distortion",
     "register.VoltageValue": "ten minutes, I and U of L1 to L3: least (23), mean (25), most (26)",
     "clock.Clock": "clock, Norwegian time",
     "data.AlarmRegister": "alarms since they were cleared",

@@ -202,16 +202,18 @@ def _nibbles(gains):
     return word
 
 
-def default_calibration(system, divider=991, burden_mohm=11200, turns=2000):
+def default_calibration(system, divider=991, burden_mohm=11200, turns=2000, neutral=False):
     """The record for voltage dividers of `divider` to one, and current transformers of
-    `turns` with a burden: volts and amperes of a code, nothing corrected but the chip's filter."""
+    `turns` with a burden: volts and amperes of a code, nothing corrected but the chip's filter.
+    `neutral`: of 3P4W, one more transformer behind them."""
+    voltage = {"kind": "voltage", "lsb_pv": _LSB_PV * divider, "gain_ppb": _FILTER_PPB}
+    lsb = _LSB_PV * 1000 * turns // burden_mohm
+    current = {"kind": "current", "lsb_pa": lsb, "gain_ppb": _FILTER_PPB}
     channels = []
     for _ in range({"1P2W": 1, "3P3W": 2, "3P4W": 3}[system]):
-        for kind, name, lsb in (
-            ("voltage", "lsb_pv", _LSB_PV * divider),
-            ("current", "lsb_pa", _LSB_PV * 1000 * turns // burden_mohm),
-        ):
-            channels.append({"kind": kind, name: lsb, "gain_ppb": _FILTER_PPB})
+        channels += [dict(voltage), dict(current)]
+    if neutral:
+        channels.append(dict(current))
     return {
         "sample_rate_hz": SAMPLE_RATE_HZ,
         "full_scale": 0x7FFFFF,

@@ -100,15 +100,16 @@ def program(channels, drdy_from_miso):
 
 
 class Ads131m08Dma(hal.FrontEnd):
-    """`spi()` makes the bus for setting up; `room` are octets for ring and table of the CRC."""
+    """`channels` from the first on are sampled; `spi()` makes the bus for setting up; `room` are
+    octets for ring and table of the CRC."""
 
     own_chip = True
     sample_rate_hz = ads131m08.SAMPLE_RATE_HZ
     SETS_MAX = 128  # of one read
     WELL_S = 10  # well for so long, and what was told is over
 
-    def __init__(self, system, spi, miso, cs, drdy, room, wait_ms=time.sleep_ms, machine_id=0):
-        channels = self.channels = {"1P2W": 2, "3P3W": 4, "3P4W": 6}[system]
+    def __init__(self, channels, spi, miso, cs, drdy, room, wait_ms=time.sleep_ms, machine_id=0):
+        self.channels = channels
         self._pins = miso, cs, drdy
         self.adc = ads131m08.Ads131m08(spi, Pin(cs, Pin.OUT, value=1), wait_ms, channels)
         view = memoryview(room)

@@ -136,7 +136,7 @@ class Board:
             self.frontend = AdcFrontEnd()
             return True
         if name == "ads131m08":
-            return self._make_ads131m08(calibration.system)
+            return self._make_ads131m08(calibration.channels)
         from drivers import metering_ic
 
         select = Pin(_SPI_CS, Pin.OUT, value=1)
@@ -151,7 +151,7 @@ class Board:
             0, scl=Pin(_DISPLAY_SCL), sda=Pin(_DISPLAY_SDA), freq=hz, timeout=_DISPLAY_TIMEOUT_US
         )
 
-    def _make_ads131m08(self, system):
+    def _make_ads131m08(self, channels):
         from ring import room
 
         from drivers import ads131m08
@@ -168,7 +168,7 @@ class Board:
                 phase=ads131m08.SPI_PHASE,
             )
 
-        self.frontend = Ads131m08Dma(system, bus, _SPI_MISO, _SPI_CS, _DRDY, room(RING_SIZE))
+        self.frontend = Ads131m08Dma(channels, bus, _SPI_MISO, _SPI_CS, _DRDY, room(RING_SIZE))
         return self.frontend.begin()
 
     def restart(self):

@@ -57,6 +57,9 @@ def snapshot(meter):
             "power_factor_permille": list(q.power_factor_permille),
             "thd_voltage_permille": list(q.thd_voltage_permille),
             "thd_current_permille": list(q.thd_current_permille),
+            "neutral_current_ua": None
+            if q.neutral_current_ua is None
+            else t.current(q.neutral_current_ua),
             "total_active_power_mw": t.power(q.total_active_power_mw),
             "total_reactive_power_mvar": t.power(q.total_reactive_power_mvar),
             "total_apparent_power_mva": t.power(q.total_apparent_power_mva),

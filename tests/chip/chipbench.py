@@ -18,16 +18,23 @@ from openams.runtimes.wire import Frame
 START_MS = 840_000_000_000
 
 
-def steady(system: str, voltage_v: float, current_a: float, lag_degrees: float) -> Case:
-    """The same load on every phase; it goes on for a minute."""
+def steady(
+    system: str, voltage_v: float, current_a: float | list[float], lag_degrees: float
+) -> Case:
+    """The same load on every phase, or one for each; it goes on for a minute."""
     turns = {"L1": 0.0, "L2": -120.0, "L3": 120.0} if system == "3P4W" else {"L1": 0.0}
+    if isinstance(current_a, float):
+        current_a = [current_a] * len(turns)
     return Case(
         name="steady",
         system=system,
         frequency_hz=50.0,
         duration_s=60.0,
         voltage={name: [(1, voltage_v, turn)] for name, turn in turns.items()},
-        current={name: [(1, current_a, turn - lag_degrees)] for name, turn in turns.items()},
+        current={
+            name: [(1, current_a[k], turn - lag_degrees)]
+            for k, (name, turn) in enumerate(turns.items())
+        },
         expected=None,
         limit_percent={"active": 1.0, "reactive": 1.0},
     )

@@ -67,6 +67,33 @@ def test_nothing_is_missing_and_it_fits(run):
 
 
 @pytest.mark.campaign
+def test_it_measures_the_neutral_as_well(image, tmp_path):
+    """Even loads leave nothing but noise; the phases are measured as without it."""
+    bench = bench_of(image, tmp_path, keys=False)
+    meter = bench.meter
+    try:
+        bench.boot()
+        bench.run(0.5)
+        assert meter.view()["quantities"]["neutral_current_ua"] is None
+        meter.kill()
+        case = steady("3P4W", VOLTS, [AMPERES, 4.0, 1.0], LAG)
+        bench = ChipBench(image, tmp_path, case, "ads131m08-neutral")
+        meter = bench.meter
+        bench.boot()
+        bench.run(0.8)
+        view = meter.view()
+    finally:
+        meter.kill()
+    quantities = view["quantities"]
+    # |10 + 4 a + a^2|, a a third of a turn.
+    assert quantities["neutral_current_ua"] / 1e6 == pytest.approx(math.sqrt(63), rel=1e-3)
+    for place, amperes in enumerate((AMPERES, 4.0, 1.0)):
+        assert quantities["current_ua"][place] / 1e6 == pytest.approx(amperes, rel=2e-4)
+    assert view["samples_missing"] == view["samples_late"] == view["faults"] == 0
+    assert view["heap_used"] < 128 * 1024
+
+
+@pytest.mark.campaign
 @pytest.mark.parametrize("system", ["1P2W", "3P4W"])
 def test_energy_of_every_sample(image, tmp_path, system):
     bench = bench_of(image, tmp_path, system)

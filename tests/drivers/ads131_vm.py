@@ -28,13 +28,13 @@ def codes_of(number):
 class Bench:
     """The driver on a bus with the model of the chip; frames come by the chip's clock."""
 
-    def __init__(self, system="3P4W", ppm=0, late_us=0):
+    def __init__(self, channels=6, ppm=0, late_us=0):
         board.clear()
         self.model = Model()
         board.attach_spi(0, CS, self.model)
         board.levels[DRDY] = lambda: self.model.drdy
         self.driver = dma.Ads131m08Dma(
-            system,
+            channels,
             lambda: SPI(0, 4000000, polarity=0, phase=1),
             *(MISO, CS, DRDY),
             bytearray(ROOM),
@@ -114,8 +114,8 @@ class Bench:
 
 
 def check_every_set_of_each_system_comes_once():
-    for system, channels in (("1P2W", 2), ("3P3W", 4), ("3P4W", 6)):
-        bench = Bench(system)
+    for channels in (2, 4, 6, 7):  # 7: with the neutral
+        bench = Bench(channels)
         assert bench.driver.channels == channels
         bench.run(0.2)
         bench.check(0)

@@ -18,6 +18,7 @@ from drivers import ads131m08
 from openams.emulator.models.ads131m08 import Ads131m08 as Model
 from openams.emulator.models.ads131m08 import crc16
 from openams.emulator.models.spi import SpiPins
+from openams.errors import BenchError
 from openams.flashing import package, provision
 from openams.flashing.targets import TARGETS, samplers
 from tests.conftest import ROOT
@@ -196,6 +197,19 @@ def test_default_calibration_is_one(system):
     assert checked.voltages[0].scale * 0x7FFFFF == pytest.approx(1189e12, rel=2e-3)
     assert checked.currents[0].scale * 0x7FFFFF == pytest.approx(214.3e12, rel=2e-3)
     assert provision.nominal_calibration("pico", "ads131m08", system)["channels"][0]["gain_ppb"]
+
+
+def test_the_neutral_is_one_more_channel_of_three_phases_and_neutral_alone():
+    record = provision.nominal_calibration("pico", "ads131m08", "3P4W", neutral=True)
+    checked = Calibration("3P4W", record)
+    assert checked.channels == 7 and checked.neutral.scale == checked.currents[0].scale
+    assert Calibration("3P4W", ads131m08.default_calibration("3P4W")).neutral is None
+    for system in ("1P2W", "3P3W"):
+        with pytest.raises(ValueError, match="channels"):
+            Calibration(system, ads131m08.default_calibration(system, neutral=True))
+    for front_end, system in (("ads131m08", "3P3W"), ("adc", "1P2W"), ("atm90e32", "3P4W")):
+        with pytest.raises(BenchError, match="--neutral"):
+            provision.nominal_calibration("pico", front_end, system, neutral=True)
 
 
 def test_it_may_be_named_on_the_board():

@@ -508,6 +508,65 @@ def check_what_is_no_more_measured_welds_nothing():
     assert not breaker.alarms and ev.BREAKER_WELDED not in bench.codes()
 
 
+# --- the neutral ------------------------------------------------------------------------
+
+
+def with_neutral(**more):
+    voltage = {"kind": "voltage", "lsb_pv": FINE_LSB[0]}
+    current = {"kind": "current", "lsb_pa": FINE_LSB[1]}
+    last = dict(current, lsb_pa=2 * FINE_LSB[1], gain_ppb=2000000, offset=-70 * 256)
+    return Sampled("3P4W", channels=[voltage, current] * 3 + [last], **more)
+
+
+def left_of(amperes):
+    """What the phases leave to the neutral: (RMS, degrees)."""
+    x = sum([i * math.cos(math.radians(-120 * k)) for k, i in enumerate(amperes)])
+    y = sum([i * math.sin(math.radians(-120 * k)) for k, i in enumerate(amperes)])
+    return math.sqrt(x * x + y * y) / 1.002, math.degrees(math.atan2(-y, -x))
+
+
+def check_the_neutral_has_its_current_and_takes_nothing_from_the_phases():
+    from ams.objects import catalogue
+
+    for amperes in ((5.0, 5.0, 5.0), (20.0, 3.0, 0.5), (0.0, 0.0, 0.2)):
+        bench = with_neutral(noise=2.0)
+        plain = Sampled("3P4W", noise=2.0)
+        waves = channels("3P4W", WHOLE, 230.0, amperes)
+        plain.run(1.0, waves, 50.02)
+        bench.run(1.0, waves + [left_of(amperes)], 50.02)
+        q, other = bench.meter.quantities, plain.meter.quantities
+        true = left_of(amperes)[0] * 1.002
+        assert abs(q.neutral_current_ua - 1e6 * true) <= 1000 * true + 300, (
+            q.neutral_current_ua,
+            true,
+        )
+        for k in range(3):
+            # The noise is another.
+            assert abs(q.current_ua[k] - other.current_ua[k]) <= 60 + q.current_ua[k] // 10000
+            power = q.active_power_mw[k]
+            assert abs(power - other.active_power_mw[k]) <= 60 + abs(power) // 10000
+        register, _ = bench.meter.model.find(3, (1, 0, 91, 7, 0, 255))
+        tag, value, scaler, unit = register.reading()
+        assert (value, scaler, unit) == ((q.neutral_current_ua + 500) // 1000, -3, 33)
+        assert other.neutral_current_ua is None and 91 in catalogue.absent_phases(other)
+        q.clear()
+        assert q.neutral_current_ua == 0
+
+
+def check_an_open_neutral_is_seen_sooner_where_its_current_is():
+    """Seven per cent beside the middle: with its current none, it is open; with 18 %, it is not."""
+    amperes = (9.0, 5.0, 4.0)
+    for carried, expected in ((0.0, [(ev.MISSING_NEUTRAL, qu.STATUS_NEUTRAL_LOST)]), (1.7, [])):
+        bench = with_neutral()
+        bench.run(0.6, channels("3P4W", WHOLE, 230.0, amperes) + [left_of(amperes)])
+        bench.run(4.2, channels("3P4W", moved(0.05, 0.05), 230.0, amperes) + [(carried, 0.0)])
+        assert told(bench) == expected, (carried, told(bench))
+    bench = with_neutral()
+    # Nothing flows anywhere: that tells nothing.
+    bench.run(3.6, channels("3P4W", moved(0.05, 0.05), 230.0, (0.0, 0.0, 0.0)) + [(0.0, 0.0)])
+    assert told(bench) == []
+
+
 def main():
     done = 0
     for name in sorted(globals()):

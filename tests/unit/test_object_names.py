@@ -37,6 +37,8 @@ def test_every_object_has_a_name_of_its_own():
         ("1.0.1.6.129.255", "highest hourly P+, day 2 of three"),
         ("1.0.32.7.0.255", "voltage L1"),
         ("1.0.71.7.0.255", "current L3"),
+        ("1.0.91.7.0.255", "current of the neutral"),
+        ("1.0.92.7.0.255", ""),
         ("1.0.14.7.0.255", "frequency"),
         ("1.0.51.25.0.255", "current L2, mean of 10 min"),
         ("1.0.31.7.124.255", "distortion of current L1"),

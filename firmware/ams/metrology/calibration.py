@@ -8,7 +8,8 @@ A record is a plain dict, so that it can be stored and sent as JSON:
                    "gain_ppb": 0, "phase_urad": 0}, ...]}
 
 Channels stand in the order of the samples: voltage and current of each
-element in turn. `lsb_pv` / `lsb_pa` is picovolt / picoampere per code,
+element in turn; on 3P4W the current of the neutral may come last.
+`lsb_pv` / `lsb_pa` is picovolt / picoampere per code,
 `offset` the code of zero in 1/256 codes, `gain_ppb` what the true value
 exceeds code * lsb by, `phase_urad` the angle at 50 Hz by which the channel
 lags the truth.
@@ -68,10 +69,14 @@ class Calibration:
         self.nominal_voltage_mv = _whole(record, "nominal_voltage_mv", _LIMITS, 230000)
         channels = record.get("channels")
         count = 2 * ELEMENTS[system]
-        if not isinstance(channels, (list, tuple)) or len(channels) != count:
+        more = 1 if system == "3P4W" else 0
+        if not isinstance(channels, (list, tuple)) or not 0 <= len(channels) - count <= more:
             raise ValueError("calibration: %s needs %d channels" % (system, count))
-        self.voltages = [Channel(record, "voltage") for record in channels[0::2]]
-        self.currents = [Channel(record, "current") for record in channels[1::2]]
+        self.voltages = [Channel(record, "voltage") for record in channels[0:count:2]]
+        self.currents = [Channel(record, "current") for record in channels[1:count:2]]
+        # The neutral's current, where it is sampled.
+        self.neutral = Channel(channels[count], "current") if len(channels) > count else None
+        self.channels = len(channels)
         for k in range(count // 2):
             self._check_range(self.voltages[k], self.currents[k])
 

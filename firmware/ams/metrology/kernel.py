@@ -289,9 +289,10 @@ def accumulate_plain(args, samples, acc, table):
 
 @micropython.viper
 def cross_sum(args, samples, acc):
-    """Adds the sum of products of two channels to the first three limbs of `acc`.
+    """Adds the sum of products of two channels to the first three limbs of `acc`, and the sum of
+    the first of them to the next three.
 
-    For what no element measures: U31 and the current of L2 on 3P3W. Takes
+    For what no element measures: U31 and the current of L2 on 3P3W, the neutral's on 3P4W. Takes
     ARG_FIRST, ARG_CURRENT (distance to the other channel), ARG_STRIDE, ARG_COUNT.
     """
     a = ptr32(args)  # noqa: F821
@@ -309,9 +310,11 @@ def cross_sum(args, samples, acc):
         low: int = 0
         mid: int = 0
         high: int = 0
+        total: int = 0
         while n > 0:
             n -= 1
             u: int = ((x[at] & 0xFFFFFF) ^ 0x800000) - 0x800000 - zero_u
+            total += u
             i: int = ((x[at + to_other] & 0xFFFFFF) ^ 0x800000) - 0x800000 - zero_i
             at += stride
             ul: int = u & 0xFFF
@@ -329,19 +332,25 @@ def cross_sum(args, samples, acc):
         t += (low >> 24) + out[1]
         out[1] = t & 0xFFFFFF
         out[2] = (out[2] + (t >> 24)) & 0xFFFFFF
+        t = out[3] + (total & 0xFFFFFF)
+        out[3] = t & 0xFFFFFF
+        t = (t >> 24) + (total >> 24) + out[4]
+        out[4] = t & 0xFFFFFF
+        out[5] = (out[5] + (t >> 24)) & 0xFFFFFF
 
 
 def cross_sum_plain(args, samples, acc):
     """`cross_sum` in plain Python."""
     at = args[ARG_FIRST]
     to_other = args[ARG_CURRENT]
-    total = 0
+    total = product = 0
     for _ in range(args[ARG_COUNT]):
-        total += (samples[at] - args[ARG_OFFSET]) * (
-            samples[at + to_other] - args[ARG_OFFSET_CURRENT]
-        )
+        u = samples[at] - args[ARG_OFFSET]
+        total += u
+        product += u * (samples[at + to_other] - args[ARG_OFFSET_CURRENT])
         at += args[ARG_STRIDE]
-    add_to_limbs(acc, 0, total)
+    add_to_limbs(acc, 0, product)
+    add_to_limbs(acc, 1, total)
 
 
 # CPython has no viper: there the plain twin is the faster one.

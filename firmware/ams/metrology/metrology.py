@@ -49,11 +49,11 @@ class Metrology:
         self._rest_reactive = 0
         self._last_reactive = (0, 1)  # per 64th of a sample
         table = kernel.make_table()
-        stride = 2 * len(calibration.voltages)
+        stride = calibration.channels
         self._sums = []
         self._elements = []
         self._headroom = []
-        for k in range(stride // 2):
+        for k in range(len(calibration.voltages)):
             u = calibration.voltages[k]
             i = calibration.currents[k]
             self._sums.append(ElementSums(2 * k, stride, u.offset, i.offset, table))
@@ -65,13 +65,20 @@ class Metrology:
         self._per_code = [
             phases.factor(u.scale, calibration.nominal_voltage_mv) for u in calibration.voltages
         ]
-        self._cross = None
-        if calibration.system == "3P3W":
+        # Sums of what no element measures.
+        self._cross = ()
+        self._third = calibration.system == "3P3W"
+        neutral = calibration.neutral
+        if self._third:
             u, i = calibration.voltages, calibration.currents
             self._cross = (
                 CrossSum(0, 2, stride, u[0].offset, u[1].offset),
                 CrossSum(1, 3, stride, i[0].offset, i[1].offset),
             )
+        elif neutral is not None:
+            last = stride - 1
+            self._cross = (CrossSum(last, last, stride, neutral.offset, neutral.offset),)
+            quantities.neutral_current_ua = 0
 
     def voltage_phasors(self):
         """Fundamentals of the voltages in the last window: they turn together, by no unit."""
@@ -99,9 +106,8 @@ class Metrology:
         phase = oscillator.progress & 0xFFFFFF
         for sums in self._sums:
             sums.take(samples, at, take, phase, step)
-        if self._cross:
-            self._cross[0].take(samples, at, take)
-            self._cross[1].take(samples, at, take)
+        for cross in self._cross:
+            cross.take(samples, at, take)
         oscillator.progress += take * step
         self._samples += take
 
@@ -112,9 +118,8 @@ class Metrology:
         phase = oscillator.progress & 0xFFFFFF
         for sums in self._sums:
             sums.close(samples, at, phase, part)
-        if self._cross:
-            self._cross[0].close(samples, at, part)
-            self._cross[1].close(samples, at, part)
+        for cross in self._cross:
+            cross.close(samples, at, part)
         weight = PARTS * self._samples + self._carry + part
         self._carry = PARTS - part
         self._samples = 0
@@ -144,9 +149,8 @@ class Metrology:
         elif weight:
             for sums in self._sums:
                 sums.close(None, 0, 0, None)
-            if self._cross:
-                self._cross[0].close(None, 0, None)
-                self._cross[1].close(None, 0, None)
+            for cross in self._cross:
+                cross.close(None, 0, None)
             for k in range(len(self._sums)):
                 self._elements[k].evaluate(self._sums[k].total, weight, False)
             if cycles2 >= 4:
@@ -163,7 +167,7 @@ class Metrology:
         """Forgets the open window, in whatever state an error has left it."""
         for sums in self._sums:
             sums.drop()
-        for cross in self._cross or ():
+        for cross in self._cross:
             cross.drop()
         self._begin()
 
@@ -296,7 +300,10 @@ class Metrology:
             p += e.active_power_mw
             r += e.reactive_power_mvar
             s += e.apparent_power_mva
-        if self._cross:
+        if q.neutral_current_ua is not None:
+            scale = self.calibration.neutral.scale
+            q.neutral_current_ua = self._cross[0].rms(scale, 10**6, weight)
+        if self._third:
             self._publish_third(weight)
             # Two elements are no phases: the vector sum is what S means here.
             s = isqrt(p * p + r * r)
@@ -381,13 +388,13 @@ class Metrology:
                 for k in range(3)
             ]
         before = self.phase_loss | (phases.NEUTRAL if self.neutral_lost else 0)
-        found = phases.open_of_phases(u, points, q.current_ua, before)
+        found = phases.open_of_phases(u, points, q.current_ua, before, q.neutral_current_ua)
         self.phase_loss = found & phases.ALL
         self.neutral_lost = found & phases.NEUTRAL != 0
 
     def _phase_powers(self, weight):
         """Active power per phase in mW; on 3P3W against an artificial neutral."""
-        if not self._cross:
+        if not self._third:
             return [e.active_power_mw for e in self._elements]
         e1, e3 = self._elements
         # u1 = (2*U12 - U32)/3 and so on; I2 = -(I1 + I3).

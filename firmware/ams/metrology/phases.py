@@ -28,6 +28,11 @@ _SOUND_HEIGHT = const(650)
 _HALF, _HALF_BACK = const(500), const(600)
 # How far the middle of the triangle is from the neutral.
 _MOVED, _MOVED_BACK = const(150), const(100)
+# The same where the neutral's current is known and is none (a twentieth of the largest): loads at
+# voltages that have moved so far leave 18 % of theirs in a whole one, wherever that moved them.
+_MOVED_IDLE, _MOVED_IDLE_BACK = const(60), const(40)
+_LOADED_UA = const(500000)
+_IDLE_PART = const(20)
 _SWOLLEN = const(1300)
 _ROOT3 = const(1732)
 _SIDES = [0, 0, 0]
@@ -84,10 +89,11 @@ def open_of_sides(sides, currents, before=0):
     return found
 
 
-def open_of_phases(voltages, points, currents, before=0):
+def open_of_phases(voltages, points, currents, before=0, neutral_ua=None):
     """The same from the voltages to the neutral and their points in the plane; NEUTRAL too.
 
-    `points` None: the angles are not known, the voltages alone tell.
+    `points` None: the angles are not known, the voltages alone tell. `neutral_ua`: the neutral's
+    current, where it is measured.
     """
     least, most = min(voltages), max(voltages)
     if most < (_HALF_BACK if before & ALL == ALL else _HALF):
@@ -102,7 +108,12 @@ def open_of_phases(voltages, points, currents, before=0):
     x2, y2 = points[1]
     x3, y3 = points[2]
     x, y = x1 + x2 + x3, y1 + y2 + y3
-    near = 2 * _MOVED_BACK
+    moved_most, moved_back = _MOVED, _MOVED_BACK
+    if neutral_ua is not None:
+        most_ua = max(currents)
+        if most_ua > _LOADED_UA and neutral_ua * _IDLE_PART < most_ua:
+            moved_most, moved_back = _MOVED_IDLE, _MOVED_IDLE_BACK
+    near = 2 * moved_back
     if least > 850 and most < 1150 and -near < x < near and -near < y < near:
         return 0
     sides = _SIDES
@@ -116,7 +127,7 @@ def open_of_phases(voltages, points, currents, before=0):
         and _height_squared(sides, longest) >= _SOUND_HEIGHT * _SOUND_HEIGHT
     ):
         moved = isqrt(x * x + y * y) // 3
-        return NEUTRAL if moved > (_MOVED_BACK if before & NEUTRAL else _MOVED) else 0
+        return NEUTRAL if moved > (moved_back if before & NEUTRAL else moved_most) else 0
     if lost:
         return lost
     if most > _SWOLLEN:

@@ -53,6 +53,7 @@ class Quantities:
         self.total_reactive_power_mvar = 0
         self.total_apparent_power_mva = 0
         self.frequency_mhz = 0  # milli-hertz
+        self.neutral_current_ua = None  # 3P4W, where it is measured
         self.status = 0
 
     def clear(self):
@@ -73,6 +74,8 @@ class Quantities:
         self.total_reactive_power_mvar = 0
         self.total_apparent_power_mva = 0
         self.frequency_mhz = 0
+        if self.neutral_current_ua is not None:
+            self.neutral_current_ua = 0
 
     def phases(self):
         """Places that carry a phase on this system."""

@@ -10,6 +10,7 @@ from array import array
 from micropython import const
 
 from ams.metrology import kernel, window_end
+from ams.metrology.fixed import sqrt_rounded
 
 PARTS = const(64)
 # Arguments and sums of the kernel, as numbers: names of another module are looked up each time.
@@ -78,14 +79,15 @@ class ElementSums:
 
 
 class CrossSum:
-    """Sum of products of two channels that are no element's pair."""
+    """Sum of products of two channels that are no element's pair (or of one with itself), and the
+    sum of the first."""
 
     def __init__(self, first, other, stride, offset, offset_other):
         self._args = array("i", (first, other - first, stride, 0, 0, 0, offset, offset_other))
         self._first = first
         self._acc = kernel.new_accumulator()
-        self._carry = 0
-        self.total = 0
+        self._carry = self._carry_first = 0
+        self.total = self.first = 0
 
     def take(self, samples, at, count):
         args = self._args
@@ -95,17 +97,27 @@ class CrossSum:
 
     def close(self, samples, at, part):
         self.total = kernel.limbs_value(self._acc, 0) + self._carry
-        self._carry = 0
+        self.first = kernel.limbs_value(self._acc, 1) + self._carry_first
+        self._carry = self._carry_first = 0
         if part is not None:
             args = self._args
             first = self._first + at * args[_STRIDE]
             other = samples[first + args[_CURRENT]] - args[_OFFSET_CURRENT]
-            straddling = (samples[first] - args[_OFFSET]) * other
+            one = samples[first] - args[_OFFSET]
+            straddling = one * other
             mine = part * straddling >> 6
             self.total += mine
             self._carry = straddling - mine
+            mine = part * one >> 6
+            self.first += mine
+            self._carry_first = one - mine
         kernel.clear(self._acc)
+
+    def rms(self, scale, unit, weight):
+        """Of a channel with itself, without its DC, after `close`: `scale` a code, over `unit`."""
+        square = self.total - 64 * self.first * self.first // weight
+        return sqrt_rounded(64 * max(square, 0) * scale * scale // (weight * unit * unit))
 
     def drop(self):
         kernel.clear(self._acc)
-        self._carry = 0
+        self._carry = self._carry_first = 0

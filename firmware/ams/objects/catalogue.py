@@ -90,12 +90,12 @@ ROWS = (
     (1, _E, _0, b"\x01", b"\x00\x02", "data.Period", None, "read"),
     # Points behind transformers
     (1, _E, _0, b"\x04", b"\x02\x03\x04\x05\x06\x07", "data.Ratio", None, "read"),
-    # Quantities: the whole meter, then L1 (C 20 and more), L2 (40), L3 (60)
+    # Quantities: the whole meter, then L1 (C 20 and more), L2 (40), L3 (60); the neutral (91)
     (3, _E, b"\x01\x02\x03\x04\x09\x0d\x0e", b"\x07", _0, "register.Instant", None, "read"),
     (
         3,
         _E,
-        b"\x15\x16\x17\x18\x1d\x1f\x20\x21\x29\x2a\x2b\x2c\x31\x33\x34\x35\x3d\x3e\x3f\x40\x45\x47\x48\x49",
+        b"\x15\x16\x17\x18\x1d\x1f\x20\x21\x29\x2a\x2b\x2c\x31\x33\x34\x35\x3d\x3e\x3f\x40\x45\x47\x48\x49\x5b",
         b"\x07",
         _0,
         "register.Instant",
@@ -221,12 +221,13 @@ def class_of(class_id):
     raise ValueError(class_id)
 
 
-def absent_phases(system):
-    """The C of registers that a meter of this system does not have."""
+def absent_phases(quantities):
+    """The C of registers that a meter does not have by its system, or its front end."""
     out = []
-    for phase in (20, 40, 60):
-        if phase > 20 and system == "1P2W":
-            out += range(phase + 1, phase + 20)
+    if quantities.system == "1P2W":
+        out += range(41, 80)
+    if quantities.neutral_current_ua is None:
+        out.append(91)
     return bytes(out)
 
 

@@ -77,7 +77,7 @@ class Model:
         self._minutes = {}  # the next minute, of its own time, that each is looked at
         self._more = []  # rows of the server
         self.submeters = None  # see ams.mbus.submeter_port; a board without the line has none
-        self._absent = catalogue.absent_phases(meter.quantities.system)
+        self._absent = catalogue.absent_phases(meter.quantities)
         self.transformers = meter.energy.transformers
         self.quadrants = self.transformers.fitted
 

@@ -24,6 +24,7 @@ from ams.objects.view import (
 from ams.registers.demand import HOUR, QUARTER
 
 _UNIT_S = const(7)
+_NEUTRAL = const(91)  # C of the neutral's current (IEC 62056-6-1: L0)
 _U32 = const(0xFFFFFFFF)
 
 
@@ -70,7 +71,8 @@ class Interval(Register):
 
 
 class Instant(Register):
-    """1-0:C.7.0 (and .7.124, distortion): C = 20 x phase + what, phase 0 the whole meter."""
+    """1-0:C.7.0 (and .7.124, distortion): C = 20 x phase + what, phase 0 the whole meter; 91 the
+    neutral's current."""
 
     def reading(self):
         q = self.meter.quantities
@@ -87,7 +89,8 @@ class Instant(Register):
             value = q.total_apparent_power_mva if k < 0 else q.apparent_power_mva[k]
             return UINT32, t.power(value) // t.unit, -3 + t.exponent, UNIT_VA
         if what == 11:
-            return INT32, (t.current(q.current_ua[k]) + 500) // 1000, -3, UNIT_A
+            current_ua = q.neutral_current_ua if c == _NEUTRAL else q.current_ua[k]
+            return INT32, (t.current(current_ua) + 500) // 1000, -3, UNIT_A
         if what == 12:
             return UINT32, t.voltage(q.voltage_mv[k]), -3, UNIT_V
         if what == 13:

@@ -1,9 +1,9 @@
 """What an OBIS code of electricity (1-0:C.D.E) names, in the steps that a list shows it in.
 
 Codes by IEC 62056-6-1: C 1 to 4 A+, A-, R+, R-; 5 to 8 the quadrants; 15 and 16 the sum without
-and with its sign; 20 x phase + the same for a phase; D 7 momentary, 8 a register since the meter
-was made; E its rate, 0 for all rates. Momentary values are rounded to the nearest step, registers
-are cut: a register shows only what has passed whole.
+and with its sign; 20 x phase + the same for a phase, 91 the current of the neutral; D 7 momentary,
+8 a register since the meter was made; E its rate, 0 for all rates. Momentary values are rounded to
+the nearest step, registers are cut: a register shows only what has passed whole.
 """
 
 from micropython import const
@@ -83,7 +83,8 @@ class Figures:
         q = self.quantities
         t = q.transformers
         if what == 11:
-            return _steps(t.current(q.current_ua[place]), scaler + 6)
+            current_ua = q.neutral_current_ua or 0 if place == 3 else q.current_ua[place]
+            return _steps(t.current(current_ua), scaler + 6)
         if what == 12:
             return _steps(t.voltage(q.voltage_mv[place]) * self.voltage_factor, scaler + 3)
         if what == 13:

@@ -35,6 +35,9 @@ def flash(
     front_end: Annotated[
         str, typer.Option(help="adc or ade7953 (one phase), atm90e32 (three), ads131m08.")
     ] = "adc",
+    neutral: Annotated[
+        bool, typer.Option("--neutral", help="ads131m08, 3P4W: the neutral's current is sampled.")
+    ] = False,
     settings: Annotated[
         Path | None, typer.Option(help="JSON file with more settings: calibration, han ...")
     ] = None,
@@ -58,7 +61,7 @@ def flash(
     identity = None
     if meter_id is not None:
         store = open_keystore(keystore, passphrase_file) if keys else None
-        identity = _identity(wanted, meter_id, system, front_end, settings, store)
+        identity = _identity(wanted, meter_id, system, front_end, neutral, settings, store)
     files = package.flashed(wanted) if code else {}
     with BoardLink(port or find_port()) as link:
         report: dict[str, Any] = {"port": link.port, "board": board}
@@ -87,6 +90,7 @@ def _identity(
     meter_id: str,
     system: str,
     front_end: str,
+    neutral: bool,
     settings: Path | None,
     store: Keystore | None,
 ) -> dict[str, Any]:
@@ -104,7 +108,7 @@ def _identity(
             raise BenchError(f"{settings}: {error}") from None
     calibration = more.pop("calibration", None)
     if calibration is None:
-        calibration = provision.nominal_calibration(board.name, front_end, system)
+        calibration = provision.nominal_calibration(board.name, front_end, system, neutral)
     security = None
     if store is not None:
         security = provisioned(store, meter_id, device=True)

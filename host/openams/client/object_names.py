@@ -103,7 +103,9 @@ def object_name(obis: str) -> str:
 
 def _measured(c: int, d: int, e: int) -> str:
     phase, kind = divmod(c, 20) if c > 20 else (0, c)
-    where = f" L{phase}" if phase else ""
+    where = ("", " L1", " L2", " L3", " of the neutral")[phase] if phase < 5 else ""
+    if phase > 3 and c != 91:
+        return ""
     if d == 8 and not phase:
         return f"{_ENERGY[kind]}, rate {e}" if e and kind in (1, 2) else _ENERGY.get(kind, "")
     if d == 29 and not phase:

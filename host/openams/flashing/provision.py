@@ -62,15 +62,20 @@ def write_settings(
         raise BenchError(f"{link.port}: the settings read back wrong: flash again")
 
 
-def nominal_calibration(board: str, front_end: str, system: str) -> dict[str, Any]:
-    """What the parts of a front end say; `ams calibrate` finds what they are."""
+def nominal_calibration(
+    board: str, front_end: str, system: str, neutral: bool = False
+) -> dict[str, Any]:
+    """What the parts of a front end say; `ams calibrate` finds what they are. `neutral`: it
+    samples the neutral's current too."""
+    if neutral and (front_end not in samplers(board) or system != "3P4W"):
+        raise BenchError("--neutral is of --front-end ads131m08 and --system 3P4W alone")
     from openams.runtimes.rp2040.analog import OnChipAdc
 
     if (board, front_end, system) == ("pico", "adc", "1P2W"):
         return OnChipAdc(False, 1).calibration(system)
     ics = (*metering_ics(board), *samplers(board))
     if front_end in ics:
-        record = _of_driver(front_end, system)
+        record = _of_driver(front_end, system, ", neutral=True" if neutral else "")
         if record is not None:
             return record
     raise BenchError(
@@ -79,11 +84,11 @@ def nominal_calibration(board: str, front_end: str, system: str) -> dict[str, An
     )
 
 
-def _of_driver(name: str, system: str) -> dict[str, Any] | None:
+def _of_driver(name: str, system: str, more: str = "") -> dict[str, Any] | None:
     """`default_calibration` of a driver; None when it does not measure `system`."""
     code = (
         f"import json\nfrom drivers import {name} as ic\n"
-        f"print(json.dumps(ic.default_calibration({system!r}) if {system!r} in ic.SYSTEMS else 0))"
+        f"print(json.dumps({system!r} in ic.SYSTEMS and ic.default_calibration({system!r}{more})))"
     )
     paths = (ROOT / "firmware", ROOT / "boards", SHIMS)
     done = subprocess.run(

@@ -36,13 +36,17 @@ def _filter() -> NDArray[np.float64]:
 
 
 class Ads131Board:
-    """Dividers, transformers and converter of one board; the front end of a `ChipMeter`."""
+    """Dividers, transformers and converter of one board; the front end of a `ChipMeter`.
+
+    `neutral`: one more transformer, around the neutral of 3P4W.
+    """
 
     driver = "ads131m08"
 
-    def __init__(self, system: str, errors: bool, seed: int) -> None:
+    def __init__(self, system: str, errors: bool, seed: int, neutral: bool = False) -> None:
         self.system = system
-        channels = 2 * len(PAIRS[system])
+        self._neutral = neutral
+        channels = 2 * len(PAIRS[system]) + neutral
         self._rng = rng = np.random.default_rng([seed, 131])
         wide = 1.0 if errors else 0.0
         self._gain = 1 + wide * rng.uniform(-0.005, 0.005, channels)
@@ -50,8 +54,9 @@ class Ads131Board:
         self._noise = wide * 5.35e-6 / _LSB_V
         # Eighths of a conversion in a second.
         self.rate = _RATE + (int(rng.integers(-3, 4)) if errors else 0)
-        per_unit = np.array([(_PER_VOLT, _PER_AMPERE)[number % 2] for number in range(channels)])
-        self._per_unit = per_unit / _LSB_V
+        self._is_current = [number % 2 == 1 or number == 6 for number in range(channels)]
+        per_unit = [(_PER_VOLT, _PER_AMPERE)[current] for current in self._is_current]
+        self._per_unit = np.array(per_unit) / _LSB_V
 
     def calibration(self, system: str) -> dict[str, Any]:
         """What a calibration bench finds: gains at 50 Hz; of the offset it knows nothing."""
@@ -60,7 +65,7 @@ class Ads131Board:
         through = (np.sin(eighths * angle) / (eighths * np.sin(angle))) ** 3
         channels = []
         for number, gain in enumerate(self._gain):
-            kind, name = (("voltage", "lsb_pv"), ("current", "lsb_pa"))[number % 2]
+            kind, name = (("voltage", "lsb_pv"), ("current", "lsb_pa"))[self._is_current[number]]
             lsb = round(float(1e12 / self._per_unit[number]))
             ppb = round(float(1 / (gain * through) - 1) * 1e9)
             channels.append({"kind": kind, name: lsb, "gain_ppb": ppb})
@@ -78,6 +83,9 @@ class Ads131Board:
         taps = _filter()
         before: Samples | None = None
         for block in scenario.samples(self.rate, _BLOCK):
+            if self._neutral:
+                # What the phases leave.
+                block = np.column_stack((block, -block[:, 1::2].sum(axis=1)))
             if before is None:
                 before = np.repeat(block[:1], len(taps) - 1, axis=0)
             whole = np.vstack([before, block])

@@ -29,9 +29,10 @@ def make_chip_front_end(
     scenario: Scenario, front_end: str, seed: int
 ) -> OnChipAdc | Ads131Board | IcFrontEnd:
     """One phase is measured by the ADC of the chip, three by an ATM90E32AS; any by an ADS131M08,
-    with its errors, when that is asked for."""
-    if front_end == Ads131Board.driver:
-        return Ads131Board(scenario.system, True, seed)
+    with its errors, when that is asked for; `ads131m08-neutral` samples the neutral too."""
+    driver, _, more = front_end.partition("-")
+    if driver == Ads131Board.driver and more in ("", "neutral"):
+        return Ads131Board(scenario.system, True, seed, more == "neutral")
     if scenario.system == "1P2W":
         return make_analog(front_end, seed)
     if front_end != "ideal":
