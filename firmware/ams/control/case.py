@@ -3,7 +3,7 @@
 from micropython import const
 
 from ams.events import events as ev
-from ams.events.share import Share
+from ams.events.token_bucket import TokenBucket
 from ams.hal import (
     INPUT_BUTTON,
     INPUT_MAGNETIC_FIELD,
@@ -41,7 +41,7 @@ class Case:
         self._told = False  # that it falls, and not yet that it is back
         self._taken = False  # by the interrupt: this fall is stored as far as it can be there
         self._back_ms = 0  # since when the input says that it is
-        self._share = Share(_FALLS, _FALL_EVERY_MS, 0)
+        self._share = TokenBucket(_FALLS, _FALL_EVERY_MS, 0)
 
     def poll(self, raw_ms):
         """Call it with every pass of the loop; `raw_ms` is the board's time."""

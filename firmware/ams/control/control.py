@@ -27,7 +27,7 @@ from ams.control.transitions import (
     REMOTE_RECONNECT,
 )
 from ams.events import events as ev
-from ams.events.share import Share
+from ams.events.token_bucket import TokenBucket
 from ams.metrology.quantities import (
     STATUS_ACQUIRING,
     STATUS_NO_LOAD,
@@ -285,7 +285,7 @@ class Control:
         now = self._now_ms
         share = self._attempts.get(who)
         if share is None:
-            share = self._attempts[who] = Share(_ATTEMPTS, _ATTEMPT_EVERY_MS, now)
+            share = self._attempts[who] = TokenBucket(_ATTEMPTS, _ATTEMPT_EVERY_MS, now)
         meanwhile = share.take(now)
         if meanwhile is not None:
             self._refused(who, cm.NOT_ALLOWED, meanwhile)

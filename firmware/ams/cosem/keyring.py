@@ -23,7 +23,7 @@ from micropython import const
 from ams.cosem.access import BREAKER, OPERATOR, PUBLIC, READER, UPDATE
 from ams.cosem.numbers import LAST, Numbers, Spent
 from ams.crypto.gcm import Gcm, equal
-from ams.events.share import Share
+from ams.events.token_bucket import TokenBucket
 
 SAP_PUBLIC = const(16)
 SAP_OPERATOR = const(1)
@@ -267,7 +267,7 @@ class Keyring:
             return
         if keys.in_force:
             if keys.entered is None:
-                keys.entered = Share(_EXACT, _EXACT_EVERY_MS, self.now_ms)
+                keys.entered = TokenBucket(_EXACT, _EXACT_EVERY_MS, self.now_ms)
             if keys.entered.take(self.now_ms) is None:
                 ceiling += _AHEAD
                 floor += _AHEAD if acts else 0

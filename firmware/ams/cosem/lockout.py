@@ -12,7 +12,7 @@ that nothing is won by pulling the fuse.
 
 from micropython import const
 
-from ams.events.share import Share
+from ams.events.token_bucket import TokenBucket
 
 _FREE = const(5)
 _FIRST_MS = const(60000)
@@ -71,6 +71,6 @@ class Lockout:
     def _keep(self, client, level, now_ms):
         """Who fails and opens by turns wears nothing out: what is not stored ends with a reset."""
         if self._share is None:
-            self._share = Share(_STORED, _STORE_EVERY_MS, now_ms)
+            self._share = TokenBucket(_STORED, _STORE_EVERY_MS, now_ms)
         if self._share.take(now_ms) is not None:
             self._keyring.keep_failures(client, level)

@@ -32,7 +32,7 @@ from ams.events.events import (
     KEYS_CHANGED,
     REPLAY_ATTACK,
 )
-from ams.events.share import Share
+from ams.events.token_bucket import TokenBucket
 
 CHANNELS = const(5)  # service port and four of TCP
 PDU_MAX = const(1024)
@@ -355,7 +355,7 @@ class Server(OwnObjects):
         """Enters a security event, or counts it for the next that is entered."""
         share = self._notes.get(code)
         if share is None:
-            share = self._notes[code] = Share(_NOTES, _NOTE_EVERY_MS, self._now_ms)
+            share = self._notes[code] = TokenBucket(_NOTES, _NOTE_EVERY_MS, self._now_ms)
         meanwhile = share.take(self._now_ms)
         if meanwhile is not None:
             self._log(code, channel << 8 | sap, meanwhile)

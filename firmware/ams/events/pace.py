@@ -1,7 +1,8 @@
 """How fast entries and steps may come: no faster than time passes, but for some at once.
 
-The share of `events.share` counts what is refused; this one outlives a power cut, since
-it is one moment: that at which all that was taken is made up for (generic cell rate, ITU-T I.371).
+The token bucket of `events.token_bucket` counts what is refused; this one outlives a power cut,
+since it is one moment: that at which all that was taken is made up for (generic cell rate, ITU-T
+I.371).
 """
 
 from micropython import const

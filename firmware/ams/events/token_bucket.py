@@ -1,7 +1,7 @@
 """How often something may be told or stored: so many at once, then one in so long."""
 
 
-class Share:
+class TokenBucket:
     """`most` at once, from then on one every `every_ms`."""
 
     def __init__(self, most, every_ms, now_ms):
