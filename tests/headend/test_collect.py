@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from datetime import date, timedelta
 
 import pytest
 
+from openams.headend.collect import link, sessions
+from openams.headend.collect.link import Numbers
 from openams.headend.collect.plan import Plan, plan_day
 from openams.headend.collect.taking import plan_new
 from openams.headend.days import day_bounds, day_number
@@ -14,9 +17,10 @@ from openams.headend.evaluate import evaluate_days
 from openams.headend.registercsv import load
 from openams.headend.store import open_store
 from openams.headend.store.jobs import METER
+from openams.keys.keystore import Keystore
 from openams.meter_time import from_utc_ms
 from tests.headend.registers import gsrn, meter_id
-from tests.headend.village import Village
+from tests.headend.village import FAST, Village
 
 MONDAY = date(2026, 1, 5)
 
@@ -188,6 +192,51 @@ def test_counters_that_somebody_else_has_used_up_are_caught_up_with(file_store, 
     village.devices[0].use_counters(2, 5000)
     village.collect(after(2))
     assert right(village, 0, MONDAY)
+
+
+def test_no_number_serves_twice_where_a_keystore_was_copied_far_ahead_of_the_store(
+    file_store, tmp_path, monkeypatch
+):
+    """One copy's collector dies amid its session, the other's goes on: by what the store knows, not
+    by what the copies say. The key is the same, so a number that serves twice gives it away."""
+    village = Village(tmp_path, file_store, 1)
+    ahead = 3 << 20
+    village.readers.raise_counter(meter_id(0), 2, ahead)
+    twin = tmp_path / "twin.keys"
+    shutil.copy(village.readers.path, twin)
+    used, plain = [], Numbers.take
+    monkeypatch.setattr(Numbers, "take", lambda self: used.append(plain(self)) or used[-1])
+
+    async def dies():
+        collector = village.collector("first")
+        running = asyncio.ensure_future(collector.run())
+        while village.asked[0] < 6:
+            await asyncio.sleep(0)
+        await collector.drop(running)
+
+    asyncio.run(dies())
+    assert min(used) >= ahead and len(used) >= 6
+    village.readers = Keystore(twin, b"other", FAST)
+    village.collect(after(2), name="second")
+    assert right(village, 0, MONDAY)
+    assert len(used) == len(set(used)) and min(used) >= ahead
+    # Nobody was called in vain for it, and nobody is to blame.
+    assert file_store.all("SELECT outcome FROM attempt") == [("ok",)]
+    assert file_store.notices() == [] and not file_store.all("SELECT * FROM link_seen")
+
+
+def test_a_session_that_has_used_up_its_counters_goes_on_in_its_next_turn(
+    file_store, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(link, "NUMBERS", 4)
+    monkeypatch.setattr(sessions, "NUMBERS", 4)
+    monkeypatch.setattr(sessions, "COUNTERS_A_SESSION", 20)
+    village = Village(tmp_path, file_store, 1)
+    village.clock.advance_to(day_bounds(after(20))[0])
+    village.collect(after(21))
+    assert all(right(village, 0, after(day)) for day in range(20))
+    outcomes = [outcome for (outcome,) in file_store.all("SELECT outcome FROM attempt")]
+    assert "counters" in outcomes and outcomes[-1] == "ok"
 
 
 def test_a_clock_that_is_off_is_noted_and_put_right_by_the_operator(file_store, tmp_path):

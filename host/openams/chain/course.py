@@ -16,6 +16,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from openams.chain import company
+from openams.chain.gang import Gang, check_empty
 from openams.chain.part import Change, Setup
 from openams.chain.parts import Part, make_parts
 from openams.chain.roads import FieldRoads, OrderClock, order_url
@@ -45,12 +46,15 @@ METERS_MOST = 1_000_000
 _AFTER_MS = _HOUR_MS
 # How many nights of a hundred the head-end is killed in and begins again at once.
 _KILLS = 40
+# Of each collector, at a time.
+_SESSIONS = 100
 
 
 @dataclass(frozen=True)
 class Wanted:
     """`store` None: a file that is thrown away. `rates` None: nothing goes wrong. `parts`:
-    processes of the field."""
+    processes of the field. `bus`: of NATS, with so many `collectors`; None: one beside the store.
+    """
 
     meters: int = 200
     days: int = 3
@@ -59,6 +63,8 @@ class Wanted:
     store: str | None = None
     rates: Rates | None = field(default_factory=Rates)
     parts: int = 1
+    bus: str | None = None
+    collectors: int = 1
 
     @property
     def last(self) -> date:
@@ -71,6 +77,10 @@ class Wanted:
             raise BenchError(f"--days is 1 to {DAYS_MOST}")
         if not 1 <= self.parts <= 64:
             raise BenchError("--workers is 1 to 64")
+        if not 1 <= self.collectors <= 64:
+            raise BenchError("--collectors is 1 to 64")
+        if self.bus is None and self.collectors > 1:
+            raise BenchError("several collectors share a bus: name it with --bus nats://HOST")
         if not date(2010, 1, 1) <= self.start <= date(2080, 1, 1):
             raise BenchError("--start lies from 2010 to 2079")
         if self.rates is not None:
@@ -161,13 +171,17 @@ class Course:
 
     def _begin_headend(self) -> None:
         """A head-end as its processes begin: all that it knows is in its store."""
-        settings = Settings("collector", sessions=100, permits=8)
-        plan = Plan(direct=False, last=self.last)
-        self._collector = Collector(
-            self.store, self._readers, self.clock, settings,
-            FieldRoads(self.part_of, self.clock.now_ms), plan, self.wanted.seed,
-        )  # fmt: skip
+        self._collector = self._make_collector()
         self._routine = Routine(self.store, self.hub.delivery, self._say)
+
+    def _make_collector(self) -> Collector | Gang:
+        wanted, plan = self.wanted, Plan(direct=False, last=self.last)
+        roads = FieldRoads(self.part_of, self.clock.now_ms)
+        common = self.store, self._readers, self.clock
+        if wanted.bus is not None:
+            return Gang(wanted.bus, wanted.collectors, _SESSIONS, *common, roads, plan, wanted.seed)
+        settings = Settings("collector", sessions=_SESSIONS, permits=8)
+        return Collector(*common, settings, roads, plan, wanted.seed)
 
     def _say(self, text: str) -> None:
         self.progress.doing = text
@@ -182,6 +196,8 @@ class Course:
 
     async def run(self) -> None:
         """Until all deadlines of the last day are over."""
+        if self.wanted.bus is not None:
+            await check_empty(self.wanted.bus)
         while (now := self.clock.now_ms()) < self.end_ms:
             down = next((one for one in self.downs if one.begin_ms <= now < one.end_ms), None)
             if down is not None:
@@ -201,6 +217,8 @@ class Course:
             if killed:
                 self._begin_headend()
             self._work(stop)
+        if isinstance(self._collector, Gang):
+            await self._collector.end()
 
     def _next(self, now: int) -> tuple[int, bool]:
         """The next moment at which the collector is not alone, and whether it is killed then."""
@@ -221,7 +239,7 @@ class Course:
             await asyncio.sleep(0)
         await collector.drop(task)
 
-    def _count(self, collector: Collector) -> None:
+    def _count(self, collector: Collector | Gang) -> None:
         self.progress.sessions += collector.counts["sessions"]
         self.progress.failed += collector.counts["failed"]
         collector.counts = dict.fromkeys(collector.counts, 0)

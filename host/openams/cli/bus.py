@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
 
-from openams.cli.common import JsonObjectOption, StoreOption
+from openams.cli.common import BusOption, JsonObjectOption, StoreOption
 from openams.cli.keys import KeystoreOption, PassphraseOption
 from openams.errors import BenchError
 from openams.keys.keystore import Keystore
@@ -24,12 +24,6 @@ if TYPE_CHECKING:
     from openams.headend.bus.broker import Bus
     from openams.headend.store import Store
 
-BusOption = Annotated[
-    str | None,
-    typer.Option(
-        "--bus", envvar="OPENAMS_BUS", metavar="URL", help="NATS with JetStream: nats://host:4222"
-    ),
-]
 T = TypeVar("T")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from openams.cli.common import JsonObjectOption, StoreOption
+from openams.cli.common import BusOption, JsonObjectOption, StoreOption
 from openams.errors import BenchError
 from openams.private import make_folder
 from openams.terminal import console, say
@@ -61,6 +61,8 @@ def chain(
         Path | None, typer.Option(help="Write the regulator's report to this HTML file.")
     ] = None,
     store: StoreOption = None,
+    bus: BusOption = None,
+    collectors: Annotated[int, typer.Option(help="Beside one another, on a bus.")] = 1,
     as_json: JsonObjectOption = False,
 ) -> None:
     """Days of a whole grid company in virtual time, from meters to Elhub, held against the truth.
@@ -74,7 +76,7 @@ def chain(
 
     wanted = Wanted(
         meters, days, seed, _start(start), store, _rates(missing, lasting, faults or []),
-        workers or _workers(meters),
+        workers or _workers(meters), bus, collectors,
     )  # fmt: skip
     wanted.check()
     if folder is not None:

@@ -17,6 +17,12 @@ StoreOption = Annotated[
         help="A file, sqlite:///FILE or postgresql://HOST/NAME.",
     ),
 ]
+BusOption = Annotated[
+    str | None,
+    typer.Option(
+        "--bus", envvar="OPENAMS_BUS", metavar="URL", help="NATS with JetStream: nats://host:4222"
+    ),
+]
 
 
 def group(text: str) -> typer.Typer:

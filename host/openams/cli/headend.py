@@ -13,7 +13,7 @@ import typer
 
 from openams.cli import bus, centre, deliver, profiled, report
 from openams.cli.centre import now_ms, read_tokens
-from openams.cli.common import JsonObjectOption, StoreOption, group
+from openams.cli.common import BusOption, JsonObjectOption, StoreOption, group
 from openams.cli.keys import PassphraseOption
 from openams.errors import BenchError
 from openams.keys.opening import open_keystore
@@ -109,7 +109,7 @@ def collect(
     tokens: Annotated[
         Path | None, typer.Option(help="JSON file: the token of each concentrator.")
     ] = None,
-    bus_url: bus.BusOption = None,
+    bus_url: BusOption = None,
     store: StoreOption = None,
     keystore: _Keystore = None,
     passphrase_file: PassphraseOption = None,
@@ -155,7 +155,7 @@ def collect(
 def evaluate(
     day: _DayOption = None,
     point: Annotated[list[str] | None, typer.Option(help="Only these points.")] = None,
-    bus_url: bus.BusOption = None,
+    bus_url: BusOption = None,
     store: StoreOption = None,
     as_json: JsonObjectOption = False,
 ) -> None:

@@ -16,7 +16,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from openams.headend.assemble import power_cuts
-from openams.headend.collect.work import is_silent
+from openams.headend.collect.work import COUNTERS, is_silent
 from openams.headend.days import day_bounds, day_number, local_day
 from openams.headend.elhub.build import first_deadline
 from openams.headend.register import MeterRow, Relation
@@ -284,10 +284,11 @@ def _night(store: Store, day: date, meters: Sequence[str]) -> Night:
     sessions: dict[str, list[Session]] = defaultdict(list)
     for subject, *rest in store.by_key(
         "SELECT subject, at_ms, outcome, octets, error FROM attempt "
-        "WHERE at_ms BETWEEN ? AND ? AND subject IN (?*) ORDER BY at_ms",
+        "WHERE at_ms BETWEEN ? AND ? AND outcome <> ? AND subject IN (?*) ORDER BY at_ms",
         [*meters, *masters],
         begin_ms,
         due_ms + _LATER_MS,
+        COUNTERS,
     ):
         sessions[subject].append(Session(*rest))
     for many in sessions.values():

@@ -23,7 +23,7 @@ READER_SAP = CLIENT_SAPS["reader"]
 # In a collector's keystore: counters on their way back.
 _BACK = "back"
 _NAME = MeterKeys.counter_name(READER_SAP, False)
-# Of a collector that is lost: four sessions an hour for nearly a year, a thousand numbers each.
+# Of a collector that is lost: four turns an hour for nearly a year, a thousand numbers each.
 _LOST = 1 << 25
 Going = tuple[str, dict[str, Any], int, bool]
 

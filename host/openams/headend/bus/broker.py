@@ -136,6 +136,11 @@ class Bus:
             raise BusError(f"the bus {self.name} does not answer: {_words(error)}") from None
         return found
 
+    async def waiting(self, stream: str) -> int:
+        """How many messages a stream has that nobody has done with."""
+        info = await self._asking(self._stream.stream_info(stream))
+        return int(info.state.messages)
+
     async def answered(self, *messages: Msg) -> None:
         """They are done with. Where the bus does not hear it they come again."""
         for message in messages:

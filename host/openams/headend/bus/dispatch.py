@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -60,7 +59,7 @@ class Dispatcher:
         self.counts = {"sessions": 0, "failed": 0, "rows": 0, "again": 0, "refused": 0}
         plan = plan or Plan()
         self._planner = Planner(store, plan, settings.back_days)
-        self._writer = Writer(store, plan, random.Random(seed))
+        self._writer = Writer(store, plan, seed)
         self._say = say
         self._stopping = False
 

@@ -27,6 +27,8 @@ _AGAIN_S = 1.0
 
 
 class BusCollector:
+    """`own_clock` False: `clock` is that of who gives out the work."""
+
     def __init__(
         self,
         bus: Bus,
@@ -36,6 +38,7 @@ class BusCollector:
         sessions: int,
         roads: Roads,
         say: Callable[[str], None] = lambda _: None,
+        own_clock: bool = True,
     ) -> None:
         self.bus, self.clock, self.name = bus, clock, name
         self.counts = {"sessions": 0, "failed": 0, "rows": 0, "late": 0}
@@ -45,7 +48,20 @@ class BusCollector:
         self._sessions = Sessions(keystore, roads, self.now_ms)
         self._tasks: set[asyncio.Task[None]] = set()
         self._say = say
+        self._own_clock = own_clock
         self._stopping = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether sessions are under way."""
+        return bool(self._tasks)
+
+    def drop(self) -> list[asyncio.Task[None]]:
+        """As if its process died: its sessions end where they are, and nobody hears of it. What is
+        to be waited for."""
+        for task in self._tasks:
+            task.cancel()
+        return list(self._tasks)
 
     def stop(self) -> None:
         self._stopping = True
@@ -80,7 +96,9 @@ class BusCollector:
 
     async def _set_clock(self) -> None:
         """How far this clock is ahead of the dispatcher's; while nobody says, as it was."""
-        if self._clock_s and time.monotonic() - self._clock_s < _CLOCK_EVERY_S:
+        if not self._own_clock or (
+            self._clock_s and time.monotonic() - self._clock_s < _CLOCK_EVERY_S
+        ):
             return
         before = self.clock.now_ms()
         answer = await self.bus.ask(broker.TIME, 1.0)

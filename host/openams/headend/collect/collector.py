@@ -7,7 +7,6 @@ its lease ends, and what a meter said and was not written is asked again.
 from __future__ import annotations
 
 import asyncio
-import random
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -81,11 +80,10 @@ class Collector:
         self.settings, self.roads, self.plan = settings, roads, plan or Plan()
         self.name = settings.name or f"{socket.gethostname()}"
         self.counts = {"sessions": 0, "failed": 0, "rows": 0}
-        self._rng = random.Random(seed)
         self._say = say
         self._planner = Planner(store, self.plan, settings.back_days)
         self._sessions = Sessions(keystore, roads, clock.now_ms)
-        self.writer = Writer(store, self.plan, self._rng)
+        self.writer = Writer(store, self.plan, seed)
         self._tasks: set[asyncio.Task[Outcome]] = set()
         self._done: list[Outcome] = []
         self._stopping = False

@@ -23,16 +23,27 @@ from openams.client.links import Transport, Url
 from openams.errors import BenchError
 from openams.han.cipher import Keys
 from openams.keys.keystore import Keystore
-from openams.keys.model import CLIENT_SAPS, PUBLIC_SAP
+from openams.keys.model import CLIENT_SAPS, COUNTER_MAX, PUBLIC_SAP
 
 READER_SAP = CLIENT_SAPS["reader"]
 _WRAPPER = struct.Struct(">HHHH")
-# Numbers taken for a session: a day of a meter needs about ten.
+# Numbers taken at a time: a day of a meter needs about ten.
 NUMBERS = 64
 # So far ahead a meter's word is taken, which it says in clear.
 _JUMP = 1 << 24
+# Of a session that nobody else's may meet: a test, a keystore that is one process's alone.
+ALL = range(0, COUNTER_MAX)
 
 T = TypeVar("T")
+
+
+class CountersError(ClientError):
+    """The counters that a session may use are behind those that were used: `needed` is the first
+    that may be next. Whoever gives out turns knows of it then, and nobody else takes the same."""
+
+    def __init__(self, meter_id: str, needed: int) -> None:
+        super().__init__(f"the reader's counters of meter {meter_id} go on from {needed}")
+        self.needed = needed
 
 
 class Link(Protocol):
@@ -157,15 +168,9 @@ def opener_of(url: Url, timeout_s: float) -> Opener:
 class Reader:
     """One association. Close it."""
 
-    def __init__(self, link: Link, association: Association, numbers: Numbers | None) -> None:
+    def __init__(self, link: Link, association: Association) -> None:
         self.link = link
         self._association = association
-        self._numbers = numbers
-
-    @property
-    def counter(self) -> int:
-        """The end of the counters that it took."""
-        return self._numbers.end if self._numbers else 0
 
     async def go(self, steps: Steps[T]) -> T:
         try:
@@ -191,37 +196,35 @@ class Reader:
 
 
 async def connect(
-    opener: Opener, store: Keystore, meter_id: str, least: int = 0, first: int = 0
+    opener: Opener, store: Keystore, meter_id: str, share: range = ALL, first: int = 0
 ) -> Reader:
-    """An association as reader, its counters from `least` on, the first ones from `first`, which
-    were taken for it; ClientError if it is not to be had, or with another meter."""
+    """An association as reader, its counters out of `share` alone, the first ones from `first`,
+    which were taken for it; ClientError if it is not to be had, or with another meter."""
     try:
-        return await _associate(opener, store, meter_id, least, first)
+        return await _associate(opener, store, meter_id, share, first)
     except (RefusedError, ServiceError) as error:
         if not await _caught_up(opener, store, meter_id, error):
             raise
-    return await _associate(opener, store, meter_id)
+    return await _associate(opener, store, meter_id, share)
 
 
 async def _associate(
-    opener: Opener, store: Keystore, meter_id: str, least: int = 0, first: int = 0
+    opener: Opener, store: Keystore, meter_id: str, share: range, first: int = 0
 ) -> Reader:
     keys = store.get(meter_id)
     entry = keys.client(READER_SAP)
     pair = Keys(
         bytes.fromhex(entry.current.encryption), bytes.fromhex(entry.current.authentication)
     )
-    numbers = Numbers(store, meter_id, least, first)
+    numbers = Numbers(store, meter_id, share, first)
     cipher = Cipher(
         bytes.fromhex(entry.title), pair, bytes.fromhex(keys.system_title), numbers.take
     )
-    return await _opened(opener, READER_SAP, Association(cipher), numbers)
+    return await _opened(opener, READER_SAP, Association(cipher))
 
 
-async def _opened(
-    opener: Opener, sap: int, association: Association, numbers: Numbers | None = None
-) -> Reader:
-    reader = Reader(await opener(sap), association, numbers)
+async def _opened(opener: Opener, sap: int, association: Association) -> Reader:
+    reader = Reader(await opener(sap), association)
     try:
         await reader.go(association.open())
     except BaseException:
@@ -231,17 +234,23 @@ async def _opened(
 
 
 class Numbers:
-    """Invocation counters, taken from the keystore before they are used; none is below `least`.
+    """Invocation counters, taken from the keystore before they are used; none is out of `share`,
+    though the keystore were ahead of it: one with the same keys may use those that it would give.
     `first`: NUMBERS from here on are taken already."""
 
-    def __init__(self, store: Keystore, meter_id: str, least: int, first: int) -> None:
-        self._reserve = functools.partial(store.reserve, meter_id, READER_SAP, NUMBERS, least=least)
-        self._next, self.end = first, first + NUMBERS if first else 0
+    def __init__(self, store: Keystore, meter_id: str, share: range, first: int) -> None:
+        self._meter_id, self._share = meter_id, share
+        self._reserve = functools.partial(
+            store.reserve, meter_id, READER_SAP, NUMBERS, least=share.start
+        )
+        self._next, self._end = first, first + NUMBERS if first else 0
 
     def take(self) -> int:
-        if self._next == self.end:
+        if self._next == self._end:
             self._next = self._reserve()
-            self.end = self._next + NUMBERS
+            self._end = self._next + NUMBERS
+        if self._next >= self._share.stop:
+            raise CountersError(self._meter_id, self._next)
         self._next += 1
         return self._next - 1
 

@@ -54,7 +54,7 @@ class Plan:
         night = now_ms < midnight + 60_000 * self.window_end_min
         return now_ms + 1000 * (self.concentrator_s if night else self.by_day_s)
 
-    def again_ms(self, meter_id: str, attempts: int, now_ms: int, rng: random.Random) -> int:
+    def again_ms(self, attempts: int, now_ms: int, rng: random.Random) -> int:
         """After the `attempts`th failure: sooner in a night than after many of them."""
         tonight = attempts % self.attempts_a_day
         if tonight == 0:

@@ -11,14 +11,22 @@ from openams.client.errors import LateError, LinkError
 from openams.client.links import parse_url
 from openams.errors import BenchError
 from openams.headend.collect.concentrators import Door, HttpDoor, NonsenseError, visit
-from openams.headend.collect.link import NUMBERS, READER_SAP, Opener, Reader, connect, opener_of
+from openams.headend.collect.link import (
+    NUMBERS,
+    READER_SAP,
+    CountersError,
+    Opener,
+    Reader,
+    connect,
+    opener_of,
+)
 from openams.headend.collect.reading import Got, Layouts, read
 from openams.headend.collect.taking import Came
 from openams.headend.collect.unasked import Titles
 from openams.headend.collect.work import Outcome, Work
 from openams.headend.days import day_date
 from openams.headend.register import ConcentratorRow, MeterRow
-from openams.headend.store.jobs import METER
+from openams.headend.store.jobs import COUNTERS_A_SESSION, METER
 from openams.keys.keystore import Keystore
 
 # Of a lease a session has so much: who holds it then writes what came.
@@ -36,9 +44,9 @@ class Roads:
     def meter(self, row: MeterRow) -> Opener:
         return opener_of(parse_url(row.url), self.timeout_s)
 
-    async def reader(self, row: MeterRow, keystore: Keystore, least: int, first: int) -> Reader:
-        """An association; its counters from `least` on, the first of them taken already."""
-        return await connect(self.meter(row), keystore, row.meter_id, least, first)
+    async def reader(self, row: MeterRow, keystore: Keystore, share: range, first: int) -> Reader:
+        """An association; its counters out of `share`, the first of them taken already."""
+        return await connect(self.meter(row), keystore, row.meter_id, share, first)
 
     async def signal_dbm(self, row: MeterRow) -> int | None:
         """How the net hears a meter that gives no answer: where it can be asked."""
@@ -68,7 +76,7 @@ class Sessions:
         try:
             given = self._keystore.reserve_all(
                 [(works[k][0].turn.subject, READER_SAP, NUMBERS, False) for k in places],
-                [_least(*works[k]) for k in places],
+                [_share(*works[k]).start for k in places],
             ) if places else []  # fmt: skip
         except BenchError:
             return taken
@@ -101,8 +109,11 @@ class Sessions:
             raise BenchError(f"meter {meter_id} has no URL in the register any more")
         if not work.days:
             return
-        got = Got()
-        reader = await self._roads.reader(row, self._keystore, _least(work, lap), first)
+        got, share = Got(), _share(work, lap)
+        if first >= share.stop:
+            # The keystore was ahead before it was copied: no need to call.
+            raise CountersError(meter_id, first)
+        reader = await self._roads.reader(row, self._keystore, share, first)
         try:
             layouts = self._layouts.setdefault(meter_id, {})
             days = [day_date(day) for day in work.days]
@@ -114,7 +125,7 @@ class Sessions:
             if got.rows and out.came is not None and out.came.until_ms is None:
                 out.came = out.came._replace(until_ms=0)
             await reader.close()
-            out.octets, out.counter = reader.link.octets, reader.counter
+            out.octets = reader.link.octets
 
     async def _concentrator(self, work: Work, out: Outcome, lap: int, first: int) -> None:
         out.road = "concentrator"
@@ -131,5 +142,7 @@ class Sessions:
                 one["refused"] = str(error)
 
 
-def _least(work: Work, lap: int) -> int:
-    return work.turn.counter + lap * NUMBERS
+def _share(work: Work, lap: int) -> range:
+    """The reader's counters that are this session's alone, of those of its turn."""
+    first = work.turn.counter + lap * COUNTERS_A_SESSION
+    return range(first, first + COUNTERS_A_SESSION)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from openams.client.errors import LateError, LinkError, RefusedError
 from openams.errors import BenchError
+from openams.headend.collect.link import CountersError
 from openams.headend.collect.taking import Came
 from openams.headend.days import day_bounds, day_date
 from openams.headend.register import ConcentratorRow, MeterRow
@@ -17,6 +18,8 @@ from openams.headend.store import Store
 from openams.headend.store.jobs import DAY, METER, OPEN, Turn
 
 _DAY_MS = 86_400_000
+# A session that ended for want of counters: it says nothing of the meter or the way to it.
+COUNTERS = "counters"
 # Logs are asked for from a little before the last event that is known.
 _LOG_FROM_MS = 60_000
 # As openams.client's links say it, and collection.
@@ -81,7 +84,7 @@ class Outcome:
     error: str = ""
     # A person should know: a meter that refuses us, or is another one.
     told: bool = False
-    # The reader's counters up to here may have been used, of whichever keystore.
+    # Where the turn's counters are behind those that were used: the first that may be next.
     counter: int = 0
     # Of a collector on the bus: its name, and its clock less that of who gave out the work.
     by: str = ""
@@ -101,10 +104,13 @@ class Outcome:
 
     def failed(self, error: BenchError) -> None:
         self.outcome, self.error = outcome_of(error), str(error)
+        self.counter = error.needed if isinstance(error, CountersError) else 0
         self.told = isinstance(error, RefusedError) or "is not this meter" in self.error
 
 
 def outcome_of(error: BenchError) -> str:
+    if isinstance(error, CountersError):
+        return COUNTERS
     if isinstance(error, LateError):
         return "late"
     if isinstance(error, LinkError):

@@ -12,17 +12,20 @@ from collections.abc import Callable, Sequence
 from openams.headend.collect.concentrators import take_visits
 from openams.headend.collect.plan import Plan
 from openams.headend.collect.taking import take_all
-from openams.headend.collect.work import Outcome, is_silent
+from openams.headend.collect.work import COUNTERS, Outcome, is_silent
 from openams.headend.days import day_bounds, day_number, local_day
 from openams.headend.store import Store
-from openams.headend.store.jobs import COUNTERS_A_TURN, METER, NEVER_MS, Attempt
+from openams.headend.store.jobs import METER, NEVER_MS, Attempt, Turn
 
 _DAY_MS = 86_400_000
 
 
 class Writer:
-    def __init__(self, store: Store, plan: Plan, rng: random.Random) -> None:
-        self._store, self._plan, self._rng = store, plan, rng
+    """`seed`: when somebody is called again hangs on who it is and how often it was called in vain,
+    not on who else was called meanwhile; None: on chance."""
+
+    def __init__(self, store: Store, plan: Plan, seed: int | None = None) -> None:
+        self._store, self._plan, self._seed = store, plan, seed
 
     def write(
         self, outs: Sequence[Outcome], now_ms: int, also: Callable[[], None] = lambda: None
@@ -56,17 +59,14 @@ class Writer:
             following = self._following(out, whole, now_ms)
             ends.append((out.worker, kind, subject, following, out.well))
         store.end_turns(ends)
-        store.raise_counters(
-            (out.turn.subject, out.counter)
-            for out in outs
-            if out.turn.kind == METER and out.counter > out.turn.counter + COUNTERS_A_TURN
-        )
+        store.raise_counters((out.turn.subject, out.counter) for out in outs if out.counter)
         store.add_attempts(
             Attempt(
                 out.turn.subject, out.began_ms, out.worker, out.road, out.outcome, out.rows,
                 out.octets, out.took_ms, out.error,
             )
             for out in outs
+            if out.outcome != COUNTERS or out.octets
         )  # fmt: skip
 
     def _keep_links(self, outs: Sequence[Outcome], now_ms: int) -> None:
@@ -78,7 +78,7 @@ class Writer:
             if out.visit is not None:
                 for meter_id, signal, reason in out.visit.unread:
                     rows[meter_id] = (meter_id, day, now_ms, subject, signal, reason)
-            elif out.turn.kind == METER and not out.well:
+            elif out.turn.kind == METER and not out.well and out.outcome != COUNTERS:
                 rows[subject] = (subject, day, now_ms, "", out.signal_dbm, out.error[:200])
         columns = ("meter_id", "day", "at_ms", "source", "signal_dbm", "reason")
         # What came after the night says nothing of it, unless there is nothing else.
@@ -97,12 +97,20 @@ class Writer:
         if turn.kind != METER:
             if out.visit is not None:
                 return now_ms if out.visit.more else self._plan.visit_ms(now_ms)
-            return self._plan.again_ms(turn.subject, turn.attempts + 1, now_ms, self._rng)
+            return self._again_ms(turn, now_ms)
         if out.came is None and out.well:
             return NEVER_MS
+        if out.outcome == COUNTERS and not turn.attempts:
+            return now_ms
         if out.came is not None and out.came.until_ms is not None and turn.subject in whole:
             return NEVER_MS
         if out.well:
             # It has said all that it has: in the next night it may have more.
             return now_ms + _DAY_MS
-        return self._plan.again_ms(turn.subject, turn.attempts + 1, now_ms, self._rng)
+        return self._again_ms(turn, now_ms)
+
+    def _again_ms(self, turn: Turn, now_ms: int) -> int:
+        rng = random.Random()
+        if self._seed is not None:
+            rng.seed(f"{self._seed} {turn.subject} {turn.attempts} {now_ms}")
+        return self._plan.again_ms(turn.attempts + 1, now_ms, rng)

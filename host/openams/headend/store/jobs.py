@@ -24,8 +24,9 @@ METER, CONCENTRATOR = "meter", "concentrator"
 # Of a turn that comes only when a day is planned again.
 NEVER_MS = 1 << 50
 # Of a reader's counters a turn has so many for itself: whoever else has a copy of the keys, no
-# counter is used twice. A session takes 64; the rest is of those whose end nobody knows.
-COUNTERS_A_TURN = 256
+# counter is used twice. A quarter of them is one session's; the rest is of those that begin anew
+# where nobody knows how the first ended (as often as bus.broker.DELIVERIES).
+COUNTERS_A_TURN, COUNTERS_A_SESSION = 1024, 256
 
 
 class Job(NamedTuple):
