@@ -73,7 +73,7 @@ class Loop:
             if frontend.fault != self._fault:
                 # Before the hole that it makes.
                 self._fault = frontend.fault
-                self.meter.feed.front_end(self.meter.utc_ms, self._fault)
+                self.meter.sample_watch.front_end(self.meter.utc_ms, self._fault)
             if count:
                 index = frontend.index
                 if frontend.own_chip:

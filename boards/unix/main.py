@@ -87,7 +87,7 @@ ROOMS = (
     "ams.control.control",
     "ams.control.case",
     "ams.faults",
-    "ams.registers.feed",
+    "ams.registers.sample_watch",
     "ams.metrology.status",
     "ams.clock.timing",
     "ams.meter",

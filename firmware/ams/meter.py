@@ -20,10 +20,10 @@ from ams.metrology.transformers import Transformers
 from ams.registers import billing
 from ams.registers.demand import MS_PER_QUARTER
 from ams.registers.energy import EnergyRegisters
-from ams.registers.feed import SAMPLES_DUE_MS, Feed
 from ams.registers.identity import Identity
 from ams.registers.keeper import Keeper
 from ams.registers.memory import Memory
+from ams.registers.sample_watch import SAMPLES_DUE_MS, SampleWatch
 from ams.storage import layout
 from ams.storage import settings as st
 from ams.storage.settings import Settings
@@ -90,7 +90,7 @@ class Meter:
         self.utc_ms = 0
         self.raw_ms = 0  # of the board's clock, when it was last asked
         self._quarter_ends = 0
-        self.feed = Feed(self)
+        self.sample_watch = SampleWatch(self)
         self.measured_ms = 0  # for how long something was measured since power-up
         self._rest_us = 0  # of the windows: less than a millisecond
         self._due = 0  # by the meter's time: when `_advance` has something to do
@@ -149,7 +149,7 @@ class Meter:
         utc_ms = self.utc_ms = self.keeper.start(raw_ms, self._restored, backup_s)
         self.local_clock.status = self.clock.status
         self.timing.start(raw_ms)
-        self.feed.start(utc_ms, getattr(self._board, "frontend", None) is not None)
+        self.sample_watch.start(utc_ms, getattr(self._board, "frontend", None) is not None)
         profile = self.keeper.load_profile
         self._begin_hour(utc_ms, profile.start_ms, profile.start_mwh)
         self.control.start(raw_ms, utc_ms)
@@ -194,7 +194,7 @@ class Meter:
         except Exception as error:
             self.faults.take(ft.MEASURED, error)
             self.metrology.drop()
-            self.feed.miss(self.utc_ms, 0)
+            self.sample_watch.miss(self.utc_ms, 0)
 
     def supply_back(self):
         """It fell and is back before the meter stood still: what comes now is not stored yet."""
@@ -240,7 +240,7 @@ class Meter:
         self.local_clock.status = self.clock.status
         if step_ms:
             self.utc_ms += step_ms
-            self.feed.moved(step_ms)
+            self.sample_watch.moved(step_ms)
             self._begin_hour(self.utc_ms)
             self.han.clock_set()
             self.quality.clock_set(step_ms)
@@ -292,14 +292,14 @@ class Meter:
         were counted before are dropped.
         """
         utc_ms = self.clock.utc_ms(raw_ms)
-        if self.feed.takes(utc_ms, index, count):
+        if self.sample_watch.takes(utc_ms, index, count):
             self.raw_ms = max(raw_ms, self.raw_ms)
             try:
                 self.metrology.feed(buffer, count)
             except Exception:
                 # Of the open window nothing is known any more.
                 self.metrology.drop()
-                self.feed.miss(utc_ms, 0)
+                self.sample_watch.miss(utc_ms, 0)
                 raise
         self._advance(utc_ms, raw_ms)
 
@@ -311,8 +311,8 @@ class Meter:
         self.measured_ms += duration_ms
         self.keeper.count(active_uws, reactive_uvars)
         flags = self.metrology.flags
-        self.feed.judged(self.utc_ms, not flags & metrology.FLAG_BROKEN)
-        self._set_status(status.of_window(self.metrology) | self.feed.status(), duration_ms)
+        self.sample_watch.judged(self.utc_ms, not flags & metrology.FLAG_BROKEN)
+        self._set_status(status.of_window(self.metrology) | self.sample_watch.status(), duration_ms)
         # A voltage that is gone needs no frequency to be measured.
         if not flags & metrology.FLAG_ACQUIRING or flags & metrology.FLAG_NO_VOLTAGE:
             self._counted(duration_ms, duration_us, active_uws, self.raw_ms, self.utc_ms)
@@ -342,13 +342,13 @@ class Meter:
         active power flows (None: as its energy says).
         """
         utc_ms = self.clock.utc_ms(raw_ms)
-        self.feed.came(utc_ms, max(SAMPLES_DUE_MS, 3 * duration_ms))
+        self.sample_watch.came(utc_ms, max(SAMPLES_DUE_MS, 3 * duration_ms))
         self.measured_ms += duration_ms
         if known & qu.STATUS_SAMPLES_MISSING:
             # The IC was without supply: what it had counted is gone.
-            self.feed.miss(utc_ms, 0)
+            self.sample_watch.miss(utc_ms, 0)
         self.keeper.count(active_uws, reactive_uvars, exporting)
-        self._set_status(known | self.feed.status(), duration_ms)
+        self._set_status(known | self.sample_watch.status(), duration_ms)
         self._counted(duration_ms, duration_ms * 1000, active_uws, raw_ms, utc_ms)
         self._advance(utc_ms, raw_ms)
 
@@ -357,7 +357,7 @@ class Meter:
     def tick(self, raw_ms):
         """Time passes without a measurement."""
         utc_ms = self.clock.utc_ms(raw_ms)
-        self.feed.look(utc_ms)
+        self.sample_watch.look(utc_ms)
         self._advance(utc_ms, raw_ms)
 
     def _advance(self, utc_ms, raw_ms):

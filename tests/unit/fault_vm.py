@@ -139,7 +139,7 @@ def check_a_front_end_that_never_answers_is_told():
     assert bench.marks() == [MISSING] * 2
     assert ev.MEASUREMENT_ERROR in bench.codes()
     assert bench.meter.quantities.status & qu.STATUS_SAMPLES_MISSING
-    assert not bench.meter.feed.has_begun
+    assert not bench.meter.sample_watch.has_begun
 
 
 def check_a_bench_without_a_front_end_is_none_that_is_dead():
@@ -454,7 +454,10 @@ def check_registers_are_stored_whatever_fails_before_the_supply_is_gone():
     bench.wait(20)
     bench.meter.samples(bench.raw_ms, 1000, array("i", [0] * 60), 10)
     bench.meter.samples(bench.raw_ms, 2000, array("i", [0] * 60), 10)
-    assert bench.meter.feed.sets_missing == 990 and bench.meter.utc_ms == bench.raw_ms + HOUR_MS
+    assert (
+        bench.meter.sample_watch.sets_missing == 990
+        and bench.meter.utc_ms == bench.raw_ms + HOUR_MS
+    )
 
 
 def check_a_window_that_cannot_be_evaluated_is_marked_and_dropped():

@@ -13,7 +13,7 @@ _FIRST_DUE_MS = const(2000)
 _BROKEN_MS = const(10000)
 
 
-class Feed:
+class SampleWatch:
     def __init__(self, meter):
         self._meter = meter
         self.has_begun = False  # something has been measured since power-up
