@@ -20,6 +20,7 @@ from openams.headend.register import A_MINUS, A_PLUS, Relation
 
 DAY = date(2026, 1, 12)
 BEFORE, AFTER = DAY - timedelta(days=1), DAY + timedelta(days=1)
+METER = "7359990010000003"
 UWS_PER_WH = 3_600_000_000 // 1000 * 1000
 
 
@@ -62,7 +63,7 @@ def test_a_value_that_is_wrong_is_told_with_what_went_on_around_it(tmp_path, mon
 @pytest.fixture
 def ledger(tmp_path):
     """A house that draws 7.2 kW in the quarters beside the second midnight, and nothing else."""
-    spec = MeterSpec("7359990010000003", clock_ppm=-40)
+    spec = MeterSpec(METER, clock_ppm=-40)
     begin = day_bounds(BEFORE)[0]
     with_ = Ledger.create(tmp_path / "ledger.db", FieldPlan((spec,), (), begin), {})
     quarter = 1800 * UWS_PER_WH
@@ -74,11 +75,7 @@ def ledger(tmp_path):
 
 
 def test_a_clock_that_is_off_counts_of_what_flows_on_either_side_of_midnight(ledger):
-    on = [
-        Relation(
-            "707057500000000001", "7359990010000003", day_bounds(BEFORE)[0], None, 0, None, 0, None
-        )
-    ]
+    on = [Relation("707057500000000001", METER, day_bounds(BEFORE)[0], None, 0, None, 0, None)]
     allowed_s = 8 + 40e-6 * 2 * 86_400
     wh = 7200 / 3600 * allowed_s
     # Before the day's last boundary flows as much as after it; at the first there is nothing.
@@ -88,5 +85,13 @@ def test_a_clock_that_is_off_counts_of_what_flows_on_either_side_of_midnight(led
     # The day after begins with it, so the one before may have some seconds of it.
     before = Truth(ledger).day(AFTER, on, A_PLUS, 60)
     assert before.slack == pytest.approx((1 + wh, *[1] * 23))
+    # Nobody reached it for three days, and looked at its clock: it may be off by more.
+    begin = day_bounds(DAY)[0] - 3 * 86_400_000
+    ledger.add_faults([Fault("module-hang", "meter", begin, begin + 86_400_000, (METER,))])
+    longer = Truth(ledger).day(AFTER, on, A_PLUS, 60)
+    assert longer.slack[0] == pytest.approx(before.slack[0])
+    ledger.add_faults([Fault("module-hang", "meter", begin, day_bounds(DAY)[1], (METER,))])
+    longer = Truth(ledger).day(AFTER, on, A_PLUS, 60)
+    assert longer.slack[0] == pytest.approx(before.slack[0] + 2 * 5 * 86_400 * 40e-6)
     # What flows the other way is not of this series.
     assert set(Truth(ledger).day(DAY, on, A_MINUS, 60).slack) == {1}

@@ -136,6 +136,28 @@ def test_a_power_cut_is_in_the_ledger_and_in_the_marks_of_the_meter(tmp_path: Pa
         assert third["import_mwh"] < day.intervals(60)[1]["import_mwh"] // 2
 
 
+@pytest.mark.parametrize("days", [1, 3])
+def test_a_clock_that_was_set_is_right_after_a_power_cut_too(days: int, tmp_path: Path) -> None:
+    """What it was set by, a little (it slews) or more (it steps), outlasts the supply."""
+    with Field(one(clock_ppm=-60), keystore(tmp_path), tmp_path / "f.db") as field:
+
+        def off_ms() -> int:
+            device = field.played(ONE, field.utc_ms)
+            return int(device.meter.clock.utc_ms(device.board.clock.utc_ms())) - field.utc_ms
+
+        field.advance_to(BEGIN_MS + days * DAY_MS)
+        assert off_ms() == pytest.approx(-60e-6 * days * DAY_MS, abs=50)
+        field.played(ONE, field.utc_ms).meter.adjust_clock(field.utc_ms)
+        begin = field.utc_ms + 10 * HOUR_MS
+        field.order("power-cut", begin, begin + HOUR_MS, [ONE])
+        field.advance_to(begin - 1)
+        before = off_ms()
+        assert abs(before) < 2500
+        field.advance_to(begin + 2 * HOUR_MS)
+        # The chip is set from half a second on; its crystal goes on being wrong.
+        assert abs(off_ms() - before) < 1000
+
+
 def test_another_meter_counts_from_zero_when_one_is_changed(tmp_path: Path) -> None:
     with Field(one("heating"), keystore(tmp_path), tmp_path / "f.db") as field:
         fault = field.order("meter-changed", BEGIN_MS + 5 * HOUR_MS, BEGIN_MS + DAY_MS, [ONE])

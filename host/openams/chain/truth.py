@@ -12,15 +12,16 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from openams.errors import BenchError
+from openams.field.faults import KINDS
 from openams.field.ledger import QUARTER_MS, UWS_PER_MWH, Ledger, TrueDay
 from openams.headend.collect.taking import ADJUST_MS
 from openams.headend.days import day_bounds
 from openams.headend.register import A_PLUS, Relation
 
 _UWS_PER_WH = 1000 * UWS_PER_MWH
-# What a meter's clock may be off, s, beside what its crystal drifts in a day: it is set when it is
-# found so far off (headend.collect.taking), and cannot be told better than half the way there and
-# back.
+# What a meter's clock may be off, s, beside what its crystal drifts until somebody looks: it is set
+# when it is found so far off (headend.collect.taking), and cannot be told better than half the way
+# there and back.
 _CLOCK_S = ADJUST_MS / 1000 + 3
 _DAYS_UNSET = 2
 _DAY_S = 86_400
@@ -41,6 +42,11 @@ class Truth:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._ppm: dict[str, int] = {}
+        # When nobody reached a meter, in order.
+        self._lost = {
+            meter_id: sorted((one[2], one[3]) for one in mine if KINDS[one[0]].loses)
+            for meter_id, mine in faults_by_meter(ledger).items()
+        }
         # First and last quarter of days, that the days beside them need again.
         self._ends: dict[date, dict[str, tuple[int, int]]] = defaultdict(dict)
 
@@ -55,7 +61,7 @@ class Truth:
         for uws in quarters:
             edges.append(edges[-1] + uws)
         wh = [edge // _UWS_PER_WH for edge in edges[::count]]
-        off_s = max((self._off_s(one.meter_id) for one in relations), default=0.0)
+        off_s = max((self._off_s(one.meter_id, end) for one in relations), default=0.0)
         self._ends.pop(day - 2 * _DAY, None)
         # A clock that is off at midnight counts some of what flows on its other side.
         around = [
@@ -105,10 +111,16 @@ class Truth:
                 return abs(net) if (net > 0) == (series == A_PLUS) else 0
         return 0
 
-    def _off_s(self, meter_id: str) -> float:
+    def _off_s(self, meter_id: str, end_ms: int) -> float:
+        """Of a day that ends then: since nobody has reached it, and the days that it takes."""
         if meter_id not in self._ppm:
             self._ppm[meter_id] = abs(self._ledger.spec(meter_id).clock_ppm)
-        return _CLOCK_S + self._ppm[meter_id] * _DAY_S * _DAYS_UNSET / 1e6
+        since_ms = end_ms
+        for begin_ms, until_ms in reversed(self._lost.get(meter_id, ())):
+            if begin_ms < since_ms and until_ms > since_ms - _DAYS_UNSET * _DAY_S * 1000:
+                since_ms = begin_ms
+        unset_s = (end_ms - since_ms) / 1000 + _DAYS_UNSET * _DAY_S
+        return _CLOCK_S + self._ppm[meter_id] * unset_s / 1e6
 
 
 def faults_by_meter(ledger: Ledger) -> Mapping[str, list[tuple[str, str, int, int]]]:

@@ -84,7 +84,11 @@ class Flash:
 
 
 class Clock:
-    """What the board counts: true time, wrong by what its crystal and its setting are."""
+    """What the board counts: true time, wrong by what its crystal is and its clock chip was set to.
+
+    The chip goes on without supply. It is set with the meter's clock, and the board counts on from
+    it when it starts.
+    """
 
     backup_s = None
 
@@ -92,18 +96,25 @@ class Clock:
         self.ppm = ppm
         self.begin_ms = begin_ms
         self.true_ms = begin_ms
+        self._off_ms = 0
+        self._kept_ms = 0  # of the chip, more than the board counts
 
     def raw_ms(self, true_ms: int) -> int:
-        return true_ms + (true_ms - self.begin_ms) * self.ppm // 1_000_000
+        return true_ms + (true_ms - self.begin_ms) * self.ppm // 1_000_000 + self._off_ms
+
+    def keep(self, offset_ms: int) -> None:
+        self._kept_ms = offset_ms
+
+    def restart(self) -> None:
+        """The board starts, and takes the time from the chip."""
+        self._off_ms += self._kept_ms
+        self._kept_ms = 0
 
     def now_ms(self) -> int:
         return self.true_ms
 
     def utc_ms(self) -> int:
         return self.raw_ms(self.true_ms)
-
-    def set(self, utc_ms: int) -> None:
-        pass
 
 
 class Board:
@@ -197,6 +208,7 @@ class Device:
         """The supply is there, or back: the firmware starts on the flash as it was left."""
         clock = self.board.clock
         clock.true_ms = self.at_ms
+        clock.restart()
         raw_ms = clock.utc_ms()
         self.meter = load_firmware().Meter(self.board, self._config())
         self.meter.start(raw_ms)
