@@ -1,5 +1,5 @@
-"""ADS131M08 on RP2040: a PIO state machine reads each frame, DMA stores it, the core takes part in
-nothing until it wants the samples.
+"""ADS131M08 on an RP2040 or RP2350: a PIO state machine reads each frame, DMA stores it, the core
+takes part in nothing until it wants the samples.
 
 The state machine waits for DRDY, clocks ten words of 24 bits out and pushes those that matter:
 status, the channels that are on, CRC, each at the top of 32 bits, so that its sign is that of
@@ -30,10 +30,10 @@ _CHANNELS = const(2)
 _STATUS = const(3)
 _SIZE = const(4)
 _ZEROS = const(5)
-# Four cycles a bit: 7.8 MHz, a frame in 33 us.
+# Four cycles a bit: 7.8 MHz, a frame in 33 us. At 150 MHz the divider has a fraction: single bits
+# are as short as at 9.4 MHz, of the 25 that the ADC takes.
 _MACHINE_HZ = const(31250000)
 _AL2_WRITE_ADDR_TRIG = const(11)
-_DREQ_PIO0_RX0 = const(4)
 _TABLE_OCTETS = const(1024)
 _US_PER_SET = const(250)
 # Good frames that have to come after a hole: two cycles of 50 Hz.
@@ -101,14 +101,17 @@ def program(channels, drdy_from_miso):
 
 class Ads131m08Dma(hal.FrontEnd):
     """`channels` from the first on are sampled; `spi()` makes the bus for setting up; `room` are
-    octets for ring and table of the CRC."""
+    octets for ring and table of the CRC; `request` is the chip's number of what a state machine of
+    PIO 0 has received, for DMA."""
 
     own_chip = True
     sample_rate_hz = ads131m08.SAMPLE_RATE_HZ
     SETS_MAX = 128  # of one read
     WELL_S = 10  # well for so long, and what was told is over
 
-    def __init__(self, channels, spi, miso, cs, drdy, room, wait_ms=time.sleep_ms, machine_id=0):
+    def __init__(
+        self, channels, spi, miso, cs, drdy, room, request, wait_ms=time.sleep_ms, machine_id=0
+    ):
         self.channels = channels
         self._pins = miso, cs, drdy
         self.adc = ads131m08.Ads131m08(spi, Pin(cs, Pin.OUT, value=1), wait_ms, channels)
@@ -141,6 +144,7 @@ class Ads131m08Dma(hal.FrontEnd):
         self._looked_us = self._good_us = self._tried_us = self._counted_us = time.ticks_us()
         self._counted = 0
         self._number = machine_id
+        self._request = request + machine_id
         self._machine = self._data = self._back = None
 
     def begin(self):
@@ -177,7 +181,7 @@ class Ads131m08Dma(hal.FrontEnd):
             count=self._args[_SIZE] // 4,
             ctrl=data.pack_ctrl(
                 inc_read=False,
-                treq_sel=_DREQ_PIO0_RX0 + self._number,
+                treq_sel=self._request,
                 chain_to=back.channel,
                 high_pri=True,
             ),

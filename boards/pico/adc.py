@@ -1,4 +1,4 @@
-"""One-phase front end: the RP2040's own ADC, voltage and current in turn, by DMA.
+"""One-phase front end: the chip's own ADC, voltage and current in turn, by DMA.
 
 The ADC converts U, I, U, I ... at 32 kS/s into a ring; a second DMA channel
 winds the first back, so that it never ends and the core has no part in it.
@@ -17,6 +17,7 @@ frequency. Codes are 8 times those of the ADC, 0 to 32760 with zero in the middl
 import time
 from array import array
 
+import chip
 import machine
 import micropython
 import rp2
@@ -27,10 +28,10 @@ from ring import room
 
 from ams.hal import FrontEnd
 
-_ADC_CS = const(0x4004C000)
-_ADC_FCS = const(0x4004C008)
-_ADC_FIFO = const(0x4004C00C)
-_ADC_DIV = const(0x4004C010)
+_ADC_CS = chip.ADC
+_ADC_FCS = chip.ADC + 0x08
+_ADC_FIFO = chip.ADC + 0x0C
+_ADC_DIV = chip.ADC + 0x10
 _CS_EN = const(1)
 _CS_START_MANY = const(8)
 _CS_ROUND_ROBIN_0_1 = const(0x30000)
@@ -39,8 +40,6 @@ _FCS_DREQ = const(8)
 _FCS_OVER = const(0x800)
 _FCS_CLEAR = const(0xC00)
 _FCS_THRESHOLD_1 = const(0x1000000)
-_DREQ_ADC = const(36)
-_DMA = const(0x50000000)
 _AL2_WRITE_ADDR_TRIG = const(0x2C)
 
 _SETS_PER_S = const(4000)
@@ -48,8 +47,9 @@ _PER_SET = const(8)  # conversions
 # 48 MHz / 1500 = 32 kS/s.
 _DIVIDER = const(1500)
 # Conversions. Where the flash is busy for a millisecond at a time: 64 ms, more than the core ever
-# goes without a step of the code. On MicroPython as it comes: 256 ms, for the 45 ms of an erase.
-_RING = 2048 if IN_SLICES else 8192
+# goes without a step of the code. Where sectors are erased as a whole: 256 ms, for the 45 ms of an
+# erase; with the RAM of an RP2350 512 ms, for the longest.
+_RING = 2048 if IN_SLICES else 16384 if chip.RP2350 else 8192
 _SETS = 2048 if IN_SLICES else 256
 _GATHER_MS = const(16)
 
@@ -128,7 +128,7 @@ class AdcFrontEnd(FrontEnd):
         rewind = self._rewind
         rewind.config(
             read=self._home,
-            write=_DMA + 64 * data.channel + _AL2_WRITE_ADDR_TRIG,
+            write=chip.DMA + 64 * data.channel + _AL2_WRITE_ADDR_TRIG,
             count=1,
             ctrl=rewind.pack_ctrl(inc_read=False, inc_write=False),
         )
@@ -139,7 +139,7 @@ class AdcFrontEnd(FrontEnd):
             ctrl=data.pack_ctrl(
                 size=1,
                 inc_read=False,
-                treq_sel=_DREQ_ADC,
+                treq_sel=chip.ADC_REQUEST,
                 chain_to=rewind.channel,
                 high_pri=True,
             ),

@@ -1,7 +1,8 @@
-"""The Raspberry Pi Pico as a meter: which pin is what. See docs/boards/pico.md.
+"""The Raspberry Pi Pico and Pico 2, with radio and without, as a meter: which pin is what. See
+docs/boards/pico.md.
 
 GP0   HAN (UART0 TX)             GP14     test LED, 1000 pulses per kWh
-GP4/5 service port (UART1)       GP25     status LED
+GP4/5 service port (UART1)       GP25     status LED (with a radio: the radio's)
 GP2/3 clock chip (I2C1)          GP16-19  metering IC (SPI0: MISO, CS, SCK, MOSI)
 GP20/21  display (I2C0)          GP22     DRDY of an ADS131M08, on the same SPI
 GP6   relay, coil that opens     GP26     voltage (ADC0)
@@ -16,6 +17,7 @@ import os
 import sys
 import time
 
+import chip
 import machine
 import thumb
 from flash import PLANNED, SCRATCH, SlotsFlash, StateFlash
@@ -45,11 +47,9 @@ _DISPLAY_TIMEOUT_US = const(2000)
 _COIL_OPEN, _COIL_CLOSE, _CONTACT = const(6), const(7), const(8)
 _TERMINAL_COVER, _METER_COVER, _MAGNETIC_FIELD = const(9), const(10), const(11)
 _BUTTON, _SUPPLY = const(12), const(13)
-_TEST_LED, _STATUS_LED = const(14), const(25)
+_TEST_LED = const(14)
 _SPI_MISO, _SPI_CS, _SPI_SCK, _SPI_MOSI = const(16), const(17), const(18), const(19)
 _DRDY = const(22)
-# PS of the RT6150 that makes the 3.3 V.
-_SUPPLY_MODE = const(23)
 # Holds the largest telegram; the HAN port never listens.
 _HAN_BUFFER = const(2048)
 _HAN_RECEIVED = const(32)
@@ -75,13 +75,20 @@ def _spi(**settings):
     )  # fmt: skip
 
 
+def _led(number):
+    return None if number is None else PinLed(Pin(number, Pin.OUT, value=0))
+
+
 class Board:
-    name = "pico"
+    name = chip.NAME
 
     def __init__(self, started=None):
         self.started = started
         # At small load it would skip pulses: a ripple on the reference of the ADC, at its pace.
-        Pin(_SUPPLY_MODE, Pin.OUT, value=1)
+        if chip.SUPPLY_MODE is not None:
+            Pin(chip.SUPPLY_MODE, Pin.OUT, value=1)
+        if chip.RADIO_SUPPLY is not None:
+            Pin(chip.RADIO_SUPPLY, Pin.OUT, value=0)
         self.mailbox = None
         if "bench" in sys.implementation._machine:
             from mailbox import Mailbox
@@ -116,7 +123,7 @@ class Board:
         self.watchdog = Watchdog(_WATCHDOG_MS)
         self.pulse_led = PinLed(Pin(_TEST_LED, Pin.OUT, value=0))
         self.pulse_timer = machine.Timer()
-        self.status_led = PinLed(Pin(_STATUS_LED, Pin.OUT, value=0))
+        self.status_led = _led(chip.STATUS_LED)
         self.unique_id = machine.unique_id()
         self.frontend = None
         self.links = None
@@ -168,7 +175,9 @@ class Board:
                 phase=ads131m08.SPI_PHASE,
             )
 
-        self.frontend = Ads131m08Dma(channels, bus, _SPI_MISO, _SPI_CS, _DRDY, room(RING_SIZE))
+        ring = room(RING_SIZE)
+        pins = _SPI_MISO, _SPI_CS, _DRDY
+        self.frontend = Ads131m08Dma(channels, bus, *pins, ring, chip.PIO0_REQUEST)
         return self.frontend.begin()
 
     def restart(self):

@@ -1,24 +1,21 @@
 """The meter's state and the slots of its firmware, in the flash that the firmware runs from.
 
 The parts above the firmware, see flashmap.py. While the flash is busy the chip runs from RAM
-with interrupts off; the DMA of the front end goes on. `nor` (nor.c of the image) erases in
-slices of a millisecond, between which everything else has its time, and programs so few octets
-at a time that no FIFO runs over. See docs/decisions/0009-erases-in-slices.md.
+with interrupts off; the DMA of the front end goes on. `nor` (nor.c of the image for an RP2040)
+erases in slices of a millisecond, between which everything else has its time, and programs so few
+octets at a time that no FIFO runs over. See docs/decisions/0009-erases-in-slices.md.
 Knows nothing of `ams`: it is there before the code is chosen.
 """
 
-import sys
-
+import chip
 import micropython
 import rp2
 from flashmap import SLOTS_OFFSET, SLOTS_SIZE, STATE_OFFSET, STATE_SIZE
 from micropython import const
 
-# A register that outlasts a reset by the watchdog, and what is written to it before a planned one.
-SCRATCH = const(0x4005800C)
+SCRATCH = chip.SCRATCH
+# What is written to it before a planned reset.
 PLANNED = const(0x0A150A15)
-# Where the core sees the flash as memory.
-_XIP = const(0x10000000)
 # Less than what a FIFO of a UART at 115200 Bd holds from where it asks to be read: 2.4 ms.
 _SLICE_US = const(1000)
 # Where an erase is waited for: more of the time is its.
@@ -28,9 +25,14 @@ _SLICES_MOST = const(2000)
 _PAGE = const(256)
 _SECTOR = const(4096)
 # On MicroPython as it comes the file system lies where the parts are: the state is in files.
-_OURS = IN_SLICES = "OpenAMS" in sys.implementation._machine
+try:
+    import nor
+except ImportError:
+    nor = None
+IN_SLICES = nor is not None
 _FOLDER = "/state"
 _FILES = const(96)
+_ONES = b"\xff" * 256
 
 # Called between two slices of an erase that is waited for.
 waiting = None
@@ -49,22 +51,19 @@ def _all_ones(address: uint, size: int) -> bool:  # noqa: F821
     return True
 
 
-class PartFlash:
-    """Has the interface of ams.hal.Flash, with erases that go on by and by."""
+class WholeFlash:
+    """Has the interface of ams.hal.Flash, by the port's own functions: an erase lasts as long as it
+    does, 45 ms and 400 at the most, and nothing but DMA runs meanwhile."""
 
     sector_size = _SECTOR
     page_size = _PAGE
 
     def __init__(self, start, size):
-        import nor
-
         self.size = size
         self._start = start
-        self._nor = nor
         self._flash = rp2.Flash(start=start, len=size)
-        self._seen = _XIP + STATE_OFFSET + start
-        # The chip was reset in the middle of one, the flash was not.
-        self._finish(nor.go_on(_SLICE_US))
+        self._seen = chip.XIP + STATE_OFFSET + start
+        self._one_page = bytearray(_PAGE)
 
     def read(self, address, buffer):
         self._flash.readblocks(address // _SECTOR, buffer, address % _SECTOR)
@@ -72,6 +71,40 @@ class PartFlash:
     def blank(self, address, size):
         """Whether that is all ones: a megabyte in the time of one erase."""
         return _all_ones(self._seen + address, size)
+
+    def program(self, address, data):
+        """In whole pages, from RAM: what is all ones in them leaves the flash as it is."""
+        page = self._one_page
+        left = memoryview(data)
+        while left:
+            place = address % _PAGE
+            count = min(_PAGE - place, len(left))
+            page[:] = _ONES
+            page[place : place + count] = left[:count]
+            start = address - place
+            self._flash.writeblocks(start // _SECTOR, page, start % _SECTOR)
+            address += count
+            left = left[count:]
+
+    def erase(self, address):
+        self._flash.ioctl(6, address // _SECTOR)
+
+    def begin_erase(self, address):
+        self.erase(address)
+        return 0
+
+    def erase_on(self):
+        return 0
+
+
+class PartFlash(WholeFlash):
+    """The same with erases that go on by and by."""
+
+    def __init__(self, start, size):
+        super().__init__(start, size)
+        self._nor = nor
+        # The chip was reset in the middle of one, the flash was not.
+        self._finish(nor.go_on(_SLICE_US))
 
     def program(self, address, data):
         """Also while an erase of another sector is unfinished."""
@@ -108,9 +141,13 @@ class PartFlash:
                 raise OSError(5)
 
 
+def _part(start, size):
+    return (PartFlash if IN_SLICES else WholeFlash)(start, size)
+
+
 def StateFlash():
-    if _OURS:
-        return PartFlash(0, STATE_SIZE)
+    if chip.OURS:
+        return _part(0, STATE_SIZE)
     from drivers.sectorfiles import SectorFiles
 
     return SectorFiles(_FOLDER, _FILES)
@@ -118,4 +155,4 @@ def StateFlash():
 
 def SlotsFlash():
     """None where there are no slots."""
-    return PartFlash(SLOTS_OFFSET - STATE_OFFSET, SLOTS_SIZE) if _OURS else None
+    return _part(SLOTS_OFFSET - STATE_OFFSET, SLOTS_SIZE) if chip.OURS else None

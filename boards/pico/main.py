@@ -2,6 +2,7 @@
 
 import gc
 
+import chip
 import machine
 from amsboot import startup
 from amsboot.choice import Start
@@ -35,7 +36,7 @@ def choose():
     if slots is None:
         gc.threshold(_COLLECT_OCTETS)
         return Start(None)
-    return startup.choose(StateFlash(), slots, b"pico", guard, has_failed())
+    return startup.choose(StateFlash(), slots, chip.NAME.encode(), guard, has_failed())
 
 
 startup.run(choose(), machine.reset)

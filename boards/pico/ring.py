@@ -4,8 +4,8 @@ The image keeps it out of the heap: it is there whatever else is, no collection 
 and what was sampled is taken for no pointer. On MicroPython as it comes it is of the heap.
 """
 
+import chip
 import uctypes
-from flash import IN_SLICES
 from flashmap import RING_ADDRESS, RING_SIZE
 
 _reserved = None
@@ -14,7 +14,7 @@ _reserved = None
 def room(octets):
     """So many octets, the same at each call: early, the heap still has pieces of that size."""
     global _reserved
-    if IN_SLICES:
+    if chip.OURS:
         if octets > RING_SIZE:
             raise MemoryError
         return uctypes.bytearray_at(RING_ADDRESS, octets)

@@ -38,6 +38,7 @@ class Bench:
             lambda: SPI(0, 4000000, polarity=0, phase=1),
             *(MISO, CS, DRDY),
             bytearray(ROOM),
+            4,
         )
         self.rate = 4000 * (1000000 + ppm)  # per 10**6 s
         self.number = 0

@@ -15,7 +15,7 @@ from openams.flashing.targets import Target
 
 VM = Path(sys.executable).with_name("micropython")
 # What flashing believes this board to be.
-TARGET = Target("unix", "linux", "linux", "x64", "launcher")
+TARGET = Target("unix", "linux", "", "x64", "launcher", "")
 
 
 class VmBoard:

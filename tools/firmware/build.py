@@ -165,7 +165,7 @@ def _compile(board: images.Board, tree: Path, folder: Path, steps: Steps) -> Non
                 _write(definition / path.name, path.read_text())
     if not board.upstream:
         _write(definition / "flashmap.h", images.header(flash))
-        _write(definition / "flashmap.ld", images.linker_script(flash))
+        _write(definition / "flashmap.ld", images.linker_script(flash, board.chip))
     _write(folder / "manifest.py", images.manifest(board))
     work = folder / "cmake"
     # The C sources depend on these only; the frozen code is made anew by make.
@@ -202,7 +202,7 @@ def _compile(board: images.Board, tree: Path, folder: Path, steps: Steps) -> Non
     (folder / "size.json").write_text(json.dumps(size.measure(board.name, work, binary, flash)))
     # Last, and at once: a UF2 that is there is whole.
     new = folder / "firmware.uf2.new"
-    new.write_bytes(uf2.from_binary(binary))
+    new.write_bytes(uf2.from_binary(binary, board.chip))
     new.replace(folder / "firmware.uf2")
 
 

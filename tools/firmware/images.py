@@ -21,7 +21,8 @@ class Board:
 
     `without`: what serves parts that this kind of board does not have. `upstream`: the
     port's own board instead, and nothing of ours in it. `port`: of MicroPython; of a machine of
-    `qemu` the image is an ELF file with the meter in it, and no board.
+    `qemu` the image is an ELF file with the meter in it, and no board. `base`: the folder of
+    boards/ that holds what `code` has not.
     """
 
     name: str
@@ -48,6 +49,8 @@ class Board:
     upstream: str = ""
     bench: str = ""
     port: str = "rp2"
+    chip: str = "RP2040"
+    base: str = ""
 
     @property
     def image(self) -> str:
@@ -65,6 +68,9 @@ BOARDS = {
     board.name: board
     for board in (
         Board("pico", "pico", "pico"),
+        Board("pico-w", "pico", "pico"),
+        Board("pico2-w", "pico2", "pico", chip="RP2350", base="pico"),
+        Board("pico2", "pico2", "pico", chip="RP2350", base="pico"),
         Board("pico-bench", "pico", "pico-bench", bench="picobench"),
         Board("pico-repl", "pico", "pico", only=("flashmap.py", "thumb.py")),
         Board("pico-stock", "", "", upstream="RPI_PICO"),
@@ -107,10 +113,10 @@ def header(flash: dict[str, int]) -> str:
 # the front end below it.
 _STACK = 0x4000
 _SMALL_BANKS = 0x2000
-_RAM_END = 0x20040000
+_RAM_END = {"RP2040": 0x20040000, "RP2350": 0x20080000}
 
 
-def linker_script(flash: dict[str, int]) -> str:
+def linker_script(flash: dict[str, int], chip: str) -> str:
     # The second-stage boot loader is linked with the same options and has no such symbols.
     end = f"0x10000000 + {flash['FIRMWARE_SIZE']:#x}"
     message = f"the image is too large for its {flash['FIRMWARE_SIZE'] // 1024} KiB of flash"
@@ -119,7 +125,7 @@ def linker_script(flash: dict[str, int]) -> str:
         f"__StackBottom = DEFINED(__StackTop) ? __StackTop - {_STACK:#x} : 0;\n"
         f"__GcHeapEnd = {flash['RING_ADDRESS']:#x};\n"
         f"ASSERT({flash['RING_ADDRESS'] + flash['RING_SIZE']:#x} == "
-        f'{_RAM_END - (_STACK - _SMALL_BANKS):#x}, "the ring lies between heap and stack")\n'
+        f'{_RAM_END[chip] - (_STACK - _SMALL_BANKS):#x}, "the ring lies between heap and stack")\n'
     )
 
 
@@ -133,6 +139,12 @@ def package(board: Board, name: str, base: Path) -> str:
                    for out in board.without)
     ]  # fmt: skip
     return f'package("{name}", files={files}, base_path="{base}", opt=3)'
+
+
+def _modules(board: Board) -> list[Path]:
+    """Those at the top level: of the board, and of its base what it has not."""
+    folders = [ROOT / "boards" / name for name in (board.base, board.code) if name]
+    return sorted({path.name: path for folder in folders for path in folder.glob("*.py")}.values())
 
 
 def manifest(board: Board) -> str:
@@ -153,15 +165,14 @@ def manifest(board: Board) -> str:
     ]
     if not board.code:
         return "\n".join(lines) + "\n"
-    code = ROOT / "boards" / board.code
     if board.bench:
         lines.append(package(board, "amsbench", ROOT / "firmware"))
         base = ROOT / "boards" / board.bench
         for path in sorted(base.glob("*.py")):
             lines.append(f'module("{path.name}", base_path="{base}", opt=3)')
-    for path in sorted(code.glob("*.py")):
+    for path in _modules(board):
         if not board.only or path.name in board.only:
-            lines.append(f'module("{path.name}", base_path="{code}", opt=3)')
+            lines.append(f'module("{path.name}", base_path="{path.parent}", opt=3)')
     return "\n".join(lines) + "\n"
 
 
@@ -176,7 +187,7 @@ def inputs(board: Board) -> list[Path]:
         ROOT / "firmware" / "amsbench",
         ROOT / "boards" / "picobench",
         ROOT / "boards" / "drivers",
-        *(ROOT / "boards" / code for code in (board.code,) if code),
+        *(ROOT / "boards" / code for code in (board.code, board.base) if code),
         HERE / "boards" / _COMMON[board.port],
         HERE / "boards" / board.name,
         *(HERE / "boards" / boot for boot in (board.boot,) if boot),

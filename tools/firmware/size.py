@@ -8,6 +8,8 @@ from pathlib import Path
 from shell import output
 
 FROZEN_BUDGET = 384 * 1024
+# What the meter takes of the heap at the most; more is there.
+HEAP_BUDGET = 128 * 1024
 
 
 def measure(board: str, work: Path, binary: bytes, flash: dict[str, int]) -> dict:
@@ -19,8 +21,20 @@ def measure(board: str, work: Path, binary: bytes, flash: dict[str, int]) -> dic
         "image_limit": flash["FIRMWARE_SIZE"],
         "frozen": int(sizes[0]) + int(sizes[1]),
         "frozen_budget": FROZEN_BUDGET,
+        "heap": _heap(work / "firmware.elf"),
+        "heap_budget": HEAP_BUDGET,
         "rooms": _rooms(unit),
     }
+
+
+def _heap(elf: Path) -> int:
+    """What the linker leaves to the collector."""
+    ends = {}
+    for line in output(["arm-none-eabi-nm", elf]).splitlines():
+        address, _, name = line.rpartition(" ")
+        if name in ("__GcHeapStart", "__GcHeapEnd"):
+            ends[name] = int(address.split()[0], 16)
+    return ends["__GcHeapEnd"] - ends["__GcHeapStart"]
 
 
 def _rooms(unit: Path) -> dict[str, int]:
@@ -40,7 +54,8 @@ def report(sizes: dict) -> str:
     lines = [
         f"{sizes['board']}: image {sizes['image'] / 1024:.1f} KiB of "
         f"{sizes['image_limit'] // 1024}, frozen {sizes['frozen'] / 1024:.1f} KiB of "
-        f"{sizes['frozen_budget'] // 1024}"
+        f"{sizes['frozen_budget'] // 1024}, heap {sizes['heap'] / 1024:.1f} KiB for "
+        f"{sizes['heap_budget'] // 1024}"
     ]
     lines += [f"  {room:<20} {octets / 1024:7.1f} KiB" for room, octets in sizes["rooms"].items()]
     return "\n".join(lines)

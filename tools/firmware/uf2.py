@@ -5,12 +5,12 @@ from __future__ import annotations
 import struct
 
 FLASH_BASE = 0x10000000
-_FAMILY_RP2040 = 0xE48BFF56
+FAMILIES = {"RP2040": 0xE48BFF56, "RP2350": 0xE48BFF59}  # of the latter its ARM cores, secure
 _FAMILY_PRESENT = 0x2000
 _PAYLOAD = 256
 
 
-def from_binary(data: bytes, base: int = FLASH_BASE) -> bytes:
+def from_binary(data: bytes, chip: str = "RP2040", base: int = FLASH_BASE) -> bytes:
     count = (len(data) + _PAYLOAD - 1) // _PAYLOAD
     out = bytearray()
     for number in range(count):
@@ -18,7 +18,7 @@ def from_binary(data: bytes, base: int = FLASH_BASE) -> bytes:
         head = struct.pack(
             "<8I",
             0x0A324655, 0x9E5D5157, _FAMILY_PRESENT,
-            base + number * _PAYLOAD, _PAYLOAD, number, count, _FAMILY_RP2040,
+            base + number * _PAYLOAD, _PAYLOAD, number, count, FAMILIES[chip],
         )  # fmt: skip
         out += (head + chunk).ljust(508, b"\0") + struct.pack("<I", 0x0AB16F30)
     return bytes(out)

@@ -49,6 +49,8 @@ def release(out: Path, boards: tuple[str, ...]) -> None:
     packages.wheel(out)
     packages.sdist(out)
     for name, target in TARGETS.items():
+        if not target.files:
+            continue
         _mip(out / f"openams-mip-{name}.tar", package.build(target))
     for board in boards:
         shutil.copy(_image(board), out / f"openams-{board}.uf2")

@@ -26,7 +26,7 @@ Port = Annotated[str | None, typer.Option(help="Serial port; without it the only
 
 
 def flash(
-    board: Annotated[str, typer.Option(help="pico or esp32.")] = "pico",
+    board: Annotated[str, typer.Option(help="pico, pico-w, pico2, pico2-w, esp32 ...")] = "pico",
     port: Port = None,
     meter_id: Annotated[
         str | None, typer.Option(help="GS1 number of the meter, 16 digits: makes the board it.")
@@ -96,7 +96,7 @@ def _identity(
 ) -> dict[str, Any]:
     if not (meter_id.isdigit() and len(meter_id) == 16):
         raise BenchError(f"--meter-id {meter_id}: a GS1 number has 16 digits")
-    if board.name == "esp32":
+    if board.platform == "esp32":
         raise BenchError(
             "an ESP32 has who it is in meter.json (docs/boards/esp32.md): flash without --meter-id"
         )

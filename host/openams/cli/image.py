@@ -68,7 +68,9 @@ def key(
 
 @app.command(epilog="Example: ams image build pico image.bin --against base")
 def build(
-    board: Annotated[str, typer.Argument(metavar="unix|pico|esp32", help="unix: the bench.")],
+    board: Annotated[
+        str, typer.Argument(metavar="BOARD", help="unix (the bench), pico, pico2, esp32 ...")
+    ],
     out: Annotated[Path, typer.Argument(metavar="FILE", help="Image to write.")],
     source: Annotated[
         Path | None, typer.Option(help="Folder with firmware/ and boards/; else this version's.")

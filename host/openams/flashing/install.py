@@ -16,7 +16,7 @@ from pathlib import Path
 
 from openams.errors import BenchError
 from openams.flashing.link import BoardLink
-from openams.flashing.targets import ROOT, Target
+from openams.flashing.targets import ROOT, TARGETS, Target
 
 SLOTS = ("a", "b")
 _CHUNK = 2048
@@ -70,9 +70,12 @@ class Installed:
 def check_board(link: BoardLink, target: Target) -> str:
     """The board's own name. Raises BenchError when it is another kind of board."""
     platform, machine = link.value("(sys.platform,sys.implementation._machine)")
-    if platform != target.platform or target.machine not in machine:
+    if not target.is_on(platform, machine):
+        named = next((t.name for t in TARGETS.values() if t.is_on(platform, machine)), None)
+        hint = f": --board {named} is for it" if named else ""
         raise BenchError(
-            f"{link.port} is a {machine} ({platform}), not a {target.name}: nothing was written"
+            f"{link.port} is a {machine} ({platform}), not a {target.name}: "
+            f"nothing was written{hint}"
         )
     return str(machine)
 
@@ -104,6 +107,11 @@ def install(
         raise BenchError(
             f"{link.port} runs an OpenAMS image, which holds the code: make firmware "
             f"BOARD={target.name}, hold BOOTSEL, copy build/{target.name}/firmware.uf2 to the drive"
+        )
+    if not target.files:
+        raise BenchError(
+            f"{link.port}: {target.stock} of MicroPython leaves no room for the meter as files: "
+            f"make firmware BOARD={target.name} and copy build/{target.name}/firmware.uf2 to it"
         )
     link.run(_ON_BOARD)
     running = (link.value(f"_text({root + '/slot'!r})") or "").strip()

@@ -26,7 +26,7 @@ _VENDORS = (0x2E8A, 0x303A, 0x10C4, 0x1A86)
 _READ_TIMEOUT_S = 10.0
 
 # Defined once on the board. A watchdog that the meter has started would bite while files
-# are written: on the RP2040 its enable bit is cleared, elsewhere it is fed by each call.
+# are written: on RP2040 and RP2350 its enable bit is cleared, elsewhere it is fed by each call.
 # The ADC of a meter that was stopped goes on filling a ring by DMA, in RAM that the
 # interpreter takes for free when it starts anew: both are stopped.
 _HELPERS = """
@@ -34,10 +34,11 @@ import os,sys
 try:
  import machine
  if sys.platform=='rp2':
-  machine.mem32[0x4005b000]=1<<30
-  machine.mem32[0x4004c000]=0
-  for _c in range(12):machine.mem32[0x50000010+64*_c]=0
-  machine.mem32[0x50000444]=0xfff
+  _5='RP2350' in sys.implementation._machine
+  machine.mem32[0x400db000 if _5 else 0x4005b000]=1<<30
+  machine.mem32[0x400a0000 if _5 else 0x4004c000]=0
+  for _c in range(16 if _5 else 12):machine.mem32[0x50000010+64*_c]=0
+  machine.mem32[0x50000464 if _5 else 0x50000444]=0xffff if _5 else 0xfff
 except ImportError:pass
 """
 

@@ -22,8 +22,9 @@ from openams.flashing.targets import ROOT, TARGETS, Target, target
 _WINDOW_BITS = 12
 
 
-def modules(root: Path, code: str) -> dict[str, Path]:
-    """Place on the board, without suffix, and the source of each module below `root`."""
+def modules(root: Path, *folders: str) -> dict[str, Path]:
+    """Place on the board, without suffix, and the source of each module below `root`; of `folders`
+    of boards/, the later go before."""
     found = {}
     for base, folder in (
         (root / "firmware", "ams"),
@@ -32,13 +33,14 @@ def modules(root: Path, code: str) -> dict[str, Path]:
     ):
         for path in sorted((base / folder).rglob("*.py")):
             found[path.relative_to(base).with_suffix("").as_posix()] = path
-    for path in sorted((root / "boards" / code).glob("*.py")):
-        found[path.stem] = path
+    for code in filter(None, folders):
+        for path in sorted((root / "boards" / code).glob("*.py")):
+            found[path.stem] = path
     return found
 
 
 def sources(board: Target) -> dict[str, Path]:
-    found = modules(ROOT, board.code)
+    found = modules(ROOT, board.base, board.code)
     return reached(found, board.roots) if board.roots else found
 
 

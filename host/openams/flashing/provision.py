@@ -10,7 +10,7 @@ from typing import Any
 
 from openams.errors import BenchError
 from openams.flashing.link import BoardLink
-from openams.flashing.targets import ROOT, metering_ics, samplers
+from openams.flashing.targets import ROOT, TARGETS, metering_ics, samplers
 from openams.places import SHIMS
 
 # A slot is a sector, less its header.
@@ -71,7 +71,8 @@ def nominal_calibration(
         raise BenchError("--neutral is of --front-end ads131m08 and --system 3P4W alone")
     from openams.runtimes.rp2040.analog import OnChipAdc
 
-    if (board, front_end, system) == ("pico", "adc", "1P2W"):
+    known = TARGETS.get(board)
+    if known and known.platform == "rp2" and (front_end, system) == ("adc", "1P2W"):
         return OnChipAdc(False, 1).calibration(system)
     ics = (*metering_ics(board), *samplers(board))
     if front_end in ics:

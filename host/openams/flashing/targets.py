@@ -23,16 +23,23 @@ def samplers(board: str) -> tuple[str, ...]:
 
 
 def _named(board: str, what: str) -> tuple[str, ...]:
-    data = yaml.safe_load((ROOT / "boards" / board / "pins.yaml").read_text())
+    known = TARGETS.get(board)
+    folders = (known.code, known.base) if known else (board,)
+    papers = (ROOT / "boards" / folder / "pins.yaml" for folder in folders if folder)
+    data = yaml.safe_load(next(path for path in papers if path.exists()).read_text())
     blocks = (*data["left"], *data["right"])
     return tuple(name for block in blocks for name in block.get(what, ()))
 
 
 @dataclass(frozen=True)
 class Target:
-    """`platform`: its sys.platform. `machine`: must stand in sys.implementation._machine.
+    """`platform`: its sys.platform. `chip`: what stands behind "with" in
+    sys.implementation._machine; `wireless`: there is " W" before it. `stock`: the name of
+    MicroPython's own image for it, as on micropython.org/download.
 
-    `arch`: of viper code in .mpy files, as mpy-cross names it. `code`: its folder of boards/.
+    `arch`: of viper code in .mpy files, as mpy-cross names it. `code`: its folder of boards/, and
+    `base` the one that holds what that has not. `image`: there is one of ours (make firmware).
+    `files`: on MicroPython as it comes the meter has room as files.
     `roots`: where imports are followed from; none: it takes every module. MicroPython as it
     comes loads code into RAM, and on a Pico has none left for the two-way link.
     `joined`: its modules are flashed as one file, since each file takes whole blocks.
@@ -40,12 +47,28 @@ class Target:
 
     name: str
     platform: str
-    machine: str
+    chip: str
     arch: str
     code: str
+    stock: str
+    base: str = ""
+    wireless: bool = False
+    image: bool = False
+    files: bool = True
     roots: tuple[str, ...] = ()
     joined: bool = False
 
+    def is_on(self, platform: str, machine: str) -> bool:
+        """Whether a board that says this of itself is such a one."""
+        if not self.chip:
+            return platform == self.platform
+        name, _, chip = machine.rpartition(" with ")
+        if platform != self.platform or chip != self.chip:
+            return False
+        return platform != "rp2" or name.endswith(" W") == self.wireless
+
+
+TARGETS: dict[str, Target] = {}
 
 # What is imported while it runs, and not when a module is loaded.
 _PICO_METER = (
@@ -55,13 +78,21 @@ _PICO_METER = (
     *(f"drivers/{name}_dma" for name in samplers("pico")), "ring",
 )  # fmt: skip
 
-TARGETS = {
+TARGETS |= {
     target.name: target
     for target in (
-        Target("pico", "rp2", "RP2040", "armv6m", "pico", _PICO_METER),
-        Target("esp32", "esp32", "ESP32", "xtensawin", "esp32", joined=True),
+        Target("pico", "rp2", "RP2040", "armv6m", "pico", "RPI_PICO", image=True,
+               roots=_PICO_METER),
+        Target("pico-w", "rp2", "RP2040", "armv6m", "pico", "RPI_PICO_W", wireless=True,
+               image=True, files=False, roots=_PICO_METER),
+        # 520 KiB of RAM: the whole meter has room.
+        Target("pico2", "rp2", "RP2350", "armv7emsp", "pico2", "RPI_PICO2", base="pico", image=True,
+               joined=True),
+        Target("pico2-w", "rp2", "RP2350", "armv7emsp", "pico2", "RPI_PICO2_W", base="pico",
+               wireless=True, image=True, joined=True),
+        Target("esp32", "esp32", "ESP32", "xtensawin", "esp32", "ESP32_GENERIC", joined=True),
     )
-}
+}  # fmt: skip
 
 
 def target(name: str) -> Target:

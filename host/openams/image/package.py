@@ -19,7 +19,7 @@ BENCH = "unix"
 BOARDS = (BENCH, *TARGETS)
 # The start-up is never taken from a slot.
 _STARTUP = (
-    *("main", "boot", "flash", "flashmap"),
+    *("main", "boot", "chip", "flash", "flashmap"),
     *("fileflash", "slotfinder", "profile_rows", "push_request"),
 )
 _VERSION_MODULE = "ams/__init__"
@@ -78,8 +78,8 @@ def _modules(board: str, source: Path | None) -> dict[str, Path]:
     root = source or repository_root()
     if not (root / "firmware" / "ams").is_dir():
         raise BenchError(f"{root} has no firmware/ams: name a folder with the sources of OpenAMS")
-    folder = BENCH if board == BENCH else TARGETS[board].code
-    found = mip.modules(root, folder)
+    known = TARGETS.get(board)
+    found = mip.modules(root, *((known.base, known.code) if known else (BENCH,)))
     return {
         name: path
         for name, path in found.items()
