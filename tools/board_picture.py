@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-BOARDS = ("pico", "esp32")
+BOARDS = ("pico", "esp32", "esp32s3")
 BEGIN, END = "<!-- wiring: made by tools/board_picture.py -->", "<!-- end of wiring -->"
 
 ROW, HEAD, GAP, TOP = 24, 44, 18, 64

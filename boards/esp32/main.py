@@ -1,6 +1,7 @@
 """Chooses the code that runs: what was flashed, or a slot. No update replaces this."""
 
 import machine
+import pinout
 from amsboot import startup
 from amsboot.choice import Start
 from flash import SLOTS_LABEL, STATE_LABEL, PartitionFlash
@@ -27,7 +28,7 @@ def choose():
         # A partition table without slots, or without a place for the state: the loop says so.
         return Start(None)
     failed = machine.reset_cause() == machine.WDT_RESET
-    return startup.choose(flash, slots, b"esp32", guard, failed)
+    return startup.choose(flash, slots, pinout.NAME.encode(), guard, failed)
 
 
 startup.run(choose(), machine.reset)

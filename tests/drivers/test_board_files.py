@@ -41,13 +41,19 @@ BOARDS = [path.parent.name for path in sorted((ROOT / "boards").glob("*/pins.yam
 
 
 @pytest.mark.parametrize(
-    "board", [name for name in BOARDS if (ROOT / "boards" / name / "board.py").exists()]
+    "board",
+    [
+        n
+        for n in BOARDS
+        if any((ROOT / "boards" / n / f).exists() for f in ("board.py", "pinout.py"))
+    ],
 )
 def test_the_wiring_is_that_of_the_code(board):
     data = yaml.safe_load((ROOT / "boards" / board / "pins.yaml").read_text())
     pins = [pin for block in data["left"] + data["right"] for pin in block["pins"]]
     assert len({pin["pin"] for pin in pins}) == len(pins), "a pin is used twice"
-    numbers = constants(ROOT / "boards" / board / "board.py")
+    files = [ROOT / "boards" / board / name for name in ("pinout.py", "board.py")]
+    numbers = constants(next(path for path in files if path.exists()))
     named = [pin for pin in pins if "const" in pin]
     assert named
     for pin in named:

@@ -20,7 +20,7 @@ def test_the_board_is_right_and_a_spoilt_one_is_not(tmp_path):
     for right, wrong in (
         ("Partition.find(", "Partition.search("),
         ("machine.WDT(timeout=", "machine.WDT(time_out="),
-        ("Pin(_CONTACT, Pin.IN)", "Pin(_CONTACT, Pin.INPUT)"),
+        ("Pin(pinout.CONTACT, Pin.IN)", "Pin(pinout.CONTACT, Pin.INPUT)"),
         ("time.sleep_ms", "time.sleep_millis"),
     ):
         assert right in source

@@ -91,6 +91,8 @@ TARGETS |= {
         Target("pico2-w", "rp2", "RP2350", "armv7emsp", "pico2", "RPI_PICO2_W", base="pico",
                wireless=True, image=True, joined=True),
         Target("esp32", "esp32", "ESP32", "xtensawin", "esp32", "ESP32_GENERIC", joined=True),
+        Target("esp32-s3", "esp32", "ESP32S3", "xtensawin", "esp32s3", "ESP32_GENERIC_S3",
+               base="esp32", joined=True),
     )
 }  # fmt: skip
 

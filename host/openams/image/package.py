@@ -19,7 +19,7 @@ BENCH = "unix"
 BOARDS = (BENCH, *TARGETS)
 # The start-up is never taken from a slot.
 _STARTUP = (
-    *("main", "boot", "chip", "flash", "flashmap"),
+    *("main", "boot", "chip", "pinout", "flash", "flashmap"),
     *("fileflash", "slotfinder", "profile_rows", "push_request"),
 )
 _VERSION_MODULE = "ams/__init__"
