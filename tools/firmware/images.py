@@ -69,8 +69,8 @@ BOARDS = {
     for board in (
         Board("pico", "pico", "pico"),
         Board("pico-w", "pico", "pico"),
-        Board("pico2-w", "pico2", "pico", chip="RP2350", base="pico"),
         Board("pico2", "pico2", "pico", chip="RP2350", base="pico"),
+        Board("pico2-w", "pico2", "pico", chip="RP2350", base="pico"),
         Board("pico-bench", "pico", "pico-bench", bench="picobench"),
         Board("pico-repl", "pico", "pico", only=("flashmap.py", "thumb.py")),
         Board("pico-stock", "", "", upstream="RPI_PICO"),
