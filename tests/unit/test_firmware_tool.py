@@ -72,7 +72,8 @@ def test_the_percentage_is_what_make_said_last(tmp_path):
 
 
 def test_unknown_board():
-    assert "there are pico, pico-w, pico2, pico2-w, pico-bench, pico-repl, pico-stock, " in one_line(build("pica"))
+    boards = "pico, pico-w, pico2, pico2-w, pico-bench, pico-repl, pico-stock, "
+    assert f"there are {boards}" in one_line(build("pica"))
 
 
 def test_no_toolchain(tmp_path):
