@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,28 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in ("OPENAMS_KEYSTORE", "OPENAMS_KEYSTORE_PASSPHRASE"):
         os.environ.pop(name, None)
     config.addinivalue_line("markers", "campaign: a run too long for every commit")
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        compile_tests()
+
+
+def compile_tests() -> None:
+    """Of several processes each compiles all tests if none has yet: before they begin, each core
+    compiles its share."""
+    cache = ROOT / "tests" / "unit" / "__pycache__"
+    if sys.dont_write_bytecode or any(cache.glob("*-pytest-*.pyc")):
+        return
+    files = sorted((ROOT / "tests").rglob("test_*.py"), key=lambda path: path.stat().st_size)
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    cores = os.cpu_count() or 1
+    running = [
+        subprocess.Popen(
+            [*command, *files[core::cores]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        for core in range(min(cores, len(files)))
+    ]
+    for one in running:
+        # What is wrong with a test is told when it is collected to be run.
+        one.wait()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from rp2040py.peripherals.dma import DREQChannel
 from rp2040py.utils import pio_assembler as pa
 
-from openams.runtimes.rp2040.machine import Chip, Machine
+from openams.runtimes.rp2040.machine import Chip, Loop, Machine
 
 SRAM, RING, LENGTH = 0x20000000, 0x20001000, 64
 PIO0, DMA, PADS = 0x50200000, 0x50000000, 0x4001C004
@@ -22,10 +22,10 @@ class Bare(Machine):
     """A machine without firmware: its core sleeps, or counts."""
 
     def __init__(self, sleeps: bool) -> None:
-        self.chip = self.rp2040 = Chip()
+        self.chip = Chip()
         self.clock = self.chip.clock
-        self.chip.simulator = self
-        self.stopped = self.off = False
+        self.chip.simulator = self._loop = Loop(self.chip)
+        self.off = False
         self._until = self.clock.create_alarm(self._stop)
         # wfi or nop; b back to it
         self.chip.sram[0:4] = struct.pack("<HH", 0xBF30 if sleeps else 0xBF00, 0xE7FD)

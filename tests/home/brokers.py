@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 from tests.conftest import ROOT
 from tests.ports import free_port, until_it_listens
 
-_WAIT_S = 30
+_WAIT_S = 90
 _PATH = f"{os.environ['PATH']}:/usr/sbin"
 NAME = "broker.test"
 

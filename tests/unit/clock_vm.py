@@ -178,18 +178,18 @@ def check_a_time_server_slews_a_little():
 def check_a_time_server_that_lies_gets_nowhere():
     for off_ms in (3000, -3000, 90000, -DAY_MS, 20 * 366 * DAY_MS):
         bench = Bench()
-        for _ in range(48):
+        for _ in range(12):
             assert not bench.meter.timing.hear(bench.raw_ms, bench.shown_ms + off_ms, 20)
             bench.hold(3600)
         assert bench.shown_ms == bench.raw_ms and steps(bench) == [0, 0]
         said = [line for line in bench.complaints if line.startswith("clock:")]
         assert len(said) == 1, "told once"
-    # As much as it may, each hour, for ten days: 2 s, 50 ppm, and as much drift again.
+    # As much as it may, each hour, for four days: 2 s, 50 ppm, and as much drift again.
     bench = Bench()
-    for _ in range(240):
+    for _ in range(96):
         bench.meter.timing.hear(bench.raw_ms, bench.shown_ms + 500, 0)
         bench.hold(3600)
-    assert 0 < bench.shown_ms - bench.raw_ms <= 2000 + 100 * 10 * DAY_MS // 1000000
+    assert 0 < bench.shown_ms - bench.raw_ms <= 2000 + 100 * 4 * DAY_MS // 1000000
     assert bench.meter.clock.drift_ppb <= 50000
 
 
@@ -205,9 +205,9 @@ def check_a_time_server_sets_no_clock_that_is_lost():
 
 
 def at_power_up(chip_ms, backup_s, keeps=True):
-    """A meter that ran for a day and then finds `chip_ms` on its chip, and what it had stored."""
+    """A meter that ran for six hours finds `chip_ms` on its chip, and what it had stored."""
     bench = Bench(keeps, power_w=1000)
-    bench.hold(86400)
+    bench.hold(6 * 3600)
     bench.run(2)
     bench.meter.stop()
     stored_ms = bench.meter.utc_ms

@@ -25,21 +25,19 @@ class QuickSio(RPSIO):
         return super().read_uint32(offset)
 
     def write_uint32(self, offset: int, value: int) -> None:
-        if offset == _UDIVIDEND:
-            self.div_dividend = value & 0xFFFFFFFF
-            self.update_hardware_divider(False)
-        elif offset == _UDIVISOR:
-            self.div_divisor = value & 0xFFFFFFFF
-            self.update_hardware_divider(False)
+        if offset == _UDIVISOR:
+            self.div_divisor = divisor = value & 0xFFFFFFFF
+            dividend = self.div_dividend & 0xFFFFFFFF
+        elif offset == _UDIVIDEND:
+            self.div_dividend = dividend = value & 0xFFFFFFFF
+            divisor = self.div_divisor & 0xFFFFFFFF
         else:
             super().write_uint32(offset, value)
-
-    def update_hardware_divider(self, signed: bool) -> None:
-        if signed or not self.div_divisor:
-            super().update_hardware_divider(signed)
             return
-        self.div_quotient, self.div_remainder = divmod(
-            self.div_dividend & 0xFFFFFFFF, self.div_divisor & 0xFFFFFFFF
-        )
-        self.div_csr = _READY_DIRTY
-        self.rp2040.core.cycles += 8
+        if divisor:
+            self.div_quotient = dividend // divisor
+            self.div_remainder = dividend % divisor
+            self.div_csr = _READY_DIRTY
+            self.rp2040.core.cycles += 8
+        else:
+            self.update_hardware_divider(False)
