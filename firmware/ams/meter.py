@@ -365,6 +365,7 @@ class Meter:
         # time go back, or what was due in between would be due twice.
         utc_ms = self.utc_ms = max(utc_ms, self.utc_ms)
         raw_ms = self.raw_ms = self.keeper.raw_ms = self.events.raw_ms = max(raw_ms, self.raw_ms)
+        self.memory.raw_ms = raw_ms
         if raw_ms >= self.own_time.due_ms:
             self.own_time.look(raw_ms, utc_ms, not self.clock.status & STATUS_INVALID)
         if raw_ms >= self.timing.due_ms:

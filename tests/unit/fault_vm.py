@@ -245,6 +245,30 @@ def check_a_clock_that_lost_its_time_says_so_from_the_start():
     assert not bench.meter.clock.status and bench.sent[-1][30] == 0
 
 
+def check_a_flash_that_works_again_loses_hours_and_no_days():
+    """A ring is tried again by the time that has passed: an hour's rows come once an hour."""
+    bench = Bench()
+    bench.measure(70)
+    plain = bench.flash.program, bench.flash.erase
+
+    def refuses(*arguments):
+        raise OSError(5)
+
+    bench.flash.program = bench.flash.erase = refuses
+    bench.measure(3 * 3600, step_ms=60000)
+    assert bench.meter.memory.failed
+    bench.flash.program, bench.flash.erase = plain
+    back_ms = bench.raw_ms
+    bench.measure(50 * 3600, step_ms=60000)
+    memory = bench.meter.memory
+    ends = [profile.unpack(data)[1] for data in memory.entries(layout.LOAD_PROFILE)]
+    ends = [end for end in ends if end * 1000 > back_ms]
+    assert ends[0] * 1000 - back_ms <= HOUR_MS, ends
+    assert ends == [ends[0] + 3600 * k for k in range(len(ends))], ends
+    assert len(list(memory.entries(layout.DAILY))) == 2
+    assert bench.codes().count(ev.NV_MEMORY_ERROR) == len(memory._failed_regions)
+
+
 def check_a_dead_flash_takes_no_time_from_the_metering():
     """An erase stops the core for 45 ms and more: a ring that takes nothing is left alone."""
     bench = Bench()

@@ -30,8 +30,8 @@ from ams.storage.snapshot import Snapshot, SnapshotError
 
 _ENTRY = 1  # kind of the records of every ring but that of the registers
 _LAST = 0xFFFFFFFF
-# A ring that takes nothing is tried again after so many times: the registers', half an hour.
-_LEFT_ALONE = const(60)
+# A ring that takes nothing is tried again after half an hour.
+_AGAIN_MS = const(1800000)
 _CELL_MARKS = 9  # in the ring of control
 # No entry of a profile or log is larger, nor a record of the registers: with room for what a
 # later version may have written.
@@ -62,9 +62,10 @@ class Memory:
         self.writable = flash is not None
         self.failed = False  # something could not be stored
         self.on_failure = None  # called with the region
+        self.raw_ms = 0
         self.state = State()
         self._marks = None
-        self._failed_regions = {}  # and how often each is left alone before it is tried again
+        self._failed_regions = {}  # and when each is tried again, by the board's clock
         # Where the flash erases by and by.
         self.eraser = Eraser() if hasattr(flash, "begin_erase") else None
         if flash is not None:
@@ -403,9 +404,7 @@ class Memory:
         """
         if region in self.unknown:
             return
-        wait = self._failed_regions.get(region, 0)
-        if wait:
-            self._failed_regions[region] = wait - 1
+        if self.raw_ms < self._failed_regions.get(region, 0):
             return
         try:
             return action()
@@ -414,7 +413,7 @@ class Memory:
 
     def _failed(self, region):
         known = region in self._failed_regions
-        self._failed_regions[region] = _LEFT_ALONE
+        self._failed_regions[region] = self.raw_ms + _AGAIN_MS
         self.failed = True
         if not known and self.on_failure is not None:
             self.on_failure(region)
