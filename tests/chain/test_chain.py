@@ -7,11 +7,14 @@ import sys
 from datetime import date
 
 import pytest
+from lxml import etree
 
 from openams.chain.course import Wanted
 from openams.chain.whole import run
 from openams.cli import main as cli
 from openams.field.faults import Rates
+from openams.headend.elhub.link import DirectLine
+from tests.headend.elhubsdk import body_faults
 
 KEYS = [
     "meters", "days", "values", "read_rate_0700", "read_rate_d5", "estimated_share", "lost",
@@ -34,8 +37,26 @@ def right(figures):
 NOTHING = {"lost": 0, "wrong_unmarked": 0, "doubled": 0, "sum_off_wh": 0}
 
 
-def test_a_few_meters_over_the_change_to_summer_time_are_as_their_ledger_says():
+@pytest.fixture
+def said(monkeypatch):
+    """What goes to Elhub and comes back, octets."""
+    out, plain = [], DirectLine.exchange
+
+    def exchange(line, service, octets):
+        status, answer = plain(line, service, octets)
+        out.extend((octets, answer))
+        return status, answer
+
+    monkeypatch.setattr(DirectLine, "exchange", exchange)
+    return out
+
+
+def test_a_few_meters_over_the_change_to_summer_time_are_as_their_ledger_says(said):
     whole = run(Wanted(8, 2, 5, date(2026, 3, 28), rates=ROUGH))
+    bodies = [one for octets in said for one in etree.fromstring(octets).find("{*}Body")]
+    names = {etree.QName(one).localname for one in bodies}
+    assert any("CollectedData" in name for name in names) and len(names) > 2, names
+    assert [body_faults(one) for one in bodies if body_faults(one)] == []
     figures = whole.figures
     assert list(figures) == KEYS
     assert right(figures) == NOTHING, whole.comparison.wrong[:5]
