@@ -120,6 +120,8 @@ def rows(r: dict[str, Any]) -> list[tuple[str, str, str, bool | None]]:
          f"{r['ads131']['share_percent']:.1f} %", "13 %", r["ads131"]["share_percent"] < 13),
         ("  its frames alone", f"{r['ads131']['taken_percent']:.1f} %, "
          f"{r['ads131']['cycles_per_frame']:.0f} cycles each", "", None),
+        ("  with the current of the neutral", f"{r['ads131']['neutral_percent']:.1f} %", "13 %",
+         r["ads131"]["neutral_percent"] < 13),
         ("heap in use, whole meter", f"{r['heap_used'] / kib:.1f} KiB", "128 KiB",
          r["heap_used"] < 128 * kib),
         ("frozen code", f"{size['frozen'] / kib:.1f} KiB", f"{size['frozen_budget'] // kib} KiB",

@@ -14,7 +14,6 @@ from drivers import ads131m08
 
 CHANNELS = 6
 FRAMES = 80
-STATUS = 0x013F
 CYCLES_PER_US = 125
 
 table = bytearray(1024)
@@ -29,30 +28,38 @@ def crc_of(octets):
     return crc
 
 
-def ring_of(code, frames):
+def status_of(channels):
+    return 0x0100 | (1 << channels) - 1
+
+
+def ring_of(code, frames, channels=CHANNELS):
     """What DMA stores: little-endian words, 24 bits above eight zeros."""
-    ring = bytearray(32 * frames)
+    size = 4 * (channels + 2)
+    ring = bytearray(size * frames)
     for k in range(frames):
         wire = bytearray(27)
-        wire[0] = STATUS >> 8
-        wire[1] = STATUS & 0xFF
-        for c in range(CHANNELS):
+        wire[0] = status_of(channels) >> 8
+        wire[1] = status_of(channels) & 0xFF
+        for c in range(channels):
             value = code(k, c) & 0xFFFFFF
             for o in range(3):
                 wire[3 + 3 * c + o] = value >> (16 - 8 * o) & 0xFF
-        at = 32 * k
-        for w in range(CHANNELS + 1):
+        at = size * k
+        for w in range(channels + 1):
             for o in range(3):
                 ring[at + 4 * w + 3 - o] = wire[3 * w + o]
         crc = crc_of(wire)
-        ring[at + 31] = crc >> 8
-        ring[at + 30] = crc & 0xFF
+        ring[at + size - 1] = crc >> 8
+        ring[at + size - 2] = crc & 0xFF
     return ring
 
 
-def arguments(at, count, frames):
+def arguments(at, count, frames, channels=CHANNELS):
     args = array("i", bytes(4 * ads131m08.ARG_LENGTH))
-    for place, value in enumerate((32 * at, count, CHANNELS, STATUS << 16, 32 * frames, 6)):
+    size = 4 * (channels + 2)
+    off = 3 * (ads131m08.CHANNELS - channels)
+    given = (size * at, count, channels, status_of(channels) << 16, size * frames, off)
+    for place, value in enumerate(given):
         args[place] = value
     return args
 
@@ -83,7 +90,7 @@ def twins():
     return checked
 
 
-def share():
+def share(channels=CHANNELS):
     """Of the core: frames taken, and with the metrology behind them, as the board does it."""
     cosines = kernel.make_table()
 
@@ -91,11 +98,11 @@ def share():
         phase = (k * 1024 * 50 // 4000 - (c // 2) * 341) & 1023
         return cosines[phase] * (390 if c & 1 else 280)
 
-    ring = ring_of(wave, FRAMES)
-    samples = array("i", bytes(4 * CHANNELS * FRAMES))
-    args = arguments(0, FRAMES, FRAMES)
+    ring = ring_of(wave, FRAMES, channels)
+    samples = array("i", bytes(4 * channels * FRAMES))
+    args = arguments(0, FRAMES, FRAMES, channels)
     kernel.pair_sums = thumb.accumulate
-    record = ads131m08.default_calibration("3P4W")
+    record = ads131m08.default_calibration("3P4W", neutral=channels > CHANNELS)
     meter = Metrology(Calibration("3P4W", record), Quantities("3P4W"), lambda p, q, d: None)
     for _ in range(30):
         args[1] = FRAMES
@@ -123,6 +130,9 @@ def share():
 
 
 # The test of the twins has no need of the share.
-result = {} if globals().get("TWINS_ALONE") else share()
+result = {}
+if not globals().get("TWINS_ALONE"):
+    result = share()
+    result["neutral_percent"] = share(CHANNELS + 1)["share_percent"]
 result["checked"] = twins()
 print(json.dumps(result))
