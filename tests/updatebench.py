@@ -8,7 +8,7 @@ from typing import Any
 
 from ams.events import events
 from ams.update import updater as firmware
-from openams.faultlab import flash_lab
+from openams.faultlab import flash_lab, starter
 from openams.grid.frontend import make_front_end
 from openams.keys.provision import provisioned
 from openams.lines.channels import ACKNOWLEDGED, CLOSE, CLOSED, DATA, OPENED
@@ -18,6 +18,11 @@ from openams.meter_time import to_utc_ms
 METER = "7359990000000017"
 
 
+ORIGINS = (0x10006000, 0x100BA000)
+FLASHED = bytes(range(256)) * 5  # the code of the first half, of a meter with two
+_CODE_AT = 8192
+
+
 class Board(flash_lab.LabBoard):
     name = "unix"
 
@@ -25,6 +30,10 @@ class Board(flash_lab.LabBoard):
         super().__init__(meter.flash)
         self.slots = meter.slots
         self._meter = meter
+        if meter.halves:
+            self.name = "pico-ab"
+            half, _ = starter.choose(meter.records, meter.read_code, meter.slots.size)
+            self.halves = meter.records, half, len(FLASHED), ORIGINS
 
     def entropy(self, count: int) -> bytes:
         return os.urandom(count)
@@ -40,11 +49,15 @@ class Board(flash_lab.LabBoard):
 
 
 class SlotMeter:
-    """`cut_after`: blocks that come before the power goes, once; None: it stays."""
+    """`cut_after`: blocks that come before the power goes, once; None: it stays.
+    `halves`: it takes a whole firmware."""
 
-    def __init__(self, store: Any, ports: LinkPorts, now: Any) -> None:
+    def __init__(self, store: Any, ports: LinkPorts, now: Any, halves: bool = False) -> None:
         self.store, self.ports, self._now = store, ports, now
         self.flash, self.slots = flash_lab.LabFlash(64), flash_lab.LabFlash(64)
+        self.halves, self.records = halves, flash_lab.LabFlash(2)
+        for at in range(0, len(FLASHED) if halves else 0, 256):
+            self.slots.program(_CODE_AT + at, FLASHED[at : at + 256])
         self.cut_after: int | None = None
         self.messages = 0
         # The message at which the power goes, once; whether the meter still does what it asks.
@@ -74,7 +87,8 @@ class SlotMeter:
         )
         self.meter.start(to_utc_ms(self._now()))
         updater = self.meter.updater
-        updater.switch.choose(updater.slots, b"unix")
+        if not self.halves:
+            updater.switch.choose(updater.slots, b"unix")
         put = updater.put
 
         def counted(number: int, data: Any) -> None:
@@ -82,6 +96,11 @@ class SlotMeter:
             self.blocks.append(number)
 
         updater.put = counted
+
+    def read_code(self, half: int, size: int) -> bytes:
+        code = bytearray(size)
+        self.slots.read((half - 1) * self.slots.size // 2 + _CODE_AT, code)
+        return bytes(code)
 
     def _take(self, channel: int, kind: int, data: bytes) -> None:
         with self._lock:

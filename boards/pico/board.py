@@ -24,6 +24,7 @@ from flash import PLANNED, SCRATCH, SlotsFlash, StateFlash
 from flashmap import RING_SIZE
 from machine import I2C, SPI, Pin
 from micropython import const
+from variant import NAME, halves
 
 from ams import hal
 from ams.metrology import kernel
@@ -80,7 +81,7 @@ def _led(number):
 
 
 class Board:
-    name = chip.NAME
+    name = NAME or chip.NAME
 
     def __init__(self, started=None):
         self.started = started
@@ -100,6 +101,7 @@ class Board:
         self.clock = CountedClock(rtc, time.ticks_ms, time.ticks_diff, _CLOCK_BACKUP_S)
         self.flash = StateFlash()
         self.slots = SlotsFlash()
+        self.halves = halves()
         self.han_uart = Line(0, Pin(_HAN_TX), Pin(_HAN_RX), _HAN_BUFFER, _HAN_RECEIVED, _FIFO)
         # With nothing connected it is at rest, not in break.
         received = _contact(_SERVICE_RX)

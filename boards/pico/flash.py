@@ -10,7 +10,7 @@ Knows nothing of `ams`: it is there before the code is chosen.
 import chip
 import micropython
 import rp2
-from flashmap import SLOTS_OFFSET, SLOTS_SIZE, STATE_OFFSET, STATE_SIZE
+from flashmap import SLOTS_OFFSET, SLOTS_SIZE, STATE_OFFSET, STATE_SIZE, STORAGE_OFFSET
 from micropython import const
 
 SCRATCH = chip.SCRATCH
@@ -58,11 +58,12 @@ class WholeFlash:
     sector_size = _SECTOR
     page_size = _PAGE
 
-    def __init__(self, start, size):
+    def __init__(self, offset, size):
+        start = offset - STORAGE_OFFSET
         self.size = size
         self._start = start
         self._flash = rp2.Flash(start=start, len=size)
-        self._seen = chip.XIP + STATE_OFFSET + start
+        self._seen = chip.XIP + offset
         self._one_page = bytearray(_PAGE)
 
     def read(self, address, buffer):
@@ -100,8 +101,8 @@ class WholeFlash:
 class PartFlash(WholeFlash):
     """The same with erases that go on by and by."""
 
-    def __init__(self, start, size):
-        super().__init__(start, size)
+    def __init__(self, offset, size):
+        super().__init__(offset, size)
         self._nor = nor
         # The chip was reset in the middle of one, the flash was not.
         self._finish(nor.go_on(_SLICE_US))
@@ -141,13 +142,13 @@ class PartFlash(WholeFlash):
                 raise OSError(5)
 
 
-def _part(start, size):
-    return (PartFlash if IN_SLICES else WholeFlash)(start, size)
+def _part(offset, size):
+    return (PartFlash if IN_SLICES else WholeFlash)(offset, size)
 
 
 def StateFlash():
     if chip.OURS:
-        return _part(0, STATE_SIZE)
+        return _part(STATE_OFFSET, STATE_SIZE)
     from drivers.sectorfiles import SectorFiles
 
     return SectorFiles(_FOLDER, _FILES)
@@ -155,4 +156,4 @@ def StateFlash():
 
 def SlotsFlash():
     """None where there are no slots."""
-    return _part(SLOTS_OFFSET - STATE_OFFSET, SLOTS_SIZE) if chip.OURS else None
+    return _part(SLOTS_OFFSET, SLOTS_SIZE) if chip.OURS else None

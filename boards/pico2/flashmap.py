@@ -7,6 +7,8 @@ from micropython import const
 FLASH_SIZE = const(0x400000)
 FIRMWARE_SIZE = const(0x2C0000)  # 2816 KiB
 STATE_OFFSET = const(0x2C0000)
+# What rp2.Flash reaches begins here.
+STORAGE_OFFSET = const(0x2C0000)
 STATE_SIZE = const(0x100000)  # 1 MiB
 SLOTS_OFFSET = const(0x3C0000)
 SLOTS_SIZE = const(0x40000)  # 256 KiB

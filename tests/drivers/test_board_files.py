@@ -75,9 +75,9 @@ def test_partition_table():
     entries = [struct.unpack_from("<HBBLL16sL", octets, 32 * k) for k in range(6)]
     assert {entry[0] for entry in entries} == {0x50AA}
     state = next(entry for entry in entries if entry[5].rstrip(b"\0") == b"ams_state")
-    assert state[1:5] == (1, 0x40, 0x200000, 0x100000)
+    assert state[1:5] == (1, 0x40, 0x200000, 0xC0000)
     slots = next(entry for entry in entries if entry[5].rstrip(b"\0") == b"ams_slots")
-    assert slots[1:5] == (1, 0x41, 0x300000, 0x40000)
+    assert slots[1:5] == (1, 0x41, 0x2C0000, 0xA0000)
     assert octets[192:194] == b"\xeb\xeb"
     assert octets[208:224] == hashlib.md5(octets[:192]).digest()
     assert octets[224:] == b"\xff" * (0xC00 - 224)

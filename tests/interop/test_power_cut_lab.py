@@ -60,10 +60,17 @@ def test_a_firmware_update(runtime):
     assert result["operations"] > 200 and result["cuts"] >= 27 and result["second_cuts"] > 300
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_an_update_of_a_whole_firmware(runtime):
+    result = powercut("--runtime", runtime, "--halves", "--torn", "bits", "--second")
+    assert result["operations"] > 250 and result["cuts"] >= 11 and result["second_cuts"] > 100
+
+
 @pytest.mark.campaign
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_every_cut_of_a_firmware_update(runtime):
-    result = powercut("--runtime", runtime, "--update", "--every", "--second")
+@pytest.mark.parametrize("what", ["--update", "--halves"])
+def test_every_cut_of_a_firmware_update(runtime, what):
+    result = powercut("--runtime", runtime, what, "--every", "--second")
     assert result["cuts"] == 3 * result["operations"] and result["second_cuts"] > 5000
 
 

@@ -14,6 +14,7 @@ from dlms_clients import running_meter
 from helpers import ams, amshan_frames
 from imagebench import BROKEN, GOOD, Life, image_of
 
+from openams.image import package
 from openams.runtimes.launch import RUNTIMES
 
 # What a broken image is given until it is ended, in wall time.
@@ -58,6 +59,23 @@ def test_new_firmware_runs_and_stays(life, runtime):
     life.power_up()
     assert life.process.slot == 1
     demand_kept(life, kept)
+
+
+@pytest.mark.parametrize(
+    "runtime", ["micropython", pytest.param("cpython", marks=pytest.mark.campaign)]
+)
+def test_a_whole_meter_runs_out_of_a_slot(life, runtime):
+    """All modules of a meter in one image, none of the base's beside them."""
+    life = life(runtime)
+    life.process.stop()
+    whole = package.make("unix", version="0.2.0")
+    files = package.unpacked(whole)
+    assert len(files) > 200 and "ams/meter.py" in files and "board.py" in files
+    life.activate(image_of(files, init={}))
+    life.power_up()
+    assert life.process.slot == 1
+    run_until(life, lambda: "firmware-activated" in life.events())
+    assert life.view()["registers"]["a_plus_mwh"] > 0
 
 
 def what_is_kept(life):

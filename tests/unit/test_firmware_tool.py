@@ -18,6 +18,8 @@ import images  # noqa: E402
 import shell  # noqa: E402
 import uf2  # noqa: E402
 
+from openams.runtimes.rp2040.flash import HALVES, ONE, Parts  # noqa: E402
+
 
 def build(*arguments, **environment):
     env = {**os.environ, **environment}
@@ -50,10 +52,28 @@ OURS = [board for board in images.BOARDS.values() if not board.upstream and boar
 @pytest.mark.parametrize("board", OURS, ids=lambda b: b.name)
 def test_parts_of_the_flash_cover_it_without_overlap(board):
     flash = images.flashmap(board)
-    assert flash["STATE_OFFSET"] == flash["FIRMWARE_SIZE"]
+    assert all(size % 4096 == 0 for size in flash.values())
+    if board.halves:
+        assert flash["RECORDS_OFFSET"] == flash["STORAGE_OFFSET"] == 0x2000
+        assert flash["SLOTS_OFFSET"] == flash["RECORDS_OFFSET"] + flash["RECORDS_SIZE"]
+        assert flash["SLOTS_SIZE"] == 2 * flash["HALF_SIZE"]
+        assert flash["FIRMWARE_SIZE"] + flash["CODE_OFFSET"] == flash["HALF_SIZE"]
+        assert flash["STATE_OFFSET"] == flash["SLOTS_OFFSET"] + flash["SLOTS_SIZE"]
+        assert flash["FLASH_SIZE"] == flash["STATE_OFFSET"] + flash["STATE_SIZE"]
+        assert Parts(
+            flash["STATE_OFFSET"], flash["STATE_SIZE"],
+            flash["RECORDS_OFFSET"], flash["RECORDS_SIZE"] + flash["SLOTS_SIZE"],
+        ) == HALVES  # fmt: skip
+        return
+    assert flash["STATE_OFFSET"] == flash["FIRMWARE_SIZE"] == flash["STORAGE_OFFSET"]
     assert flash["SLOTS_OFFSET"] == flash["STATE_OFFSET"] + flash["STATE_SIZE"]
     assert flash["FLASH_SIZE"] == flash["SLOTS_OFFSET"] + flash["SLOTS_SIZE"]
-    assert all(size % 4096 == 0 for size in flash.values())
+    assert (
+        Parts(
+            flash["STATE_OFFSET"], flash["STATE_SIZE"], flash["SLOTS_OFFSET"], flash["SLOTS_SIZE"]
+        )
+        == ONE
+    )
 
 
 def test_the_percentage_is_what_make_said_last(tmp_path):
@@ -72,7 +92,7 @@ def test_the_percentage_is_what_make_said_last(tmp_path):
 
 
 def test_unknown_board():
-    boards = "pico, pico-w, pico2, pico2-w, pico-bench, pico-repl, pico-stock, "
+    boards = "pico, pico-w, pico2, pico2-w, pico-bench, pico-ab, pico-bench-ab, pico-repl, "
     assert f"there are {boards}" in one_line(build("pica"))
 
 

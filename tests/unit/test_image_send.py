@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from updatebench import METER, SlotMeter
+from updatebench import FLASHED, METER, ORIGINS, SlotMeter
 
 import openams
 from ams.objects.schedule import Schedule
@@ -17,16 +17,19 @@ from ams.storage import settings
 from ams.update import image as form
 from ams.update import reasons as firmware_reasons
 from ams.update.image import is_name
+from openams.cli import image as cli_image
 from openams.cli import main as cli
 from openams.client import update_reasons
 from openams.errors import BenchError
 from openams.image import package, transfer
-from openams.image.file import Image
+from openams.image.file import Image, load_all
 from openams.keys.keystore import Keystore
 from openams.lines.linkports import LinkPorts
 from openams.lines.ptylink import PtyLink
 from openams.meter_time import to_utc_ms
 from openams.places import repository_root
+from openams.runtimes.rp2040.flash import ONE
+from openams.runtimes.state import SLOTS_SIZE
 
 
 @pytest.fixture
@@ -120,6 +123,22 @@ def test_a_package_has_the_modules_that_differ(tmp_path, board, suffix):
     assert Image.parse(made.octets()) == made
 
 
+def test_a_slot_is_what_a_board_has(tmp_path):
+    table = (repository_root() / "boards" / "esp32" / "partitions.csv").read_text()
+    (row,) = [line for line in table.splitlines() if line.startswith("ams_slots")]
+    assert int(row.split(",")[4], 16) // 2 - 4096 == package.SLOT_MAX["esp32"]
+    assert package.SLOT_MAX["unix"] == SLOTS_SIZE // 2 - 4096
+    assert ONE.slots_size // 2 - 4096 == package.SLOT_MAX["rp2"]
+
+
+@pytest.mark.campaign
+def test_a_whole_meter_fits_a_slot_of_an_esp32():
+    image = package.make("esp32")
+    assert len(image.contents()["files"]) > 230
+    with pytest.raises(BenchError, match="a slot takes 124"):
+        package.make("pico")
+
+
 def test_every_module_has_a_name_that_the_firmware_takes():
     for board in package.BOARDS:
         names = package._modules(board, None)
@@ -185,6 +204,64 @@ def test_sent_verified_activated_confirmed(ams, meter, image, url):
     after = ams("status", url)
     assert (after["state"], after["trial"], after["last_refusal"]) == ("activated", None, None)
     assert after["security_floor"] == 1
+
+
+CODES = (FLASHED, bytes(range(255)) * 9)
+
+
+@pytest.fixture
+def whole(tmp_path, ams, store, monkeypatch):
+    """A signed file for both halves, as of a firmware that was built."""
+    folder = tmp_path / "built"
+    folder.mkdir()
+    for name, code in zip(("firmware.bin", "second.bin"), CODES, strict=True):
+        (folder / name).write_bytes(code)
+    said = {"version": "0.3.0", "security": 2, "state_format": 1, "origins": ORIGINS}
+    (folder / "halves.json").write_text(json.dumps(said))
+    monkeypatch.setattr(cli_image, "_firmware", lambda board: folder)
+    path = tmp_path / "whole.oai"
+    built = ams("build", "pico-ab", path)
+    assert built["halves"] == [f"{origin:#x}" for origin in ORIGINS] and not built["signed"]
+    store.release_public(make=True)
+    store.release_key()
+    assert ams("sign", path)["signed"]
+    assert all(half.is_signed_by(store.release_public()) for half in load_all(path))
+    return path
+
+
+def test_a_whole_firmware_goes_into_the_half_that_is_free(ams, store, whole, tmp_path):
+    ports = LinkPorts(PtyLink(tmp_path / "service", "--service"), 0)
+    meter = SlotMeter(store, ports, lambda: datetime.now(UTC), halves=True)
+    try:
+        url = ports.urls[0]
+        assert ams("status", url)["slot"] == 1
+        meter.cut_after = 9
+        done = ams("send", url, whole, "--activate")
+        assert (done["state"], done["slot"], meter.cuts) == ("activated", 2, 1)
+        assert (
+            done["blocks_sent"] + 1 == len(set(meter.blocks)) == -(-(4096 + len(CODES[1])) // 256)
+        )
+        assert meter.read_code(2, len(CODES[1])) == CODES[1]
+        after = ams("status", url)
+        assert (after["trial"], after["security_floor"]) == (None, 2)
+        # And back: what runs now is the second, so the first is sent.
+        assert ams("send", url, whole, "--activate")["slot"] == 1
+        # One alone is held against its place by the meter itself, before anything of it runs.
+        Image.save(load_all(whole)[0], whole)
+        assert "another half" in ams("send", url, whole, ok=False)
+        assert ams("status", url)["slot"] == 1
+    finally:
+        ports.close()
+
+
+def test_what_a_whole_firmware_is_asked_in_vain(ams, whole, monkeypatch, tmp_path):
+    assert "only --minimum" in ams("build", "pico-ab", whole, "--only", "ams/meter", ok=False)
+    monkeypatch.setattr(cli_image, "_firmware", lambda board: tmp_path)
+    assert "make firmware BOARD=pico-ab" in ams("build", "pico-ab", whole, ok=False)
+    both = whole.read_bytes()
+    for damaged in (both[:-1], both + b"OAI1", both + both, both[len(both) // 2 :]):
+        whole.write_bytes(damaged)
+        assert "is no image" in ams("show", whole, ok=False)
 
 
 def test_a_power_cut_in_the_middle_costs_no_block_twice(ams, meter, image):

@@ -46,13 +46,14 @@ def image_of(files=FILES, key=KEY, title=TITLE, update_key=UPDATE_KEY, expiry=EX
 GOOD = image_of()
 
 
-def judge(data, security=1, size=None):
+def judge(data, security=1, size=None, origin=None):
     def read(offset, buffer):
         piece = data[offset : offset + len(buffer)]
         buffer[: len(piece)] = piece
 
     held = terms()
     held.security = security
+    held.origin = origin
     try:
         run(verify.steps(read, size or len(data), held))
     except form.Refused as refusal:
@@ -84,6 +85,52 @@ def judge(data, security=1, size=None):
 )
 def test_what_is_refused(data, why):
     assert judge(data) == why
+
+
+ORIGIN = 0x100BA000
+
+
+def whole_image(origin=ORIGIN, code=bytes(range(256)) * 9, **more):
+    options = {"board": "unix", "version": "0.2.0", "security": 1, **more}
+    manifest, package = make.build_whole(code, origin, **options)
+    mac = make.release(manifest, TITLE, EXPIRY, UPDATE_KEY)
+    return make.whole(manifest, package, make.sign(manifest, KEY), TITLE, EXPIRY, mac)
+
+
+WHOLE = whole_image()
+
+
+@pytest.mark.parametrize(
+    ("data", "origin", "why"),
+    [
+        (WHOLE, ORIGIN, "ok"),
+        (whole_image(0x10006000), ORIGIN, "wrong-place"),
+        # Files on a board that takes a whole firmware, and the other way round.
+        (GOOD, ORIGIN, "bad-form"),
+        (WHOLE, None, "bad-form"),
+        (whole_image(code=b""), ORIGIN, "bad-size"),
+        (whole_image(security=0), ORIGIN, "old-security"),
+        (WHOLE[:-1], ORIGIN, "bad-size"),
+        (WHOLE[:4096] + bytes((WHOLE[4096] ^ 1,)) + WHOLE[4097:], ORIGIN, "bad-package"),
+        (WHOLE[:4000] + b"\0" + WHOLE[4001:], ORIGIN, "bad-package"),
+    ],
+)
+def test_what_is_refused_of_a_whole_firmware(data, origin, why):
+    assert judge(data, origin=origin) == why
+
+
+def test_a_whole_firmware_says_no_files_and_has_its_code_where_it_runs():
+    manifest, package = make.build_whole(b"code", ORIGIN, "unix", "0.2.0", 1)
+    assert form.CODE_AT == make.CODE_AT
+    assert form.HEAD_SIZE + len(manifest) + len(package) == form.CODE_AT + 4
+    # A manifest that is signed and lies: one octet fewer of padding, files that are none.
+    short = manifest.replace(len(package).to_bytes(4, "big"), (len(package) - 5).to_bytes(4, "big"))
+    files = bytearray(manifest)
+    files[len(manifest) - 41] = 1
+    for lie, pack in ((short, package[5:]), (bytes(files), package)):
+        mac = make.release(lie, TITLE, EXPIRY, UPDATE_KEY)
+        signed = make.whole(lie, pack, make.sign(lie, KEY), TITLE, EXPIRY, mac)
+        assert judge(signed, origin=ORIGIN) in ("bad-size", "bad-form")
 
 
 def test_a_bomb_stops_at_the_size_it_was_said_to_have():

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 import corrections
+import halves
 import images
 import qemu
 import size
@@ -166,6 +167,8 @@ def _compile(board: images.Board, tree: Path, folder: Path, steps: Steps) -> Non
     if not board.upstream:
         _write(definition / "flashmap.h", images.header(flash))
         _write(definition / "flashmap.ld", images.linker_script(flash, board.chip))
+    if board.halves:
+        _write(definition / "flashmap.cmake", halves.first(flash))
     _write(folder / "manifest.py", images.manifest(board))
     work = folder / "cmake"
     # The C sources depend on these only; the frozen code is made anew by make.
@@ -201,8 +204,14 @@ def _compile(board: images.Board, tree: Path, folder: Path, steps: Steps) -> Non
     shutil.copy(work / "firmware.elf", folder / "firmware.elf")
     (folder / "size.json").write_text(json.dumps(size.measure(board.name, work, binary, flash)))
     # Last, and at once: a UF2 that is there is whole.
+    flashed = binary
+    if board.halves:
+        steps.show("linking the second half")
+        (folder / "second.bin").write_bytes(halves.second(work, flash, folder))
+        (folder / "halves.json").write_text(halves.description(flash, images.ROOT))
+        flashed = halves.whole(flash, binary, halves.starter(folder, flash))
     new = folder / "firmware.uf2.new"
-    new.write_bytes(uf2.from_binary(binary, board.chip))
+    new.write_bytes(uf2.from_binary(flashed, board.chip))
     new.replace(folder / "firmware.uf2")
 
 

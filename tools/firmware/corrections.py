@@ -98,6 +98,11 @@ CORRECTIONS = (
     ),
     # Meant to run from RAM, where no cache miss delays them; objects are called .o now.
     Correction("ports/rp2/memmap_mp_rp2040.ld", ".c.obj", ".c.o*"),
+    # A second firmware in the same flash is linked for another place (halves.py).
+    Correction(
+        "ports/rp2/memmap_mp_rp2040.ld", "ORIGIN = 0x10000000,",
+        "ORIGIN = DEFINED(__flash_origin) ? __flash_origin : 0x10000000,",
+    ),
     # A list of the frozen modules that only picotool reads.
     Correction(
         "tools/mpy-tool.py", 'print("#ifdef MICROPY_FROZEN_LIST_ITEM")', 'print("#if 0")'

@@ -19,6 +19,9 @@ class Board:
 
     `bench`: another such folder, and `amsbench` with it: what only a bench uses.
 
+    `halves`: it is updated as a whole, in two halves of its flash. `definition`: the folder of
+    tools/firmware/boards/ when it is not named like the board.
+
     `without`: what serves parts that this kind of board does not have. `upstream`: the
     port's own board instead, and nothing of ours in it. `port`: of MicroPython; of a machine of
     `qemu` the image is an ELF file with the meter in it, and no board. `base`: the folder of
@@ -30,6 +33,7 @@ class Board:
     boot: str
     only: tuple[str, ...] = ()
     without: tuple[str, ...] = (
+        "ams/update/halves.py",
         "drivers/ade7953.py",
         "drivers/sectorfiles.py",
         "drivers/tcp.py",
@@ -48,6 +52,8 @@ class Board:
     )
     upstream: str = ""
     bench: str = ""
+    halves: bool = False
+    definition: str = ""
     port: str = "rp2"
     chip: str = "RP2040"
     base: str = ""
@@ -61,7 +67,17 @@ class Board:
         """What makes the board's definition: what all of ours share goes first."""
         if self.upstream:
             return (tree / "ports" / "rp2" / "boards" / self.upstream,)
-        return HERE / "boards" / _COMMON[self.port], HERE / "boards" / self.name
+        return (
+            HERE / "boards" / _COMMON[self.port],
+            HERE / "boards" / (self.definition or self.name),
+        )
+
+    def left_out(self) -> tuple[str, ...]:
+        """Of two halves each is chosen before it runs, and no slot is searched for modules."""
+        if not self.halves:
+            return self.without
+        kept = tuple(out for out in self.without if out != "ams/update/halves.py")
+        return (*kept, "amsboot/slotfiles.py")
 
 
 BOARDS = {
@@ -72,6 +88,16 @@ BOARDS = {
         Board("pico2", "pico2", "pico", chip="RP2350", base="pico"),
         Board("pico2-w", "pico2", "pico", chip="RP2350", base="pico"),
         Board("pico-bench", "pico", "pico-bench", bench="picobench"),
+        Board("pico-ab", "picoab", "pico", base="pico", halves=True, definition="pico"),
+        Board(
+            "pico-bench-ab",
+            "picoab",
+            "pico-bench",
+            bench="picobench",
+            base="pico",
+            halves=True,
+            definition="pico-bench",
+        ),
         Board("pico-repl", "pico", "pico", only=("flashmap.py", "thumb.py")),
         Board("pico-stock", "", "", upstream="RPI_PICO"),
         # The loop in the chip's own instructions is Thumb's, of any Cortex-M.
@@ -93,19 +119,26 @@ def flashmap(board: Board) -> dict[str, int]:
     shims = str(ROOT / "host" / "openams" / "emulator" / "shims")
     sys.path.insert(0, shims)
     try:
-        names = runpy.run_path(str(ROOT / "boards" / board.code / "flashmap.py"))
+        (path,) = (path for path in _modules(board) if path.name == "flashmap.py")
+        names = runpy.run_path(str(path))
     finally:
         sys.path.remove(shims)
     return {name: value for name, value in names.items() if name.isupper()}
 
 
 def header(flash: dict[str, int]) -> str:
-    """rp2.Flash reaches the meter's state and the slots, never the firmware."""
-    size = flash["STATE_SIZE"] + flash["SLOTS_SIZE"]
-    return (
-        f"#define MICROPY_HW_FLASH_STORAGE_BASE ({flash['STATE_OFFSET']:#x})\n"
-        f"#define MICROPY_HW_FLASH_STORAGE_BYTES ({size:#x})\n"
+    """rp2.Flash reaches the meter's state and the slots, never a firmware that is the only one."""
+    begin = flash["STORAGE_OFFSET"]
+    text = (
+        f"#define MICROPY_HW_FLASH_STORAGE_BASE ({begin:#x})\n"
+        f"#define MICROPY_HW_FLASH_STORAGE_BYTES ({flash['FLASH_SIZE'] - begin:#x})\n"
     )
+    if "HALF_SIZE" in flash:
+        text += (
+            f"#define OPENAMS_HALF_SIZE ({flash['HALF_SIZE']:#x})\n"
+            f"#define OPENAMS_CODE_OFFSET ({flash['CODE_OFFSET']:#x})\n"
+        )
+    return text
 
 
 # A client's request that ends in the journal is some thirty calls deep. MicroPython's own 8 KiB
@@ -118,7 +151,7 @@ _RAM_END = {"RP2040": 0x20040000, "RP2350": 0x20080000}
 
 def linker_script(flash: dict[str, int], chip: str) -> str:
     # The second-stage boot loader is linked with the same options and has no such symbols.
-    end = f"0x10000000 + {flash['FIRMWARE_SIZE']:#x}"
+    end = f"__flash_binary_start + {flash['FIRMWARE_SIZE']:#x}"
     message = f"the image is too large for its {flash['FIRMWARE_SIZE'] // 1024} KiB of flash"
     return (
         f'ASSERT(DEFINED(__flash_binary_end) ? __flash_binary_end <= {end} : 1, "{message}")\n'
@@ -136,7 +169,7 @@ def package(board: Board, name: str, base: Path) -> str:
         place.removeprefix(name + "/")
         for place in places
         if not any(place == out or out.endswith("/") and place.startswith(out)
-                   for out in board.without)
+                   for out in board.left_out())
     ]  # fmt: skip
     return f'package("{name}", files={files}, base_path="{base}", opt=3)'
 
@@ -188,8 +221,9 @@ def inputs(board: Board) -> list[Path]:
         ROOT / "boards" / "picobench",
         ROOT / "boards" / "drivers",
         *(ROOT / "boards" / code for code in (board.code, board.base) if code),
+        *((HERE / "starter",) if board.halves else ()),
         HERE / "boards" / _COMMON[board.port],
-        HERE / "boards" / board.name,
+        HERE / "boards" / (board.definition or board.name),
         *(HERE / "boards" / boot for boot in (board.boot,) if boot),
     ):
         files += [p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts]

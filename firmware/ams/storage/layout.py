@@ -35,7 +35,7 @@ _SETTINGS_SECTORS = const(2)
 # Sectors of: registers, daily, monthly, voltage, each event log, cells, kept free.
 _LARGE = (16, 10, 2, 19, 2, 4, 3, 3, 3, 4)
 _SMALL = (8, 2, 2, 2, 2, 3, 3, 3, 3, 0)
-_LARGE_FROM = const(192)
+_LARGE_FROM = const(144)
 _LEAST = const(48)
 
 

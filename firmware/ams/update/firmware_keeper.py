@@ -71,7 +71,13 @@ class FirmwareKeeper:
         places = slots(board.slots)
         for slot in places.values():
             slot.ahead = meter.memory.eraser
-        self.updater = Updater(cells, places, terms, self._refused, self._ready)
+        which = None
+        halves = getattr(board, "halves", None)
+        if halves is not None:
+            from ams.update.halves import HalfSwitch
+
+            which = HalfSwitch(*halves)
+        self.updater = Updater(cells, places, terms, self._refused, self._ready, which)
         self._started_ms = None
         self._restart_ms = None
         self._asked_ms = 0

@@ -7,6 +7,11 @@
               then for each file: name | size u32 | packed size u32 | SHA-256 of the file
     package   the files, each a raw deflate stream
 
+A whole firmware, which runs where it lies:
+
+    manifest  "OAM2" | the same to SHA-256 of the package, files 0 | address of the code u32
+    package   FF up to place 4096 of the image | the code
+
 Big-endian; a text is its length u8 and ASCII; times in s since 2000-01-01 UTC.
 """
 
@@ -21,18 +26,21 @@ HEAD_SIZE = const(120)
 MAGIC = b"OAI1"
 _HEAD = ">4sHHI8sI32s64s"
 _MANIFEST_MAGIC = b"OAM1"
+_WHOLE_MAGIC = b"OAM2"
+# Of the code of a whole firmware in its image.
+CODE_AT = const(4096)
 _NUMBERS = ">IHHI32s"
 _NUMBERS_SIZE = const(44)
 _FILE = ">II32s"
 _FILE_SIZE = const(40)
-_MANIFEST_MAX = const(16384)
+_MANIFEST_MAX = const(32768)
 _TEXT_MAX = const(24)
 _NAME_MAX = const(64)
-_FILES_MAX = const(200)
+_FILES_MAX = const(400)
 # Of one file: its packed octets are held in RAM while it is inflated.
 _PACKED_MAX = const(24576)
 _FILE_MAX = const(65536)
-_ALL_MAX = const(524288)
+_ALL_MAX = const(2097152)
 _NAME_OCTETS = b"abcdefghijklmnopqrstuvwxyz0123456789_/."
 _RELEASE = b"OAR1"
 
@@ -121,8 +129,11 @@ class Cursor:
 class Manifest:
     """What comes before the list of files. `cursor` stands at its begin."""
 
+    origin = None  # of a whole firmware
+
     def __init__(self, cursor):
-        demand(cursor.take(4) == _MANIFEST_MAGIC, reasons.BAD_FORM)
+        magic = cursor.take(4)
+        demand(magic in (_MANIFEST_MAGIC, _WHOLE_MAGIC), reasons.BAD_FORM)
         self.product = cursor.text(_TEXT_MAX)
         self.board = cursor.text(_TEXT_MAX)
         try:
@@ -133,7 +144,11 @@ class Manifest:
             raise Refused(reasons.BAD_FORM)
         numbers = struct.unpack(_NUMBERS, cursor.take(_NUMBERS_SIZE))
         self.security, self.state_format, self.files, self.package_size, self.package_hash = numbers
-        demand(0 < self.files <= _FILES_MAX, reasons.BAD_FORM)
+        if magic == _WHOLE_MAGIC:
+            demand(self.files == 0, reasons.BAD_FORM)
+            self.origin = int.from_bytes(cursor.take(4), "big")
+        else:
+            demand(0 < self.files <= _FILES_MAX, reasons.BAD_FORM)
 
 
 class File:
@@ -157,6 +172,9 @@ def open_image(read):
 
 def files(head, cursor, manifest):
     """Yields each File, with the bounds that hold whatever anybody signed."""
+    if manifest.origin is not None:
+        demand(cursor.left() == 0 and cursor.at <= CODE_AT < head.size, reasons.BAD_SIZE)
+        return
     at = HEAD_SIZE + head.manifest_size
     end = head.size
     total = 0

@@ -24,6 +24,7 @@ NO_KEY = const(18)
 NOT_STORED = const(19)
 CHANGED = const(20)  # what was verified is no longer what the slot holds
 NOT_CONFIRMED = const(21)  # the self-test did not pass
+WRONG_PLACE = const(22)  # a whole firmware, linked for another half than the one that is free
 NAMES = (
     "ok",
     "bad-form",
@@ -47,4 +48,5 @@ NAMES = (
     "not-stored",
     "changed",
     "not-confirmed",
+    "wrong-place",
 )

@@ -40,15 +40,17 @@ class Updater:
     """`cells` of the UPDATE ring, `slots` {1: Slot, 2: Slot}.
 
     `terms` is what an image is held against; `refused(reason)` and `ready()` enter events.
+    `switch`: which code runs; None: that of the cells.
     """
 
-    def __init__(self, cells, slots, terms, refused, ready):
+    def __init__(self, cells, slots, terms, refused, ready, switch=None):
         self._cells = cells
         self.slots = slots
         self.terms = terms
         self._on_refused = refused
         self._on_ready = ready
-        self.switch = Switch(cells)
+        self.switch = switch or Switch(cells)
+        terms.origin = self.switch.origin()
         self.enabled = True
         self.block_size = BLOCK_SIZES[0]
         self.restart = False  # the board is to start anew, once the answer has gone out
@@ -181,8 +183,13 @@ class Updater:
             self._on_refused(reasons.INCOMPLETE)
             raise Denied()
         self.terms.security = max(self.terms.security, self.switch.floor)
-        self._work = verify.steps(self.slots[self.slot].read, self.size, self.terms)
+        self._work = self._verification()
         return False
+
+    def _verification(self):
+        found = yield from verify.steps(self.slots[self.slot].read, self.size, self.terms)
+        yield from self.switch.weigh(self.slots, found)
+        return found
 
     @property
     def busy(self):

@@ -36,6 +36,7 @@ class Terms:
         self.release_key = release_key
         self.now_s = now_s
         self.security = 0  # the least security version that may run
+        self.origin = None  # of the code, where an image is a whole firmware
 
 
 class Verified:
@@ -63,6 +64,9 @@ def _fits(manifest, terms):
     demand(manifest.security >= terms.security, reasons.OLD_SECURITY)
     demand(manifest.state_format == terms.state_format, reasons.STATE_FORMAT)
     demand(terms.version >= manifest.minimum, reasons.VERSION_TOO_LOW)
+    # Files or a whole firmware, as the board takes it, for the place that it will have.
+    demand((manifest.origin is None) == (terms.origin is None), reasons.BAD_FORM)
+    demand(manifest.origin == terms.origin, reasons.WRONG_PLACE)
 
 
 def steps(read, size, terms):

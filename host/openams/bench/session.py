@@ -35,7 +35,7 @@ from openams.lines.modbusline import ModbusLine, is_modbus
 from openams.meter_time import to_utc_ms
 from openams.runtimes.launch import HEAP_KIB, LINK_HEAP_KIB
 from openams.runtimes.process import MeterProcess
-from openams.runtimes.state import FLASH_SIZE, SLOTS_SIZE, StateImage
+from openams.runtimes.state import FLASH_SIZE, StateImage
 from openams.runtimes.wire import Frame
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ class Session:
             "breaker": options.breaker,
             "flash_size": FLASH_SIZE,
             "slots": str(self._state.slots),
-            "slots_size": SLOTS_SIZE,
+            "slots_size": self._state.slots_size,
             **({"security": options.security} if options.security else {}),
             **({"front_end": driver} if driver else {}),
         }

@@ -14,7 +14,7 @@ from openams.cli.keys import KeystoreOption, PassphraseOption, meter_first
 from openams.cli.meter import Access, ClientOption, UrlArgument, takes_access
 from openams.cli.output import print_values, progress
 from openams.errors import BenchError
-from openams.image.file import Image
+from openams.image.file import Image, load_all, save_all
 from openams.keys.keystore import Keystore
 from openams.keys.opening import open_keystore
 from openams.keys.releasekey import public_key
@@ -69,7 +69,8 @@ def key(
 @app.command(epilog="Example: ams image build pico image.bin --against base")
 def build(
     board: Annotated[
-        str, typer.Argument(metavar="BOARD", help="unix (the bench), pico, pico2, esp32 ...")
+        str,
+        typer.Argument(metavar="BOARD", help="unix (the bench), pico, pico-ab, pico2, esp32 ..."),
     ],
     out: Annotated[Path, typer.Argument(metavar="FILE", help="Image to write.")],
     source: Annotated[
@@ -93,12 +94,24 @@ def build(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make an image of a board's modules: .py for the bench, .mpy for a chip."""
-    from openams.image.package import make
+    """Make an image of a board's modules, .py for the bench, .mpy for a chip; or of a firmware."""
+    from openams.image import package
 
-    image = make(board, source, against, only, minimum, version, security)
-    image.save(out)
-    _print_image(out, image, as_json)
+    if board in package.WHOLE:
+        if source or against or only or version or security is not None:
+            raise BenchError(f"{board} takes a whole firmware: only --minimum can be given")
+        images = package.make_whole(board, _firmware(board), minimum or "0.0.0")
+    else:
+        images = [package.make(board, source, against, only, minimum, version, security)]
+    save_all(out, images)
+    _print_image(out, images, as_json)
+
+
+def _firmware(board: str) -> Path:
+    """The folder of a firmware, which is built when it is not there."""
+    from openams.runtimes.rp2040.firmware_image import image
+
+    return image(board).parent
 
 
 @app.command(epilog="Example: ams image sign image.bin")
@@ -109,18 +122,19 @@ def sign(
     as_json: JsonOption = False,
 ) -> None:
     """Sign an image, in its file, with the release key."""
-    image = Image.load(file).signed(open_keystore(keystore, passphrase_file).release_key())
-    image.save(file)
-    _print_image(file, image, as_json)
+    secret = open_keystore(keystore, passphrase_file).release_key()
+    images = [image.signed(secret) for image in load_all(file)]
+    save_all(file, images)
+    _print_image(file, images, as_json)
 
 
 @app.command(epilog="Example: ams image show image.bin")
 def show(file: _File, as_json: JsonOption = False) -> None:
     """Show what an image says of itself."""
-    image = Image.load(file)
-    _print_image(file, image, as_json)
+    images = load_all(file)
+    _print_image(file, images, as_json)
     if not as_json:
-        for entry in image.contents()["files"]:
+        for entry in images[0].contents()["files"]:
             say(f"  {entry['name']:<40} {entry['size']:>6} octets, {entry['packed']:>6} packed")
 
 
@@ -138,18 +152,18 @@ def release(
     number, file = meter_first(meter_id, image_file)
     store = open_keystore(keystore, passphrase_file)
     store.get(number).demand_settled("update")
-    image = _released(Image.load(file), file, store, number, expires)
-    image.save(out)
-    _print_image(out, image, as_json)
+    images = _released(load_all(file), file, store, number, expires)
+    save_all(out, images)
+    _print_image(out, images, as_json)
 
 
 def _released(
-    image: Image, path: Path, store: Keystore, meter_id: str, expires: str | None
-) -> Image:
-    if not image.is_signed:
+    images: list[Image], path: Path, store: Keystore, meter_id: str, expires: str | None
+) -> list[Image]:
+    if not all(image.is_signed for image in images):
         raise BenchError(f"{path} is not signed: ams image sign {path}")
     public = store.release_public()
-    if public and not image.is_signed_by(public):
+    if public and not all(image.is_signed_by(public) for image in images):
         raise BenchError(f"{path} is signed by another key than the meter was given")
     keys = store.get(meter_id)
     now = datetime.now(UTC)
@@ -158,7 +172,7 @@ def _released(
         end = parse_time("--expires", expires)
         if end <= now:
             raise BenchError(f"--expires {expires} is over already")
-    elif before.get("manifest") == image.manifest_hash and (
+    elif before.get("manifest") == images[0].manifest_hash and (
         from_utc_ms(before["expiry_s"] * 1000) - now > _LEAST_LEFT
     ):
         # The same octets as before: a transfer that was cut off goes on.
@@ -166,12 +180,13 @@ def _released(
     else:
         end = now + _VALID
     expiry_s = to_utc_ms(end) // 1000
-    store.note_release(meter_id, image.manifest_hash, expiry_s)
+    store.note_release(meter_id, images[0].manifest_hash, expiry_s)
     title = bytes.fromhex(keys.system_title)
-    return image.released(title, expiry_s, keys.key("update"))
+    return [image.released(title, expiry_s, keys.key("update")) for image in images]
 
 
-def _print_image(path: Path, image: Image, as_json: bool) -> None:
+def _print_image(path: Path, images: list[Image], as_json: bool) -> None:
+    image = images[0]
     said = image.contents()
     said |= {
         "file": str(path),
@@ -180,6 +195,10 @@ def _print_image(path: Path, image: Image, as_json: bool) -> None:
         "released_to": image.title.hex() if image.is_released else None,
         "expires": image.expires,
     }
+    if "origin" in said:
+        # Its own octets differ, being linked for another place.
+        said["halves"] = [f"{half.contents()['origin']:#x}" for half in images]
+        del said["origin"]
     if as_json:
         say(json.dumps(said))
         return
@@ -188,8 +207,14 @@ def _print_image(path: Path, image: Image, as_json: bool) -> None:
         state += f", released to {image.title.hex()} until {image.expires}"
     say(
         f"{path}: {said['product']} {said['version']} for {said['board']}, "
-        f"{len(said['files'])} files, {said['octets'] / 1024:.1f} KiB, {state}"
+        f"{_parts(said)}, {said['octets'] / 1024:.1f} KiB, {state}"
     )
+
+
+def _parts(said: dict[str, Any]) -> str:
+    if "halves" in said:
+        return f"a whole firmware, for {len(said['halves'])} of its halves"
+    return f"{len(said['files'])} files"
 
 
 # --- a meter -------------------------------------------------------------------------------
@@ -252,14 +277,15 @@ def send(
     if now and at:
         raise BenchError("--activate and --at exclude each other")
     when = _moment(at)
-    image = Image.load(file)
+    images = load_all(file)
     number = access.identify(url)
-    if not image.is_released:
+    if not images[0].is_released:
         _settle_update_key(access, url, number)
-        image = _released(image, file, access.store, number, expires)
+        images = _released(images, file, access.store, number, expires)
+    sender = _sender(access, url, retries)
+    image = sender.choose(images)
     if when and to_utc_ms(when) // 1000 + 60 >= image.expiry_s:
         raise BenchError(f"the image expires at {image.expires}: give --expires after --at")
-    sender = _sender(access, url, retries)
     with progress("blocks", as_json) as told:
         sender.send(image, block_size, told)
     done: dict[str, Any] = {

@@ -36,6 +36,9 @@ def powercut(
     update: Annotated[
         bool, typer.Option("--update", help="The work is a firmware update, to its end.")
     ] = False,
+    halves: Annotated[
+        bool, typer.Option("--halves", help="With --update: of a whole firmware, in two halves.")
+    ] = False,
     operation: Annotated[
         int | None, typer.Option(metavar="N", help="Cut at this one only: plays a failure again.")
     ] = None,
@@ -74,7 +77,8 @@ def powercut(
         meter_id=meter_id,
         first=from_ if operation is None else operation,
         last=LAST if operation is None else operation,
-        update=update,
+        update=update or halves,
+        halves=halves,
     )
     parts = _play(campaign, jobs if operation is None else 1)
     counts = [part.counts for part in parts]

@@ -24,6 +24,7 @@ REASONS = {
     19: ("not-stored", "the meter's flash does not keep it"),
     20: ("changed", "the flash is not what was verified: send it once more"),
     21: ("not-confirmed", "the self-test did not pass"),
+    22: ("wrong-place", "it runs in another half than the one that is free: send both in a file"),
 }
 
 

@@ -38,6 +38,7 @@ LAST = 1 << 30
 _VERSION = b'__version__ = "0.2.0"\nSECURITY_VERSION = 1\nSTATE_FORMAT = 1\n'
 _EXTRA = b"".join(hashlib.sha256(bytes([number])).digest() for number in range(128))
 _EXPIRY_S = 0xFFFFFFFF
+_CODE = 1000  # octets of a whole firmware
 
 
 @dataclass
@@ -53,6 +54,7 @@ class Campaign:
     first: int = 0  # operations before it are not cut
     last: int = LAST
     update: bool = False  # the work is a firmware update
+    halves: bool = False  # of a whole firmware
 
 
 class Part:
@@ -109,18 +111,23 @@ class Part:
 def _request(campaign: Campaign, part: int, of: int) -> dict[str, Any]:
     request = _plain_request(campaign, part, of)
     if campaign.update:
-        security, image = _released()
+        security, image = _released(campaign.halves)
         request["config"]["security"] = security
         request["update"] = image.hex()
+        request["halves"] = campaign.halves
     return request
 
 
-def _released() -> tuple[dict[str, Any], bytes]:
+def _released(halves: bool) -> tuple[dict[str, Any], bytes]:
     """Keys of a meter and an image for it: of nobody else, and thrown away."""
     key = ec.generate_private_key(ec.SECP256R1())
     title, update_key = b"OAM\0\0\0\0\1", secrets.token_bytes(16)
-    files = {"ams/__init__.py": _VERSION, "ams/extra.py": _EXTRA}
-    manifest, package = build.build(files, "unix", "0.2.0", 1)
+    if halves:
+        # updatelab.ORIGINS: the second is free.
+        manifest, package = build.build_whole(_EXTRA[:_CODE], 0x10010000, "unix", "0.2.0", 1)
+    else:
+        files = {"ams/__init__.py": _VERSION, "ams/extra.py": _EXTRA}
+        manifest, package = build.build(files, "unix", "0.2.0", 1)
     mac = build.release(manifest, title, _EXPIRY_S, update_key)
     image = build.whole(manifest, package, build.sign(manifest, key), title, _EXPIRY_S, mac)
     security = {

@@ -4,7 +4,8 @@ A whole meter with its keys takes an image through class 18 while it measures, r
 by itself into the slot, and confirms it. State and slots are one flash here, so that an
 operation has one number, whichever of the two it changes. After each cut the start-up code
 chooses, the meter starts, is held against all that was kept, measures on, and its client
-goes through with the update. See powercut.py, whose manner and checks these are.
+goes through with the update. With "halves" the code is a whole firmware, which the starter chooses
+by its records. See powercut.py, whose manner and checks these are.
 """
 
 import binascii
@@ -14,6 +15,7 @@ import sys
 
 import flash_lab
 import powercut
+import starter
 from amsboot import choice
 
 from ams.cosem import access
@@ -29,6 +31,12 @@ from amsbench.hold import hold
 
 STATE = 48
 SLOTS = 8
+RECORDS = 2
+# Of a half: its map, head and manifest, and the code.
+HALF = 4
+_CODE = 2 * flash_lab.SECTOR
+ORIGINS = (0x10000000, 0x10010000)
+OLD_CODE = bytes(range(256)) * 3
 _OBJECT = bytes((0, 0, 44, 0, 0, 255))
 _BLOCK = 64
 _POLL_MS = 250
@@ -61,10 +69,11 @@ class Part(Flash):
 class Board(flash_lab.LabBoard):
     name = "unix"
 
-    def __init__(self, flash, slots_flash, started):
+    def __init__(self, flash, slots_flash, started, halves=None):
         flash_lab.LabBoard.__init__(self, flash)
         self.slots = slots_flash
         self.started = started
+        self.halves = halves
 
     def entropy(self, count):
         return bytes(range(count))
@@ -82,9 +91,10 @@ class Board(flash_lab.LabBoard):
 class Life:
     """A meter and its client, from power-up to power-up."""
 
-    def __init__(self, flash, config, image, raw_ms, seen=None, stored=None):
+    def __init__(self, flash, config, image, raw_ms, seen=None, stored=None, halves=False):
         """`seen(meter)` is called after each step, `stored(meter)` after the registers are."""
         self.flash = flash
+        self.halves = halves
         self.config = config
         self.image = image
         self.raw_ms = raw_ms
@@ -98,8 +108,16 @@ class Life:
 
     def power_up(self):
         state, area = Part(self.flash, 0, STATE), Part(self.flash, STATE, SLOTS)
-        self.started = choice.choose(state, area, b"unix")
-        meter = self.meter = Meter(Board(state, area, self.started), self.config)
+        halves = None
+        if self.halves:
+            records = Part(self.flash, STATE + SLOTS, RECORDS)
+            half, _ = starter.choose(records, self.read_code, (HALF - 2) * flash_lab.SECTOR)
+            powercut.demand(half, "nothing runs")
+            halves = records, half, len(OLD_CODE), ORIGINS
+            self.started = choice.Start(None, half - 1)
+        else:
+            self.started = choice.choose(state, area, b"unix")
+        meter = self.meter = Meter(Board(state, area, self.started, halves), self.config)
         if self.stored is not None:
             plain = meter.memory.store
 
@@ -110,6 +128,11 @@ class Life:
             meter.memory.store = store
         meter.start(self.raw_ms)
         self.step()
+
+    def read_code(self, half, size):
+        code = bytearray(size)
+        self.flash.read((STATE + (half - 1) * HALF) * flash_lab.SECTOR + _CODE, code)
+        return code
 
     def step(self):
         if self.seen is not None:
@@ -144,8 +167,9 @@ class Life:
         return 0
 
     def running(self):
-        """The slot whose code runs for good."""
-        return self.meter.updater.switch.confirmed
+        """The slot whose code runs for good, 0 for what was flashed."""
+        confirmed = self.meter.updater.switch.confirmed
+        return confirmed - 1 if self.halves else confirmed
 
     def update(self):
         """Goes on with the update where it stands, to its end."""
@@ -194,7 +218,7 @@ def wanted(code, what):
 class Work:
     """The update once, on a flash whose every operation is written down."""
 
-    def __init__(self, flash, config, image):
+    def __init__(self, flash, config, image, halves):
         self.flash = flash
         self.points = []
         self.cells = []
@@ -202,7 +226,9 @@ class Work:
         self.truth = powercut.Truth(self, {}, [{} for _ in range(layout.EVENT_LOGS)], {})
         self.truth.base = {1: [0] * 4}
         self._totals = [0] * 4
-        life = self.life = Life(flash, config, image, flash_lab.START_MS, self.remember, self.keep)
+        life = self.life = Life(
+            flash, config, image, flash_lab.START_MS, self.remember, self.keep, halves
+        )
         life.measure(60000)
         life.update()
         life.mark("confirmed")
@@ -228,11 +254,12 @@ class Replay(powercut.Replay):
     def __init__(self, request, config, image, work):
         powercut.Replay.__init__(self, request, config, work.truth, work.life.raw_ms)
         self.image = image
+        self.halves = work.life.halves
         self.marks = work.life.marks
         self.key = binascii.unhexlify(config["security"]["update"])
 
     def begin(self, flash, raw_ms, operation):
-        life = Life(flash, self.config, self.image, raw_ms)
+        life = Life(flash, self.config, self.image, raw_ms, None, None, self.halves)
         powercut.check(self.truth, operation, life.meter)
         self.check_code(life, operation)
         return life
@@ -246,7 +273,8 @@ class Replay(powercut.Replay):
             powercut.demand(slot == 1, "old code runs after the new one was activated")
         if slot:
             held = bytearray(len(self.image))
-            slots(Part(life.flash, STATE, SLOTS))[slot].read(0, held)
+            place = 2 if self.halves else slot
+            slots(Part(life.flash, STATE, SLOTS))[place].read(0, held)
             powercut.demand(bytes(held) == self.image, "what runs is not what was sent")
         meter = life.meter
         keyring = meter.link.keyring
@@ -261,7 +289,7 @@ class Replay(powercut.Replay):
 
     def hold(self, image, log, raw_ms, operation, torn, again=None, torn_again=None):
         try:
-            flash = flash_lab.LabFlash(STATE + SLOTS, image, log)
+            flash = flash_lab.LabFlash(STATE + SLOTS + RECORDS, image, log)
             life = self.begin(flash, raw_ms, operation)
             # From here on it is no start any more: what it does is not cut again.
             started = len(log) if log is not None else 0
@@ -287,9 +315,16 @@ def campaign(request):
     config = request["config"]
     image = binascii.unhexlify(request["update"])
     log = []
-    work = Work(flash_lab.LabFlash(STATE + SLOTS, {}, log), config, image)
+    halves = request["halves"]
+    flashed = {}
+    if halves:
+        old = bytearray(flash_lab.ERASED)
+        old[: len(OLD_CODE)] = OLD_CODE
+        flashed[STATE + 2] = bytes(old)
+    flash = flash_lab.LabFlash(STATE + SLOTS + RECORDS, flashed, log)
+    work = Work(flash, config, image, halves)
     print(json.dumps({"operations": len(log), "minutes": len(work.points)}))
-    powercut.play(request, {}, log, Replay(request, config, image, work))
+    powercut.play(request, flashed, log, Replay(request, config, image, work))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 HEAD_SIZE = 120
-_WINDOW_BITS = 12
+WINDOW_BITS = 12
 
 
 def _text(value: str) -> bytes:
@@ -20,7 +20,7 @@ def _text(value: str) -> bytes:
 
 
 def deflated(data: bytes) -> bytes:
-    packer = zlib.compressobj(9, zlib.DEFLATED, -_WINDOW_BITS)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -WINDOW_BITS)
     return packer.compress(data) + packer.flush()
 
 
@@ -37,6 +37,25 @@ def build(
     for name, data in packed.items():
         manifest += _text(name) + struct.pack(">II", len(files[name]), len(data))
         manifest += hashlib.sha256(files[name]).digest()
+    return manifest, package
+
+
+# Of the code of a whole firmware in its image (firmware: ams.update.image).
+CODE_AT = 4096
+
+
+def build_whole(
+    code: bytes, origin: int, board: str, version: str, security: int, minimum: str = "0.0.0",
+    state_format: int = 1, product: str = "openams",
+) -> tuple[bytes, bytes]:  # fmt: skip
+    """(manifest, package) of a firmware that was linked for `origin`."""
+    texts = b"".join(_text(value) for value in (product, board, version, minimum))
+    # The manifest is as long whatever its numbers are.
+    size = 4 + len(texts) + struct.calcsize(">IHHI") + 32 + 4
+    package = code.rjust(CODE_AT - HEAD_SIZE - size + len(code), b"\xff")
+    manifest = b"OAM2" + texts
+    manifest += struct.pack(">IHHI", security, state_format, 0, len(package))
+    manifest += hashlib.sha256(package).digest() + struct.pack(">I", origin)
     return manifest, package
 
 

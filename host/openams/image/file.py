@@ -51,15 +51,14 @@ class Image:
 
     @classmethod
     def load(cls, path: Path) -> Image:
-        try:
-            return cls.parse(path.read_bytes())
-        except OSError as error:
-            raise BenchError(f"cannot read {path}: {error.strerror}") from None
-        except (ValueError, IndexError, struct.error, UnicodeDecodeError):
-            raise BenchError(f"{path} is no image: make one with ams image build") from None
+        """The only one of a file."""
+        images = load_all(path)
+        if len(images) > 1:
+            raise BenchError(f"{path} has an image for each half")
+        return images[0]
 
     def save(self, path: Path) -> None:
-        write_private(path, self.octets())
+        save_all(path, [self])
 
     def octets(self) -> bytes:
         return build.whole(
@@ -89,13 +88,16 @@ class Image:
             at += 1 + size
             return data[at - size : at].decode("ascii")
 
-        if data[:4] != b"OAM1":
+        if data[:4] not in (b"OAM1", b"OAM2"):
             raise ValueError("no manifest")
         out: dict[str, Any] = {name: text() for name in ("product", "board", "version", "minimum")}
         security, state_format, count, size, _ = _NUMBERS.unpack_from(data, at)
         at += _NUMBERS.size
         out |= {"security": security, "state_format": state_format, "octets": len(self.octets())}
         files = []
+        if data[:4] == b"OAM2":
+            (out["origin"],) = struct.unpack_from(">I", data, at)
+            at += 4
         for _ in range(count):
             name = text()
             length, packed, digest = _FILE.unpack_from(data, at)
@@ -134,3 +136,29 @@ class Image:
     def released(self, title: bytes, expiry_s: int, update_key: bytes) -> Image:
         mac = build.release(self.manifest, title, expiry_s, update_key)
         return replace(self, title=title, expiry_s=expiry_s, release=mac)
+
+
+def load_all(path: Path) -> list[Image]:
+    """The image of a file, or the two of a whole firmware, by the half that each is linked for."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BenchError(f"cannot read {path}: {error.strerror}") from None
+    images: list[Image] = []
+    try:
+        while data or not images:
+            manifest, _, package = struct.unpack_from(">HHI", data, 4)
+            end = _HEAD.size + manifest + package
+            images.append(Image.parse(data[:end]))
+            data = data[end:]
+        if len(images) > 1:
+            origins = [image.contents()["origin"] for image in images]
+            if len(images) != 2 or origins[0] >= origins[1]:
+                raise ValueError("not two halves")
+    except (ValueError, KeyError, IndexError, struct.error, UnicodeDecodeError):
+        raise BenchError(f"{path} is no image: make one with ams image build") from None
+    return images
+
+
+def save_all(path: Path, images: list[Image]) -> None:
+    write_private(path, b"".join(image.octets() for image in images))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from openams.places import repository_root
 # The bench's meter runs .py on every VM; a chip takes .mpy, compiled for its core.
 BENCH = "unix"
 BOARDS = (BENCH, *TARGETS)
+# Those that take a whole firmware, as `make firmware` has built it.
+WHOLE = ("pico-ab",)
 # The start-up is never taken from a slot.
 _STARTUP = (
     *("main", "boot", "chip", "pinout", "flash", "flashmap"),
@@ -26,9 +30,9 @@ _VERSION_MODULE = "ams/__init__"
 # What the firmware takes (ams.update.image, slots): of one file, all files, packed, and a slot.
 FILE_MAX = 65536
 PACKED_MAX = 24576
-ALL_MAX = 524288
-FILES_MAX = 200
-SLOT_MAX = 126976
+ALL_MAX = 2097152
+FILES_MAX = 400
+SLOT_MAX = {BENCH: 520192, "rp2": 126976, "esp32": 323584}  # by the bench, or the port
 _NUMBERS = ("__version__", "SECURITY_VERSION", "STATE_FORMAT")
 
 
@@ -50,7 +54,7 @@ def make(
     of its sources.
     """
     if board not in BOARDS:
-        raise BenchError(f"no board {board}: there are {', '.join(BOARDS)}")
+        raise BenchError(f"no board {board}: there are {', '.join((*BOARDS, *WHOLE))}")
     sources = {name: path.read_bytes() for name, path in _modules(board, source).items()}
     if minimum is None:
         minimum = _version_of(board, against) if against else "0.0.0"
@@ -69,8 +73,24 @@ def make(
         _checked(minimum), numbers["STATE_FORMAT"],
     )  # fmt: skip
     image = Image(manifest, packed)
-    _demand_fits(image)
+    _demand_fits(image, SLOT_MAX[BENCH if board == BENCH else TARGETS[board].platform])
     return image
+
+
+def make_whole(board: str, folder: Path, minimum: str = "0.0.0") -> list[Image]:
+    """The images of both halves, of the firmware that was built into `folder`."""
+    try:
+        said = json.loads((folder / "halves.json").read_text())
+        codes = [(folder / name).read_bytes() for name in ("firmware.bin", "second.bin")]
+    except (OSError, ValueError):
+        raise BenchError(
+            f"{folder} has no firmware of two halves: run  make firmware BOARD={board}"
+        ) from None
+    numbers = said["version"], said["security"], _checked(minimum), said["state_format"]
+    return [
+        Image(*build.build_whole(code, origin, board, *numbers))
+        for code, origin in zip(codes, said["origins"], strict=True)
+    ]
 
 
 def _modules(board: str, source: Path | None) -> dict[str, Path]:
@@ -133,13 +153,23 @@ def _renumbered(source: bytes, version: str | None, security: int | None) -> byt
     return text.encode()
 
 
+def unpacked(image: Image) -> dict[str, bytes]:
+    """The files of an image, by name."""
+    found, at = {}, 0
+    for file in image.contents()["files"]:
+        packed = image.package[at : at + file["packed"]]
+        found[file["name"]] = zlib.decompress(packed, -build.WINDOW_BITS)
+        at += file["packed"]
+    return found
+
+
 def _checked(version: str) -> str:
     if not re.fullmatch(r"\d{1,6}\.\d{1,6}\.\d{1,6}", version):
         raise BenchError(f"{version!r} is no version: write it like 0.2.0")
     return version
 
 
-def _demand_fits(image: Image) -> None:
+def _demand_fits(image: Image, most: int) -> None:
     files = image.contents()["files"]
     if len(files) > FILES_MAX:
         raise BenchError(f"{len(files)} files are too many: {FILES_MAX} at most; use --against")
@@ -147,8 +177,8 @@ def _demand_fits(image: Image) -> None:
         if file["size"] > FILE_MAX or file["packed"] > PACKED_MAX:
             raise BenchError(f"{file['name']} is too large for a meter")
     size = len(image.octets())
-    if size > SLOT_MAX or sum(file["size"] for file in files) > ALL_MAX:
+    if size > most or sum(file["size"] for file in files) > ALL_MAX:
         raise BenchError(
-            f"the image has {size / 1024:.0f} KiB, a slot takes {SLOT_MAX / 1024:.0f}: "
+            f"the image has {size / 1024:.0f} KiB, a slot takes {most / 1024:.0f}: "
             "leave out what the meter has with --against, the sources of its base"
         )

@@ -78,6 +78,12 @@ class Sender:
                 self.breaks += 1
                 time.sleep(_PAUSE_S)
 
+    def choose(self, images: list[Image]) -> Image:
+        """Of a whole firmware the image for the half that does not run."""
+        if len(images) == 1:
+            return images[0]
+        return images[self._lasting(free_half) - 1]
+
     # --- transfer ----------------------------------------------------------------------
 
     def send(self, image: Image, block_size: int, progress: Progress) -> None:
@@ -245,6 +251,14 @@ def status(meter: Client) -> dict[str, Any]:
         "activation_times": [_time_text(*row) for row in meter.get(22, SCHEDULE, 4)],
         "last_refusal": last_refusal(meter),
     }
+
+
+def free_half(meter: Client) -> int:
+    """The half that the next firmware goes into: 1 or 2, the one that does not run."""
+    confirmed, trial, _, _ = meter.get(1, STATE, 2)
+    if confirmed not in (1, 2):
+        raise Refusal("this meter takes an image of modules, not a whole firmware")
+    return 3 - int(trial or confirmed)
 
 
 def _time_text(time_: bytes, date: bytes) -> str:

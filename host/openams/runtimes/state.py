@@ -10,8 +10,10 @@ from openams import private
 from openams.errors import BenchError
 
 FLASH_SIZE = 1024 * 1024
-# Of the two firmware images together, as on a Pico.
-SLOTS_SIZE = 256 * 1024
+# Of the two firmware images together: each has room for all modules of a meter.
+SLOTS_SIZE = 1024 * 1024
+# As states of former versions have it, and a Pico's.
+_SMALL_SLOTS = 256 * 1024
 _NAME = "flash.bin"
 _SLOTS = "slots.bin"
 _HINT = "name another folder with --state"
@@ -39,6 +41,8 @@ class StateImage:
             self._check(path)
         # One that is too short or too long is taken as it is: the meter says what it found.
         self.length = self.path.stat().st_size
+        large = self.slots.stat().st_size > _SMALL_SLOTS
+        self.slots_size = SLOTS_SIZE if large else _SMALL_SLOTS
         self._lock = private.open_private(self.path, os.O_RDWR, _HINT)
         if not private.try_lock(self._lock):
             os.close(self._lock)

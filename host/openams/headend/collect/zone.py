@@ -77,12 +77,13 @@ def ration(order: Doing) -> dict[str, Any]:
 def firmware(order: Doing) -> dict[str, Any]:
     """`image`: the file that is released to this meter. What the meter has of it already is not
     sent again."""
-    from openams.image.file import Image
+    from openams.image.file import load_all
     from openams.image.transfer import Refusal, Sender
 
-    image = Image.load(Path(order.job.detail["image"]))
+    images = load_all(Path(order.job.detail["image"]))
     sender = Sender(functools.partial(order.session, "update"))
     try:
+        image = sender.choose(images)
         sender.send(image, 256, lambda done, of: order.alive(_BLOCK_S))
         order.alive(_CONFIRMED_S + _BLOCK_S)
         sender.activate()
@@ -112,8 +113,8 @@ def check(kind: str, detail: Mapping[str, Any]) -> None:
     if kind == "ration" and detail.get("action") not in ACTIONS:
         raise BenchError(f"rationing is one of {', '.join(ACTIONS)}")
     if kind == "firmware":
-        from openams.image.file import Image
+        from openams.image.file import load_all
 
-        image = Image.load(Path(str(detail.get("image", ""))))
-        if not image.is_released:
+        images = load_all(Path(str(detail.get("image", ""))))
+        if not all(image.is_released for image in images):
             raise BenchError("the image is released to no meter: ams image release makes it so")

@@ -36,6 +36,22 @@ STATE_START = 768 * 1024
 STATE_SIZE = 1024 * 1024
 SLOTS_START = STATE_START + STATE_SIZE
 SLOTS_SIZE = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Where an image has the meter's state and the slots of its firmware."""
+
+    state_start: int = STATE_START
+    state_size: int = STATE_SIZE
+    slots_start: int = SLOTS_START
+    slots_size: int = SLOTS_SIZE
+
+
+ONE = Parts()
+# boards/picoab/flashmap.py: the slots are the starter's records and both halves, code and all.
+HALVES = Parts(0x16C000, 0x94000, 0x2000, 0x16A000)
+
 _CMD_READ_UNIQUE_ID = 0x4B
 _CMD_SUSPEND, _CMD_RESUME = 0x75, 0x7A
 _BUSY = 0x01
@@ -74,6 +90,8 @@ class Operation:
 class NorFlash(RPSSI):
     """`operations` counts programs and erases of state and slots, as the faultlab does."""
 
+    # Where operations are counted, and can be cut.
+    counted = (STATE_START, SLOTS_START + SLOTS_SIZE)
     longest = False  # everything takes the longest that the datasheet allows
 
     def __init__(self, rp2040: RP2040, name: str) -> None:
@@ -97,8 +115,13 @@ class NorFlash(RPSSI):
     # --- the file ------------------------------------------------------------
 
     def share(self, path: Path, start: int = STATE_START, size: int = STATE_SIZE) -> None:
-        """Takes a region from `path` and keeps it there from now on."""
-        data = path.read_bytes()
+        """Takes a region from `path` and keeps it there from now on; slots, which the bench has
+        larger ones of, from its begin. A file that is not there begins with what was flashed."""
+        begin = start in (SLOTS_START, HALVES.slots_start)
+        if not path.exists():
+            path.write_bytes(self.rp2040.flash[start : start + size])
+        with path.open("rb") as file_:
+            data = file_.read(size if begin else size + 1)
         if len(data) > size:
             raise BenchError(f"{path} is larger than its region of the chip: name another --state")
         # What a file that was cut short does not hold reads as erased.
@@ -192,7 +215,8 @@ class NorFlash(RPSSI):
             return
         self._write_enabled = False
         self._pending = Operation(kind, address, target, takes_ns, takes_ns, self._clock.nanos)
-        if STATE_START <= address < SLOTS_START + SLOTS_SIZE:
+        begin, end = self.counted
+        if begin <= address < end:
             self.operations += 1
             due = self.cut_at is not None and self.operations >= self.cut_at
             if due and address >= self.cut_from:

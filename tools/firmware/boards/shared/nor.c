@@ -155,11 +155,36 @@ static int run(job_t *job) {
     return result;
 }
 
+#ifdef OPENAMS_HALF_SIZE
+extern char __flash_binary_start, __flash_binary_end;
+
+static uint32_t code_start(void) {
+    return (uintptr_t)&__flash_binary_start - XIP_BASE;
+}
+
+// code(): where in the flash the code that runs is, and how long.
+static mp_obj_t nor_code(void) {
+    mp_obj_t both[2] = {
+        MP_OBJ_NEW_SMALL_INT(code_start()),
+        MP_OBJ_NEW_SMALL_INT(&__flash_binary_end - &__flash_binary_start),
+    };
+    return mp_obj_new_tuple(2, both);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(nor_code_obj, nor_code);
+#endif
+
 static uint32_t checked(mp_obj_t offset, uint32_t size) {
     uint32_t at = mp_obj_get_int(offset);
     if (at > MICROPY_HW_FLASH_STORAGE_BYTES || size > MICROPY_HW_FLASH_STORAGE_BYTES - at) {
         mp_raise_ValueError(MP_ERROR_TEXT("outside the meter's part of the flash"));
     }
+    #ifdef OPENAMS_HALF_SIZE
+    // The half that runs is never written.
+    uint32_t half = code_start() - OPENAMS_CODE_OFFSET - MICROPY_HW_FLASH_STORAGE_BASE;
+    if (at < half + OPENAMS_HALF_SIZE && at + size > half) {
+        mp_raise_ValueError(MP_ERROR_TEXT("that is the code that runs"));
+    }
+    #endif
     return MICROPY_HW_FLASH_STORAGE_BASE + at;
 }
 
@@ -206,6 +231,9 @@ static const mp_rom_map_elem_t nor_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_erase), MP_ROM_PTR(&nor_erase_obj) },
     { MP_ROM_QSTR(MP_QSTR_go_on), MP_ROM_PTR(&nor_go_on_obj) },
     { MP_ROM_QSTR(MP_QSTR_program), MP_ROM_PTR(&nor_program_obj) },
+    #ifdef OPENAMS_HALF_SIZE
+    { MP_ROM_QSTR(MP_QSTR_code), MP_ROM_PTR(&nor_code_obj) },
+    #endif
 };
 static MP_DEFINE_CONST_DICT(nor_globals, nor_globals_table);
 
