@@ -9,10 +9,10 @@ from han import autodecoder, hdlc
 
 from openams.bench.options import DEFAULT_METER_ID
 from openams.grid.cases import Case
+from openams.runtimes.rp2040.flash import ONE, Parts
 from openams.runtimes.rp2040.meter import ChipMeter, provision
 from openams.runtimes.rp2040.service import ServiceLine
 from openams.runtimes.rp2040.session import make_chip_front_end
-from openams.runtimes.state import FLASH_SIZE
 from openams.runtimes.wire import Frame
 
 START_MS = 840_000_000_000
@@ -41,9 +41,12 @@ def steady(
 
 
 class ChipBench:
-    def __init__(self, image: Path, folder: Path, case: Case, front_end: str = "ideal") -> None:
+    def __init__(
+        self, image: Path, folder: Path, case: Case, front_end: str = "ideal", parts: Parts = ONE
+    ) -> None:
         self.state = folder / "flash.bin"
-        self.state.write_bytes(b"\xff" * FLASH_SIZE)
+        self.state.write_bytes(b"\xff" * parts.state_size)
+        self._parts = parts
         self.frames: list[Frame] = []
         self.lines: list[dict[str, Any]] = []
         self.log: list[str] = []
@@ -53,7 +56,7 @@ class ChipBench:
         self.meter = ChipMeter(
             scenario, self._front_end, self.frames.append, self.lines.append, self.log.append,
             on_link=self._said,
-            image=image,
+            image=image, parts=parts,
         )  # fmt: skip
         self.line = ServiceLine(self.meter)  # what a client opens
         self.config = {
@@ -73,7 +76,7 @@ class ChipBench:
         self.line.take(channel, kind, data)
 
     def provision(self) -> None:
-        provision(self.state, self.config)
+        provision(self.state, self.config, self._parts.state_size)
 
     def boot(self) -> None:
         self.meter.configure(self.config)

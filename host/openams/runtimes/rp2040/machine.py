@@ -19,7 +19,7 @@ from rp2040py.utils.logging import ConsoleLogger, LogLevel
 
 from openams.errors import BenchError
 from openams.runtimes.rp2040.adc import SampledAdc
-from openams.runtimes.rp2040.flash import SLOTS_SIZE, SLOTS_START, NorFlash, Operation
+from openams.runtimes.rp2040.flash import ONE, NorFlash, Operation, Parts
 from openams.runtimes.rp2040.pio import FedPio, SleepingPio
 from openams.runtimes.rp2040.quick import QuickSio
 from openams.runtimes.rp2040.uart import PacedUart
@@ -137,7 +137,13 @@ class Machine:
     the power coming back is.
     """
 
-    def __init__(self, image: Path, state: Path | None = None, slots: Path | None = None) -> None:
+    def __init__(
+        self,
+        image: Path,
+        state: Path | None = None,
+        slots: Path | None = None,
+        parts: Parts = ONE,
+    ) -> None:
         self.chip = Chip()
         self.chip.load_bootrom(BOOTROM_B1)
         try:
@@ -145,9 +151,13 @@ class Machine:
         except (OSError, ValueError) as error:
             raise BenchError(f"{image} is no firmware image: {error}") from None
         if state is not None:
-            self.chip.nor.share(state)
+            self.chip.nor.share(state, parts.state_start, parts.state_size)
         if slots is not None:
-            self.chip.nor.share(slots, SLOTS_START, SLOTS_SIZE)
+            self.chip.nor.share(slots, parts.slots_start, parts.slots_size)
+        self.chip.nor.counted = (
+            min(parts.state_start, parts.slots_start),
+            max(parts.state_start + parts.state_size, parts.slots_start + parts.slots_size),
+        )
         self.clock = self.chip.clock
         self._loop = Loop(self.chip)
         self.chip.simulator = self._loop  # type: ignore[assignment]

@@ -23,6 +23,7 @@ from openams.runtimes.process import MeterProcess
 from openams.runtimes.rp2040.analog import OnChipAdc, WaveSource
 from openams.runtimes.rp2040.converter import Ads131Board, Converter
 from openams.runtimes.rp2040.firmware_image import image as firmware_image
+from openams.runtimes.rp2040.flash import ONE, Parts
 from openams.runtimes.rp2040.hanframes import FrameTap
 from openams.runtimes.rp2040.machine import Machine
 from openams.runtimes.rp2040.mailbox import MailboxEnd
@@ -55,8 +56,10 @@ class ChipMeter:
         on_log: Callable[[str], None] | None = None,
         on_link: Callable[[int, int, bytes], None] | None = None,
         image: Path | None = None,
+        parts: Parts = ONE,
     ) -> None:
         self.image = image or firmware_image("pico-bench")
+        self._parts = parts
         self._scenario = scenario
         self._front_end = front_end
         self._on_frame = on_frame
@@ -83,8 +86,8 @@ class ChipMeter:
         self._state = Path(config["flash"])
         self._slots = Path(config["slots"]) if config.get("slots") else None
         if config.get("format"):
-            self._state.write_bytes(b"\xff" * FLASH_SIZE)
-        provision(self._state, config)
+            self._state.write_bytes(b"\xff" * self._parts.state_size)
+        provision(self._state, config, self._parts.state_size)
         return self.power_up()
 
     def power_up(self, off_ms: int = 0) -> dict[str, Any]:
@@ -92,7 +95,7 @@ class ChipMeter:
         if self.machine is not None:
             self._start_ms += round(self.machine.now_ms) + off_ms
         self._replies.clear()
-        machine = self.machine = Machine(self.image, self._state, self._slots)
+        machine = self.machine = Machine(self.image, self._state, self._slots, self._parts)
         self._box = MailboxEnd(machine.chip)
         self.wiring = Wiring(machine.chip, clock_chip(self._start_ms))
         front_end = self._front_end
@@ -268,7 +271,7 @@ class ChipMeter:
     def rows(self, name: str, **limits: Any) -> list[list[Any]]:
         """Read out of the flash as `ams profile` does, while the chip stands still."""
         assert self._state is not None
-        return inspect(self._state, name, **limits)
+        return inspect(self._state, name, self._parts.state_size, **limits)
 
     def _result(self) -> dict[str, Any]:
         events: list[Any] = []
@@ -304,14 +307,14 @@ def clock_chip(utc_ms: int) -> Ds3231:
     return clock
 
 
-def provision(state: Path, config: dict[str, Any]) -> None:
+def provision(state: Path, config: dict[str, Any], size: int = FLASH_SIZE) -> None:
     """Writes identity, calibration, HAN format and keys into the meter's settings."""
     with MeterProcess("cpython") as process:
         process.configure(
             {
                 "system": "provision",
                 "flash": str(state),
-                "flash_size": FLASH_SIZE,
+                "flash_size": size,
                 "settings": {
                     "meter_id": config["identity"]["meter_id"],
                     **{
@@ -329,10 +332,10 @@ def provision(state: Path, config: dict[str, Any]) -> None:
         process.stop()
 
 
-def inspect(state: Path, name: str, **limits: Any) -> list[list[Any]]:
+def inspect(state: Path, name: str, size: int = FLASH_SIZE, **limits: Any) -> list[list[Any]]:
     """Entries of a profile or log in a state image."""
     with MeterProcess("cpython") as process:
-        process.configure({"system": "inspect", "flash": str(state), "flash_size": FLASH_SIZE})
+        process.configure({"system": "inspect", "flash": str(state), "flash_size": size})
         rows = process.rows(name, **limits)
         process.stop()
     return rows
