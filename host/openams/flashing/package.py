@@ -6,6 +6,7 @@ They are laid out as on the board, with a package.json for mip.
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import shutil
 import subprocess
@@ -83,8 +84,9 @@ def build(board: Target) -> dict[str, bytes]:
     }
 
 
+@functools.cache
 def compiled(arch: str, name: str, source: bytes) -> bytes:
-    """A module as .mpy for a core; `name` is what its errors say."""
+    """A module as .mpy for a core; `name` is what its errors say. Boards share most of them."""
     with tempfile.TemporaryDirectory() as work:
         path, out = Path(work) / "module.py", Path(work) / "module.mpy"
         path.write_bytes(source)
