@@ -79,8 +79,9 @@ class Engine:
         except BenchError as error:
             said = str(error)
         self.counts += counts
-        await self.bus.answered(message)
+        # In this order: who asks counts a part once, and waits long for one that nobody tells of.
         await self.bus.say(reply, pack_counts(part, counts, said))
+        await self.bus.answered(message)
 
 
 async def evaluate_over(
