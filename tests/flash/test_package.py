@@ -11,7 +11,7 @@ from openams.flashing.targets import TARGETS
 
 # The file system of each board.
 # A Pico 2 W has the files of a Pico 2, and less room.
-FILES_KIB = {"pico": 1408, "pico2": 2560, "esp32": 768}
+FILES_KIB = {"pico": 1408, "pico2": 2560, "esp32": 640}
 
 
 @pytest.mark.parametrize("name", FILES_KIB)

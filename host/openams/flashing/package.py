@@ -42,6 +42,8 @@ def modules(root: Path, *folders: str) -> dict[str, Path]:
 
 def sources(board: Target) -> dict[str, Path]:
     found = modules(ROOT, board.base, board.code)
+    # Only what is flashed as a whole image has two halves.
+    found.pop("ams/update/halves")
     return reached(found, board.roots) if board.roots else found
 
 
