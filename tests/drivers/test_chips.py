@@ -48,7 +48,10 @@ def test_a_board_is_known_by_what_it_says(machine):
 ADDRESSES = ((0x10000000, 0x10400000), (0x20000000, 0x20082000), (0x40000000, 0x40200000),
              (0x50000000, 0x50400000), (0xD0000000, 0xD0001000))  # fmt: skip
 # Where they may stand.
-PLACES = ("boards/pico/chip.py", "boards/pico/flashmap.py", "boards/pico2/flashmap.py")
+PLACES = (
+    "boards/pico/chip.py",
+    *(f"boards/{name}/flashmap.py" for name in ("pico", "pico2", "picoab")),
+)
 
 
 def addresses(path):
@@ -125,7 +128,7 @@ Rp2.Flash = Flash
 sys.modules["rp2"] = Rp2
 import flash
 assert not flash.IN_SLICES
-part = flash.WholeFlash(4096, 12288)
+part = flash.WholeFlash(flash.STORAGE_OFFSET + 4096, 12288)
 data = bytes(range(256)) * 3
 part.program(4096 + 77, data)
 part.program(4096 + 77, b"\\x0f")
