@@ -159,7 +159,7 @@ def test_the_power_goes_while_the_starter_counts(bench, built, tmp_path, torn):
     first.cut_in_operation(1, share=0.5, torn=torn)
     first.run(2000)
     assert first.off and first.torn is not None and first.torn.address == HALVES.slots_start
-    boot(bench)
+    bench.boot()
     until(bench, lambda: "firmware-activated" in events(bench))
     assert flash.switch().running == 2
 
