@@ -34,11 +34,12 @@ import os,sys
 try:
  import machine
  if sys.platform=='rp2':
-  _5='RP2350' in sys.implementation._machine
-  machine.mem32[0x400db000 if _5 else 0x4005b000]=1<<30
-  machine.mem32[0x400a0000 if _5 else 0x4004c000]=0
-  for _c in range(16 if _5 else 12):machine.mem32[0x50000010+64*_c]=0
-  machine.mem32[0x50000464 if _5 else 0x50000444]=0xffff if _5 else 0xfff
+  _m=machine.mem32
+  _x=4*('RP2350' in sys.implementation._machine)
+  _m[0x4005b000+_x*0x20000]=1<<30
+  _m[0x4004c000+_x*0x15000]=0
+  for _c in range(12+_x):_m[0x50000010+64*_c]=0
+  _m[0x50000444+8*_x]=(4096<<_x)-1
 except ImportError:pass
 """
 
