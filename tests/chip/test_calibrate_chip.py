@@ -78,6 +78,7 @@ def test_one_phase_by_the_adc():
     assert abs(error) < 0.005 and abs(error) < abs(error_before) / 2, (error, error_before)
 
 
+@pytest.mark.campaign
 def test_three_phases_by_the_metering_ic():
     machine = Machine(image("pico"))
     Wiring(machine.chip, clock_chip(START_MS))

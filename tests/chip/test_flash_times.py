@@ -156,7 +156,7 @@ def code_of(image: Path, name: str) -> range:
 def test_registers_are_stored_within_the_promise_whenever_the_supply_falls(bench, image):
     """The worst moment is the beginning of a garbage collection."""
     collection = code_of(image, "gc_mark_subtree")
-    quick, worst, _ = falls(bench, [None, collection, None], 2)
+    quick, worst = falls(bench, [None, collection], 2)
     assert quick < PROMISE_MS / 2
     assert worst < PROMISE_MS
 
@@ -169,6 +169,7 @@ def test_the_same_at_many_moments(bench, seed):
     assert max(took) < PROMISE_MS
 
 
+@pytest.mark.campaign
 def test_a_reset_in_the_middle_of_an_erase_is_gone_on_with(bench):
     """The chip is reset, the flash is not: what is suspended there is ended before anything."""
     meter = bench.meter

@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import ROOT
 
 
+@pytest.mark.campaign
 def test_the_same_tests_pass_on_the_chip(tmp_path):
     """The HAN port shows a load, the register counts it, without one it stands."""
     report = tmp_path / "hil.xml"

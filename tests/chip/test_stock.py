@@ -1,4 +1,8 @@
-"""`ams flash` onto a Pico with MicroPython as it comes, through its USB console."""
+"""`ams flash` onto a Pico with MicroPython as it comes, through its USB console.
+
+All of it is a campaign: the image as it comes is built for it alone. tests/flash has the same code
+against the VM.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,8 @@ from openams.runtimes.rp2040.hanframes import FrameTap
 from openams.runtimes.rp2040.machine import Machine
 from openams.runtimes.rp2040.meter import clock_chip
 from openams.runtimes.rp2040.wiring import Wiring
+
+pytestmark = pytest.mark.campaign
 
 AMS = Path(sys.executable).with_name("ams")
 PICO = TARGETS["pico"]
@@ -112,7 +118,6 @@ def test_what_does_not_go_is_one_line_and_nothing_is_written(pico, tmp_path):
     assert "this is the new code" in pico.boots()
 
 
-@pytest.mark.campaign
 def test_a_whole_meter_is_flashed_meters_and_outlasts_the_supply(tmp_path):
     """All of it: code, identity, restart, measuring through the ADC, the HAN port, a power cut."""
     pico = Pico()

@@ -46,13 +46,9 @@ def reads(bench, store):
         return one.get(3, "1.0.1.8.0.255", 2)
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize(
-    "level",
-    [
-        "repeated",
-        pytest.param(0x00, id="zeros", marks=pytest.mark.campaign),
-        pytest.param(0xFF, id="ones", marks=pytest.mark.campaign),
-    ],
+    "level", ["repeated", pytest.param(0x00, id="zeros"), pytest.param(0xFF, id="ones")]
 )
 def test_an_spi_line_that_is_stuck(image, tmp_path, level):
     """Told once, and no reset. The IC goes on counting: nothing is lost, nothing invented."""

@@ -43,7 +43,7 @@ def test_an_atm90e32_measures_three_phases(image, tmp_path):
     )
 
 
-@pytest.mark.parametrize("kw", [9.2, 90.0])
+@pytest.mark.parametrize("kw", [pytest.param(9.2, marks=pytest.mark.campaign), 90.0])
 def test_the_test_led_is_even_up_to_90_kw(image, tmp_path, kw):
     """By a timer, between the passes of the main loop: none waits, and each can be seen."""
     bench = ChipBench(image, tmp_path, steady("3P4W", 230.0, kw * 1000 / 690, 0.0))
