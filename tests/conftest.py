@@ -81,16 +81,11 @@ def _places(items: list[pytest.Item]) -> dict[pytest.Item, float]:
     return {item: place[item.path] for item in items}
 
 
-def pytest_collection_finish() -> None:
-    """What is collected stays: a firmware's own collection need not go through it each time."""
-    gc.collect()
-    gc.freeze()
-
-
 @pytest.fixture(autouse=True, scope="module")
 def _left_by_others() -> None:
-    """Nor through what the files before left: a loop that collects forty times a second took
-    minutes of its process for what takes it a tenth of a second."""
+    """A firmware's own collection need not go through what is collected to be run, and what the
+    files before left, each time: a loop that collects forty times a second took minutes of its
+    process for what takes it a tenth of a second."""
     gc.collect()
     gc.freeze()
 

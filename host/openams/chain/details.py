@@ -54,6 +54,7 @@ class _Looking:
     def value(self, off: Off) -> dict[str, Any]:
         begin, end = day_bounds(off.day)
         begins = self._begins(off)
+        at = off.interval
         stories = self._store.revisions(off.day, off.gsrn, off.series)
         return {
             "what": off.what,
@@ -61,14 +62,14 @@ class _Looking:
             "gsrn": off.gsrn,
             "direction": DIRECTIONS[off.series],
             "interval": off.interval,
-            "begin": None if off.interval is None else begins[off.interval],
+            "begin": None if at is None else _time(begins[at]),
             "ours_wh": off.ours_wh,
             "true_wh": off.true_wh,
             "allowed_wh": round(off.allowed_wh, 1),
             "revisions": [f"{one.number} {one.why} {_time(one.at_ms)}" for one in stories],
             "notes": [note for one in stories[-1:] for note in _notes(one.detail)],
             "meters": [
-                self._meter(relation, off)
+                self._meter(relation, off, begins)
                 for relation in self._store.relations(begin, end, gsrns=[off.gsrn])
             ],
         }
@@ -77,11 +78,11 @@ class _Looking:
         day = date.fromisoformat(missed["day"])
         return {**missed, "faults": self._near(missed["meter_id"], day)}
 
-    def _begins(self, off: Off) -> list[str]:
+    def _begins(self, off: Off) -> list[int]:
         terms = next(iter(self._store.terms_of(off.day, [off.gsrn])))
-        return [_time(to_utc_ms(at)) for at in starts(off.day, terms.resolution_min)]
+        return [to_utc_ms(at) for at in starts(off.day, terms.resolution_min)]
 
-    def _meter(self, relation: Relation, off: Off) -> dict[str, Any]:
+    def _meter(self, relation: Relation, off: Off, begins: list[int]) -> dict[str, Any]:
         """A meter of the point, what came of the interval, and what it went through."""
         store, meter_id = self._store, relation.meter_id
         begin, end = day_bounds(off.day)
@@ -97,7 +98,7 @@ class _Looking:
             "net": "" if spec is None else spec.net,
             "profile": "" if spec is None else spec.profile,
             "clock_ppm": None if spec is None else spec.clock_ppm,
-            "rows": self._rows(meter_id, off),
+            "rows": self._rows(meter_id, off, begins),
             "clock": [
                 f"{_time(one.at_ms)} {one.ahead_ms / 1000:+.1f} s"
                 for one in store.clock_checks([meter_id], *span).get(meter_id, ())
@@ -113,14 +114,11 @@ class _Looking:
             "faults": self._near(meter_id, off.day),
         }
 
-    def _rows(self, meter_id: str, off: Off) -> list[str]:
+    def _rows(self, meter_id: str, off: Off, begins: list[int]) -> list[str]:
         """Rows of the interval as they came; of a whole day none."""
         if off.interval is None:
             return []
-        begins = self._begins(off)
-        first, count = day_bounds(off.day)[0], len(begins)
-        step = (day_bounds(off.day)[1] - first) // count
-        begin = first + off.interval * step
+        begin, step = begins[off.interval], begins[1] - begins[0]
         parts = self._store.intervals(day_number(off.day), [meter_id]).get(meter_id, ())
         return [
             f"{_time(1000 * row.end_s)} {row.period_s} s {row.plus_mwh} {row.minus_mwh} mWh "

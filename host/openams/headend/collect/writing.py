@@ -110,7 +110,6 @@ class Writer:
         return self._again_ms(turn, now_ms)
 
     def _again_ms(self, turn: Turn, now_ms: int) -> int:
-        rng = random.Random()
-        if self._seed is not None:
-            rng.seed(f"{self._seed} {turn.subject} {turn.attempts} {now_ms}")
+        said = f"{self._seed} {turn.subject} {turn.attempts} {now_ms}"
+        rng = random.Random(None if self._seed is None else said)
         return self._plan.again_ms(turn.attempts + 1, now_ms, rng)
