@@ -69,7 +69,7 @@ bench-chip: $(STAMP)
 
 # Runs that are too long for every commit; each prints its seed.
 campaign: $(STAMP)
-	OPENAMS_CAMPAIGN=1 $(BIN)/python -m pytest -m campaign
+	OPENAMS_CAMPAIGN=1 $(BIN)/python -m pytest -m campaign --timeout 0
 
 # Pins every dependency with its hashes, for Python 3.11 and later. The override: dsmr-parser
 # asks for an old dlms-cosem, for encrypted telegrams only; both are for tests.

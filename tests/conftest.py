@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import told
 
 from openams.runtimes.launch import find_micropython
 
@@ -20,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "tests" / "data"
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     # Who starts tests in the background has Ctrl-C ignored, and all they start inherits it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -31,6 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in ("OPENAMS_KEYSTORE", "OPENAMS_KEYSTORE_PASSPHRASE"):
         os.environ.pop(name, None)
     config.addinivalue_line("markers", "campaign: a run too long for every commit")
+    told.tell(config)
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
         compile_tests()
 
