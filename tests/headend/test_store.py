@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
 from datetime import date, timedelta
@@ -324,6 +326,27 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
         assert "\n" not in str(said.value)
         store.one("PRAGMA max_page_count = 1000000")
         assert list(store.intervals(day_number(DAY), [m for m, _ in many])) == []
+        store.add_intervals(many, "meter", 3)
+        assert len(store.intervals(day_number(DAY), [m for m, _ in many])) == 1999
+
+
+def test_a_full_disk_of_the_server_is_one_line_and_loses_nothing(postgres):
+    if os.geteuid() != 0:
+        pytest.skip("a small disk is mounted by root alone")
+    with postgres.small_url("small", 24 << 10) as (url, disk), open_store(url) as store:
+        store.add_intervals([(meter_id(0), rows())], "meter", 1)
+        ballast = disk / "ballast"
+        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        many = [(meter_id(k), rows()) for k in range(1, 2000)]
+        with pytest.raises(GoneError, match="make room, nothing is lost") as said:
+            store.add_intervals(many, "meter", 2)
+        assert "\n" not in str(said.value)
+        # What is there is read, and the same connection writes again when there is room.
+        assert list(store.intervals(day_number(DAY), [m for m, _ in many])) == []
+        assert len(store.intervals(day_number(DAY), [meter_id(0)])) == 1
+        ballast.unlink()
         store.add_intervals(many, "meter", 3)
         assert len(store.intervals(day_number(DAY), [m for m, _ in many])) == 1999
 
