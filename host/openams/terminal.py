@@ -48,6 +48,12 @@ def say(text: str, error: bool = False) -> None:
     print(one_line(text), file=sys.stderr if error else sys.stdout, flush=True)
 
 
+def say_lines(text: str) -> None:
+    """The same of a text whose lines are its writer's own, and hold nothing of others."""
+    for line in text.rstrip("\n").split("\n"):
+        say(line)
+
+
 class _Guarded:
     """A text stream that passes on what is harmless, as far as its encoding goes."""
 

@@ -87,7 +87,8 @@ def test_show_asks_a_running_one(meters, tmp_path):
             assert process.poll() is None
         assert meters.ids[0] in show("meters").stdout and "whole" in show("days").stdout
         assert "store-made" in show("alarms").stdout and show("pushes").stdout == "no pushes\n"
-        assert '"store_id"' in show("state").stdout
+        state = json.loads(show("state").stdout)
+        assert state["concentrator"] == "c" and state["stored"]["days"] >= 2
         refused(show("nothing"), "choose one of")
         token.chmod(0o644)
         refused(show("state"), "others may read")

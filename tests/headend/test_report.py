@@ -286,7 +286,8 @@ def test_the_commands(tmp_path):
     assert "<svg" in (tmp_path / "r.html").read_text()
     assert (tmp_path / "r.csv").read_text().startswith("figure,key,title")
     done = warm.run(["headend", "metrics", *where], timeout=60)
-    assert list(text_string_to_metric_families(done.stdout))
+    printed = {one.name for one in text_string_to_metric_families(done.stdout)}
+    assert "openams_elhub_series" in printed and len(printed) > 3
     done = warm.run(["headend", "report", "--from", "2024-05-09", "--to", "2024-05-05", *where],
                     timeout=60)  # fmt: skip
     assert done.returncode != 0 and "no 1 to 400 days" in done.stderr.replace("\n", " ")

@@ -18,7 +18,7 @@ from openams.cli.keys import KeystoreOption, PassphraseOption
 from openams.errors import BenchError
 from openams.keys.opening import open_keystore
 from openams.private import read_private
-from openams.terminal import say
+from openams.terminal import say, say_lines
 
 if TYPE_CHECKING:
     from openams.concentrator.outbox import Deliver
@@ -150,7 +150,7 @@ def show(
     path = f"/v1/{what}" + (f"?after={after}" if what in ("days", "alarms", "pushes") else "")
     body = _ask(url, path, token)
     if as_json or what == "state":
-        say(json.dumps(body, indent=None if as_json else 2))
+        (say if as_json else say_lines)(json.dumps(body, indent=None if as_json else 2))
         return
     for row in body[what]:
         say(_line(what, row))

@@ -13,7 +13,7 @@ import typer
 from openams.cli.common import JsonObjectOption, StoreOption
 from openams.errors import BenchError
 from openams.private import write_private
-from openams.terminal import say
+from openams.terminal import say, say_lines
 
 _LONGEST_DAYS = 400
 
@@ -77,7 +77,7 @@ def metrics(
     url = store_url(store)
     if port is None:
         with open_store(url) as opened:
-            say(written(opened, datetime.now(UTC)).rstrip("\n"))
+            say_lines(written(opened, datetime.now(UTC)))
         return
     server = metrics_server(url, host, port)
     say(f"http://{host}:{server.server_address[1]}/metrics")
