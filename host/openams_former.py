@@ -56,15 +56,15 @@ FORMER = {
     "ams.cosem.objects.view": "ams.objects.view",
     "ams.cosem.results": "ams.results",
     "ams.feed": "ams.registers.sample_watch",
-    "ams.firmware_keeper": "ams.update.firmware_keeper",
+    "ams.firmware_keeper": "ams.update.meter_updater",
     "ams.han.axdr": "ams.han.list_axdr",
     "ams.han.hdlc": "ams.han.list_hdlc",
     "ams.han.push": "ams.han.push_lists",
     "ams.han.view": "ams.han.list_view",
     "ams.han_keeper": "ams.han.port_settings",
-    "ams.keeper": "ams.registers.keeper",
+    "ams.keeper": "ams.registers.recorder",
     "ams.mbus.port": "ams.mbus.capture",
-    "ams.memory": "ams.registers.memory",
+    "ams.memory": "ams.registers.nv_memory",
     "ams.meter_sources": "ams.han.meter_sources",
     "ams.metrology.meter": "ams.metrology.metrology",
     "ams.model": "ams.objects.model",
@@ -75,6 +75,8 @@ FORMER = {
     "ams.registers.clock": "ams.clock.local",
     "ams.registers.events": "ams.events.events",
     "ams.registers.groups": "ams.events.groups",
+    "ams.registers.keeper": "ams.registers.recorder",
+    "ams.registers.memory": "ams.registers.nv_memory",
     "ams.registers.meter_clock": "ams.clock.meter_clock",
     "ams.registers.own_time": "ams.clock.own_time",
     "ams.registers.pace": "ams.events.pace",
@@ -86,13 +88,15 @@ FORMER = {
     "ams.events.share": "ams.events.token_bucket",
     "ams.registers.submeters": "ams.mbus.submeters",
     "ams.registers.supply": "ams.control.supply",
-    "ams.registers.transfer": "ams.update.transfer",
+    "ams.registers.transfer": "ams.results",
     "ams.registers.transformers": "ams.metrology.transformers",
     "ams.ring": "ams.storage.ring",
     "ams.settings": "ams.storage.settings",
     "ams.status": "ams.metrology.status",
     "ams.submeters": "ams.mbus.submeter_port",
     "ams.timing": "ams.clock.timing",
+    "ams.update.firmware_keeper": "ams.update.meter_updater",
+    "ams.update.transfer": "ams.results",
     "ams.upkeep": "ams.registers.upkeep",
     "openams.faultlab.flash": "openams.emulator.faulty_flash",
     "openams.firmware_image": "openams.runtimes.rp2040.firmware_image",
@@ -118,6 +122,27 @@ FORMER = {
     "openams.session": "openams.bench.session",
     "openams.state": "openams.runtimes.state",
 }
+# Of what is in a module: its names, and attributes of a class in it.
+NAMES = {
+    "ams.han.port_settings": {"HanKeeper": "PortSettings"},
+    "ams.registers.nv_memory": {"Memory": "NvMemory"},
+    "ams.registers.recorder": {"Keeper": "Recorder"},
+    "ams.results": {
+        "BUSY": "TEMPORARY_FAILURE",
+        "DENIED": "READ_WRITE_DENIED",
+        "DONE": "SUCCESS",
+        "NOT_STORED": "HARDWARE_FAULT",
+        "REFUSED": "OTHER_REASON",
+    },
+    "ams.update.meter_updater": {"FirmwareKeeper": "MeterUpdater"},
+}
+ATTRIBUTES = {
+    ("ams.meter", "Meter"): {
+        "han_keeper": "han_settings",
+        "keeper": "recorder",
+        "memory": "nv_memory",
+    },
+}
 
 
 class _Alias:
@@ -135,15 +160,75 @@ class _Alias:
         module.__spec__ = self._own
 
 
+class _Renamed:
+    """Loads a module, and lets what is in it be asked for by its former names."""
+
+    def __init__(self, loader: Any) -> None:
+        self._own = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        module: ModuleType | None = self._own.create_module(spec)
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__loader__ = self._own
+        if module.__spec__:
+            module.__spec__.loader = self._own
+        self._own.exec_module(module)
+        names = NAMES.get(module.__name__)
+        if names:
+            module.__dict__["__getattr__"] = _former_names(module, names)
+        for (name, owner), attributes in ATTRIBUTES.items():
+            if name == module.__name__:
+                for former, now in attributes.items():
+                    setattr(getattr(module, owner), former, _former_attribute(former, now))
+
+
+def _former_names(module: ModuleType, names: dict[str, str]) -> Any:
+    def former_name(name: str) -> Any:
+        now = names.get(name)
+        if now is None:
+            raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+        _warn(f"{module.__name__}.{name}", now)
+        return getattr(module, now)
+
+    return former_name
+
+
+def _former_attribute(former: str, now: str) -> property:
+    def get(own: Any) -> Any:
+        _warn(f"{type(own).__name__}.{former}", now)
+        return getattr(own, now)
+
+    return property(get)
+
+
+def _warn(former: str, now: str) -> None:
+    import warnings
+
+    warnings.warn(f"{former} is {now} now", DeprecationWarning, stacklevel=3)
+
+
+_HOLDERS = {*NAMES, *(module for module, _ in ATTRIBUTES)}
+
+
 class _Finder:
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        if fullname in _HOLDERS:
+            return self._renamed(fullname, path, target)
         name = FORMER.get(fullname)
         if name is None:
             return None
-        import warnings
-
-        warnings.warn(f"{fullname} is {name} now", DeprecationWarning, stacklevel=2)
+        _warn(fullname, name)
         return ModuleSpec(fullname, _Alias(name), is_package=fullname == "ams.cosem.objects")
+
+    def _renamed(self, fullname: str, path: Any, target: Any) -> ModuleSpec | None:
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(fullname, path, target)
+            if spec is not None:
+                spec.loader = _Renamed(spec.loader)  # type: ignore[assignment]
+                return spec
+        return None
 
 
 def install() -> None:

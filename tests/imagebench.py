@@ -12,7 +12,7 @@ from dlms import TITLE, security
 from fileflash import FileFlash
 
 from ams.cosem.keyring import Keyring
-from ams.registers.memory import Memory
+from ams.registers.nv_memory import NvMemory
 from ams.storage.layout import SECURITY, UPDATE
 from ams.update import verify
 from ams.update.slots import slots
@@ -79,12 +79,12 @@ def image_of(files: dict[str, bytes], title: bytes = TITLE, **more: Any) -> byte
 
 def activate(state: Path, slots_file: Path, image: bytes, board: bytes = b"unix") -> None:
     """What a transfer of the image, its verification and activation leave in the flash."""
-    memory = Memory(FileFlash(state, FLASH_SIZE), METER_ID)
-    memory.mount_rings()
+    nv_memory = NvMemory(FileFlash(state, FLASH_SIZE), METER_ID)
+    nv_memory.mount_rings()
     terms = verify.Terms(
         b"openams", board, (0, 1, 0), 1, TITLE, UPDATE_KEY, PUBLIC, lambda: START_MS // 1000
     )
-    cells = memory.cells(UPDATE)
+    cells = nv_memory.cells(UPDATE)
     places = slots(FileFlash(slots_file, SLOTS_SIZE))
     updater = Updater(cells, places, terms, lambda reason: None, lambda: None)
     updater.initiate(b"v2", len(image), 256)
@@ -160,10 +160,10 @@ class Life:
         return [row[4] for row in self.process.rows("events")]
 
     def settings_and_keys(self) -> tuple[Any, ...]:
-        memory = Memory(FileFlash(self.state.path, FLASH_SIZE), METER_ID)
-        settings = memory.load_settings()
-        memory.mount_rings()
-        ring = Keyring(memory.cells(SECURITY))
+        nv_memory = NvMemory(FileFlash(self.state.path, FLASH_SIZE), METER_ID)
+        settings = nv_memory.load_settings()
+        nv_memory.mount_rings()
+        ring = Keyring(nv_memory.cells(SECURITY))
         pairs = [(c.sap, c.keys.encryption, c.keys.authentication) for c in ring.clients if c.keys]
         return settings, ring.title, ring.kek(), ring.secret("update"), pairs
 

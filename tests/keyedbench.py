@@ -231,7 +231,7 @@ class Bench:
 
     def log_of(self, log):
         """(number, time, code, detail, extra) of what the flash holds."""
-        return [ev.unpack(data) for data in self.meter.memory.entries(layout.EVENTS + log)]
+        return [ev.unpack(data) for data in self.meter.nv_memory.entries(layout.EVENTS + log)]
 
     def count_of(self, code):
         return sum(entry[2] == code for entry in self.log_of(ev.log_of(code)))

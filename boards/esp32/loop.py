@@ -135,7 +135,7 @@ class Loop:
     def _erase(self, raw_ms):
         """What is to be erased ahead: nothing runs while ESP-IDF erases a sector. So it waits for a
         time in which nobody talks and nothing is due, but not for ever."""
-        eraser = self.meter.memory.eraser
+        eraser = self.meter.nv_memory.eraser
         if eraser is None or not eraser.has_work():
             self._erase_by_ms = None
             return
@@ -209,7 +209,7 @@ def build(board, config):
         board.log("meter: no answer from the metering IC")
     meter.start(board.clock.utc_ms())
     if config.get("han_open"):
-        meter.han_keeper.open_first()
+        meter.han_settings.open_first()
     if config.get("home_open") and meter.home is not None:
         meter.home.open_first()
     if config.get("modbus_open") and meter.modbus is not None:
@@ -218,7 +218,7 @@ def build(board, config):
         from drivers import screens
 
         screens.join(meter, config["display"], board.make_display_bus, board.log)
-    if meter.memory.takes(SECURITY) and meter.memory.takes(SETTINGS):
+    if meter.nv_memory.takes(SECURITY) and meter.nv_memory.takes(SETTINGS):
         forget_keys(config)
     return meter
 

@@ -90,7 +90,7 @@ class Loop:
 
     def _meanwhile(self):
         """An erase is waited for, which does not happen often: see ams.storage.eraser."""
-        self.meter.han_keeper.send_meanwhile(self.board.clock.utc_ms())
+        self.meter.han_settings.send_meanwhile(self.board.clock.utc_ms())
 
     def step(self):
         """One pass; False when the bench has ended the run."""
@@ -148,7 +148,7 @@ class Loop:
         working = False
         while left_ms > _LINK_MS and links is not None and links.busy(time.ticks_ms()):
             begun = time.ticks_ms()
-            if not self.meter.memory.erase_on() and not working:
+            if not self.meter.nv_memory.erase_on() and not working:
                 time.sleep_ms(_LINK_MS)
             working = links.poll(time.ticks_ms())
             left_ms -= time.ticks_diff(time.ticks_ms(), begun)
@@ -160,7 +160,7 @@ class Loop:
         """What is to be erased ahead, as long as the pass may last. Gives how long it took."""
         begun = time.ticks_ms()
         passed_ms = 0
-        while self.meter.memory.erase_on() and left_ms - passed_ms >= _ERASE_MS:
+        while self.meter.nv_memory.erase_on() and left_ms - passed_ms >= _ERASE_MS:
             passed_ms = (time.ticks_ms() - begun) & _WRAP
         return passed_ms
 
@@ -210,12 +210,12 @@ def build(board):
         meter.events.log(meter.utc_ms, WATCHDOG_ERROR)
     # From here on it measures: the ring of the ADC holds what comes while the rest is done.
     loop = Loop(board, meter)
-    if config.get("security") and meter.memory.takes(SECURITY):
+    if config.get("security") and meter.nv_memory.takes(SECURITY):
         # The keys have their own place in the flash by now.
         config["security"] = {}
-        meter.memory.save_settings(config)
+        meter.nv_memory.save_settings(config)
     if config.get("han_open"):
-        meter.han_keeper.open_first()
+        meter.han_settings.open_first()
     if config.get("display"):
         from drivers import screens
 

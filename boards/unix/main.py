@@ -67,10 +67,10 @@ ROOMS = (
     "ams.storage.snapshot",
     "ams.storage.cells",
     "ams.registers.entry_marks",
-    "ams.registers.memory",
+    "ams.registers.nv_memory",
     "ams.events.pace",
     "ams.clock.own_time",
-    "ams.registers.keeper",
+    "ams.registers.recorder",
     "ams.storage.settings",
     "ams.han.port_settings",
     "ams.control.average",
@@ -162,8 +162,8 @@ class Process:
         self.bus = None  # of sub-meters
         self.bus_ticks = 0
         self.bus_ms = 0
-        self.memory = None
-        self.transformers = None  # of what `memory` holds
+        self.nv_memory = None
+        self.transformers = None  # of what `nv_memory` holds
         self.channels = 0
         self.samples = array("i", bytes(4 * SAMPLES_MAX))
         self.samples_view = memoryview(self.samples)
@@ -253,16 +253,16 @@ class Process:
         self.meter = Meter(self.board, config)
         self.aggregate = Aggregate()
         self.meter.on_measured = self.aggregate.add
-        self.memory = self.meter.memory
+        self.nv_memory = self.meter.nv_memory
         self.transformers = self.meter.energy.transformers
         self.meter_link = getattr(self.meter, "link", None)
         self.channels = 2 * len(self.meter.calibration.voltages)
         # The start itself may end an interval that was open when the power went.
-        entries = self.meter.keeper.load_profile.number
-        events = self.memory.event_numbers()
+        entries = self.meter.recorder.load_profile.number
+        events = self.nv_memory.event_numbers()
         self.meter.start(config["utc_ms"])
         if config.get("han_open"):
-            self.meter.han_keeper.open_first()
+            self.meter.han_settings.open_first()
         self.bus = None
         if config.get("mbus"):
             self.bus = self.board.join_mbus()
@@ -289,13 +289,13 @@ class Process:
     def inspect(self, config):
         """Only reads what a state image holds."""
         from ams.metrology.transformers import Transformers
-        from ams.registers.memory import Memory
+        from ams.registers.nv_memory import NvMemory
         from ams.storage.snapshot import Snapshot, SnapshotError
 
         flash = FileFlash(config["flash"], config["flash_size"])
-        self.memory = Memory(flash, "")
-        self.memory.mount_rings()
-        found = self.memory.found
+        self.nv_memory = NvMemory(flash, "")
+        self.nv_memory.mount_rings()
+        found = self.nv_memory.found
         try:
             stored = Snapshot(flash).load() or {}
             self.transformers = Transformers(stored.get("transformers"))
@@ -470,9 +470,9 @@ class Process:
         import profile_rows
 
         request = json.loads(bytes(self.link.payload(length)).decode())
-        for row in profile_rows.rows(self.memory, request, self.transformers):
+        for row in profile_rows.rows(self.nv_memory, request, self.transformers):
             self.reply("n", row)
-        self.reply("x", self.memory.found)
+        self.reply("x", self.nv_memory.found)
 
     def view(self, length):
         """What the live view shows."""

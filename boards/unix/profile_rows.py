@@ -17,7 +17,7 @@ REGIONS = {
 }
 
 
-def rows(memory, request, transformers):
+def rows(nv_memory, request, transformers):
     """Yields the entries of `name` ("load", "daily", "monthly", "voltage", "events")
     whose time in ms lies from `from_ms` to `to_ms`, or after entry `after` (of events: one
     number for each log). Of a point with `transformers` the load profile has four quadrants."""
@@ -28,7 +28,7 @@ def rows(memory, request, transformers):
     if name == "events":
         after = after or [0] * layout.EVENT_LOGS
         for log in range(layout.EVENT_LOGS):
-            for data in _entries(memory, layout.EVENTS + log, low, high, after[log]):
+            for data in _entries(nv_memory, layout.EVENTS + log, low, high, after[log]):
                 number, utc_ms, code, detail, extra = events.unpack(data)
                 if (low is None or utc_ms >= low) and (high is None or utc_ms <= high):
                     yield number, utc_ms, log, code, events.name_of(code), detail, extra
@@ -38,7 +38,7 @@ def rows(memory, request, transformers):
     )
     if name == "load" and transformers.fitted:
         unpack = profile.unpack_quadrants
-    for data in _entries(memory, REGIONS[name], low, high, after):
+    for data in _entries(nv_memory, REGIONS[name], low, high, after):
         row = unpack(data)
         if name == "voltage":
             yield (
@@ -50,15 +50,15 @@ def rows(memory, request, transformers):
             yield row[:head] + tuple(value * transformers.unit for value in row[head:])
 
 
-def _entries(memory, region, low, high, after=0):
+def _entries(nv_memory, region, low, high, after=0):
     """Entries timed in ms from `low` to `high` (to the second), with numbers above `after`."""
     if low is None and high is None:
-        yield from memory.entries_between(region, after + 1, _MOST)
+        yield from nv_memory.entries_between(region, after + 1, _MOST)
         return
     # An entry has its time in whole seconds.
     from_s = (
         0 if low is None else max(0, low // 1000 if region >= layout.EVENTS else -(-low // 1000))
     )
     to_s = _MOST if high is None else max(-1, high // 1000)
-    for first, last in memory.numbers_between(region, from_s, to_s):
-        yield from memory.entries_between(region, max(first, after + 1), last)
+    for first, last in nv_memory.numbers_between(region, from_s, to_s):
+        yield from nv_memory.entries_between(region, max(first, after + 1), last)

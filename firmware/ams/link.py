@@ -70,21 +70,21 @@ class LineWatch:
 
 def make_link(meter, board, security, log):
     """The link of a meter, and the update of its firmware where the board has slots."""
-    if not meter.memory.takes(SECURITY):
+    if not meter.nv_memory.takes(SECURITY):
         security = None
-    cells = meter.memory.cells(SECURITY)
+    cells = meter.nv_memory.cells(SECURITY)
     identity = meter.identity
     link = MeterLink(
         board, meter.model, cells, security, log, identity.meter_type, identity.meter_id
     )
-    link.keyring.lent = meter.han_keeper.keys
+    link.keyring.lent = meter.han_settings.keys
     numbers = link.keyring.numbers
     numbers.say = board.log
     # Who holds the keystore, if there is anybody: gives a range by `numbers.extend`, soon or now.
     numbers.more = getattr(board, "more_numbers", None)
     link.server.complain = lambda text: meter.faults.tell(LINK, text)
-    if getattr(board, "slots", None) is not None and meter.memory.takes(UPDATE):
-        from ams.update.firmware_keeper import make_updater
+    if getattr(board, "slots", None) is not None and meter.nv_memory.takes(UPDATE):
+        from ams.update.meter_updater import make_updater
 
         meter.updater = make_updater(meter, board, link, security or {})
     return link

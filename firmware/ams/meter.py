@@ -10,7 +10,7 @@ from ams.control.case import Case
 from ams.control.control import CELL_OWN_TIME, Control
 from ams.events import events as ev
 from ams.events.events import EventLog
-from ams.han.port_settings import HanKeeper, make_port
+from ams.han.port_settings import PortSettings, make_port
 from ams.metrology import metrology, status
 from ams.metrology import quantities as qu
 from ams.metrology.calibration import Calibration
@@ -21,8 +21,8 @@ from ams.registers import billing
 from ams.registers.demand import MS_PER_QUARTER
 from ams.registers.energy import EnergyRegisters
 from ams.registers.identity import Identity
-from ams.registers.keeper import Keeper
-from ams.registers.memory import Memory
+from ams.registers.nv_memory import NvMemory
+from ams.registers.recorder import Recorder
 from ams.registers.sample_watch import SAMPLES_DUE_MS, SampleWatch
 from ams.storage import layout
 from ams.storage import settings as st
@@ -50,36 +50,36 @@ class Meter:
         self.identity = Identity(identity.get("meter_id", ""), identity.get("meter_type", ""))
         self.local_clock = LocalClock(config.get("utc_offset_min"))
         self.readout = config.get("readout") or {}
-        self.memory = Memory(board.flash, self.identity.meter_id, config.get("rings"))
+        self.nv_memory = NvMemory(board.flash, self.identity.meter_id, config.get("rings"))
         self._formatted = bool(config.get("format")) and board.flash is not None
         if self._formatted:
-            self.memory.format()
+            self.nv_memory.format()
         stored, settings = self._load_settings(config)
         transformers = Transformers(settings.get("transformers"))
         self.quantities = Quantities(config["system"], transformers)
         self.energy = EnergyRegisters(self.local_clock, transformers)
-        self.keeper = Keeper(
-            self.memory, self.energy, self.events, self.local_clock, self.quantities
+        self.recorder = Recorder(
+            self.nv_memory, self.energy, self.events, self.local_clock, self.quantities
         )
-        self.clock = self.keeper.clock
-        self._restored = self.memory.mount(self.energy, self.keeper.load_profile)
-        cells = self.memory.cells(layout.CONTROL)
+        self.clock = self.recorder.clock
+        self._restored = self.nv_memory.mount(self.energy, self.recorder.load_profile)
+        cells = self.nv_memory.cells(layout.CONTROL)
         self.own_time = OwnTime(cells, CELL_OWN_TIME, hasattr(board.clock, "keep"))
-        self.keeper.own_time = self.own_time
+        self.recorder.own_time = self.own_time
         self.timing = Timing(self, board.clock)
         self.calibration = Calibration(config["system"], settings["calibration"])
         if settings != stored:
-            self.memory.save_settings(settings)
+            self.nv_memory.save_settings(settings)
         self.metrology = metrology.Metrology(self.calibration, self.quantities, self._on_window)
         self.on_measured = None  # of a bench: called with the quantities and for how long
         self.quality = QualityWatch(
             self.quantities, self.calibration.nominal_voltage_mv, self.events
         )
         self._changes = status.StatusEvents(self.events)
-        self.settings = Settings(self.memory.cells(layout.PARAMETERS))
-        self.keeper.monthly = self.settings.ends_with_month()
+        self.settings = Settings(self.nv_memory.cells(layout.PARAMETERS))
+        self.recorder.monthly = self.settings.ends_with_month()
         self.han = make_port(self, board.han_uart, config["han"])
-        self.han_keeper = HanKeeper(self, self.settings)
+        self.han_settings = PortSettings(self, self.settings)
         self._make_ports(config)
         self.link = None
         self.updater = None  # of the firmware, where the board has slots for it
@@ -146,29 +146,29 @@ class Meter:
         """Power-up at `raw_ms` of the board's clock."""
         backup_s = getattr(self._board.clock, "backup_s", None)
         self.raw_ms = self.events.raw_ms = raw_ms
-        utc_ms = self.utc_ms = self.keeper.start(raw_ms, self._restored, backup_s)
+        utc_ms = self.utc_ms = self.recorder.start(raw_ms, self._restored, backup_s)
         self.local_clock.status = self.clock.status
         self.timing.start(raw_ms)
         self.sample_watch.start(utc_ms, getattr(self._board, "frontend", None) is not None)
-        profile = self.keeper.load_profile
+        profile = self.recorder.load_profile
         self._begin_hour(utc_ms, profile.start_ms, profile.start_mwh)
         self.control.start(raw_ms, utc_ms)
-        self.han_keeper.start(utc_ms)
+        self.han_settings.start(utc_ms)
         if self._formatted:
             self.events.log(utc_ms, ev.STORAGE_FORMATTED)
         self._report(utc_ms)
 
     def _report(self, utc_ms):
         """What the flash held that was not as it should be: lines for the console, and events."""
-        memory = self.memory
-        for line in memory.found:
+        nv_memory = self.nv_memory
+        for line in nv_memory.found:
             self.say("storage: " + line)
-        for region in memory.damaged:
+        for region in nv_memory.damaged:
             self.events.log(utc_ms, ev.NV_MEMORY_ERROR, region)
-        for region in memory.unknown:
+        for region in nv_memory.unknown:
             self.events.log(utc_ms, ev.STORAGE_UNKNOWN, region)
-        if memory.unknown:
-            what = "there" if memory.writable else "at all"
+        if nv_memory.unknown:
+            what = "there" if nv_memory.writable else "at all"
             self.say("storage: nothing is stored %s until the image is formatted" % what)
 
     def stop(self):
@@ -178,9 +178,9 @@ class Meter:
     def power_fail(self):
         """The supply falls. Where an interrupt tells of it the registers are stored by now."""
         self.close_window()
-        self.keeper.stop()
+        self.recorder.stop()
         self.events.log(self.utc_ms, ev.POWER_DOWN)
-        self.han_keeper.keep()
+        self.han_settings.keep()
         if self._model is not None:
             try:
                 self._model.last_gasp()
@@ -198,13 +198,13 @@ class Meter:
 
     def supply_back(self):
         """It fell and is back before the meter stood still: what comes now is not stored yet."""
-        self.keeper.store()
+        self.recorder.store()
         self.han.supply_back(self.utc_ms)
         self.events.log(self.utc_ms, ev.POWER_UP)
 
     def _load_settings(self, config):
         """What is stored, and what the meter is set to: what is given counts before that."""
-        stored = self.memory.load_settings()
+        stored = self.nv_memory.load_settings()
         settings = dict(stored) if stored else {"meter_id": self.identity.meter_id}
         for name in ("calibration", "breaker", "transformers"):
             if config.get(name) is not None:
@@ -236,7 +236,7 @@ class Meter:
     def set_clock(self, raw_ms, utc_ms, synced=False):
         """Sets the clock: what was measured so far is counted under the old time."""
         self.close_window()
-        step_ms = self.keeper.set_clock(raw_ms, utc_ms, synced)
+        step_ms = self.recorder.set_clock(raw_ms, utc_ms, synced)
         self.local_clock.status = self.clock.status
         if step_ms:
             self.utc_ms += step_ms
@@ -259,19 +259,19 @@ class Meter:
         return self.timing.take(raw_ms, true_ms)
 
     def set_capture_period(self, period_s):
-        self.keeper.set_period(period_s)
+        self.recorder.set_period(period_s)
         self._due = 0
 
     def end_billing_period(self):
         """What was measured so far belongs to the period that ends. False: ended too often."""
         self.close_window()
-        return self.keeper.end_period()
+        return self.recorder.end_period()
 
     def ended_periods(self, most):
         """Of the last billing periods, oldest first: (end, end of the highest quarter, its mW)."""
-        newest = self.memory.newest_number(layout.MONTHLY)
+        newest = self.nv_memory.newest_number(layout.MONTHLY)
         out = []
-        for data in self.memory.entries_between(layout.MONTHLY, newest - most + 1, newest):
+        for data in self.nv_memory.entries_between(layout.MONTHLY, newest - most + 1, newest):
             row = billing.unpack_month(data)
             if row[26]:
                 mw = row[25] * self.energy.transformers.unit
@@ -309,7 +309,7 @@ class Meter:
         duration_ms = rest_us // 1000
         self._rest_us = rest_us - 1000 * duration_ms
         self.measured_ms += duration_ms
-        self.keeper.count(active_uws, reactive_uvars)
+        self.recorder.count(active_uws, reactive_uvars)
         flags = self.metrology.flags
         self.sample_watch.judged(self.utc_ms, not flags & metrology.FLAG_BROKEN)
         self._set_status(status.of_window(self.metrology) | self.sample_watch.status(), duration_ms)
@@ -321,7 +321,7 @@ class Meter:
         """The energy is in the registers: what else a measurement is for."""
         power_mw = active_uws * 1000 // duration_us if duration_us else 0
         try:
-            self.keeper.voltage.add(duration_ms)
+            self.recorder.voltage.add(duration_ms)
             self.quality.look(utc_ms - duration_ms)
             if not self.quantities.status & qu.STATUS_ACQUIRING:
                 if self.on_measured is not None:
@@ -347,7 +347,7 @@ class Meter:
         if known & qu.STATUS_SAMPLES_MISSING:
             # The IC was without supply: what it had counted is gone.
             self.sample_watch.miss(utc_ms, 0)
-        self.keeper.count(active_uws, reactive_uvars, exporting)
+        self.recorder.count(active_uws, reactive_uvars, exporting)
         self._set_status(known | self.sample_watch.status(), duration_ms)
         self._counted(duration_ms, duration_ms * 1000, active_uws, raw_ms, utc_ms)
         self._advance(utc_ms, raw_ms)
@@ -364,8 +364,8 @@ class Meter:
         # The time of the samples and that of the board differ by some ms: nobody sees
         # time go back, or what was due in between would be due twice.
         utc_ms = self.utc_ms = max(utc_ms, self.utc_ms)
-        raw_ms = self.raw_ms = self.keeper.raw_ms = self.events.raw_ms = max(raw_ms, self.raw_ms)
-        self.memory.raw_ms = raw_ms
+        raw_ms = self.raw_ms = self.recorder.raw_ms = self.events.raw_ms = max(raw_ms, self.raw_ms)
+        self.nv_memory.raw_ms = raw_ms
         if raw_ms >= self.own_time.due_ms:
             self.own_time.look(raw_ms, utc_ms, not self.clock.status & STATUS_INVALID)
         if raw_ms >= self.timing.due_ms:
@@ -374,11 +374,11 @@ class Meter:
         self._look(raw_ms)
         try:
             self._close_hour(utc_ms)
-            self.keeper.advance(utc_ms)
+            self.recorder.advance(utc_ms)
         except Exception as error:
             self.faults.take(ft.ACCOUNTS, error)
-        self.han_keeper.send(utc_ms)
-        self._due = min(self.han.next_due_ms(), self._quarter_ends, self.keeper.due_ms)
+        self.han_settings.send(utc_ms)
+        self._due = min(self.han.next_due_ms(), self._quarter_ends, self.recorder.due_ms)
         if self._model is not None:
             if utc_ms >= self._model.due_ms:
                 self._model.tick(utc_ms)
@@ -411,10 +411,10 @@ class Meter:
         if utc_ms >= self._quarter_ends:
             hour = utc_ms - utc_ms % MS_PER_HOUR
             if hour >= self._quarter_ends:
-                self.keeper.close_hour(hour)
-                self.han_keeper.keep()
+                self.recorder.close_hour(hour)
+                self.han_settings.keep()
                 if self.home is not None:
                     self.home.hour(hour)
             quarter = utc_ms - utc_ms % MS_PER_QUARTER
-            self.keeper.close_quarter(quarter)
+            self.recorder.close_quarter(quarter)
             self._quarter_ends = quarter + MS_PER_QUARTER

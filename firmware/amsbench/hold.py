@@ -31,8 +31,8 @@ def hold(meter, raw_ms, duration_ms, clock, fill=None):
             most = max(due_ms - raw_ms, 1)
         if most is not None and most < step:
             step = most
-        meter.keeper.count(active * step, reactive * step, active < 0)
-        meter.keeper.voltage.add(step)
+        meter.recorder.count(active * step, reactive * step, active < 0)
+        meter.recorder.voltage.add(step)
         raw_ms += step
         utc_ms = meter.clock.utc_ms(raw_ms)
         meter.utc_ms = utc_ms
@@ -47,10 +47,10 @@ def hold(meter, raw_ms, duration_ms, clock, fill=None):
             connected = control.connected
             fill(connected)
             active, reactive = _counted_power(meter)
-    meter.raw_ms = meter.keeper.raw_ms = raw_ms
+    meter.raw_ms = meter.recorder.raw_ms = raw_ms
     meter.measured_ms += duration_ms
     meter._close_hour(utc_ms)
-    meter.keeper.advance(utc_ms)
+    meter.recorder.advance(utc_ms)
 
 
 def _counted_power(meter):

@@ -8,7 +8,7 @@ import sys
 from micropython import const
 
 # Code on trial that did not say so long after the start that it is well is ended from outside.
-# The meter itself gives it up sooner (ams.update.firmware_keeper): this is for one that no
+# The meter itself gives it up sooner (ams.update.meter_updater): this is for one that no
 # longer can.
 TRIAL_MS = const(45000)
 

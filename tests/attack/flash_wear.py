@@ -27,8 +27,8 @@ class Wear:
 
     def stored(self):
         """Cells that were set so far, and erases of the flash."""
-        memory = self.lab.meter.memory
-        sets = sum(memory.cells(region)._number for region in (6, 7, 8, 9))
+        nv_memory = self.lab.meter.nv_memory
+        sets = sum(nv_memory.cells(region)._number for region in (6, 7, 8, 9))
         return sets, self.erases
 
     def flood(self, count, ask):

@@ -95,9 +95,9 @@ def a_clock_that_lost_its_time_is_set_at_once():
 
 
 def newest(bench):
-    memory = bench.meter.memory
+    nv_memory = bench.meter.nv_memory
     regions = (layout.LOAD_PROFILE, layout.DAILY, layout.MONTHLY, layout.VOLTAGE)
-    return [memory.newest_number(region) for region in regions]
+    return [nv_memory.newest_number(region) for region in regions]
 
 
 def clock_steps_push_out_no_more_than_time():
@@ -118,11 +118,11 @@ def clock_steps_push_out_no_more_than_time():
     for k, period_s in enumerate((3600, 86400, 28 * 86400, 600)):
         assert 0 <= after[k] - before[k] <= passed_s // period_s + 5, (after, before, period_s)
     # Nothing of the energy is lost by it.
-    entries = [profile.unpack(data) for data in bench.meter.memory.entries(layout.LOAD_PROFILE)]
+    entries = [profile.unpack(data) for data in bench.meter.nv_memory.entries(layout.LOAD_PROFILE)]
     counted = sum([entry[4] for entry in entries])
-    assert counted == bench.meter.keeper.load_profile.start_mwh[0]
+    assert counted == bench.meter.recorder.load_profile.start_mwh[0]
     bench.hold(3 * 3600)
-    last = profile.unpack(bench.meter.memory.last(layout.LOAD_PROFILE))
+    last = profile.unpack(bench.meter.nv_memory.last(layout.LOAD_PROFILE))
     assert last[3] == 3600 and not last[2] & profile.STATUS_CLOCK_ADJUSTED
 
 
@@ -130,12 +130,12 @@ def capture_periods_to_and_fro_push_out_no_more_than_time():
     bench = Bench(start_ms=840_000_000_000)
     client = bench.client("operator")
     bench.hold(3600)
-    before = bench.meter.memory.newest_number(layout.LOAD_PROFILE)
+    before = bench.meter.nv_memory.newest_number(layout.LOAD_PROFILE)
     for number in range(200):
         period = b"\x06\x00\x00\x03\x84" if number % 2 else b"\x06\x00\x00\x0e\x10"
         assert client.set(LOAD[0], LOAD[1], 4, period) == 0
         bench.run(2)
-    assert bench.meter.memory.newest_number(layout.LOAD_PROFILE) - before <= 4
+    assert bench.meter.nv_memory.newest_number(layout.LOAD_PROFILE) - before <= 4
     # Nor are they captured or cleared by hand.
     for name in ("1.0.99.1.0", "1.0.99.2.0", "0.0.98.1.0", "1.0.99.14.0"):
         assert client.call(7, name, 1) == client.call(7, name, 2) == DENIED
@@ -145,14 +145,14 @@ def days_are_captured_once_a_day():
     """At midnight, to and fro over it with all the steps that a client gets, for two days."""
     bench = Bench(start_ms=840_000_000_000)
     bench.hold(86400)
-    memory = bench.meter.memory
-    before = memory.newest_number(layout.DAILY)
+    nv_memory = bench.meter.nv_memory
+    before = nv_memory.newest_number(layout.DAILY)
     client = bench.client("operator")
     for number in range(192):
         client.set_clock(bench.shown_ms + (DAY_MS if number % 2 else -DAY_MS))
         bench.hold(900)
-    assert memory.newest_number(layout.DAILY) - before <= 2 + 4
-    rows = [billing.unpack(data) for data in memory.entries(layout.DAILY)]
+    assert nv_memory.newest_number(layout.DAILY) - before <= 2 + 4
+    rows = [billing.unpack(data) for data in nv_memory.entries(layout.DAILY)]
     assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
 
 
@@ -169,7 +169,7 @@ def a_correction_is_not_merged_into_two_hours():
         client = bench.client("operator")
     assert client.set_clock(bench.shown_ms - 78000) == 0
     bench.hold(3 * 3600)
-    entries = [profile.unpack(data) for data in bench.meter.memory.entries(layout.LOAD_PROFILE)]
+    entries = [profile.unpack(data) for data in bench.meter.nv_memory.entries(layout.LOAD_PROFILE)]
     assert len(entries) >= 8 * 24
     for entry in entries:
         assert abs(entry[3] - 3600) <= 90 or entry[0] == 1, entry
@@ -268,7 +268,7 @@ def what_moves_nothing_burns_nothing():
 def there_is_a_way_back_that_needs_both():
     """From a meter whose numbers are used up, as a former version let one person do."""
     bench = Bench(two_person=True, mode=4)
-    bench.meter.memory.cells(layout.CONTROL).set(2, struct.pack("<BIIq", 1, LAST, 0, 0))
+    bench.meter.nv_memory.cells(layout.CONTROL).set(2, struct.pack("<BIIq", 1, LAST, 0, 0))
     bench.power_cut(1)
     client = bench.client("breaker")
     used = bench.order(cm.DISCONNECT, 10, *SEALS, start=-5, end=100000)

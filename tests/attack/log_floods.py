@@ -7,7 +7,7 @@ groups of the log, and by all of them. `others` shows that nobody else pushes a 
 
 from ams.events import events as ev
 from ams.events import groups
-from ams.registers.memory import Memory
+from ams.registers.nv_memory import NvMemory
 from ams.storage import layout
 from amsbench.hold import hold
 
@@ -62,12 +62,12 @@ class Logs:
         self.cut()
 
     def cut(self):
-        self.memory = Memory(self.flash, "7359990000000017")
-        self.memory.mount_rings()
+        self.nv_memory = NvMemory(self.flash, "7359990000000017")
+        self.nv_memory.mount_rings()
         self.events = ev.EventLog()
-        self.events.numbers[:] = self.memory.event_numbers()
-        self.events.store = self.memory.append_event
-        self.events.newest = self.memory.newest_events
+        self.events.numbers[:] = self.nv_memory.event_numbers()
+        self.events.store = self.nv_memory.append_event
+        self.events.newest = self.nv_memory.newest_events
         self.events.raw_ms = self.ms
 
     def log(self, code, detail=MOVED):
@@ -98,7 +98,7 @@ class Logs:
     def details(self, group):
         """Details of the entries of a group that the log has, oldest first."""
         found = []
-        for data in self.memory.entries(layout.EVENTS + GROUPS[group][0]):
+        for data in self.nv_memory.entries(layout.EVENTS + GROUPS[group][0]):
             _, _, code, detail, _ = ev.unpack(data)
             if groups.of(code, detail) == group:
                 found.append(detail)
@@ -181,7 +181,7 @@ def an_image_from_before():
                 bytes(4),
             )
         )
-        logs.memory.append_event(ev.LOG_SECURITY, data)
+        logs.nv_memory.append_event(ev.LOG_SECURITY, data)
     logs.ms += _HOUR_MS
     logs.cut()
     assert logs.details(17)[-1] == 199 and len(logs.details(17)) >= 145
@@ -392,9 +392,9 @@ def cuts_at_the_turn():
             + bytes(4)
         )
 
-    def found(memory):
+    def found(nv_memory):
         out = []
-        for data in memory.entries(layout.EVENTS + ev.LOG_SECURITY):
+        for data in nv_memory.entries(layout.EVENTS + ev.LOG_SECURITY):
             number, _, code, _, _ = ev.unpack(data)
             out.append((number, code))
         return out
@@ -407,7 +407,7 @@ def cuts_at_the_turn():
         code = ev.KEYS_CHANGED if number % 50 < 3 else ev.DECRYPTION_FAILED
         if code == ev.KEYS_CHANGED:
             keys.append(number)
-        logs.memory.append_event(ev.LOG_SECURITY, entry(number, code))
+        logs.nv_memory.append_event(ev.LOG_SECURITY, entry(number, code))
     before = {place: bytes(data) for place, data in logs.flash.own.items()}
     kept = keys[-groups.kept(groups.of(ev.KEYS_CHANGED)) :]
     cuts = 0
@@ -417,30 +417,30 @@ def cuts_at_the_turn():
             flash = LabFlash(48, before)
             flash.torn = torn
             flash.random = _Random(operation + 1)
-            memory = Memory(flash, "7359990000000017")
-            memory.mount_rings()
+            nv_memory = NvMemory(flash, "7359990000000017")
+            nv_memory.mount_rings()
             flash.cut_at = flash.operations + operation
             try:
-                memory.append_event(ev.LOG_SECURITY, entry(number + 1, ev.DECRYPTION_FAILED))
+                nv_memory.append_event(ev.LOG_SECURITY, entry(number + 1, ev.DECRYPTION_FAILED))
                 whole = True
             except PowerCut:
                 whole = False
             flash.cut_at = 1 << 60
-            memory = Memory(flash, "7359990000000017")
-            memory.mount_rings()
-            assert not memory.damaged, memory.found
+            nv_memory = NvMemory(flash, "7359990000000017")
+            nv_memory.mount_rings()
+            assert not nv_memory.damaged, nv_memory.found
             for again in range(2):
-                there = found(memory)
+                there = found(nv_memory)
                 numbers = [one[0] for one in there]
                 assert numbers == sorted(set(numbers)), numbers
                 for one in kept:
                     assert (one, ev.KEYS_CHANGED) in there, (operation, torn, one)
-                assert memory.count(layout.EVENTS + ev.LOG_SECURITY) == len(there)
+                assert nv_memory.count(layout.EVENTS + ev.LOG_SECURITY) == len(there)
                 if not again:
-                    newest = memory.newest_number(layout.EVENTS + ev.LOG_SECURITY)
+                    newest = nv_memory.newest_number(layout.EVENTS + ev.LOG_SECURITY)
                     assert newest in (number, number + 1) and (newest > number or not whole)
                     data = entry(newest + 1, ev.REPLAY_ATTACK)
-                    memory.append_event(ev.LOG_SECURITY, data)
+                    nv_memory.append_event(ev.LOG_SECURITY, data)
             if whole:
                 break
             operation += 1

@@ -37,7 +37,7 @@ def grow_old(bench: ChipBench) -> None:
     settings = {name: bench.config[name] for name in ("system", "calibration", "identity", "han")}
     meter = Meter(LabBoard(flash), settings)
     meter.start(START_MS - 1_000_000)
-    journals = meter.memory.journals
+    journals = meter.nv_memory.journals
 
     def until(region: int, room: int, step) -> None:
         journal = journals[region]
@@ -52,7 +52,7 @@ def grow_old(bench: ChipBench) -> None:
         )  # fmt: skip
     shown = itertools.count(START_MS)
     until(layout.CONTROL, 800, lambda: meter.own_time.store(START_MS, next(shown)))
-    until(layout.REGISTERS, 308 * 6, lambda: meter.keeper._store(False))
+    until(layout.REGISTERS, 308 * 6, lambda: meter.recorder._store(False))
     bench.state.write_bytes(flash.image())
 
 

@@ -15,7 +15,7 @@ from imagebench import BROKEN, FLASH_SIZE, INIT, KEY, METER_ID, SLOTS_SIZE, imag
 from imagebench import activate as plant
 
 from ams.registers import profile
-from ams.registers.memory import Memory
+from ams.registers.nv_memory import NvMemory
 from ams.storage.layout import UPDATE
 from ams.update.switch import Switch
 from openams.client.client import session
@@ -146,9 +146,9 @@ def test_a_whole_update(bench, tmp_path, monkeypatch, capsys):
 
 
 def switch_of(bench):
-    memory = Memory(FileFlash(bench.state, FLASH_SIZE), METER_ID)
-    memory.mount_rings()
-    return Switch(memory.cells(UPDATE))
+    nv_memory = NvMemory(FileFlash(bench.state, FLASH_SIZE), METER_ID)
+    nv_memory.mount_rings()
+    return Switch(nv_memory.cells(UPDATE))
 
 
 def last_try(bench):

@@ -167,7 +167,7 @@ class Wanting:
         self.begun_ms = []
 
     def want(self):
-        self._bench.meter.memory.eraser.want(self)
+        self._bench.meter.nv_memory.eraser.want(self)
 
     def to_erase(self):
         return self, 0
@@ -185,7 +185,7 @@ def test_an_esp32_erases_when_nobody_waits(monkeypatch):
     """ESP-IDF stops everything for a sector: no list and no client is kept waiting for it, if
     there is a time for it within half a minute."""
     bench = Bench("esp32", monkeypatch)
-    bench.meter.memory.eraser = Eraser()
+    bench.meter.nv_memory.eraser = Eraser()
     one = Wanting(bench)
     late_ms = []
     wanted = 0

@@ -40,7 +40,7 @@ def entries(device: Any) -> list[tuple[int, ...]]:
     from ams.registers import profile
     from ams.storage import layout
 
-    found = [profile.unpack(data) for data in device.meter.memory.entries(layout.LOAD_PROFILE)]
+    found = [profile.unpack(data) for data in device.meter.nv_memory.entries(layout.LOAD_PROFILE)]
     return [(row[1], row[2], row[4], row[5]) for row in found]
 
 

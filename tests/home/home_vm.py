@@ -94,7 +94,7 @@ def make(config, system="3P4W", meter_id="7359990000000017", han=True):
     )
     meter.start(START_MS)
     if han:
-        meter.han_keeper.open_first()
+        meter.han_settings.open_first()
     if meter.home is not None:
         meter.home.open_first()
     return board, meter

@@ -31,7 +31,7 @@ def image_for(store, version="0.1.1"):
     """An image of one module, released to the meter."""
     keys = store.get_or_new(METER)
     store.release_public(make=True)
-    made = package.make("unix", only=["ams/registers/keeper"], version=version).signed(
+    made = package.make("unix", only=["ams/registers/recorder"], version=version).signed(
         store.release_key()
     )
     expiry_s = to_utc_ms(datetime.now(UTC) + timedelta(days=1)) // 1000
@@ -127,7 +127,7 @@ def test_gurux_updates_a_running_meter_through_a_power_cut(power, tmp_path):
     assert len(missing) == blocks - 5
     assert until(meter, is_activated("0.1.1"))["slot"] == 1
     path = tmp_path / "next.oai"
-    made = package.make("unix", only=["ams/registers/keeper"], version="0.1.2").signed(
+    made = package.make("unix", only=["ams/registers/recorder"], version="0.1.2").signed(
         store.release_key()
     )
     made.save(path)
@@ -141,7 +141,7 @@ def test_ams_goes_on_after_its_own_end_and_the_meters(power, tmp_path):
     store = open_keystore(None, None)
     path = tmp_path / "next.oai"
     made = package.make(
-        "unix", only=["ams/registers/keeper", "ams/meter", "ams/objects/push"], version="0.1.1"
+        "unix", only=["ams/registers/recorder", "ams/meter", "ams/objects/push"], version="0.1.1"
     )
     made.signed(store.release_key()).save(path)
     command = [str(AMS), "image", "send", meter.urls[1], str(path), "--block-size", "64"]

@@ -87,7 +87,7 @@ class Bench:
         return int.from_bytes(self.get(class_id, (1, 0, c, d, e, 255))[1:], "big")
 
     def months(self):
-        return [billing.unpack_month(d) for d in self.meter.memory.entries(layout.MONTHLY)]
+        return [billing.unpack_month(d) for d in self.meter.nv_memory.entries(layout.MONTHLY)]
 
     def whole(self):
         """What has to hold at any moment."""
@@ -410,7 +410,7 @@ def former_version():
     old = bytes(billing.pack(1, utc_ms_of(2026, 11, 1, 0), 0, bench.energy))
     row = billing.unpack_month(old)
     assert row[11:19] == (row[3], 0, 0, 0, row[4], 0, 0, 0) and not any(row[19:])
-    cells = bench.meter.memory.cells(layout.CONTROL)
+    cells = bench.meter.nv_memory.cells(layout.CONTROL)
     for key in (16, 17):
         cells.set(key, b"\x00")
     bench.meter.stop()

@@ -27,7 +27,7 @@ def steps(bench):
 
 def entries(bench, region=layout.LOAD_PROFILE):
     unpack = profile.unpack if region == layout.LOAD_PROFILE else billing.unpack
-    return [unpack(data) for data in bench.meter.memory.entries(region)]
+    return [unpack(data) for data in bench.meter.nv_memory.entries(region)]
 
 
 def marked(bench, region=layout.LOAD_PROFILE):

@@ -75,7 +75,7 @@ class Life:
         self.meter = flash_lab.make_meter(self.flash, config())
         self.meter.start(self.raw_ms)
         self.expected = list(self.meter.energy.mwh)
-        self.cells = self.meter.memory.cells(layout.PARAMETERS)
+        self.cells = self.meter.nv_memory.cells(layout.PARAMETERS)
         # The supply that is there: what the start has opened, it has waited for.
         self.flash.waited_us = 0
         self.before = self.flash.erases_waited_for
@@ -94,7 +94,7 @@ class Life:
         self.demand(flash.waited_us < WAIT_US, f"waited {flash.waited_us} us")
         # What is left of the second is there for the flash, of which it gets a part.
         for _ in range(300):
-            if not meter.memory.erase_on():
+            if not meter.nv_memory.erase_on():
                 break
         flash.pass_us(1000 * STEP_MS - flash.now_us % 1000000)
 
@@ -107,7 +107,7 @@ class Life:
         elif dice == 3:
             meter.set_clock(self.raw_ms, meter.utc_ms + (self.random.below(7200) - 3000) * 1000)
         elif dice == 4:
-            meter.set_capture_period(900 if meter.keeper.load_profile.period_s == 3600 else 3600)
+            meter.set_capture_period(900 if meter.recorder.load_profile.period_s == 3600 else 3600)
         elif dice == 5:
             self.cells.set(self.random.below(3), bytes([self.random.below(256)]) * 200)
         elif dice == 6:
@@ -118,17 +118,17 @@ class Life:
         meter = self.meter
         begun_us = self.flash.now_us
         stored = []
-        plain = meter.memory.store
+        plain = meter.nv_memory.store
 
         def store(*what):
             plain(*what)
             stored.append(self.flash.now_us - begun_us)
 
-        meter.memory.store = store
+        meter.nv_memory.store = store
         erases = self.flash.erases_waited_for
         meter.case.supply_falls(self.raw_ms)
         meter.power_fail()
-        meter.memory.store = plain
+        meter.nv_memory.store = plain
         if stored:
             self.fall_us = max(self.fall_us, stored[0])
             self.demand(stored[-1] < PROMISE_US, f"the registers took {stored[-1]} us")
@@ -144,7 +144,7 @@ class Life:
         image = dict(self.flash.base)
         for number in self.flash.own:
             image[number] = bytes(self.flash.own[number])
-        was_clean = meter.memory.state.clean
+        was_clean = meter.nv_memory.state.clean
         values = dict(self.known)
         self.cuts += 1
         self.flash = TimedFlash(SECTORS, image, self.seed + 77 * self.cuts, self.longest)
@@ -157,14 +157,14 @@ class Life:
             lost = lost or now[k] < counted[k]
         # 20 kW for a minute and a step.
         self.demand(counted[0] - now[0] < 20_000_000 // 60 * 62, "more than a minute is lost")
-        marks = self.meter.keeper.load_profile.status
+        marks = self.meter.recorder.load_profile.status
         newest = flash_lab.entries(self.meter)[-1:]
         marked = bool(marks & profile.STATUS_ENERGY_MISSING) or any(
             entry[2] & profile.STATUS_ENERGY_MISSING for entry in newest
         )
         self.demand(marked or not lost, "energy is missing and not marked")
         self.demand(lost or not was_clean or not marked, "marked, and nothing is missing")
-        self.demand(not self.meter.memory.found, f"{self.meter.memory.found}")
+        self.demand(not self.meter.nv_memory.found, f"{self.meter.nv_memory.found}")
         for key in values:
             self.demand(self.cells.get(key) in values[key], f"cell {key}")
 

@@ -159,7 +159,7 @@ def check_whatever_fails_the_others_go_on():
         ("quality", "look", ft.MEASURED),
         ("control", "take", ft.MEASURED),
         ("control", "poll", ft.CONTROL),
-        ("keeper", "advance", ft.ACCOUNTS),
+        ("recorder", "advance", ft.ACCOUNTS),
     ):
         bench = Bench()
         bench.meter.han.open(bench.raw_ms)
@@ -171,7 +171,7 @@ def check_whatever_fails_the_others_go_on():
         meter = bench.meter
         assert meter.energy.mwh[0] == 1016666, part
         assert part == "han" or len(bench.sent) > 89, part
-        assert part == "keeper" or bench.marks() == [0], part
+        assert part == "recorder" or bench.marks() == [0], part
         # Told, but not each time.
         told = [event[2] for event in meter.events.entries() if event[1] == ev.SOFTWARE_FAULT]
         assert told == [number, number], (part, told)
@@ -195,7 +195,7 @@ def check_a_flash_that_reports_errors_stops_nothing():
     bench.measure(130)
     meter = bench.meter
     assert meter.energy.mwh[0] == 36111 and not meter.faults.count
-    assert meter.memory.failed and ev.NV_MEMORY_ERROR in bench.codes()
+    assert meter.nv_memory.failed and ev.NV_MEMORY_ERROR in bench.codes()
     try:
         meter.settings.set(st.ALARM_FILTER, bytes(4))
     except AccessError:
@@ -212,7 +212,7 @@ def check_lists_of_text_are_never_encrypted():
     meter = bench.meter
     meter.link = Link
     meter.settings.set(st.HAN_KEYS, bytes(32) + b"\x00\x00\x00\x01")
-    assert not meter.han_keeper.set_encrypted(True)
+    assert not meter.han_settings.set_encrypted(True)
     meter.han.open(bench.raw_ms)
     bench.wait(60)
     assert len(bench.sent) >= 5 and not meter.faults.count
@@ -230,7 +230,7 @@ def check_a_clock_that_lost_its_time_says_so_from_the_start():
     for _ in range(2):
         meter = bench.meter
         assert meter.clock.status & STATUS_INVALID and ev.CLOCK_INVALID in bench.codes()
-        assert meter.keeper.load_profile.status & profile.STATUS_CLOCK_INVALID
+        assert meter.recorder.load_profile.status & profile.STATUS_CLOCK_INVALID
         meter.han.open(bench.raw_ms)
         bench.measure(4)
         # Kaifa's header: the time ends with its status.
@@ -238,7 +238,7 @@ def check_a_clock_that_lost_its_time_says_so_from_the_start():
         bench = Bench(bench.flash, raw_ms=5000, backup_s=0)
     # What began just before the time that it begins with can be stored.
     bench.meter.events.log(-40, ev.MISSING_VOLTAGE)
-    assert not bench.meter.faults.count and not bench.meter.memory.failed
+    assert not bench.meter.faults.count and not bench.meter.nv_memory.failed
     bench.meter.han.open(bench.raw_ms)
     bench.meter.set_clock(bench.raw_ms, START_MS)
     bench.measure(4)
@@ -256,17 +256,17 @@ def check_a_flash_that_works_again_loses_hours_and_no_days():
 
     bench.flash.program = bench.flash.erase = refuses
     bench.measure(3 * 3600, step_ms=60000)
-    assert bench.meter.memory.failed
+    assert bench.meter.nv_memory.failed
     bench.flash.program, bench.flash.erase = plain
     back_ms = bench.raw_ms
     bench.measure(50 * 3600, step_ms=60000)
-    memory = bench.meter.memory
-    ends = [profile.unpack(data)[1] for data in memory.entries(layout.LOAD_PROFILE)]
+    nv_memory = bench.meter.nv_memory
+    ends = [profile.unpack(data)[1] for data in nv_memory.entries(layout.LOAD_PROFILE)]
     ends = [end for end in ends if end * 1000 > back_ms]
     assert ends[0] * 1000 - back_ms <= HOUR_MS, ends
     assert ends == [ends[0] + 3600 * k for k in range(len(ends))], ends
-    assert len(list(memory.entries(layout.DAILY))) == 2
-    assert bench.codes().count(ev.NV_MEMORY_ERROR) == len(memory._failed_regions)
+    assert len(list(nv_memory.entries(layout.DAILY))) == 2
+    assert bench.codes().count(ev.NV_MEMORY_ERROR) == len(nv_memory._failed_regions)
 
 
 def check_a_dead_flash_takes_no_time_from_the_metering():
@@ -285,10 +285,10 @@ def check_a_dead_flash_takes_no_time_from_the_metering():
     bench.flash.erase = lambda address: None
     bench.measure(7200, step_ms=20000)
     meter = bench.meter
-    assert meter.energy.mwh[0] == 2019444 and meter.memory.failed
+    assert meter.energy.mwh[0] == 2019444 and meter.nv_memory.failed
     # Seven sectors a try, of each ring that had something to store.
     assert 7 < len(count) < 100
-    assert bench.codes().count(ev.NV_MEMORY_ERROR) == len(meter.memory._failed_regions)
+    assert bench.codes().count(ev.NV_MEMORY_ERROR) == len(meter.nv_memory._failed_regions)
     # The last word is tried in any case, and what works again is found.
     bench.flash.program, bench.flash.erase = plain
     meter.power_fail()
@@ -448,8 +448,8 @@ def check_an_error_where_an_interval_ends_loses_and_doubles_nothing():
         bench.measure(3540, step_ms=60000)
         bench.measure(58, step_ms=1000)
         counter = [number]
-        memory = bench.meter.memory
-        fails_once(memory, "_guard", counter)
+        nv_memory = bench.meter.nv_memory
+        fails_once(nv_memory, "_guard", counter)
         bench.measure(4, step_ms=1000)
         assert bench.meter.faults.count == 1 and counter[0] < 0, number
         bench.measure(3600, step_ms=60000)
@@ -459,7 +459,7 @@ def check_an_error_where_an_interval_ends_loses_and_doubles_nothing():
             (2, midnight_ms // 1000 + 3600, entries[1][2], 3600),
         ], number
         for region in (layout.DAILY, layout.MONTHLY):
-            rows = [billing.unpack(data) for data in memory.entries(region)]
+            rows = [billing.unpack(data) for data in nv_memory.entries(region)]
             assert [row[:2] for row in rows] == [(1, midnight_ms // 1000)], number
         # A day that is stored a pass later has the energy of that.
         assert 0 <= rows[0][3] - entries[0][4] <= 278, number
@@ -514,7 +514,7 @@ def check_a_window_that_cannot_be_evaluated_is_marked_and_dropped():
         except MemoryError:
             raised += 1
     assert raised == 1 and bench.codes()[-1] == ev.SAMPLES_MISSING
-    assert meter.keeper.load_profile.status & profile.STATUS_ENERGY_MISSING
+    assert meter.recorder.load_profile.status & profile.STATUS_ENERGY_MISSING
     blocks(250, 60)
     # All but a window or two, and nothing twice.
     meter.metrology.flush()

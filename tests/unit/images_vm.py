@@ -253,48 +253,48 @@ class Case:
             file.write(self.octets)
         before = Image(self.octets)
         meter, lines = self.start()
-        memory = meter.memory
-        named = memory.unknown + memory.damaged
-        self.demand(bool(named) == bool(memory.found) == bool(lines), f"said {lines}")
+        nv_memory = meter.nv_memory
+        named = nv_memory.unknown + nv_memory.damaged
+        self.demand(bool(named) == bool(nv_memory.found) == bool(lines), f"said {lines}")
         self.demand(bool(named) == bool(self.named), f"named {named}")
         for region in named:
             self.demand(region in self.named, f"names region {region}")
         if named and len(self.named) == 1:
             self.demand(named[0] == self.named[0], f"names region {named[0]}")
         if "bits" in self.name:
-            self.demand(memory.writable and not memory.unknown, f"shut {memory.unknown}")
+            self.demand(nv_memory.writable and not nv_memory.unknown, f"shut {nv_memory.unknown}")
         elif "noise in region" in self.name and self.named != [SETTINGS]:
             shut = self.named if self.named[0] in CELLS else []
-            self.demand(memory.unknown == shut, f"shut {memory.unknown}")
+            self.demand(nv_memory.unknown == shut, f"shut {nv_memory.unknown}")
         self.check_events(meter)
         self.check_registers(meter)
         at_start = list(meter.energy.mwh)
         self.live(meter)
         gained = meter.energy.mwh[0] - at_start[0]
         self.demand(abs(gained - 2_400_000) <= 1, f"measured {gained} mWh")
-        self.check_kept(before, memory)
+        self.check_kept(before, nv_memory)
         again, _ = self.start()
-        if meter.memory.takes(layout.REGISTERS):
+        if meter.nv_memory.takes(layout.REGISTERS):
             self.demand(again.energy.mwh == meter.energy.mwh, "registers not kept")
         if "ring" in self.name or "noise in region" in self.name:
             # What was taken anew is whole from here on, where it was needed since.
-            journal = again.memory.journals.get(self.named[0])
+            journal = again.nv_memory.journals.get(self.named[0])
             if journal is not None and journal.used():
-                self.demand(not again.memory.damaged, f"names {again.memory.found} again")
+                self.demand(not again.nv_memory.damaged, f"names {again.nv_memory.found} again")
         self.check_format(bool(named))
 
     def check_events(self, meter):
         seen = [(code, detail) for _, code, detail, _ in meter.events.entries()]
         for code, regions in (
-            (ev.NV_MEMORY_ERROR, meter.memory.damaged),
-            (ev.STORAGE_UNKNOWN, meter.memory.unknown),
+            (ev.NV_MEMORY_ERROR, meter.nv_memory.damaged),
+            (ev.STORAGE_UNKNOWN, meter.nv_memory.unknown),
         ):
             said = [detail for found, detail in seen if found == code]
             self.demand(said == regions, f"events name {said}, not {regions}")
 
     def check_registers(self, meter):
         """None is higher than it was; where one is lower, that is an event and marked."""
-        if not meter.memory.writable or not meter._restored:
+        if not meter.nv_memory.writable or not meter._restored:
             self.demand(meter.energy.mwh == [0] * 8, "registers from nowhere")
             return
         lower = False
@@ -305,25 +305,25 @@ class Case:
             self.demand(layout.REGISTERS in self.named or WHOLE in self.named, "registers lower")
             codes = [event[1] for event in meter.events.entries()]
             self.demand(ev.ENERGY_MISSING in codes, "missing energy is no event")
-            marks = meter.keeper.load_profile.status
+            marks = meter.recorder.load_profile.status
             self.demand(marks & profile.STATUS_ENERGY_MISSING, "missing energy is not marked")
 
-    def check_kept(self, before, memory):
+    def check_kept(self, before, nv_memory):
         """What was readable still is, and what is new goes on behind it."""
         after = self.stored()
-        if not memory.writable:
+        if not nv_memory.writable:
             self.demand(after == self.octets, "it wrote on what it does not understand")
             for region in before.entries:
-                self.demand(not list(memory.entries(region)), f"gives region {region}")
+                self.demand(not list(nv_memory.entries(region)), f"gives region {region}")
             return
         for region, first, count in RINGS + ((SETTINGS, SECTORS - 2, 2),):
             low, high = first * SECTOR, (first + count) * SECTOR
-            if region in memory.unknown:
+            if region in nv_memory.unknown:
                 self.demand(after[low:high] == self.octets[low:high], f"wrote region {region}")
         self.demand(after[SIZE:] == self.octets[SIZE:], "wrote behind its flash")
         found = Image(after).entries
         for region, kept in before.entries.items():
-            if region in memory.unknown:
+            if region in nv_memory.unknown:
                 continue
             oldest = min(found[region]) if found[region] else 0
             self.demand(len(found[region]) or not kept, f"region {region} is empty")
@@ -332,7 +332,7 @@ class Case:
                     same = found[region].get(number) == data
                     self.demand(same, f"entry {number} of region {region}")
         numbers = list(found[layout.LOAD_PROFILE])
-        if layout.LOAD_PROFILE not in memory.unknown:
+        if layout.LOAD_PROFILE not in nv_memory.unknown:
             last = max(before.entries[layout.LOAD_PROFILE], default=0)
             self.demand(max(numbers) > last, "no new interval")
 
@@ -342,10 +342,10 @@ class Case:
             return
         meter, _ = self.start(True)
         codes = [event[1] for event in meter.events.entries()]
-        self.demand(meter.memory.writable and ev.STORAGE_FORMATTED in codes, "not formatted")
+        self.demand(meter.nv_memory.writable and ev.STORAGE_FORMATTED in codes, "not formatted")
         self.live(meter)
         again, lines = self.start()
-        longer = WHOLE in again.memory.damaged and len(self.octets) > SIZE
+        longer = WHOLE in again.nv_memory.damaged and len(self.octets) > SIZE
         self.demand(not lines or longer, f"after the format: {lines}")
         self.demand(again.energy.mwh == meter.energy.mwh, "not kept after the format")
 

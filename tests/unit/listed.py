@@ -109,7 +109,7 @@ class Lists:
         """What a sequence left behind."""
         out = [self.lab.meter.utc_ms]
         for region in _REGIONS:
-            cells = self.lab.meter.memory.cells(region)
+            cells = self.lab.meter.nv_memory.cells(region)
             out.append([cells.get(key) for key in range(254)])
         assert not self.lab.complaints, self.lab.complaints
         return out

@@ -142,7 +142,7 @@ def check_the_limiter_sees_the_power_at_any_frequency():
 
 def check_ten_minutes_are_ten_minutes_at_any_frequency():
     bench = Sampled()
-    profile = bench.meter.keeper.voltage
+    profile = bench.meter.recorder.voltage
     bench.run(20, [(230.0, 0), (1.0, 0)], 50.03)
     assert 19600 <= profile._measured_ms <= 20000
 
@@ -429,7 +429,7 @@ def check_a_reference_that_is_gone_is_told_once_and_counts_nothing():
         q = meter.quantities
         assert not q.voltage_mv[0] and not q.total_active_power_mw and not q.frequency_mhz
         assert q.status & qu.STATUS_SAMPLES_MISSING
-        assert meter.keeper.load_profile.status & profile.STATUS_ENERGY_MISSING
+        assert meter.recorder.load_profile.status & profile.STATUS_ENERGY_MISSING
         bench.spoil = None
         bench.run(3, load)
         assert q.frequency_mhz and abs(q.voltage_mv[0] - 230000) < 1000

@@ -87,7 +87,7 @@ def test_a_flash_of_somebody_else_stops_neither_meter_nor_link(monkeypatch):
     bench.run(120_000)
     hold(bench, 3600, 1000)
     assert bench.meter.energy.mwh[0] == 1_000_000
-    assert not flash.operations and not bench.meter.memory.writable
+    assert not flash.operations and not bench.meter.nv_memory.writable
     assert bench.meter.control.remote(False, 5, 0) == supply.NOT_STORED
     assert bench.relay.contact
 

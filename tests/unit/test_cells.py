@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ams.registers.energy import EnergyRegisters
-from ams.registers.memory import Memory
+from ams.registers.nv_memory import NvMemory
 from ams.registers.profile import LoadProfile
 from ams.storage import layout
 from ams.storage.cells import KEYS, LARGEST_VALUE, Cells
@@ -278,24 +278,24 @@ def test_setting_the_same_value_costs_no_flash():
 
 
 def mounted(flash, meter_id="1"):
-    memory = Memory(flash, meter_id)
-    memory.load_settings()
+    nv_memory = NvMemory(flash, meter_id)
+    nv_memory.load_settings()
     energy = EnergyRegisters()
-    memory.mount(energy, LoadProfile(energy))
-    memory.save_settings({"meter_id": meter_id})
-    return memory
+    nv_memory.mount(energy, LoadProfile(energy))
+    nv_memory.save_settings({"meter_id": meter_id})
+    return nv_memory
 
 
 def test_the_rings_of_a_meter():
     flash = FaultyFlash(256)
-    memory = mounted(flash)
+    nv_memory = mounted(flash)
     for region in (layout.SECURITY, layout.CONTROL, layout.PARAMETERS, layout.UPDATE):
-        memory.cells(region).set(0, bytes([region]))
-        memory.cells(region).set(9, bytes(LARGEST_VALUE))
+        nv_memory.cells(region).set(0, bytes([region]))
+        nv_memory.cells(region).set(9, bytes(LARGEST_VALUE))
     for region in (layout.SECURITY, layout.CONTROL, layout.PARAMETERS, layout.UPDATE):
         assert mounted(flash).cells(region).get(0) == bytes([region])
-    assert mounted(flash).cells(layout.CONTROL) is not memory.cells(layout.CONTROL)
-    assert memory.cells(layout.CONTROL) is memory.cells(layout.CONTROL)
+    assert mounted(flash).cells(layout.CONTROL) is not nv_memory.cells(layout.CONTROL)
+    assert nv_memory.cells(layout.CONTROL) is nv_memory.cells(layout.CONTROL)
 
 
 def test_without_a_flash_they_live_in_ram():

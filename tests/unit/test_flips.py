@@ -77,7 +77,7 @@ def boot(image, where):
     base = {n: image[4096 * n : 4096 * n + 4096] for n in range(SECTORS)}
     flash = flash_lab.LabFlash(SECTORS, base)
     meter = flash_lab.start(flash, CONFIG, ENDED_MS + 1000)
-    assert meter.memory.writable, where
+    assert meter.nv_memory.writable, where
     names = [event[1] for event in meter.events.entries()]
     assert all(0 <= STORED_MWH[k] - meter.energy.mwh[k] < 600_000 for k in range(8)), where
     if meter.energy.mwh != STORED_MWH:

@@ -60,7 +60,7 @@ def assert_agreed(store, meter):
     assert ring.kek().hex() == keys.kek
     for name in SECRETS[:3]:
         assert ring.secret(name) == keys.secret(name), name
-    assert meter.meter.han_keeper.keys() == keys.secret("han")
+    assert meter.meter.han_settings.keys() == keys.secret("han")
     for client in keys.clients:
         held = ring.client(client.sap).keys
         assert held.encryption.hex() == client.current.encryption

@@ -104,4 +104,4 @@ def test_a_month(seed, chip):
     # A chip alone: what its own crystal errs; a client's day: what the weather does to the board's.
     assert month.worst_ms <= (30 * A_DAY_MS if chip else A_DAY_MS)
     assert abs(month.meter.clock.drift_ppb) < 60_000
-    assert not month.meter.keeper.load_profile.status & profile.STATUS_CLOCK_ADJUSTED
+    assert not month.meter.recorder.load_profile.status & profile.STATUS_CLOCK_ADJUSTED

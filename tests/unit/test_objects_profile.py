@@ -68,7 +68,7 @@ def bench():
 
 def stored(bench):
     """What the ring holds, as rows of the whole profile."""
-    return [profile.unpack(data) for data in bench.meter.memory.entries(layout.LOAD_PROFILE)]
+    return [profile.unpack(data) for data in bench.meter.nv_memory.entries(layout.LOAD_PROFILE)]
 
 
 def same(rows, wanted):
@@ -98,7 +98,7 @@ def test_the_whole_buffer(bench):
     assert deviations == {-60, -120}
     for row in rows:
         assert bool(row[0][11] & 0x80) == (parse_stamp(row[0])[1] == -120)
-    assert sum(row[2] for row in rows) == bench.meter.keeper.load_profile.start_mwh[0]
+    assert sum(row[2] for row in rows) == bench.meter.recorder.load_profile.start_mwh[0]
 
 
 moments = st.integers(-40, 260).map(lambda k: timedelta(seconds=450 * k))
@@ -255,7 +255,7 @@ def test_the_other_profiles(bench):
     assert bench.get(7, "0.0.98.1.0") == []
     for log in range(6):
         rows = bench.get(7, f"0.0.99.98.{log}")
-        kept = [events.unpack(d) for d in bench.meter.memory.entries(layout.EVENTS + log)]
+        kept = [events.unpack(d) for d in bench.meter.nv_memory.entries(layout.EVENTS + log)]
         assert [row[1:] for row in rows] == [[e[2], e[0], e[3], e[4]] for e in kept]
         if kept:
             assert bench.get(1, f"0.0.96.11.{log}") == kept[-1][2]

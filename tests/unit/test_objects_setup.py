@@ -548,9 +548,9 @@ def test_the_last_gasp():
     """What must be stored is stored first; then one message, at once."""
     bench = pushing((ALARM_PUSH, 5, b"\x12\x02\x58"), (ALARM_PUSH, 3, TO_THE_READER))
     stored = []
-    keeper = bench.meter.keeper
-    plain = keeper.stop
-    keeper.stop = lambda: (plain(), stored.append(bench.board.written[0]))
+    recorder = bench.meter.recorder
+    plain = recorder.stop
+    recorder.stop = lambda: (plain(), stored.append(bench.board.written[0]))
     bench.meter.power_fail()
     assert stored == [b""]
     body = opened(from_service_port(bench, False))

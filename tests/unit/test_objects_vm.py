@@ -26,7 +26,7 @@ def test_ninety_days_cost_no_more_heap_than_a_piece(tmp_path):
     begin_s = bench.raw_ms // 1000
     for k in range(1, DAYS * 96 + 1):
         entry = struct.pack("<IIHHIIII", k, begin_s + 900 * k, 0, 900, 250_000 + k, 0, 75_000, 0)
-        bench.meter.memory._append(layout.LOAD_PROFILE, entry)
+        bench.meter.nv_memory._append(layout.LOAD_PROFILE, entry)
     image = bytearray(b"\xff" * SECTOR * sectors)
     for number, data in bench.flash.own.items():
         image[number * SECTOR : (number + 1) * SECTOR] = data

@@ -65,7 +65,7 @@ class Bench:
 
 def whole(bench):
     """The sum of the entries is the registers at the start of the open interval, exactly."""
-    start = bench.meter.keeper.load_profile.start_mwh
+    start = bench.meter.recorder.load_profile.start_mwh
     for k, name in enumerate(CAPTURED[4:]):
         assert sum(entry[name] for entry in bench.entries()) == start[k]
         assert bench.meter.energy.mwh[k] >= start[k]
@@ -132,7 +132,7 @@ def test_days_of_23_24_and_25_hours(day, quarters):
     assert [row[1] * 1000 for row in rows] == [to_utc_ms(midnight), to_utc_ms(after)]
     assert rows[1][3] - rows[0][3] == quarters * 250_000
     assert ("dst-changed" in bench.events()) == (quarters != 96)
-    months = [billing.unpack(data) for data in bench.meter.memory.entries(layout.MONTHLY)]
+    months = [billing.unpack(data) for data in bench.meter.nv_memory.entries(layout.MONTHLY)]
     assert [row[1] * 1000 for row in months] == ([to_utc_ms(midnight)] if day[8:] == "01" else [])
 
 
@@ -241,7 +241,7 @@ def test_the_voltage_profile():
         hold(bench.meter, bench.raw_ms, 60_000, bench.meter._board.clock)
         bench.raw_ms += 60_000
         bench.meter.tick(bench.raw_ms)
-    rows = [voltage.unpack(data) for data in bench.meter.memory.entries(layout.VOLTAGE)]
+    rows = [voltage.unpack(data) for data in bench.meter.nv_memory.entries(layout.VOLTAGE)]
     assert [row[1] for row in rows] == [600, 600]
     assert rows[0][3:9] == (2300, 2300, 2300, 2200, 2245, 2290)
     assert rows[1][6:9] == (2300, 2345, 2390)

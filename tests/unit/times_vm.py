@@ -187,7 +187,7 @@ def run(count, seed=1):
         value = make(moments)
         # The terms under which it may be set are not what is tried here.
         bench.meter.control.guard._writes.until_ms = 0
-        bench.meter.keeper._steps.until_ms = 0
+        bench.meter.recorder._steps.until_ms = 0
         answer = clients[name].set(class_id, ln, attribute, value)
         where = (number, seed, ln, attribute, value)
         assert answer in (0, 12, 250), (where, answer)
@@ -239,7 +239,7 @@ def poisoned():
     for moment in times:
         bench = Bench(start_ms=START_MS)
         date, time = moment[:5], moment[5:9]
-        cells = bench.meter.memory.cells(layout.PARAMETERS)
+        cells = bench.meter.nv_memory.cells(layout.PARAMETERS)
         season = b"\x01\x01\x02\x03\x09\x011" + octets(moment) + b"\x09\x011"
         entry = b"\x01\x01\x02\x02" + octets(time) + octets(date)
         for cell, value in (

@@ -62,7 +62,7 @@ class Point(Bench):
         self.meter.tick(self.raw_ms)
 
     def intervals(self):
-        found = self.meter.memory.entries(layout.LOAD_PROFILE)
+        found = self.meter.nv_memory.entries(layout.LOAD_PROFILE)
         return [profile.unpack_quadrants(data) for data in found]
 
 
@@ -104,9 +104,9 @@ def quadrants_add_up():
             point.power_up(60000)
         if random.below(9) == 0:
             # The newest record of the registers goes: the profile knows better.
-            registers = point.meter.memory.journals[layout.REGISTERS]
+            registers = point.meter.nv_memory.journals[layout.REGISTERS]
             assert registers.last(1)[0] == 3
-    open_interval = point.meter.keeper.load_profile
+    open_interval = point.meter.recorder.load_profile
     for k in range(8):
         counted = sum(row[4 + k] for row in point.intervals())
         assert counted == open_interval.start_mwh[k], k

@@ -62,7 +62,7 @@ def update(chip: ReplChip) -> dict[str, Any]:
     key = ec.generate_private_key(ec.SECP256R1())
     update_key, title = bytes(16), b"OAM\0\0\0\0\1"
     made = package.make(
-        "pico", only=["ams/registers/keeper", "ams/control/case", "ams/control/control"]
+        "pico", only=["ams/registers/recorder", "ams/control/case", "ams/control/control"]
     )
     octets = made.signed(key).released(title, 2000, update_key).octets()
     # The first sector of a slot is its map.

@@ -57,14 +57,14 @@ class Timing:
         """The time, from who may set it. False: it was stepped too often this hour."""
         meter = self._meter
         clock = meter.clock
-        meter.keeper.ahead_ms = 0
+        meter.recorder.ahead_ms = 0
         step = true_ms - clock.utc_ms(raw_ms)
         if not clock.status & STATUS_INVALID and -SLEW_MOST_MS <= step <= SLEW_MOST_MS:
             gone = abs(step - clock.left_ms(raw_ms))
             if self._clients.take(gone, meter.own_time.lived(raw_ms)):
                 self._slew(raw_ms, true_ms, 0)
                 return True
-        if not meter.keeper.may_set_clock(raw_ms, true_ms):
+        if not meter.recorder.may_set_clock(raw_ms, true_ms):
             return False
         # A month's drift may be a step: it teaches all the same.
         clock.learn(raw_ms, step)
@@ -113,10 +113,10 @@ class Timing:
         self.due_ms = raw_ms + _LOOK_MS
         meter = self._meter
         chip = self._board_clock
-        ahead_ms = meter.keeper.ahead_ms
+        ahead_ms = meter.recorder.ahead_ms
         if ahead_ms:
             # The board knows it better.
-            meter.keeper.ahead_ms = 0
+            meter.recorder.ahead_ms = 0
             meter.clock.begin(raw_ms, meter.clock.utc_ms(raw_ms), -ahead_ms)
         fault = getattr(chip, "fault", 0)
         if fault != self._fault:

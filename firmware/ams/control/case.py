@@ -85,7 +85,7 @@ class Case:
         """
         if self._is_to_store(raw_ms):
             self._taken = True
-            self._meter.keeper.save()
+            self._meter.recorder.save()
 
     def _is_to_store(self, raw_ms):
         if self._fell_ms is not None and raw_ms - self._fell_ms < SUPPLY_BACK_MS:

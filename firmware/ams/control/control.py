@@ -43,7 +43,7 @@ CELL_QUOTA_RUN = const(5)
 CELL_OWN_TIME = const(6)
 CELL_ARMED = const(7)
 CELL_MOVES = const(8)
-# 9: of the entries' marks, see memory.
+# 9: of the entries' marks, see registers.nv_memory.
 
 # The starting current of class A (EN 50470-3, 0.004 of 5 A): less says nothing of a contact.
 FLOWS_UA = const(20000)

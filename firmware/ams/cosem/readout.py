@@ -64,7 +64,7 @@ class Readout:
         self.level = level
         meter = model.meter
         self._clock = meter.local_clock
-        figures = Figures(meter.quantities, meter.han_keeper.want_sources())
+        figures = Figures(meter.quantities, meter.han_settings.want_sources())
         figures.signed_angle = True
         self.listing = Listing(name, meter, figures, model.alarms.errors)
         self._sending = None

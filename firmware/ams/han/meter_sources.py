@@ -31,9 +31,9 @@ class MeterSources(Sources):
         outages, meter = self._outages, self._meter
         outages.restore(self._settings.get(st.HAN_OUTAGES))
         self._began_ms = meter.raw_ms
-        gone_ms = meter.keeper.restored_ms if is_power_up else None
+        gone_ms = meter.recorder.restored_ms if is_power_up else None
         if gone_ms is not None:
-            if meter.keeper.restored_status & STATUS_INVALID:
+            if meter.recorder.restored_status & STATUS_INVALID:
                 # By a clock that was wrong already nobody knows how long it was.
                 gone_ms = None
             outages.failed(utc_ms if gone_ms is None else gone_ms, utc_ms)
@@ -113,7 +113,7 @@ class MeterSources(Sources):
         return self._limit(False)
 
     def sub_meters(self):
-        for channel, sub in enumerate(self._meter.han_keeper.sub_meters):
+        for channel, sub in enumerate(self._meter.han_settings.sub_meters):
             if sub.installed:
                 value = sub.values[0]
                 yield (channel + 1, sub.device_type, _serial(sub), value.utc_ms, value.value,

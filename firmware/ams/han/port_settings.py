@@ -48,7 +48,7 @@ def make_port(meter, uart, han):
     )
 
 
-class HanKeeper:
+class PortSettings:
     sub_meters = ()  # those on the M-Bus (mbus.submeters)
 
     def __init__(self, meter, settings):

@@ -120,9 +120,9 @@ class Alarms:
         """What is wrong now."""
         meter = self._meter
         bits = CLOCK_INVALID if meter.clock.status & STATUS_INVALID else 0
-        memory = meter.memory
-        if memory.failed or memory.unknown or memory.damaged:
+        nv_memory = meter.nv_memory
+        if nv_memory.failed or nv_memory.unknown or nv_memory.damaged:
             bits |= MEMORY_ERROR
-        if meter.keeper.unmeasured:
+        if meter.recorder.unmeasured:
             bits |= MEASUREMENT_ERROR
         return bits

@@ -70,8 +70,8 @@ class ProfileStatus(Data):
     """Marks of the open interval of the load profile, or (E = 2) of the voltage profile."""
 
     def value(self, out):
-        keeper = self.meter.keeper
-        out.uint16(keeper.voltage.status if self.ln[4] == 2 else keeper.load_profile.status)
+        recorder = self.meter.recorder
+        out.uint16(recorder.voltage.status if self.ln[4] == 2 else recorder.load_profile.status)
 
 
 class LastEvent(Data):

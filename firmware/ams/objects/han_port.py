@@ -19,19 +19,19 @@ class HanOpen(Data):
     def set(self, attribute, data, who):
         is_open = data.integer(BOOLEAN) != 0
         data.end()
-        self.meter.han_keeper.set_open(is_open)
+        self.meter.han_settings.set_open(is_open)
 
 
 class HanEncryption(Data):
     """Cannot be switched on before there are keys."""
 
     def value(self, out):
-        out.boolean(self.meter.han_keeper.encrypted)
+        out.boolean(self.meter.han_settings.encrypted)
 
     def set(self, attribute, data, who):
         on = data.integer(BOOLEAN) != 0
         data.end()
-        if not self.meter.han_keeper.set_encrypted(on):
+        if not self.meter.han_settings.set_encrypted(on):
             raise AccessError(TEMPORARY_FAILURE)
 
 
@@ -58,7 +58,7 @@ class HanKeys(Data):
         if link.keyring.serves(keys[0], "han") or link.keyring.serves(keys[1], "han"):
             # One key, one title, two counters; and the customer gets these.
             raise AccessError(OTHER_REASON)
-        self.meter.han_keeper.rekey(keys[0], keys[1])
+        self.meter.han_settings.rekey(keys[0], keys[1])
 
 
 class HanFormat(Data):
@@ -75,7 +75,7 @@ class HanSummerTime(Data):
     def set(self, attribute, data, who):
         on = data.integer(BOOLEAN) != 0
         data.end()
-        self.meter.han_keeper.set_summer_time(on)
+        self.meter.han_settings.set_summer_time(on)
 
 
 class HanSent(Data):

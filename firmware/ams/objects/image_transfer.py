@@ -5,22 +5,8 @@ Manufacturer specific: 0-0:128.4.0, which code runs.
 
 from ams.cosem.axdr import BOOLEAN, UINT32
 from ams.objects.view import Data, View, no_parameter
-from ams.results import (
-    HARDWARE_FAULT,
-    OTHER_REASON,
-    READ_WRITE_DENIED,
-    TEMPORARY_FAILURE,
-    TYPE_UNMATCHED,
-    AccessError,
-)
-from ams.update import transfer
+from ams.results import READ_WRITE_DENIED, SUCCESS, TYPE_UNMATCHED, AccessError
 
-_ANSWERS = {
-    transfer.BUSY: TEMPORARY_FAILURE,
-    transfer.DENIED: READ_WRITE_DENIED,
-    transfer.REFUSED: OTHER_REASON,
-    transfer.NOT_STORED: HARDWARE_FAULT,
-}
 _DEFAULT_BLOCK = 64
 _PIECE = 256
 
@@ -105,9 +91,9 @@ class ImageTransfer(View):
         return self.meter.updater
 
     def _do(self, action, *parameters):
-        code = self.meter.updater.do(action, *parameters)
-        if code != transfer.DONE:
-            raise AccessError(_ANSWERS[code])
+        result = self.meter.updater.do(action, *parameters)
+        if result != SUCCESS:
+            raise AccessError(result)
 
 
 class FirmwareState(Data):

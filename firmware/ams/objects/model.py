@@ -87,7 +87,7 @@ class Model:
 
         meter = self.meter
         self.submeters = SubMeterPort(uart, self.settings, lambda: meter.utc_ms, log)
-        meter.han_keeper.sub_meters = self.submeters.meters
+        meter.han_settings.sub_meters = self.submeters.meters
 
     # --- what the server asks ----------------------------------------------------------
 
@@ -253,7 +253,7 @@ class Model:
             # By the clock that is shown: its own time goes as fast.
             due = min(due, utc_ms + self._minutes[ln] - self._own_ms(ln))
         rate = self.calendar().tariff(utc_ms) if self._rated else 1
-        periods.set_rate(self.meter.keeper, self.meter.energy, rate)
+        periods.set_rate(self.meter.recorder, self.meter.energy, rate)
         if self._rated:
             due = min(due, next_minute(utc_ms))
         self.due_ms = due
@@ -322,7 +322,7 @@ class Model:
 
     def _make_up(self):
         """A billing period that should have ended while there was no supply ends now."""
-        before_ms = self.meter.keeper.restored_ms
+        before_ms = self.meter.recorder.restored_ms
         if not self._begun and before_ms is not None and BILLING_LN in self._schedules:
             own_ms = self._own_ms(BILLING_LN)
             thing = self.find(22, BILLING_LN)[0]
@@ -355,29 +355,29 @@ class Model:
         region, size = _REGIONS[name]
         if name == "load" and self.quadrants:
             size = profile.LARGE_SIZE
-        return Ring(self.meter.memory, region + log, size)
+        return Ring(self.meter.nv_memory, region + log, size)
 
     def period_s(self, name):
         """The capture period of a profile, 0 for what is captured by other things than time."""
         if name == "load":
-            return self.meter.keeper.load_profile.period_s
+            return self.meter.recorder.load_profile.period_s
         if name == "voltage":
             return _VOLTAGE_PERIOD_S
         return _DAY_S if name == "daily" else 0
 
     def last_event(self, log):
         """(number, utc_ms, code, detail, extra) of the newest event of a log."""
-        data = self.meter.memory.last(layout.EVENTS + log)
+        data = self.meter.nv_memory.last(layout.EVENTS + log)
         return events.unpack(data) if data is not None else (0, 0, 0, 0, 0)
 
     def last_interval(self):
-        return profile.unpack_quadrants(self.meter.keeper.load_profile.last_entry)
+        return profile.unpack_quadrants(self.meter.recorder.load_profile.last_entry)
 
     def last_voltage(self):
-        data = self.meter.memory.last(layout.VOLTAGE)
+        data = self.meter.nv_memory.last(layout.VOLTAGE)
         return voltage.unpack(data if data is not None else bytes(voltage.ENTRY_SIZE))
 
     def last_period_ms(self):
         """When the last billing period ended, None: none has."""
-        data = self.meter.memory.last(layout.MONTHLY)
+        data = self.meter.nv_memory.last(layout.MONTHLY)
         return None if data is None else billing.unpack(data, 0)[1] * 1000

@@ -77,13 +77,13 @@ class Schedule(Stored):
             # Of the times that go; first, for they must not run twice.
             self.model.settings.set(self.argument + _RAN, b"")
         super().store(attribute, value)
-        self.meter.keeper.monthly = self.model.settings.ends_with_month()
+        self.meter.recorder.monthly = self.model.settings.ends_with_month()
         self.model.bind(place_of(self.ln[4]))
         self.model.begin_anew(self.ln)
 
     def is_set(self):
         """Whether it has any times that are not kept by the accounts."""
-        return self.value(4)[1] != 0 and (self.ln[4] != 0 or not self.meter.keeper.monthly)
+        return self.value(4)[1] != 0 and (self.ln[4] != 0 or not self.meter.recorder.monthly)
 
     # --- its time ----------------------------------------------------------------------
 

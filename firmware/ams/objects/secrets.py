@@ -38,7 +38,7 @@ class Secret(Data):
     def _key(self):
         name = NAMES[self.ln[4]]
         if name == "han":
-            return self.meter.han_keeper.keys()
+            return self.meter.han_settings.keys()
         return self.meter.link.keyring.secret(name) if self.meter.link is not None else None
 
     def set(self, attribute, data, who):

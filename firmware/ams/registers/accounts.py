@@ -7,7 +7,7 @@ STORE_EVERY_MS = 60000
 
 
 class Accounts:
-    """The part of the Keeper (ams.registers.keeper) that has to be done when the supply falls."""
+    """The part of the recorder (registers.recorder) that has to be done when the supply falls."""
 
     utc_ms = 0
     _store_due = 0
@@ -40,7 +40,7 @@ class Accounts:
         self._energy.add(active_uws, reactive_uvars, exporting)
         self._changed()
         if active_uws or reactive_uvars:
-            self._went_on = self._memory.state.clean
+            self._went_on = self._nv_memory.state.clean
 
     def close_hour(self, utc_ms):
         self._changing += 1
@@ -67,7 +67,7 @@ class Accounts:
             self._changed()
 
     def _store_all(self, clean):
-        state = self._memory.state
+        state = self._nv_memory.state
         state.utc_ms = self.utc_ms
         state.clean = clean
         state.due = DUE_INTERVAL if self._entry is not None else 0
@@ -85,7 +85,7 @@ class Accounts:
                 state.due |= DUE_MONTH
                 state.months += 1
         try:
-            self._memory.store(self._energy, self.load_profile, state, self._entry)
+            self._nv_memory.store(self._energy, self.load_profile, state, self._entry)
         except Exception:
             # The same again with the next pass.
             state.days, state.months = before

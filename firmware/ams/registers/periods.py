@@ -17,9 +17,9 @@ def pace():
     return Pace(_EVERY_MS, _AT_ONCE)
 
 
-def load(memory, energy):
+def load(nv_memory, energy):
     """At the mount, before anything is entered from it."""
-    cells = memory.cells(layout.CONTROL)
+    cells = nv_memory.cells(layout.CONTROL)
 
     def keep(rates, data):
         try:
@@ -28,18 +28,18 @@ def load(memory, energy):
             # Told by the cells; it stands in RAM.
             pass
 
-    energy.load(keep, cells.get(_RATES), cells.get(_HIGHEST), memory.state.months)
+    energy.load(keep, cells.get(_RATES), cells.get(_HIGHEST), nv_memory.state.months)
 
 
-def begin(memory, energy):
+def begin(nv_memory, energy):
     """The power may have gone between the last entry of a period and the begin of the next."""
-    if energy.highest.periods < memory.state.months:
-        energy.highest.end(memory.state.months)
+    if energy.highest.periods < nv_memory.state.months:
+        energy.highest.end(nv_memory.state.months)
 
 
-def set_rate(keeper, energy, rate):
+def set_rate(recorder, energy, rate):
     """The rate that is in force, 0: the calendar names none, and nothing changes."""
     if rate and rate != energy.rates.active:
         # What was counted so far is of the rate before: that is stored before the switch is.
-        keeper.store()
+        recorder.store()
         energy.switch(rate)

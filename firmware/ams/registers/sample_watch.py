@@ -69,7 +69,7 @@ class SampleWatch:
     def came(self, utc_ms, due_ms):
         """The front end has measured up to now; it is due again in `due_ms`."""
         self.has_begun = True
-        self._meter.keeper.unmeasured = self._broken = False
+        self._meter.recorder.unmeasured = self._broken = False
         self._due_ms = due_ms
         self._last_ms = utc_ms
 
@@ -80,7 +80,7 @@ class SampleWatch:
             meter.events.log(utc_ms, ev.SAMPLES_MISSING, count)
             self._hole_told = self._fault != 0
         self._missing = True
-        meter.keeper.mark(profile.STATUS_ENERGY_MISSING)
+        meter.recorder.mark(profile.STATUS_ENERGY_MISSING)
         meter.quantities.status |= qu.STATUS_SAMPLES_MISSING
 
     def front_end(self, utc_ms, fault):
@@ -107,7 +107,7 @@ class SampleWatch:
             self.miss(utc_ms, 0)
             meter.events.log(utc_ms, ev.MEASUREMENT_ERROR)
         # Each of its intervals has a hole.
-        meter.keeper.mark(profile.STATUS_ENERGY_MISSING)
+        meter.recorder.mark(profile.STATUS_ENERGY_MISSING)
         self._missing = True
 
     def look(self, utc_ms):
@@ -116,9 +116,9 @@ class SampleWatch:
         if quiet_ms <= self._due_ms or not (self.has_begun or self._expected):
             return
         meter = self._meter
-        if not meter.keeper.unmeasured:
+        if not meter.recorder.unmeasured:
             meter.close_window()
-            meter.keeper.unmeasured = True
+            meter.recorder.unmeasured = True
             self.miss(utc_ms, 0)
         if quiet_ms > _BROKEN_MS and not self._broken:
             self._broken = True

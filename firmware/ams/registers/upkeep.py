@@ -15,24 +15,24 @@ _SPARE_EVENTS = const(224)
 _SPARE_CELLS = const(1536)
 
 
-def heal(memory):
+def heal(nv_memory):
     """The flash is this meter's: profiles and logs in which nothing can be read begin anew, but
     for what another version may have left. Keys, orders and settings stay shut.
     """
-    for region in list(memory.shut):
-        journal = memory.journals[region]
+    for region in list(nv_memory.shut):
+        journal = nv_memory.journals[region]
         if region in layout.CELLS or is_foreign(journal):
             continue
         journal.writable = True
-        memory.shut.remove(region)
-        memory.unknown.remove(region)
-        memory.damage(region, "region %d of the flash is unreadable and begins anew" % region)
+        nv_memory.shut.remove(region)
+        nv_memory.unknown.remove(region)
+        nv_memory.damage(region, "region %d of the flash is unreadable and begins anew" % region)
 
 
-def erase_ahead(memory):
-    """From here on no ring waits for an erase, as long as `memory.eraser` has its time."""
-    for region, journal in memory.journals.items():
-        journal.ahead = memory.eraser
+def erase_ahead(nv_memory):
+    """From here on no ring waits for an erase, as long as `nv_memory.eraser` has its time."""
+    for region, journal in nv_memory.journals.items():
+        journal.ahead = nv_memory.eraser
         if region in layout.CELLS:
             journal.spare = _SPARE_CELLS
         elif region == layout.REGISTERS:
@@ -40,5 +40,5 @@ def erase_ahead(memory):
         else:
             journal.spare = _SPARE_EVENTS if region >= layout.EVENTS else _SPARE_ENTRIES
         journal.look_ahead()
-        if region in memory.damaged and journal.writable:
-            Leftovers(journal).erase(memory.flash, memory.eraser)
+        if region in nv_memory.damaged and journal.writable:
+            Leftovers(journal).erase(nv_memory.flash, nv_memory.eraser)

@@ -11,8 +11,8 @@ _SECTOR = 4096 - 32
 
 
 class Ring:
-    def __init__(self, memory, region, entry_size):
-        self._memory = memory
+    def __init__(self, nv_memory, region, entry_size):
+        self._nv_memory = nv_memory
         self._region = region
         self._entry_size = entry_size
 
@@ -21,25 +21,25 @@ class Ring:
 
         Others may be stored meanwhile.
         """
-        return self._memory.entries_between(self._region, first, last)
+        return self._nv_memory.entries_between(self._region, first, last)
 
     def all(self):
         count = self.count()
         return self._span(1, count)
 
     def count(self):
-        return self._memory.count(self._region)
+        return self._nv_memory.count(self._region)
 
     def capacity(self):
         """How many records there are at least before the oldest goes."""
-        journal = self._memory.journals.get(self._region)
+        journal = self._nv_memory.journals.get(self._region)
         if journal is None:
             return 0
         return (journal.count - 1) * (_SECTOR // footprint(self._entry_size))
 
     def between(self, from_s, to_s):
         """The span of the records with times from `from_s` to `to_s`."""
-        runs = list(self._memory.numbers_between(self._region, from_s, to_s))
+        runs = list(self._nv_memory.numbers_between(self._region, from_s, to_s))
         count = 0
         for first, last in runs:
             count += last - first + 1
@@ -53,4 +53,4 @@ class Ring:
     def _span(self, first, last):
         if last < first:
             return 0, ()
-        return last - first + 1, self._memory.runs(self._region, first, last)
+        return last - first + 1, self._nv_memory.runs(self._region, first, last)

@@ -4,7 +4,14 @@ import struct
 
 from micropython import const
 
-from ams.update import image, reasons, transfer, verify
+from ams.results import (
+    HARDWARE_FAULT,
+    OTHER_REASON,
+    READ_WRITE_DENIED,
+    SUCCESS,
+    TEMPORARY_FAILURE,
+)
+from ams.update import image, reasons, verify
 from ams.update.slots import BLOCKS_MAX, SlotError
 from ams.update.switch import BASE, Switch
 
@@ -64,17 +71,22 @@ class Updater:
         self._load()
 
     def do(self, action, *parameters):
-        """One of the actions below, with what became of it as a code of update.transfer."""
+        """One of the actions below, with the result that a client is answered.
+
+        Temporary-failure: something is under way, the client asks again; read-write-denied: not
+        in this state, or not of this form; other-reason: the image may not run on this meter,
+        the security log says why; hardware-fault: it could not be stored.
+        """
         try:
-            return transfer.BUSY if action(*parameters) is False else transfer.DONE
+            return TEMPORARY_FAILURE if action(*parameters) is False else SUCCESS
         except Busy:
-            return transfer.BUSY
+            return TEMPORARY_FAILURE
         except Denied:
-            return transfer.DENIED
+            return READ_WRITE_DENIED
         except image.Refused:
-            return transfer.REFUSED
+            return OTHER_REASON
         except (OSError, SlotError):
-            return transfer.NOT_STORED
+            return HARDWARE_FAULT
 
     # --- what outlives a power cut -------------------------------------------------------
 

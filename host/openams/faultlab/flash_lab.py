@@ -158,20 +158,20 @@ def start(flash, config, raw_ms):
 
 def entries(meter, first=None):
     """All that the ring holds, as it stands there, or those from a number on."""
-    memory = meter.memory
+    nv_memory = meter.nv_memory
     if first is None:
-        found = memory.entries(layout.LOAD_PROFILE)
+        found = nv_memory.entries(layout.LOAD_PROFILE)
     else:
-        found = memory.entries_between(layout.LOAD_PROFILE, first, NEVER)
+        found = nv_memory.entries_between(layout.LOAD_PROFILE, first, NEVER)
     return [profile.unpack(data) for data in found]
 
 
 def logged(meter):
     out = []
     for log in range(layout.EVENT_LOGS):
-        out.append([events.unpack(data) for data in meter.memory.entries(layout.EVENTS + log)])
+        out.append([events.unpack(data) for data in meter.nv_memory.entries(layout.EVENTS + log)])
     return out
 
 
 def days(meter):
-    return [billing.unpack(data) for data in meter.memory.entries(layout.DAILY)]
+    return [billing.unpack(data) for data in meter.nv_memory.entries(layout.DAILY)]

@@ -75,8 +75,8 @@ class Work:
         self.points = []  # (operations done, what was committed by then)
         self.cells = []  # (operations done, region, key, value) of each cell that was set
         self.stored = [0] * 8
-        self.plain_store = self.meter.memory.store
-        self.meter.memory.store = self.store
+        self.plain_store = self.meter.nv_memory.store
+        self.meter.nv_memory.store = self.store
         self.meter.start(self.raw_ms)
         self.remember()
 
@@ -91,7 +91,7 @@ class Work:
             (
                 self.flash.operations,
                 self.stored,
-                meter.keeper.load_profile.number,
+                meter.recorder.load_profile.number,
                 list(meter.events.numbers),
                 meter.utc_ms,
             )
@@ -110,7 +110,7 @@ class Work:
         self.remember()
         dice = r.below(40)
         if dice == 0:
-            meter.set_capture_period(900 if meter.keeper.load_profile.period_s == 3600 else 3600)
+            meter.set_capture_period(900 if meter.recorder.load_profile.period_s == 3600 else 3600)
         elif dice < 4:
             meter.tamper(SUNDRY[r.below(len(SUNDRY))])
         elif dice == 4:
@@ -132,7 +132,7 @@ class Work:
             self.set_cell(region, 200 + r.below(5), bytes([number & 0xFF]) * r.below(300))
 
     def set_cell(self, region, key, value):
-        self.meter.memory.cells(region).set(key, value)
+        self.meter.nv_memory.cells(region).set(key, value)
         self.cells.append((self.flash.operations, region, key, value))
 
 
@@ -174,15 +174,15 @@ class Truth:
 def check(truth, operation, meter):
     """Holds a meter that was started after a cut at `operation` against the truth."""
     before, after = truth.bounds(operation)
-    demand(meter.memory.writable, "the image is not understood any more")
-    demand(not meter.memory.damaged, "a cut counts as damage: %s" % meter.memory.found)
+    demand(meter.nv_memory.writable, "the image is not understood any more")
+    demand(not meter.nv_memory.damaged, "a cut counts as damage: %s" % meter.nv_memory.found)
     registers = meter.energy.mwh
     if before is not None:
         for k in range(8):
             demand(registers[k] >= before[1][k], "register %d went back" % k)
             demand(registers[k] <= after[1][k], "register %d has energy from nowhere" % k)
     if truth.first is not None:
-        oldest = meter.memory.oldest_number(layout.LOAD_PROFILE)
+        oldest = meter.nv_memory.oldest_number(layout.LOAD_PROFILE)
         # The start enters the interval that was open: that may take the next sector.
         demand(oldest <= truth.oldest + _SECTOR_HOLDS, "intervals of the image are lost")
     found = entries(meter, truth.first)
@@ -196,7 +196,7 @@ def check(truth, operation, meter):
         if entry[0] <= committed and entry[0] in truth.entries:
             demand(entry == truth.entries[entry[0]], "interval %d differs" % entry[0])
     # Intervals and registers agree: what the ring no longer holds is in the base.
-    start = meter.keeper.load_profile.start_mwh
+    start = meter.recorder.load_profile.start_mwh
     base = truth.base.get(numbers[0] if numbers else 1)
     if base is not None:
         for k in range(4):
@@ -225,7 +225,7 @@ def check(truth, operation, meter):
         if missing and clean:
             # Only a record of a falling supply may stand for a clean end.
             demand(registers == before[1], "energy is missing and nothing says so")
-        marks = meter.keeper.load_profile.status
+        marks = meter.recorder.load_profile.status
         demand(marks & profile.STATUS_POWER_DOWN, "the cut is not marked")
         demand(clean or marks & profile.STATUS_ENERGY_MISSING, "missing energy is not marked")
 
@@ -236,12 +236,12 @@ def check_cells(truth, operation, meter):
     for done, region, key, value in truth.cells:
         if done > operation:
             # The one that was under way, if it was.
-            if meter.memory.cells(region).get(key) == value:
+            if meter.nv_memory.cells(region).get(key) == value:
                 wanted[region, key] = value
             break
         wanted[region, key] = value
     for region, key in wanted:
-        cells = meter.memory.cells(region)
+        cells = meter.nv_memory.cells(region)
         demand(cells.get(key) == wanted[region, key], "cell %d of ring %d differs" % (key, region))
         demand(not cells.damaged, "ring %d counts as damaged" % region)
 
@@ -261,14 +261,14 @@ def campaign(request):
                     base[number] = data + ERASED[len(data) :]
     log = []
     work = Work(LabFlash(sectors, dict(base), log), config, request["seed"])
-    if not work.meter.memory.takes(layout.REGISTERS):
-        print(json.dumps({"error": "; ".join(work.meter.memory.found)}))
+    if not work.meter.nv_memory.takes(layout.REGISTERS):
+        print(json.dumps({"error": "; ".join(work.meter.nv_memory.found)}))
         return
     truth = Truth(work, {}, [{} for _ in range(layout.EVENT_LOGS)], {})
     if base:
-        number = work.meter.memory.newest_number(layout.LOAD_PROFILE)
+        number = work.meter.nv_memory.newest_number(layout.LOAD_PROFILE)
         truth.first = max(1, number - _BEFORE)
-        totals = list(work.meter.keeper.load_profile.start_mwh)
+        totals = list(work.meter.recorder.load_profile.start_mwh)
         for entry in entries(work.meter, truth.first):
             for k in range(4):
                 totals[k] -= entry[4 + k]
@@ -278,7 +278,7 @@ def campaign(request):
     while work.flash.operations < request["operations"]:
         work.minute()
         collect(work.meter, truth, totals)
-    truth.oldest = work.meter.memory.oldest_number(layout.LOAD_PROFILE)
+    truth.oldest = work.meter.nv_memory.oldest_number(layout.LOAD_PROFILE)
     print(json.dumps({"operations": len(log), "minutes": work.minutes}))
     replay(request, config, base, log, truth, work.raw_ms)
 

@@ -119,13 +119,13 @@ class Life:
             self.started = choice.choose(state, area, b"unix")
         meter = self.meter = Meter(Board(state, area, self.started, halves), self.config)
         if self.stored is not None:
-            plain = meter.memory.store
+            plain = meter.nv_memory.store
 
             def store(*what):
                 plain(*what)
                 self.stored(meter)
 
-            meter.memory.store = store
+            meter.nv_memory.store = store
         meter.start(self.raw_ms)
         self.step()
 
@@ -232,7 +232,7 @@ class Work:
         life.measure(60000)
         life.update()
         life.mark("confirmed")
-        marks = life.meter.keeper.load_profile.status
+        marks = life.meter.recorder.load_profile.status
         powercut.demand(marks & profile.STATUS_POWER_DOWN, "the gap at the switch is not marked")
         life.measure(60000)
 
@@ -242,7 +242,7 @@ class Work:
 
     def remember(self, meter):
         done = self.flash.operations
-        number = meter.keeper.load_profile.number
+        number = meter.recorder.load_profile.number
         numbers = list(meter.events.numbers)
         self.points.append((done, self.stored, number, numbers, meter.utc_ms))
         powercut.collect(meter, self.truth, self._totals)
@@ -281,7 +281,7 @@ class Replay(powercut.Replay):
         provisioned = operation > self.truth.points[0][0]
         if provisioned:
             powercut.demand(keyring.secret("update") == self.key, "the update key is another")
-        settings = meter.memory.load_settings()
+        settings = meter.nv_memory.load_settings()
         powercut.demand(
             not provisioned or settings["calibration"] == self.config["calibration"],
             "the calibration is another",

@@ -67,7 +67,7 @@ class WornMonth(Month):
             meter.tamper((ev.MAGNETIC_FIELD, ev.TERMINAL_COVER_REMOVED, ev.UNDERVOLTAGE)[dice])
         elif dice == 3:
             key = self.rng.below(4) + 200
-            meter.memory.cells(layout.PARAMETERS).set(key, bytes([dice + key & 255]) * 300)
+            meter.nv_memory.cells(layout.PARAMETERS).set(key, bytes([dice + key & 255]) * 300)
         if self.due and self.true_ms - self.first_ms >= self.due[0]:
             self.due.pop(0)
             self.cut()
@@ -92,7 +92,7 @@ class WornMonth(Month):
         meter.tick(raw_ms)
         self.longest_us = max(self.longest_us, flash.waited_us)
         for _ in range(max(ms // 25, 1)):
-            if not meter.memory.erase_on():
+            if not meter.nv_memory.erase_on():
                 break
 
     # --- cuts ----------------------------------------------------------------------------
@@ -122,7 +122,7 @@ class WornMonth(Month):
         self.outage(said, counted)
 
     def outage(self, said, counted):
-        clean = self.meter.memory.state.clean
+        clean = self.meter.nv_memory.state.clean
         went_ms = self.true_ms
         self.erased += self.flash.erased
         image = dict(self.flash.base)
@@ -143,7 +143,7 @@ class WornMonth(Month):
         if said:
             self.demand(lost == 0, f"{lost} mWh are lost, and the watch had said so")
         self.lost_mwh = getattr(self, "lost_mwh", 0) + lost
-        self.demand(not self.meter.memory.found, f"{self.meter.memory.found}")
+        self.demand(not self.meter.nv_memory.found, f"{self.meter.nv_memory.found}")
         self.outages.append((went_ms, self.true_ms, not clean, lost))
 
     # --- what came of it --------------------------------------------------------------------

@@ -212,10 +212,10 @@ class Device:
         raw_ms = clock.utc_ms()
         self.meter = load_firmware().Meter(self.board, self._config())
         self.meter.start(raw_ms)
-        if self.meter.keeper.load_profile.period_s != self.spec.period_s and not self.restarts:
+        if self.meter.recorder.load_profile.period_s != self.spec.period_s and not self.restarts:
             # At the works, before anything is counted: no interval of the site tells of it.
             self.meter.set_capture_period(self.spec.period_s)
-            self.meter.keeper.load_profile.status = 0
+            self.meter.recorder.load_profile.status = 0
         self.restarts += 1
         self._shown = None
 
@@ -233,7 +233,7 @@ class Device:
 
     def reset(self) -> None:
         """The watchdog bites just after the registers were stored."""
-        self.meter.keeper.store()
+        self.meter.recorder.store()
         self.meter = None
         self.power_up()
 
@@ -282,7 +282,7 @@ class Device:
             raw = clock.raw_ms(end)
             # The copy of each minute is what a cut falls back on, and no cut comes in here: the
             # registers are stored with each interval, and before whatever ends this.
-            meter.keeper._store_due = raw + DAY_MS
+            meter.recorder._store_due = raw + DAY_MS
             meter.measured(raw, raw - clock.raw_ms(at), active, reactive, 0, active < 0)
             at = end
         self.at_ms = at

@@ -7,7 +7,7 @@ import flashmap
 import rp2
 
 from ams.hal import Flash
-from ams.registers.memory import Memory
+from ams.registers.nv_memory import NvMemory
 
 
 class StateFlash(Flash):
@@ -23,16 +23,16 @@ class StateFlash(Flash):
 gc.collect()
 before = gc.mem_alloc()
 start = time.ticks_us()
-memory = Memory(StateFlash(), "")
-memory.mount_rings()
+nv_memory = NvMemory(StateFlash(), "")
+nv_memory.mount_rings()
 spent = time.ticks_diff(time.ticks_us(), start)
 gc.collect()
 print(
     json.dumps(
         {
             "mount_ms": spent / 1000,
-            "rings": len(memory.journals),
-            "found": memory.found,
+            "rings": len(nv_memory.journals),
+            "found": nv_memory.found,
             "heap": gc.mem_alloc() - before,
         }
     )

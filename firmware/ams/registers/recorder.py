@@ -43,9 +43,9 @@ _HOUR_MS = const(3600000)
 _MONTH_MS = const(2419200000)  # the shortest
 
 
-class Keeper(Accounts):
-    def __init__(self, memory, energy, events, local_clock, quantities):
-        self._memory = memory
+class Recorder(Accounts):
+    def __init__(self, nv_memory, energy, events, local_clock, quantities):
+        self._nv_memory = nv_memory
         self._energy = energy
         self._events = events
         self._local_clock = local_clock
@@ -70,9 +70,9 @@ class Keeper(Accounts):
         self.due_ms = 0  # the next moment at which something ends
         self.ahead_ms = 0  # what was shown before the supply fell, and is not shown twice
         self.unmeasured = False  # the front end gives nothing
-        memory.on_failure = self._storage_failed
-        events.store = memory.append_event
-        events.newest = memory.newest_events
+        nv_memory.on_failure = self._storage_failed
+        events.store = nv_memory.append_event
+        events.newest = nv_memory.newest_events
 
     # --- power -----------------------------------------------------------------
 
@@ -86,8 +86,8 @@ class Keeper(Accounts):
         utc_ms = raw_ms
         self.raw_ms = raw_ms
         load_profile = self.load_profile
-        self._events.numbers[:] = self._memory.event_numbers()
-        self.voltage.number = self._memory.newest_number(layout.VOLTAGE)
+        self._events.numbers[:] = self._nv_memory.event_numbers()
+        self.voltage.number = self._nv_memory.newest_number(layout.VOLTAGE)
         if restored is None:
             self.clock.begin(raw_ms, utc_ms)
             if backup_s == 0:
@@ -210,7 +210,7 @@ class Keeper(Accounts):
         marks = STATUS_CLOCK_INVALID if self.clock.status & STATUS_INVALID else 0
         if self.unmeasured:
             marks |= STATUS_ENERGY_MISSING
-        return marks | (STATUS_CRITICAL_ERROR if self._memory.failed else 0)
+        return marks | (STATUS_CRITICAL_ERROR if self._nv_memory.failed else 0)
 
     def _take(self, pace, kept=False):
         """Whether one more entry may come. `kept`: remembered over a power cut in any case."""
@@ -231,9 +231,9 @@ class Keeper(Accounts):
         entry = load_profile.close(utc_ms, dst, self._marks() if status is None else status)
         if entry is not None:
             self._entry = entry
-            state = self._memory.state
+            state = self._nv_memory.state
             status = profile.unpack(entry)[2]
-            self._memory.marks.add(status, state.days + 1, state.months + 1)
+            self._nv_memory.marks.add(status, state.days + 1, state.months + 1)
         self._changed()
         return True
 
@@ -243,7 +243,7 @@ class Keeper(Accounts):
             return False
         entry = self.voltage.close(utc_ms, status)
         if entry is not None:
-            self._memory.append_voltage(entry)
+            self._nv_memory.append_voltage(entry)
         return True
 
     def _pass_midnight(self, utc_ms):

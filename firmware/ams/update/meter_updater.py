@@ -41,17 +41,17 @@ _EVENTS = {
 
 def make_updater(meter, board, link, security):
     """The updater of a meter, which works beside the links."""
-    keeper = FirmwareKeeper(meter, board, link, security)
-    link.work = keeper.poll
-    return keeper.updater
+    own = MeterUpdater(meter, board, link, security)
+    link.work = own.poll
+    return own.updater
 
 
-class FirmwareKeeper:
+class MeterUpdater:
     def __init__(self, meter, board, link, security):
         self._meter = meter
         self._link = link
         self._board = board
-        cells = meter.memory.cells(layout.UPDATE)
+        cells = meter.nv_memory.cells(layout.UPDATE)
         given = security.get("release_key")
         keyring = link.keyring
         self._started = getattr(board, "started", None)
@@ -70,7 +70,7 @@ class FirmwareKeeper:
         terms.security = ams.SECURITY_VERSION
         places = slots(board.slots)
         for slot in places.values():
-            slot.ahead = meter.memory.eraser
+            slot.ahead = meter.nv_memory.eraser
         which = None
         halves = getattr(board, "halves", None)
         if halves is not None:
@@ -147,7 +147,7 @@ class FirmwareKeeper:
         self._measured_ms = meter.measured_ms
         if meter.measured_ms < _WELL_MS or meter.measured_ms == before:
             return False
-        if not meter.memory.writable or meter.memory.failed:
+        if not meter.nv_memory.writable or meter.nv_memory.failed:
             return False
         return self._answers(now_ms)
 

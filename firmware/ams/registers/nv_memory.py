@@ -40,7 +40,7 @@ _LARGEST_MONTH = 256
 _LARGEST_RECORD = 512
 
 
-class Memory:
+class NvMemory:
     """`flash` may be None: then nothing is kept, and all else works alike.
 
     `found`: lines on what was not as it should be; `writable`: False when the
