@@ -2,6 +2,7 @@
 # Makes the virtual environment with everything that a lock pins: requirements-run.lock has what
 # runs, requirements.lock what tests and documents need too.
 set -eu
+. "$(dirname "$0")/debian.sh"
 venv=$1
 lock=$2
 python=${PYTHON:-python3}
@@ -19,11 +20,8 @@ if ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
     # Debian and Ubuntu ship venv apart from Python.
     version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     package="python$version-venv"
-    if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
-        apt-get update -q && apt-get install -y -q "$package"
-    else
-        need "this Python has no venv: run  sudo apt-get install $package  and try again"
-    fi
+    debian_update "this Python has no venv" "$package"
+    debian_install "$package"
 fi
 
 rm -rf "$venv"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import shutil
 import socket
 import subprocess
 import threading
@@ -20,7 +19,8 @@ from pathlib import Path
 import pytest
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "openams" / "node"
-LOCKED = Path(__file__).resolve().parents[1] / "data" / "node"
+ROOT = Path(__file__).resolve().parents[2]
+LOCKED = ROOT / "tests" / "data" / "node"
 
 
 @contextlib.contextmanager
@@ -77,11 +77,8 @@ def node_modules() -> Path:
 
 
 def _have_npm() -> None:
-    """As tools/venv.sh has what it needs: root installs it, anybody else is told."""
-    if shutil.which("npm") and shutil.which("node"):
-        return
-    if shutil.which("apt-get") and os.getuid() == 0:
-        for command in (["update", "-q"], ["install", "-y", "-q", "nodejs", "npm"]):
-            subprocess.run(["apt-get", *command], check=True, timeout=900)
-        return
-    pytest.fail("this test needs Node.js: run  sudo apt-get install nodejs npm  and try again")
+    done = subprocess.run(
+        ["sh", str(ROOT / "tools" / "node.sh")], stderr=subprocess.PIPE, text=True, timeout=900
+    )
+    if done.returncode:
+        pytest.fail(done.stderr)
