@@ -121,24 +121,34 @@ def test_broken_ones_are_rolled_back(tmp_path, runtime):
             life.close()
 
 
-def listen(link, heard, enough):
-    """A reader of the HAN port: what nobody takes from a line is missed."""
-    with serial.Serial(link, timeout=0.1) as line:
-        while not enough.is_set():
-            with contextlib.suppress(serial.SerialException):  # the meter has gone
-                heard += line.read(4096)
+@contextlib.contextmanager
+def listening(link):
+    """A reader of the HAN port and what it has heard: what nobody takes from a line is missed."""
+    heard, enough = bytearray(), threading.Event()
+
+    def listen():
+        with serial.Serial(str(link), timeout=0.1) as line:
+            while not enough.is_set():
+                try:
+                    heard.extend(line.read(4096))
+                except serial.SerialException:  # the meter has gone
+                    enough.wait(0.1)
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    try:
+        yield heard
+    finally:
+        enough.set()
+        listener.join()
 
 
 def test_one_session_of_ams_run_outlasts_an_update(tmp_path):
     """Whoever reads the HAN port sees a gap and no more; the client finds the meter again."""
     han, file = tmp_path / "han", tmp_path / "image"
     run = ("--han", han, "--han-open", "--state", tmp_path / "state")
-    with running_meter(tmp_path, *run) as meter:
+    with running_meter(tmp_path, *run) as meter, listening(han) as heard:
         url = meter.urls[0]
-        heard = bytearray()
-        listening = threading.Event()
-        listener = threading.Thread(target=listen, args=(str(han), heard, listening))
-        listener.start()
         ams("image", "build", "unix", file, "--only", "ams/control/case", "--as-version", "0.1.1")
         ams("image", "sign", file)
         sent = ams("image", "send", url, file, "--activate", "--json", timeout=120)
@@ -151,8 +161,6 @@ def test_one_session_of_ams_run_outlasts_an_update(tmp_path):
         version = json.loads(ams("image", "status", url, "--json").stdout)
         assert version["slot"] == 1 and version["trial"] is None
         result = meter.stop()
-        listening.set()
-        listener.join()
     names = [event["name"] for event in result["events"]]
     assert names.index("power-up") < names.index("firmware-activated")
     assert "samples-missing" not in names and result["missed"]["lists"] == 0
