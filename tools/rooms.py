@@ -36,7 +36,7 @@ FIRMWARE = {
     "cosem": "clock crypto events registers results",
     "objects": "clock control cosem crypto events faults mbus registers results storage",
     "han": "clock control cosem crypto events faults metrology registers results storage",
-    "home": "clock crypto events faults hal han objects registers results storage",
+    "home": "clock control crypto events faults hal han objects registers results storage",
     "link": "cosem events faults storage update",
     "meter": "clock control events faults han home link metrology modbus objects registers storage",
 }

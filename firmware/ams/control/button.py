@@ -9,28 +9,38 @@ SHORT_MS = const(1000)
 LONG_MS = const(5000)
 
 
-class Button:
-    """`look` gives SHORT at the release after SHORT_MS, LONG once while held for LONG_MS."""
+class Press:
+    """`look`, often, gives at the release how long the button was held, in ms; else None."""
 
-    def __init__(self):
-        self._since = None
-        self._long = False
+    since_ms = None  # it is held
 
     def look(self, now_ms, pressed):
+        since_ms = self.since_ms
         if pressed:
-            if self._since is None:
-                self._since = now_ms
-                self._long = False
-            if not self._long and now_ms - self._since >= LONG_MS:
-                self._long = True
-                return LONG
-            return NONE
-        held = 0 if self._since is None else now_ms - self._since
-        self._since = None
-        return SHORT if held >= SHORT_MS and not self._long else NONE
+            if since_ms is None:
+                self.since_ms = now_ms
+            return None
+        self.since_ms = None
+        return None if since_ms is None else now_ms - since_ms
+
+
+class Button(Press):
+    """`look` gives SHORT at the release after SHORT_MS, LONG once while held for LONG_MS."""
+
+    _long = False
+
+    def look(self, now_ms, pressed):
+        held_ms = Press.look(self, now_ms, pressed)
+        if held_ms is not None:
+            long, self._long = self._long, False
+            return SHORT if held_ms >= SHORT_MS and not long else NONE
+        if pressed and not self._long and now_ms - self.since_ms >= LONG_MS:
+            self._long = True
+            return LONG
+        return NONE
 
     def due_ms(self):
         """When a press that goes on becomes a long one; None: at no time."""
-        if self._since is None or self._long:
+        if self.since_ms is None or self._long:
             return None
-        return self._since + LONG_MS
+        return self.since_ms + LONG_MS

@@ -23,6 +23,15 @@ _SUITE = 0
 _KEYS_MAX = 3
 
 
+def unwrapped(server, association, kek, wrapped):
+    """The key in a wrapping (RFC 3394). One that does not open is noted against who brought it."""
+    key = unwrap(kek, wrapped)
+    if key is None:
+        server.note_refusal(association)
+        raise AccessError(OTHER_REASON)
+    return key
+
+
 class SecuritySetup(Object):
     """`association` is the one that asks, `client` the one whose keys these are."""
 
@@ -82,10 +91,7 @@ class SecuritySetup(Object):
                     raise AccessError(READ_WRITE_DENIED)
             elif which not in (KEY_UNICAST, KEY_AUTHENTICATION):
                 raise AccessError(READ_WRITE_DENIED)
-            key = unwrap(kek, wrapped)
-            if key is None:
-                self._server.note_refusal(self._association)
-                raise AccessError(OTHER_REASON)
+            key = unwrapped(self._server, self._association, kek, wrapped)
             known = which != KEY_AUTHENTICATION and self._server.keyring.serves(key)
             if known or key in new.values():
                 # Numbers would begin anew or be another's too, or who knows the one key would

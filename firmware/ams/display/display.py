@@ -7,6 +7,7 @@ press is the breaker's (see control.button), and the display says so.
 
 from micropython import const
 
+from ams.control.button import Press
 from ams.control.transitions import READY
 from ams.display import items as it
 from ams.faults import DISPLAY
@@ -47,7 +48,7 @@ class Display:
         self._busy = face is not None  # the display does not show yet what it should
         self._due_ms = None  # of the set-up; None: the display is set up
         self._ready = screen is None
-        self._pressed_ms = None
+        self._press = Press()
         self._quiet_to_ms = None
         self._lost = False
         self._was_ready = False
@@ -65,14 +66,10 @@ class Display:
             self._go(self.which, self.at + 1)
 
     def _look_at_button(self, now_ms, pressed):
-        if pressed:
-            if self._pressed_ms is None:
-                self._pressed_ms = now_ms
+        held_ms = self._press.look(now_ms, pressed)
+        if held_ms is None:
             return
-        if self._pressed_ms is None:
-            return
-        long = now_ms - self._pressed_ms >= _LONG_MS
-        self._pressed_ms = None
+        long = held_ms >= _LONG_MS
         if not (long and self._was_ready):
             self.press(now_ms, long)
 
@@ -144,7 +141,8 @@ class Display:
 
     def poll(self, now_ms, pressed=False):
         """With each pass: one slice, a few milliseconds at the most."""
-        if not (pressed or self._busy or now_ms >= self._fresh_ms or self._pressed_ms is not None):
+        held = pressed or self._press.since_ms is not None
+        if not (held or self._busy or now_ms >= self._fresh_ms):
             if self._next_ms is not None and now_ms < self._next_ms:
                 # As nearly each time: nothing is due.
                 return

@@ -10,6 +10,7 @@ import json
 
 from micropython import const
 
+from ams.control.button import Press
 from ams.crypto.gcm import equal
 from ams.events import events as ev
 from ams.home import captive_dns
@@ -74,7 +75,7 @@ class SetupMode:
         self._settings = settings
         self._wlan = wlan
         self.active = False
-        self._pressed_ms = None
+        self._press = Press()
         self._presses = 0
         self._first_ms = 0
 
@@ -82,19 +83,14 @@ class SetupMode:
 
     def look(self, now_ms, pressed):
         """Often: whether somebody presses the button now."""
-        if pressed:
-            if self._pressed_ms is None:
-                self._pressed_ms = now_ms
+        held_ms = self._press.look(now_ms, pressed)
+        if held_ms is None:
             return
-        if self._pressed_ms is None:
-            return
-        held_ms = now_ms - self._pressed_ms
         if now_ms - self._first_ms > _WITHIN_MS:
             self._presses = 0
         if not self._presses:
-            self._first_ms = self._pressed_ms
+            self._first_ms = now_ms - held_ms
         self._presses = self._presses + 1 if held_ms < _PRESS_MOST_MS else 0
-        self._pressed_ms = None
         if self._presses >= _PRESSES:
             self._presses = 0
             self.begin(now_ms)

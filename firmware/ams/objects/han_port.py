@@ -49,12 +49,12 @@ class HanKeys(Data):
             raise AccessError(TEMPORARY_FAILURE)
         if len(wrapped) != 2 * _WRAPPED:
             raise AccessError(OTHER_REASON)
-        from ams.crypto.keywrap import unwrap
+        from ams.cosem.security_setup import unwrapped
 
-        keys = [unwrap(kek, wrapped[at : at + _WRAPPED]) for at in (0, _WRAPPED)]
-        if None in keys:
-            link.server.note_refusal(self.session)
-            raise AccessError(OTHER_REASON)
+        keys = [
+            unwrapped(link.server, self.session, kek, wrapped[at : at + _WRAPPED])
+            for at in (0, _WRAPPED)
+        ]
         if link.keyring.serves(keys[0], "han") or link.keyring.serves(keys[1], "han"):
             # One key, one title, two counters; and the customer gets these.
             raise AccessError(OTHER_REASON)

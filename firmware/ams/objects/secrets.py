@@ -5,14 +5,13 @@ second breaker key by the second breaker key before it, so that who holds one se
 both. Read: octets of an HMAC under the key; empty: there is none. No key is ever read.
 """
 
+from ams.cosem.security_setup import unwrapped
 from ams.crypto.gcm import equal
 from ams.crypto.hmac import hmac_sha256
-from ams.crypto.keywrap import unwrap
 from ams.events import events as ev
 from ams.objects.view import Data
 from ams.results import (
     HARDWARE_FAULT,
-    OTHER_REASON,
     READ_WRITE_DENIED,
     TEMPORARY_FAILURE,
     TYPE_UNMATCHED,
@@ -51,10 +50,7 @@ class Secret(Data):
         under = self._key() if name == "breaker_second" else link.keyring.kek()
         if under is None:
             raise AccessError(TEMPORARY_FAILURE)
-        key = unwrap(under, wrapped)
-        if key is None:
-            link.server.note_refusal(self.session)
-            raise AccessError(OTHER_REASON)
+        key = unwrapped(link.server, self.session, under, wrapped)
         old = self._key()
         if old is not None and equal(key, old):
             return

@@ -60,6 +60,15 @@ class Hdlc:
     segmented: bool = False
 
 
+def _header_end(data: bytes, at: int) -> int:
+    """Behind the two addresses that begin at `at`, and the control octet: where its check is."""
+    for _ in range(2):
+        while at < len(data) and not data[at] & 1:
+            at += 1
+        at += 1
+    return at + 1
+
+
 def parse_hdlc(frame: bytes) -> Hdlc:
     """A frame without its flags. Raises HanError."""
     if len(frame) < 9:
@@ -71,12 +80,7 @@ def parse_hdlc(frame: bytes) -> Hdlc:
         raise CutShortError(f"frame has {len(frame)} octets where its length says {length}")
     if crc_x25(frame[:-2]) != int.from_bytes(frame[-2:], "little"):
         raise ChecksumError("frame check is wrong")
-    at = 2
-    for _ in range(2):
-        while at < len(frame) and not frame[at] & 1:
-            at += 1
-        at += 1
-    at += 1  # control
+    at = _header_end(frame, 2)
     if at + 4 > len(frame):
         raise CutShortError("frame ends inside its addresses")
     if crc_x25(frame[:at]) != int.from_bytes(frame[at : at + 2], "little"):
@@ -151,12 +155,7 @@ class Deframer:
             return start.startswith(SML_START)
         if start[:1] != b"\x7e":
             return False
-        at = 3
-        for _ in range(2):
-            while at < len(start) and not start[at] & 1:
-                at += 1
-            at += 1
-        at += 1  # control
+        at = _header_end(start, 3)
         check = int.from_bytes(start[at : at + 2], "little")
         return at + 2 <= len(start) and crc_x25(start[1:at]) == check
 

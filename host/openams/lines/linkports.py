@@ -34,7 +34,7 @@ from openams.lines.channels import (
     End,
 )
 from openams.lines.guests import PIECE, Guest, Guests, listen
-from openams.lines.ptylink import PtyLink
+from openams.lines.ptylink import PtyLink, urls
 
 SERVICE_CHANNEL = 0
 TCP_CHANNELS = 4
@@ -84,13 +84,7 @@ class LinkPorts(Channels[_Port]):
     @property
     def urls(self) -> list[str]:
         """Where clients find the meter."""
-        out = []
-        if self._listener:
-            host, port = self._listener.getsockname()[:2]
-            out.append(f"tcp://{host}:{port}")
-        if self.service:
-            out.append(f"serial://{self.service.link}")
-        return out
+        return urls(self._listener, self.service)
 
     def _begin(self) -> None:
         if self._listener:

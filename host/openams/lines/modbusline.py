@@ -13,7 +13,7 @@ from typing import Any
 
 from openams.errors import BenchError
 from openams.lines.channels import OPENED, Channels, End
-from openams.lines.ptylink import PtyLink, default_link
+from openams.lines.ptylink import PtyLink, default_link, urls
 
 # In the place of a channel of the two-way link, see docs/architecture.md.
 MODBUS_LINE = 254
@@ -76,13 +76,7 @@ class ModbusLine(Channels[End]):
     @property
     def urls(self) -> list[str]:
         """Where masters find the meter."""
-        out = []
-        if self._listener:
-            host, port = self._listener.getsockname()[:2]
-            out.append(f"tcp://{host}:{port}")
-        if self._line:
-            out.append(f"serial://{self._line.link}")
-        return out
+        return urls(self._listener, self._line)
 
     def _begin(self) -> None:
         if self._listener:

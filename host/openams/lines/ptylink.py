@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import stat
 import tempfile
 import tty
@@ -77,3 +78,14 @@ class PtyLink:
                 self.link.unlink()
         os.close(self.master)
         os.close(self.slave)
+
+
+def urls(listener: socket.socket | None, line: PtyLink | None) -> list[str]:
+    """Where clients find what listens at a port and at a line."""
+    out = []
+    if listener:
+        host, port = listener.getsockname()[:2]
+        out.append(f"tcp://{host}:{port}")
+    if line:
+        out.append(f"serial://{line.link}")
+    return out
