@@ -2,7 +2,8 @@
 
 It takes and gives octets as a hal connection does, in pieces. What fails: no route, no answer to a
 connect, a wrong password, a connection cut at any octet, one that takes nothing, lost PUBACKs and
-PINGRESPs, and octets that are no MQTT.
+PINGRESPs, and octets that are no MQTT. In MQTT 5 also: it ends it with a reason, takes no hour,
+loses our session.
 """
 
 from ams.hal import NotTrusted
@@ -11,38 +12,79 @@ FAULTS = (
     "none", "no-route", "silent", "refused", "cut", "slow", "lost-acks", "noise", "publishes",
     "untrusted",
 )  # fmt: skip
+FAULTS_5 = FAULTS + ("ends", "takes-no-hour", "forgets")
 
 
 class Broker:
-    """Parses what comes; `heard` is called with (topic, payload, qos, retained)."""
+    """Parses what comes; `heard` is called with (topic, payload, qos, retained).
+
+    `levels`: those that it takes; another is answered by `other`. `properties`: of its CONNACK.
+    """
 
     def __init__(self, heard=None):
         self.heard = heard
         self.packets = 0
         self.hours = 0
+        self.level = None
+        self.levels = (4, 5)
+        self.other = b"\x20\x02\x00\x01"
+        self.properties = b""
+        self.session = False
+        self.unacknowledged = None  # identifier of the hour whose PUBACK was not sent
+        self.again = 0  # hours that came once more, as they have to
 
-    def packet(self, kind, body):
+    def packet(self, kind, body, fault="none"):
         """The answer to a packet."""
         self.packets += 1
         if kind == 0x10:
-            return b"\x20\x02\x00\x00"
+            return self._connected(body, fault)
         if kind & 0xF0 == 0x30:
-            return self._published(kind, body)
+            return self._published(kind, body, fault)
         if kind == 0xC0:
+            if fault == "ends":
+                return b"\xe0\x02\x8b\x00"
             return b"\xd0\x00"
         assert kind == 0xE0, kind
+        self.session = False
         return b""
 
-    def _published(self, kind, body):
+    def _connected(self, body, fault):
+        self.level = body[6]
+        if self.level not in self.levels:
+            return self.other
+        if self.level == 4:
+            assert body[7] & 0x02
+            return b"\x20\x02\x00\x00"
+        if body[7] & 0x02 or fault == "forgets":
+            self.session = False
+        was, self.session = self.session, True
+        if not was:
+            self.unacknowledged = None
+        more = self.properties
+        return bytes((0x20, 3 + len(more), was, 0, len(more))) + more
+
+    def _published(self, kind, body, fault):
         length = body[0] << 8 | body[1]
         topic = bytes(body[2 : 2 + length])
         at = 2 + length
         qos = kind >> 1 & 3
         answer = b""
         if qos:
-            answer = b"\x40\x02" + bytes(body[at : at + 2])
+            number = bytes(body[at : at + 2])
+            answer = b"\x40\x02" + number
             at += 2
-            self.hours += 1
+            if self.level == 5:
+                # MQTT 5, 4.4: what the session has open comes first, as it was.
+                assert self.unacknowledged is None or (number == self.unacknowledged and kind & 8)
+                self.again += kind >> 3 & 1
+                self.unacknowledged = number if fault == "lost-acks" else None
+            if fault == "takes-no-hour" and self.level == 5:
+                answer = b"\x40\x04" + number + b"\x97\x00"
+            else:
+                self.hours += 1
+        if self.level == 5:
+            assert body[at] == 0
+            at += 1
         if self.heard is not None:
             self.heard(topic.decode(), bytes(body[at:]).decode(), qos, kind & 1)
         return answer
@@ -80,7 +122,7 @@ class Connection:
         if self.closed:
             raise OSError(104)
         count = min(len(data), 1 + self._network.chance(len(data)))
-        if fault in ("cut", "slow", "noise", "publishes", "lost-acks"):
+        if fault not in ("none", "mute", "refused", "silent"):
             if self._left <= 0:
                 return self._fail(fault, data)
             self._left -= count
@@ -98,6 +140,8 @@ class Connection:
             self._said += b"\x5a\xff\xff"
         if fault == "publishes":
             self._said += b"\x30\x07\x00\x05relay"
+        if fault == "ends":
+            self._said += b"\xe0\x01\x8e"
         self._fault = "mute"
         return len(data)
 
@@ -115,9 +159,15 @@ class Connection:
                 at = 3
             if len(got) < at + length:
                 return
-            answer = self._network.broker.packet(got[0], got[at : at + length])
+            answer = self._network.broker.packet(got[0], got[at : at + length], self._fault)
+            if answer is None:
+                self.closed = True
+                return
             if self._fault == "refused" and got[0] == 0x10:
-                answer = b"\x20\x02\x00\x04"
+                is_5 = self._network.broker.level == 5
+                answer = b"\x20\x03\x00\x86\x00" if is_5 else b"\x20\x02\x00\x04"
+            if self._fault == "lost-acks" and answer[:1] == b"\x40":
+                answer = b""
             if self._fault != "silent":
                 self._said += answer
             got = self._got = got[at + length :]

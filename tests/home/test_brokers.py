@@ -18,6 +18,13 @@ from tests.home.conftest import PYTHONS, command
 NODE = "openams/7359990000000017/"
 # The time of the home automation goes so many times as fast as that of the wall.
 PACE = 10
+# Both versions of MQTT on both Pythons; the other two in `make campaign`.
+EITHER = (
+    ("cpython", "3.1.1"),
+    ("micropython", "5"),
+    pytest.param("cpython", "5", marks=pytest.mark.campaign),
+    pytest.param("micropython", "3.1.1", marks=pytest.mark.campaign),
+)
 
 
 class Live:
@@ -82,10 +89,10 @@ def broker(tmp_path):
     started.close()
 
 
-@pytest.mark.parametrize("python", PYTHONS)
-def test_a_broker_that_is_killed_and_frozen(python, broker, tmp_path):
+@pytest.mark.parametrize(("python", "version"), EITHER)
+def test_a_broker_that_is_killed_and_frozen(python, version, broker, tmp_path):
     sub = Subscriber(broker.port)
-    meter = Live(python, tmp_path, config(broker))
+    meter = Live(python, tmp_path, config(broker, mqtt=version))
     assert sub.until(lambda topic, _: topic == NODE + "status")[1] == "online"
     sub.until(lambda topic, text: topic == NODE + "energy_import" and text > "0.100")
     topic, text, qos, retained = sub.until(lambda topic, _: topic == NODE + "hour")
@@ -112,8 +119,8 @@ def test_a_broker_that_is_killed_and_frozen(python, broker, tmp_path):
     sub.close()
 
 
-@pytest.mark.parametrize("python", PYTHONS)
-def test_wrong_password_and_one_that_may_not_publish(python, tmp_path):
+@pytest.mark.parametrize(("python", "version"), EITHER)
+def test_wrong_password_and_one_that_may_not_publish(python, version, tmp_path):
     passwords = tmp_path / "passwords"
     subprocess.run(
         [program("mosquitto_passwd"), "-c", "-b", str(passwords), "meter", "secret of the meter"],
@@ -122,13 +129,19 @@ def test_wrong_password_and_one_that_may_not_publish(python, tmp_path):
     passwords.chmod(0o644)
     broker = Mosquitto(tmp_path / "b", "allow_anonymous false", f"password_file {passwords}")
     try:
-        meter = Live(python, tmp_path, config(broker, user="meter", password="secret of another"))
+        meter = Live(
+            python,
+            tmp_path,
+            config(broker, user="meter", password="secret of another", mqtt=version),
+        )
         meter.until("waiting: refused: (not authorized|bad user name or password)")
         figures = meter.end()
         assert [line for line in figures["said"] if "refused" in line]
         good = tmp_path / "good"
         good.mkdir()
-        meter = Live(python, good, config(broker, user="meter", password="secret of the meter"))
+        meter = Live(
+            python, good, config(broker, user="meter", password="secret of the meter", mqtt=version)
+        )
         meter.until("connected")
         meter.end()
     finally:
@@ -165,6 +178,40 @@ def test_a_certificate_that_is_good_expired_anothers_or_of_nobody(python, tmp_pa
     finally:
         for broker in brokers.values():
             broker.close()
+
+
+@pytest.mark.parametrize(
+    "python", ["micropython", pytest.param("cpython", marks=pytest.mark.campaign)]
+)
+def test_what_a_broker_of_mqtt_5_says_is_kept_to(python, tmp_path):
+    """One that takes no hour; one that retains nothing, has no QoS 1, takes little."""
+    acl = tmp_path / "acl"
+    acl.write_text("topic deny openams/+/hour\ntopic readwrite #\n")
+    acl.chmod(0o644)
+    strict = Mosquitto(tmp_path / "a", "allow_anonymous true", f"acl_file {acl}")
+    little = Mosquitto(
+        tmp_path / "b", "allow_anonymous true", "max_qos 0", "retain_available false",
+        "max_packet_size 300", "max_keepalive 20", "log_type all",
+    )  # fmt: skip
+    other = tmp_path / "other"
+    other.mkdir()
+    sub = Subscriber(little.port, "-V", "mqttv5", "-q", "0")
+    try:
+        one = Live(python, tmp_path, config(strict, mqtt="5"))
+        two = Live(python, other, config(little, mqtt="5"))
+        topic, text, qos, retained = sub.until(lambda topic, _: topic == NODE + "hour")
+        assert (qos, retained) == (0, 0) and json.loads(text)["import_kwh"] > 0
+        assert not [topic for topic, *_ in sub.heard if topic.startswith("homeassistant")]
+        assert re.search("waiting: refused: .* not supported", "\n".join(two.states))
+        figures = two.end()
+        assert "home: the broker takes no more than 300 octets" in figures["said"]
+        one.until("connected: it takes no hour: not authorized")
+        one.end()
+        assert "PINGREQ" in little.log.read_text() and "no will" not in little.log.read_text()
+    finally:
+        sub.close()
+        strict.close()
+        little.close()
 
 
 def test_a_broker_that_is_full_keeps_nobody_waiting(tmp_path):

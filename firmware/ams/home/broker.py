@@ -7,6 +7,7 @@ Of the settings (`home`) or of the set-up page:
 `name`      what the certificate says that the broker is called; without one the address
 `user`, `password`
 `prefix`    of all topics ("openams")
+`mqtt`      version of the protocol, "3.1.1" or "5"
 `discovery` topic of Home Assistant's discovery ("homeassistant"), "" for none
 `period_s`  how often values that changed are said (10)
 
@@ -21,7 +22,7 @@ _PREFIX_MOST = const(32)
 _PASSWORD_MOST = const(128)
 _CA_MOST = const(4096)
 _KNOWN = (
-    "broker", "tls", "ca", "name", "user", "password", "prefix", "discovery", "period_s",
+    "broker", "tls", "ca", "name", "user", "password", "prefix", "discovery", "period_s", "mqtt",
 )  # fmt: skip
 
 
@@ -92,6 +93,10 @@ class Broker:
         if not self.prefix:
             raise ValueError("home: prefix is empty")
         self.discovery = _topic(config, "discovery", "homeassistant")
+        version = config.get("mqtt", "3.1.1")
+        if version not in ("3.1.1", "5"):
+            raise ValueError('home: mqtt is "3.1.1" or "5"')
+        self.level = 5 if version == "5" else 4  # as CONNECT has it
         self.period_s = config.get("period_s", 10)
         if not isinstance(self.period_s, int) or not 1 <= self.period_s <= _PERIOD_MOST_S:
             raise ValueError("home: period_s is 1 to %d" % _PERIOD_MOST_S)

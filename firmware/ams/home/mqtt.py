@@ -1,4 +1,5 @@
 """MQTT 3.1.1 for who only publishes (OASIS, mqtt-v3.1.1): packets in and out, no line, no clock.
+What MQTT 5 adds is in mqtt5.
 
 One packet at a time is on its way, in a buffer made once. Of what a broker may say to such a
 client there are CONNACK, PUBACK and PINGRESP, of two octets at the most: all else is an error, a
@@ -33,11 +34,15 @@ class MqttError(Exception):
 
 
 class Refused(MqttError):
-    """It does not take us: `code` of CONNACK."""
+    """It does not take us: `code` of CONNACK, in words."""
 
-    def __init__(self, code):
-        super().__init__(REFUSALS[code] if code < len(REFUSALS) else "code %d" % code)
+    def __init__(self, code, text=None):
+        super().__init__(text or (REFUSALS[code] if code < len(REFUSALS) else "code %d" % code))
         self.code = code
+
+
+class Ended(Refused):
+    """It took us, and ends it with a DISCONNECT that has a `code` (MQTT 5)."""
 
 
 def decimal(value, places):
@@ -50,9 +55,22 @@ def decimal(value, places):
 
 
 class Client:
+    # What is otherwise in MQTT 5, where most of it is the broker's to say.
+    level = 4
+    session = False  # the broker may have one of ours
+    again = False  # the message that waits for its PUBACK is to be sent once more
+    refused = ""  # why the last PUBACK took no message
+    qos = 1  # at the most
+    retain = True
+    most = SIZE  # octets of a packet
+    ping_ms = 25000
+    _will = 0x2C  # flags of CONNECT: there is one, QoS 1, retained
+    _connect_properties = _will_properties = _no_properties = b""
+    _BODY_MOST = 2
+
     def __init__(self, size=SIZE):
         self._buffer = memoryview(bytearray(size))
-        self._body = bytearray(2)
+        self._body = bytearray(self._BODY_MOST)
         self._id = 0
         self.reset()
 
@@ -84,20 +102,23 @@ class Client:
         return count > 0
 
     def connect(self, name, user, password, topic, will, keep_alive_s):
-        """A clean session; `will` is what the broker says at `topic`, retained, when we are gone.
+        """`will` is what the broker says at `topic`, retained, when we are gone. A clean session,
+        unless there is one already.
 
         `user`, `password`: octets, or None.
         """
         self._begin()
         self._string(b"MQTT")
-        flags = 0x02 | 0x04 | 0x08 | 0x20
+        flags = self._will if self.session else self._will | 0x02
         if user is not None:
             flags |= 0x80
             if password is not None:
                 flags |= 0x40
-        self._raw(bytes((4, flags)))
+        self._raw(bytes((self.level, flags)))
         self._u16(keep_alive_s)
+        self._raw(self._connect_properties)
         self._string(name)
+        self._raw(self._will_properties)
         self._string(topic)
         self._string(will)
         if user is not None:
@@ -111,28 +132,42 @@ class Client:
         """Begins a message: its text follows by `text`, then `finish`."""
         self._begin()
         self._string(topic)
-        if qos:
-            # 0 is no identifier.
-            self._id = self._id % _U16 + 1
+        self._kind_out = _PUBLISH | (1 if retain and self.retain else 0)
+        if qos and self.qos:
+            self._kind_out |= 0x02
+            if self.again:
+                self._kind_out |= 0x08
+                self.again = False
+            else:
+                # 0 is no identifier.
+                self._id = self._id % _U16 + 1
             self._u16(self._id)
-        self._kind_out = _PUBLISH | qos << 1 | (1 if retain else 0)
+        self._raw(self._no_properties)
 
     def text(self, text):
         self._raw(text.encode())
 
     def finish(self):
+        """Whether it goes: the broker may take none so long."""
+        self._close(self._kind_out)
+        if self._end - self._at > self.most:
+            self._begin()
+            return False
         if self._kind_out & 0x06:
             self.unacknowledged = self._id
-        self._close(self._kind_out)
+            self.refused = ""
+        return True
 
     def ping(self):
         self._begin()
         self._close(_PINGREQ)
         self.pinged = True
 
-    def disconnect(self):
-        """The last packet: the broker says no will."""
+    def disconnect(self, code=0):
+        """The last packet: the broker says no will. `code`: why, in MQTT 5; then it does."""
         self._begin()
+        if code:
+            self._raw(bytes((code,)))
         self._close(_DISCONNECT)
 
     def wipe(self):
@@ -187,17 +222,17 @@ class Client:
                 if octet > len(self._body):
                     raise MqttError("a packet %02x of %d octets" % (self._kind, octet))
                 self._left = octet
-                self._part = _BODY
+                self._part = _BODY if octet else _KIND
                 if not octet:
                     self._take()
             else:
                 self._body[self._got] = octet
                 self._got += 1
                 if self._got == self._left:
+                    self._part = _KIND
                     self._take()
 
     def _take(self):
-        self._part = _KIND
         kind = self._kind
         if kind == _CONNACK and self._left == 2 and self._greeted and not self.connected:
             if self._body[1]:

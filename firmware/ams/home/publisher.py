@@ -11,7 +11,7 @@ from ams.clock.local import civil
 from ams.hal import NotTrusted
 from ams.home.entities import Entities
 from ams.home.hour_ring import HourRing
-from ams.home.mqtt import Client, MqttError, Refused, decimal
+from ams.home.mqtt import Client, Ended, MqttError, Refused, decimal
 
 CLOSED = const(0)  # the operator has not opened it
 NO_BROKER = const(1)
@@ -25,7 +25,6 @@ STATES = (
 )  # fmt: skip
 
 _KEEP_ALIVE_S = const(60)
-_PING_EVERY_MS = const(25000)
 # A connection that takes nothing for so long, or does not answer, is none.
 _PATIENCE_MS = const(20000)
 _BACK_OFF_LEAST_MS = const(1000)
@@ -36,6 +35,13 @@ _MEND_MS = const(60000)
 _HELD_MS = const(60000)
 _PIECE = const(64)
 _PIECES = const(4)
+_MQTT_5 = const(5)
+# Codes of MQTT 5 (2.4) and of CONNACK of 3.1.1.
+_PROTOCOL_ERROR = const(0x82)
+_NO_SUCH_VERSION = b"\x01\x84"
+_ASKED_NO_MORE = b"\x9a\x9b"  # retain, QoS: the next CONNECT is without
+# Not authorized, banned, taken over, rate, quota, by hand, elsewhere.
+_MENDED_BY_HAND = b"\x87\x8a\x8e\x96\x97\x98\x9c\x9d\x9f"
 _SEED_MASK = const(0x3FFFFFFF)
 
 
@@ -58,7 +64,8 @@ class Publisher:
         self._random = seed & _SEED_MASK
         self.ring = ring or HourRing()
         self.entities = Entities(meter, self.ring)
-        self.client = Client()
+        self._is_level_known = False  # it has taken us in the one that we speak
+        self._speak(broker.level)
         node = node_of(meter.identity.meter_id)
         self._node = b"openams_" + node.encode()
         self._topic = broker.prefix + b"/" + node.encode()
@@ -75,13 +82,25 @@ class Publisher:
         self._moved_ms = 0  # when the connection last took or gave something
         self._sent_ms = 0  # when the last ping or hour went
         self._last = [None] * len(self.entities.rows)
+        self._hour_said = None  # number of the hour that waits for its PUBACK
+        self._is_size_said = False
         self._begin(0)
+
+    def _speak(self, level):
+        if level == _MQTT_5:
+            from ams.home.mqtt5 import Client5
+
+            self.client = Client5()
+        else:
+            self.client = Client()
 
     # --- life ----------------------------------------------------------------------
 
     def _begin(self, now_ms):
         """What a new connection has to hear: all of it."""
-        self._hour_said = None  # number of the hour that waits for its PUBACK
+        if not self.client.unacknowledged:
+            self._hour_said = None
+        self._hours_from_ms = now_ms
         self._greeted = False  # the broker knows that we are online
         self._config_at = 0 if self.broker.discovery else len(self.entities.rows)
         self._row_at = 0
@@ -107,15 +126,34 @@ class Publisher:
             else:
                 self._enter(DIALLING, now_ms)
                 self._dialled = self.network.dial(self.broker.destination, self.broker.tls)
+        except Ended as error:
+            is_by_hand = error.code in _MENDED_BY_HAND
+            self._fail(now_ms, "ended by the broker: %s" % error, _MEND_MS if is_by_hand else 0)
         except Refused as error:
-            self._fail(now_ms, "refused: %s" % error, _MEND_MS)
+            is_other = error.code in _ASKED_NO_MORE
+            if error.code in _NO_SUCH_VERSION:
+                is_other = self._other_level()
+            self._fail(now_ms, "refused: %s" % error, 0 if is_other else _MEND_MS)
         except NotTrusted as error:
             self._fail(now_ms, "not trusted: %s" % error, _MEND_MS)
         except MqttError as error:
+            if self.client.level == _MQTT_5 and self.client.idle:
+                self._goodbye(_PROTOCOL_ERROR)
             self._fail(now_ms, str(error), 0)
         except OSError as error:
+            if self.state == GREETING and self.client.idle and not self._is_level_known:
+                # It has our CONNECT: some hang up instead of refusing a version.
+                self._other_level()
             what = error.args[0] if error.args else ""
             self._fail(now_ms, what if isinstance(what, str) else "error %d" % what, 0)
+
+    def _other_level(self):
+        """5 is asked for, but is not all that we speak: the other is next. Whether there is one."""
+        if self.broker.level != _MQTT_5:
+            return False
+        self._is_level_known = False
+        self._speak(9 - self.client.level)
+        return self.client.level != _MQTT_5
 
     def _enter(self, state, now_ms):
         self.state = state
@@ -127,16 +165,23 @@ class Publisher:
             try:
                 self._say(b"/status", "offline")
                 self.client.send(self._peer)
-                if self.client.idle:
-                    self.client.disconnect()
-                    self.client.send(self._peer)
             except (OSError, ValueError):
                 pass
+            if self.client.idle:
+                self._goodbye(0)
+        self.client.session = False
         self._hang_up()
         self._retry_ms = now_ms
         self._back_off_ms = 0
         self.state = WAITING
         self.why = ""
+
+    def _goodbye(self, code):
+        try:
+            self.client.disconnect(code)
+            self.client.send(self._peer)
+        except OSError:
+            pass
 
     def _hang_up(self):
         for thing in (self._peer, self._dialled):
@@ -157,7 +202,9 @@ class Publisher:
         # From half of it on: of two that went at once, one comes first.
         self._retry_ms = now_ms + wait_ms // 2 + self._chance(wait_ms // 2 + 1)
         self._enter(WAITING, now_ms)
-        why = " ".join(why.split())  # mbedTLS says several lines
+        self._tell(" ".join(why.split()))  # mbedTLS says several lines
+
+    def _tell(self, why):
         if why != self.why:
             self.why = why
             self._meter.say("home: " + why)
@@ -180,6 +227,9 @@ class Publisher:
         broker = self.broker
         client = self.client
         client.reset()
+        if client.unacknowledged and not self._is_oldest():
+            # It cannot be sent again, as that session would ask.
+            client.session = False
         client.connect(
             b"openams" + self._node[8:],
             broker.user, broker.password, self._topic + b"/status", b"offline", _KEEP_ALIVE_S,
@@ -199,6 +249,9 @@ class Publisher:
             if client.connected:
                 self._enter(CONNECTED, now_ms)
                 self.why = ""
+                self._is_level_known = True
+                if client.level != self.broker.level:
+                    self._tell("MQTT 3.1.1, for it takes no 5")
                 self.connections += 1
                 self._sent_ms = now_ms
                 self._begin(now_ms)
@@ -228,28 +281,40 @@ class Publisher:
             self._greeted = True
             self._say(b"/status", "online")
             return True
-        self._note_hour()
+        self._note_hour(now_ms)
         if self._config_at < len(self.entities.rows):
             self._say_config(self.entities.rows[self._config_at])
             self._config_at += 1
             return True
         waits = client.pinged or client.unacknowledged
-        if not waits and self.ring.count:
+        if self.ring.count and (client.again or not waits and now_ms >= self._hours_from_ms):
             self._sent_ms = now_ms
-            self._say_hour()
+            self._say_hour(now_ms)
             return True
-        if not waits and now_ms - self._sent_ms >= _PING_EVERY_MS:
+        if not waits and now_ms - self._sent_ms >= client.ping_ms:
             self._sent_ms = now_ms
             client.ping()
             return True
         return self._say_changed(now_ms)
 
-    def _note_hour(self):
+    def _note_hour(self, now_ms):
         """An hour that the broker has is done with; it may have been dropped meanwhile."""
         if self._hour_said is not None and not self.client.unacknowledged:
-            if self.ring.count and self.ring.number == self._hour_said:
+            if self.client.refused:
+                self._hold_hours(now_ms, self.client.refused)
+            elif self._is_oldest():
                 self.ring.pop()
+                if self.client.level == self.broker.level:
+                    self.why = ""
             self._hour_said = None
+
+    def _is_oldest(self):
+        return self.ring.count and self.ring.number == self._hour_said
+
+    def _hold_hours(self, now_ms, why):
+        """The broker is there but takes none: it is asked seldom, and they wait."""
+        self._hours_from_ms = now_ms + _MEND_MS
+        self._tell("it takes no hour: " + why)
 
     def _say_changed(self, now_ms):
         """A value if it is another than it was said to be; one is looked at with each pass, a
@@ -278,18 +343,26 @@ class Publisher:
         client = self.client
         client.publish(self._topic + topic, 0, True)
         client.text(text)
-        client.finish()
-        self.published += 1
+        self._finish()
 
     def _say_config(self, k):
         client = self.client
         entities = self.entities
         client.publish(entities.config_topic(k, self.broker.discovery, self._node), 0, True)
         entities.config(k, self._topic, self._node, client.text)
-        client.finish()
-        self.published += 1
+        self._finish()
 
-    def _say_hour(self):
+    def _finish(self):
+        """Whether the broker takes a message of that size; one that it does not is told of once."""
+        if self.client.finish():
+            self.published += 1
+            return True
+        if not self._is_size_said:
+            self._is_size_said = True
+            self._meter.say("home: the broker takes no more than %d octets" % self.client.most)
+        return False
+
+    def _say_hour(self, now_ms):
         row = self.ring.oldest()
         client = self.client
         client.publish(self._topic + b"/hour", 1)
@@ -297,9 +370,10 @@ class Publisher:
         for k, key in enumerate(_HOUR_KEYS):
             client.text(',"%s":%s' % (key, decimal(row[1 + k], 3)))
         client.text("}")
-        client.finish()
-        self._hour_said = self.ring.number
-        self.published += 1
+        if self._finish():
+            self._hour_said = self.ring.number
+        else:
+            self._hold_hours(now_ms, "too long")
 
 
 _HOUR_KEYS = ("import_kwh", "export_kwh", "reactive_import_kvarh", "reactive_export_kvarh")

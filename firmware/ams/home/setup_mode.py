@@ -57,13 +57,14 @@ _FORM = (
     b"<label>User<input name=user></label>"
     b"<label>Password<input name=password type=password></label>"
     b"<label>Prefix of topics<input name=prefix placeholder=openams></label>"
+    b"<label><input name=mqtt type=checkbox value=5> MQTT 5</label>"
     b"<label><input name=tls type=checkbox value=1> TLS</label>"
     b"<label>Name in its certificate<input name=name></label>"
     b"<label>Certificate of its authority (PEM)<textarea name=ca rows=4></textarea></label>"
     b"<p>A field left empty leaves Wi-Fi or broker as it is; one dash as the address forgets the "
     b"broker.<p><button>Save</button></form>"
 )
-_KEYS = ("user", "password", "prefix", "name")
+_KEYS = ("user", "password", "prefix", "name", "mqtt")
 
 
 class SetupMode:

@@ -10,10 +10,13 @@ from urllib.parse import unquote, urlsplit
 from openams.errors import BenchError
 
 _EXAMPLE = "write it like mqtt://user@192.168.1.5, or mqtts://user@broker.local:8883/prefix"
+VERSIONS = ("3.1.1", "5")
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
-def parse_broker(url: str, password_file: Path | None, ca: Path | None) -> dict[str, Any]:
+def parse_broker(
+    url: str, password_file: Path | None, ca: Path | None, version: str | None = None
+) -> dict[str, Any]:
     """Settings of the firmware's `home.broker`. A name is looked up here: the meter would wait."""
     try:
         parts = urlsplit(url)
@@ -42,6 +45,10 @@ def parse_broker(url: str, password_file: Path | None, ca: Path | None) -> dict[
         settings.update(tls=True, ca=_text("--mqtt-ca", ca))
     elif ca is not None:
         raise BenchError("--mqtt-ca: mqtt:// is in clear: write mqtts://")
+    if version not in (None, *VERSIONS):
+        raise BenchError(f"--mqtt-version: one of {', '.join(VERSIONS)}")
+    if version:
+        settings["mqtt"] = version
     for sign in '+#$"\\':
         if sign in prefix:
             raise BenchError(f"--mqtt: no topic begins with a prefix that has a {sign}")

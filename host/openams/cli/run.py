@@ -130,6 +130,9 @@ def run(
     mqtt_ca: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Authority of the broker's certificate.")
     ] = None,
+    mqtt_version: Annotated[
+        str | None, typer.Option(metavar="3.1.1|5", help="What is spoken there, 3.1.1 unless told.")
+    ] = None,
     display: Annotated[
         str | None,
         typer.Option(
@@ -196,7 +199,7 @@ def run(
         display=parse_display(display) if display else ("page", None) if web is not None else None,
         modbus=modbus or [],
         modbus_units=parse_units(modbus_map or []),
-        mqtt=parse_broker(mqtt, mqtt_password_file, mqtt_ca) if mqtt else None,
+        mqtt=parse_broker(mqtt, mqtt_password_file, mqtt_ca, mqtt_version) if mqtt else None,
         breaker=parse_policy(breaker_policy),
         han_keys=han_keys,
         meter_id=meter_id,
@@ -209,8 +212,8 @@ def run(
         format=format_,
         at=[parse_order(text) for text in at or []],
     )
-    if not mqtt and (mqtt_password_file or mqtt_ca):
-        raise BenchError("--mqtt-password-file and --mqtt-ca go with --mqtt")
+    if not mqtt and (mqtt_password_file or mqtt_ca or mqtt_version):
+        raise BenchError("--mqtt-password-file, --mqtt-ca and --mqtt-version go with --mqtt")
     if format_ and not state:
         raise BenchError("--format erases a state image: name it with --state")
     played = load(scenario, system, seed)
