@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from openams.lines.displayline import png
+
 AMS = Path(sys.executable).with_name("ams")
 
 
@@ -23,12 +25,16 @@ def ams(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def test_a_run_and_what_it_leaves_in_the_state(image, tmp_path):
     """The image that the chip wrote is read by the others: one flash, every runtime."""
+    face = tmp_path / "face.png"
     done = ams("--scenario", "house", "--system", "1P2W", "--duration", 2, "--state", tmp_path,
-               "--start", "2026-01-31T12:00:00", "--json")  # fmt: skip
+               "--start", "2026-01-31T12:00:00", "--json",
+               "--display", f"ssd1306:{face}")  # fmt: skip
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["runtime"] == "rp2040" and result["sampled"]
     assert set(result) >= {"registers", "quantities", "profile", "events", "han", "missed", "heap"}
+    # In its first seconds it has all pixels on: the chip's I2C has set it up.
+    assert face.read_bytes() == png([[True] * 128] * 64)
     assert sum(result["registers"][name] for name in ("a_plus_mwh", "a_minus_mwh")) > 0
     assert result["missed"] == {"samples": 0, "samples_late": 0, "lists": 0}
     again = subprocess.run(
@@ -41,6 +47,17 @@ def test_a_run_and_what_it_leaves_in_the_state(image, tmp_path):
     assert "state-restored" in [event["name"] for event in after["events"]]
     for name in ("a_plus_mwh", "a_minus_mwh"):
         assert after["registers"][name] >= result["registers"][name]
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize(
+    ("kind", "seconds", "shown"), [("ssd1306", 6, "1.8.0 000000.0"), ("lcd", 8, "1.8.0     IMPORT")]
+)
+def test_a_display_shows_the_register(image, tmp_path, kind, seconds, shown):
+    done = ams("--scenario", "house", "--system", "1P2W", "--duration", seconds, "--display", kind)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith("  display [")]
+    assert shown in lines[-1], lines
 
 
 @pytest.mark.parametrize(

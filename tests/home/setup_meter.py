@@ -14,6 +14,7 @@ import home_vm
 
 from ams.hal import INPUT_BUTTON, Inputs, Wlan
 from ams.storage import settings as st
+from drivers import screens
 from drivers.datagrams import Port
 from drivers.tcp import Dialler, Listener
 
@@ -83,11 +84,13 @@ def main():
     cells = meter.settings._cells = Cells()
     radio = FakeRadio()
     meter.home.join_wlan(radio)
+    screens.join(meter, "page", None, say)
 
     def go(ms):
         for _ in range(0, ms, 50):
             home_vm.go_on(board, meter, 50)
             meter.home.poll(board.clock.ms & 0x3FFFFFFF)
+            meter.display.poll(board.clock.ms, meter.case.pressed)
 
     # Longer than a second is the breaker's; two presses are none, nor three that are far apart.
     for presses, pause_ms in (((1500, 1500, 1500), 300), ((300, 300), 300), ((300,) * 3, 4000)):
@@ -104,6 +107,8 @@ def main():
         Button.bits = 0
         go(300)
     assert meter.home.setup.active
+    go(3000)
+    print("shows", *meter.display.item)
     begun = home_vm.ticks_ms()
     at = board.clock.ms
     longest = 0

@@ -4,6 +4,7 @@ publishes, and that metering and the HAN port notice nothing."""
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import threading
@@ -12,7 +13,7 @@ import time
 import pytest
 
 from tests.conftest import ROOT
-from tests.home.brokers import Authority, Mosquitto, Subscriber, program
+from tests.home.brokers import Authority, Mosquitto, Subscriber, fill, program, small_disk
 from tests.home.conftest import PYTHONS, command
 
 NODE = "openams/7359990000000017/"
@@ -212,6 +213,41 @@ def test_what_a_broker_of_mqtt_5_says_is_kept_to(python, tmp_path):
         sub.close()
         strict.close()
         little.close()
+
+
+@pytest.mark.parametrize(
+    "python", ["micropython", pytest.param("cpython", marks=pytest.mark.campaign)]
+)
+def test_a_broker_whose_disk_is_full_is_killed_and_comes_back(python, tmp_path):
+    """It stores each change; what it cannot store is its own trouble, and so is what it lost."""
+    if os.geteuid() != 0:
+        pytest.skip("a small disk is mounted by root alone")
+    with small_disk(tmp_path / "disk", 64) as disk:
+        broker = Mosquitto(
+            tmp_path / "b", "allow_anonymous true", "persistence true", "autosave_interval 1",
+            "autosave_on_changes true", f"persistence_location {disk}/",
+        )  # fmt: skip
+        try:
+            ballast = fill(disk)
+            # For whom it has to keep what is said while he is gone.
+            Subscriber(broker.port, "-i", "away", "-c").close()
+            sub = Subscriber(broker.port)
+            meter = Live(python, tmp_path, config(broker, mqtt="5"))
+            sub.until(lambda topic, _: topic == NODE + "hour")
+            at = meter.until("connected")
+            assert "No space left" in broker.log.read_text()
+            broker.kill()
+            sub.close()
+            at = meter.until("waiting: .+", since=at)
+            ballast.unlink()
+            broker.start()
+            meter.until("connected", since=at)
+            sub = Subscriber(broker.port)
+            sub.until(lambda topic, _: topic == NODE + "voltage_l3")
+            meter.end()
+        finally:
+            sub.close()
+            broker.close()
 
 
 def test_a_broker_that_is_full_keeps_nobody_waiting(tmp_path):

@@ -43,6 +43,8 @@ class SetUp:
         for line in self._process.stdout:
             if line.startswith("say "):
                 self.said.append(line[4:].strip())
+            elif line.startswith("shows "):
+                self.shown = line.split()[1:]
             else:
                 self._last = line
 
@@ -91,6 +93,7 @@ def test_wifi_and_broker_are_set_on_the_page(python, tmp_path):
     broker = Mosquitto(tmp_path, *authority.lines())
     page = SetUp(python, tmp_path)
     try:
+        assert re.fullmatch("[2-9A-Z]{10}", page.code)
         # A phone asks for names, then whether there is a page in the way.
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.settimeout(10)
@@ -109,7 +112,7 @@ def test_wifi_and_broker_are_set_on_the_page(python, tmp_path):
         }  # fmt: skip
         status, _, body = page.ask("POST", "/", form)
         assert status == 403 and "not the code" in body
-        form["code"] = page.code.upper() + " "
+        form["code"] = page.code.lower() + " "
         status, _, body = page.ask("POST", "/", dict(form, broker="nowhere"))
         assert status == 400 and "an address like 192.168.1.5" in body
         status, _, body = page.ask("POST", "/", dict(form, wifi_password="kort"))
@@ -128,6 +131,7 @@ def test_wifi_and_broker_are_set_on_the_page(python, tmp_path):
     finally:
         figures = page.end()
         broker.close()
+    assert page.shown == ["KEY", page.code, "OPENAMS-0017"], "on a display too"
     assert figures["state"] == "connected"
     assert figures["events"] == ["open OpenAMS-0017", "close", "join Hjemme på Øya"]
     assert json.loads(figures["wifi"][1:])["password"] == "geheim & lang"
@@ -162,7 +166,7 @@ def test_what_no_browser_sends_ends_in_a_status_and_wrong_codes_end_the_set_up(p
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         for data in (b"", b"\0" * 12, b"\xff" * 100, question("a")[:-3], b"\x40" * 40):
             client.sendto(data, ("127.0.0.1", page.dns))
-    for sign in "01i":  # which no code has
+    for sign in "01I":  # which no code has
         assert page.ask("POST", "/", {"code": sign + page.code[1:]})[0] == 403
     status, _, body = page.ask("POST", "/", {"code": ""})
     assert status == 403 and "Too many" in body

@@ -65,7 +65,7 @@ def make_meter(system="3P4W", transformers=None):
     meter.utc_ms = START_MS
     meter.said = []
     meter.say = meter.said.append
-    meter.link = meter.modbus = meter.display = None
+    meter.link = meter.modbus = meter.display = meter.home = None
     meter.han = Named()
     meter.han.is_open = False
     meter.han.sent = [0, 0, 0]
@@ -231,6 +231,36 @@ def check_a_meter_that_is_ready_says_so_and_its_long_press_is_the_breakers():
     assert desk.display.item[0] == "96.3.10"
     desk.press(200)
     assert desk.display.item[0] != "96.3.10"
+
+
+def check_the_key_of_the_set_up_is_there_while_it_is_open():
+    for kind in ("ssd1306", "lcd"):
+        desk = Desk(kind)
+        home = desk.meter.home = Named()
+        home.setup = Named()
+        home.setup.item = None
+        desk.run(5000)
+        assert desk.display.item[0] == "1.8.0"
+        home.setup.item = ("KEY", "K7M2PQRSTV", "", "OPENAMS-0017")
+        for _ in range(3):  # it scrolls on, and the button pages, behind it
+            desk.run(7000)
+            assert desk.display.item == home.setup.item
+            if kind == "lcd":
+                assert desk.text() == ["KEY OPENAMS-0017", "      K7M2PQRSTV"]
+            else:
+                assert glyphs(desk.model, 0) == "KEY"
+                assert glyphs(desk.model, 2) == "K7M2PQRSTV"
+                assert glyphs(desk.model, 4) == "OPENAMS-0017"
+            desk.press(200)
+        # Who waits to be switched on again comes first.
+        desk.meter.control.breaker.state = READY
+        desk.run(4000)
+        assert desk.display.item[0] == "96.3.10"
+        desk.meter.control.breaker.state = CONNECTED
+        home.setup.item = None
+        desk.run(4000)
+        assert "KEY" not in desk.display.item
+        assert "K7M2" not in "".join(desk.text())
 
 
 def check_rates_peaks_and_state_are_shown_where_there_are_any():

@@ -123,14 +123,22 @@ class Display:
         code = self._codes[self.at]
         self._fresh_ms = now_ms + (_SECOND_MS if code == _CLOCK_CODE else _FRESH_MS)
         item = self._items.item(code)
+        where = "%d/%d" % (self.at + 1, len(self._codes))
         if self._was_ready and code == _BREAKER_CODE:
             item = item[:3] + ("HOLD 1 S: ON",)
+        elif self._of_setup() is not None:
+            item = self._of_setup()
+            where = ""
         self.item = item
         if self._face is not None:
-            where = "%d/%d" % (self.at + 1, len(self._codes))
             self._face.show(item, where, self._items)
             self._busy = True
         return True
+
+    def _of_setup(self):
+        """What who sets the meter up has to type, while its network is open (home.setup_mode)."""
+        home = self._meter.home
+        return None if home is None or home.setup is None else home.setup.item
 
     @property
     def place(self):

@@ -1,9 +1,9 @@
 """The set-up page: a network of the meter's own for ten minutes, opened by who stands at it.
 
 Three short presses of the button open it (a press of a second or more is the breaker's). Its name
-and a code of one use are shown at the console; the code is the network's password (WPA2) and has
-to be typed into the form, so that no page of another site in the same browser can send it. Five
-wrong codes end it. The page shows nothing of what is stored.
+and a code of one use are shown at the console and on a display; the code is the network's password
+(WPA2) and has to be typed into the form, so that no page of another site in the same browser can
+send it. Five wrong codes end it. The page shows nothing of what is stored.
 """
 
 import json
@@ -28,7 +28,8 @@ _CONNECTION_MS = const(5000)
 _CELL_MOST = const(400)  # octets that share a sector with all other parameters
 HTTP_PORT = const(80)
 DNS_PORT = const(53)
-_SIGNS = "23456789abcdefghjkmnpqrstuvwxyz2"
+# Capitals: a small display has no others.
+_SIGNS = "23456789ABCDEFGHJKMNPQRSTUVWXYZ2"
 _CODE_SIGNS = const(10)
 # Of the event: what happened.
 OPENED = const(1)
@@ -68,7 +69,10 @@ _KEYS = ("user", "password", "prefix", "name", "mqtt")
 
 
 class SetupMode:
-    """`wlan` is a hal.Wlan. `active` while the network is open."""
+    """`wlan` is a hal.Wlan. `active` while the network is open; `item` is then what a display has
+    to show of it, as ams.display.items has them."""
+
+    item = None
 
     def __init__(self, meter, home, settings, wlan):
         self._meter = meter
@@ -119,6 +123,7 @@ class SetupMode:
         self._saved = False
         self._request = Request()
         self._query = memoryview(bytearray(512))
+        self.item = ("KEY", self._code, "", name.upper())
         self._log(OPENED)
         self._meter.say("home: set-up for ten minutes: network %s, code %s" % (name, self._code))
 
@@ -131,6 +136,7 @@ class SetupMode:
             thing.close()
         self._wlan.close_point()
         # Nothing of it stays on the heap.
+        self.item = None
         self._request = self._http = self._dns = self._query = self._code = None
         self._meter.say("home: set-up is over")
 
@@ -218,7 +224,7 @@ class SetupMode:
         return _reply(200, _FORM)
 
     def _take(self, form):
-        if not equal(form.get("code", "").strip().lower().encode(), self._code.encode()):
+        if not equal(form.get("code", "").strip().upper().encode(), self._code.encode()):
             self._wrong += 1
             if self._wrong >= _WRONG_MOST:
                 self._log(LOCKED)

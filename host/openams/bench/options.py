@@ -77,8 +77,6 @@ def check(options: Options, scenario: Scenario) -> None:
         raise BenchError("--modbus: a Pico has no line left for it; choose another --runtime")
     if options.mqtt and options.runtime == CHIP:
         raise BenchError("--mqtt: a Pico has no network; choose another --runtime")
-    if options.display and options.display[0] != "page" and options.runtime == CHIP:
-        raise BenchError("--display: nothing is on the bus of a chip; choose another --runtime")
     if options.quirk == "rekey" and not options.han_keys:
         raise BenchError("--quirk rekey encrypts the lists: name a key file with --han-keys")
     if options.han_keys and not FORMATS[options.han_format].ciphered:

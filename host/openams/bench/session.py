@@ -153,6 +153,7 @@ class Session:
                 self._line,
                 on_log,
                 self._from_link,
+                display=self.display,
             )
             if self._ports:
                 line = MeterLine(chip.link, chip.seconds)

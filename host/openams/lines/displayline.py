@@ -41,6 +41,22 @@ class DisplayLine:
             with contextlib.suppress(IndexError):
                 self.model.write(data[1:])
 
+    # As a device of the emulated chip's bus.
+
+    @property
+    def address(self) -> int:
+        return int(self.model.address)
+
+    def write(self, data: bytes) -> None:
+        self.from_meter(bytes((self.address,)) + data)
+
+    def read(self, count: int) -> bytes:
+        return bytes(self.model.read(count))
+
+    def power_up(self) -> None:
+        """It shows nothing of what it was told before."""
+        self.model = type(self.model)()
+
     def rows(self) -> list[str]:
         """What it shows, in characters."""
         return list(self.model.text_rows())

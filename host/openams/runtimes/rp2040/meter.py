@@ -18,6 +18,7 @@ from openams.emulator.models.atm90e32 import Atm90e32
 from openams.emulator.models.ds3231 import Ds3231
 from openams.errors import BenchError
 from openams.grid.scenario import Scenario
+from openams.lines.displayline import DisplayLine
 from openams.meter_time import from_utc_ms
 from openams.runtimes.process import MeterProcess
 from openams.runtimes.rp2040.analog import OnChipAdc, WaveSource
@@ -29,7 +30,7 @@ from openams.runtimes.rp2040.machine import Machine
 from openams.runtimes.rp2040.mailbox import MailboxEnd
 from openams.runtimes.rp2040.terminals import GridTerminals
 from openams.runtimes.rp2040.uart import Line
-from openams.runtimes.rp2040.wiring import SpiDevice, Wiring
+from openams.runtimes.rp2040.wiring import DISPLAY_I2C, I2cBus, SpiDevice, Wiring
 from openams.runtimes.state import FLASH_SIZE
 from openams.runtimes.wire import Frame
 
@@ -57,9 +58,11 @@ class ChipMeter:
         on_link: Callable[[int, int, bytes], None] | None = None,
         image: Path | None = None,
         parts: Parts = ONE,
+        display: DisplayLine | None = None,
     ) -> None:
         self.image = image or firmware_image("pico-bench")
         self._parts = parts
+        self._display = display
         self._scenario = scenario
         self._front_end = front_end
         self._on_frame = on_frame
@@ -98,6 +101,9 @@ class ChipMeter:
         machine = self.machine = Machine(self.image, self._state, self._slots, self._parts)
         self._box = MailboxEnd(machine.chip)
         self.wiring = Wiring(machine.chip, clock_chip(self._start_ms))
+        if self._display:
+            self._display.power_up()
+            I2cBus(machine.chip, DISPLAY_I2C, [self._display])
         front_end = self._front_end
         if isinstance(front_end, OnChipAdc):
             machine.chip.sampled_adc.source = WaveSource(self._scenario, front_end).code

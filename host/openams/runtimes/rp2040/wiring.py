@@ -19,6 +19,7 @@ COIL_OPEN, COIL_CLOSE, CONTACT = 6, 7, 8
 TERMINAL_COVER, METER_COVER, MAGNETIC_FIELD, BUTTON, SUPPLY = 9, 10, 11, 12, 13
 TEST_LED = 14
 SPI_CS = 17
+CLOCK_I2C, DISPLAY_I2C = 1, 0
 # What each input reads when nothing is the matter.
 _QUIET = {TERMINAL_COVER: False, METER_COVER: False, MAGNETIC_FIELD: True, BUTTON: True,
           SUPPLY: True}  # fmt: skip
@@ -160,7 +161,7 @@ class Wiring:
         self.relay = WiredRelay(chip)
         self.pulses = Pulses(chip, TEST_LED)
         self.clock_chip = clock_chip
-        self._i2c = I2cBus(chip, 1, [clock_chip])
+        self._i2c = I2cBus(chip, CLOCK_I2C, [clock_chip])
         self._second = chip.clock.create_alarm(self._tick)
         self._second.schedule(1e9)
         for pin, level in _QUIET.items():
