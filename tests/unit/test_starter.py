@@ -151,6 +151,16 @@ def test_what_runs(library, what, expected, options):
     assert both(library, flashed(*what), **options) == expected
 
 
+def test_sums_are_those_of_any_length_from_any_place(library):
+    library.crc32.restype = ctypes.c_uint32
+    octets = random.Random(7).randbytes(4100)
+    held = ctypes.create_string_buffer(octets, len(octets))
+    for at in range(8):
+        for size in (*range(40), 1023, 4092):
+            found = library.crc32(ctypes.byref(held, at), ctypes.c_uint32(size))
+            assert found == binascii.crc32(octets[at : at + size])
+
+
 def test_a_trial_ends_after_three_starts_and_no_failure_counts_twice(library):
     records = flashed(record(1, 1, 0, 6), record(2))
     assert [both(library, records) for _ in range(5)] == [2, 2, 2, 1, 1]

@@ -3,21 +3,44 @@
 // Offsets in a record; big-endian.
 enum { SEQUENCE = 4, START = 8, TRIAL = 9, STARTS = 10, OTHER = 11, CODE = 12, CRC = 44 };
 
-static uint32_t table[256];
+typedef uint32_t __attribute__((may_alias)) word_t;
 
-uint32_t crc32(const uint8_t *data, uint32_t size) {
-    if (!table[1]) {
-        for (uint32_t k = 0; k < 256; ++k) {
-            uint32_t value = k;
-            for (int bit = 0; bit < 8; ++bit) {
-                value = value >> 1 ^ (value & 1 ? 0xEDB88320 : 0);
-            }
-            table[k] = value;
+// Of each octet, and of it with one, two and three zeros behind it: a word at a time is twice as
+// fast as its octets.
+static uint32_t table[256][4];
+
+static void make_table(void) {
+    for (uint32_t k = 0; k < 256; ++k) {
+        uint32_t value = k;
+        for (int bit = 0; bit < 8; ++bit) {
+            value = value >> 1 ^ (value & 1 ? 0xEDB88320 : 0);
+        }
+        table[k][0] = value;
+    }
+    for (uint32_t k = 0; k < 256; ++k) {
+        for (int zeros = 1; zeros < 4; ++zeros) {
+            uint32_t value = table[k][zeros - 1];
+            table[k][zeros] = value >> 8 ^ table[value & 0xFF][0];
         }
     }
+}
+
+uint32_t crc32(const uint8_t *data, uint32_t size) {
+    if (!table[1][0]) {
+        make_table();
+    }
+    const uint8_t *end = data + size;
     uint32_t crc = 0xFFFFFFFF;
-    for (uint32_t k = 0; k < size; ++k) {
-        crc = crc >> 8 ^ table[(crc ^ data[k]) & 0xFF];
+    // Records and code begin at words; both cores that this runs on are little-endian.
+    if (!((uintptr_t)data & 3)) {
+        for (; end - data >= 4; data += 4) {
+            crc ^= *(const word_t *)data;
+            crc = table[crc & 0xFF][3] ^ table[crc >> 8 & 0xFF][2] ^ table[crc >> 16 & 0xFF][1]
+                ^ table[crc >> 24][0];
+        }
+    }
+    while (data < end) {
+        crc = crc >> 8 ^ table[(crc ^ *data++) & 0xFF][0];
     }
     return ~crc;
 }
