@@ -20,10 +20,10 @@ AMS = Path(sys.executable).with_name("ams")
 HOUSE = ("--scenario", "house", "--system", "3P4W", "--start", "2026-01-15T12:00:00")
 
 
-def stream_of(meter, kinds, count=1):
+def stream_of(meter, kinds, count=1, timeout_s=30):
     """The first `count` values of the stream of each of `kinds`, as a program reads it."""
     out = {kind: [] for kind in kinds}
-    with urllib.request.urlopen(meter.url + "api/stream", timeout=30) as stream:
+    with urllib.request.urlopen(meter.url + "api/stream", timeout=timeout_s) as stream:
         kind = None
         for line in stream:
             text = line.decode().rstrip("\n")

@@ -47,6 +47,7 @@ class Face:
         self._shown_entries: Any = None
         self._day: date | None = None  # that is shown; None: the day that it is
         self._pressed: threading.Timer | None = None
+        self._pressed_at_s: float | None = None  # of a chip, in its own time
         self._frames = 0
         self._run = secrets.token_hex(8)
         hub.publish("hello", self._hello())
@@ -55,7 +56,6 @@ class Face:
         session = self._session
         options = session.options
         quirks = quirks_of(options.han_format, options.han_keys is not None)
-        on_chip = options.runtime == CHIP
         return {
             "run": self._run,
             "meter_id": options.meter_id,
@@ -69,9 +69,7 @@ class Face:
             "quirks": quirks,
             "quirk": options.quirk,
             "inputs": list(INPUTS),
-            # What is at the case is the PC's; a chip has pins that nobody is at.
-            "relay": [] if on_chip else list(RELAY_FAULTS),
-            "button": not on_chip,
+            "relay": list(RELAY_FAULTS),
             "operator": self._dlms_url is not None,
         }
 
@@ -80,6 +78,7 @@ class Face:
     def show(self, figures: dict[str, Any]) -> None:
         """The meter's answer to a view; called by the thread that plays it."""
         session = self._session
+        self._tire()
         registers = figures["registers"]
         q = figures["quantities"]
         self._hub.publish(
@@ -89,7 +88,7 @@ class Face:
                 "quantities": {**q, "status_names": _status_names(q["status"])},
                 "registers": registers,
                 "max_demand_mw": figures["max_demand_mw"],
-                "pulses": (registers["a_plus_mwh"] + registers["a_minus_mwh"]) // _MWH_PER_PULSE,
+                "pulses": _pulses(figures),
                 "breaker": figures["breaker"],
                 "display": figures["display"],
                 "han": figures["han"],
@@ -167,12 +166,15 @@ class Face:
 
     def _button(self, order: dict[str, Any]) -> None:
         pressed = order.get("pressed") is True
-        self._only_off_chip("the button")
         if self._pressed:
             self._pressed.cancel()
             self._pressed = None
         self._operate(button=pressed)
-        if pressed:
+        session = self._session
+        if session.options.runtime == CHIP:
+            # It runs at a pace of its own, and so long as a finger is there it is there for it.
+            self._pressed_at_s = session.progress.simulated_s if pressed else None
+        elif pressed:
             timer = threading.Timer(_HELD_MOST_S, self._let_go)
             timer.daemon = True
             self._pressed = timer
@@ -185,13 +187,17 @@ class Face:
             raise BenchError("the display goes to the next item or the next list")
         self._operate(display=press)
 
+    def _tire(self) -> None:
+        """As `_let_go`, by the time of a chip, in the thread that plays it."""
+        progress = self._session.progress
+        began_s = self._pressed_at_s
+        if began_s is not None and progress.simulated_s - began_s > _HELD_MOST_S:
+            self._pressed_at_s = None
+            self._session.process.operate(progress.utc_ms, button=False)
+
     def _let_go(self) -> None:
         with contextlib.suppress(BenchError):  # the run has ended meanwhile
             self._operate(button=False)
-
-    def _only_off_chip(self, what: str) -> None:
-        if self._session.options.runtime == CHIP:
-            raise BenchError(f"{what} of a chip is a pin that nobody is at")
 
     def _input(self, order: dict[str, Any]) -> None:
         name = order.get("name")
@@ -201,7 +207,6 @@ class Face:
 
     def _relay(self, order: dict[str, Any]) -> None:
         name = order.get("fault")
-        self._only_off_chip("the relay")
         if name not in RELAY_FAULTS:
             raise BenchError(f"the relay is one of {', '.join(RELAY_FAULTS)}")
         self._operate(relay=RELAY_FAULTS[name])
@@ -270,6 +275,14 @@ class Face:
             yield
         finally:
             self._operating.release()
+
+
+def _pulses(figures: dict[str, Any]) -> int:
+    """Of the test LED: of a chip as they were seen at its pin, elsewhere as they are counted."""
+    if "flashes" in figures:
+        return int(figures["flashes"])
+    registers = figures["registers"]
+    return int((registers["a_plus_mwh"] + registers["a_minus_mwh"]) // _MWH_PER_PULSE)
 
 
 def _status_names(status: int) -> list[str]:

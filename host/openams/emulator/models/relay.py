@@ -2,11 +2,15 @@
 
 
 class Relay:
-    """`pull_us` of current move it. `welded`: the contact does not open any more."""
+    """`pull_us` of current move it.
+
+    `welded`: the contact does not open any more; `stuck`: it stays where it is.
+    """
 
     def __init__(self, closed=True, pull_us=20000, burn_us=1000000):
         self.closed = closed
         self.welded = False
+        self.stuck = False
         self.burnt = False
         self.both = False  # both coils had current at once
         self._pull_us = pull_us
@@ -33,7 +37,8 @@ class Relay:
             self._since_us[which] += us
             if self._since_us[which] >= self._burn_us:
                 self.burnt = True
-            if self._since_us[which] >= self._pull_us and not self.both and not self.burnt:
+            moves = not (self.both or self.burnt or self.stuck)
+            if moves and self._since_us[which] >= self._pull_us:
                 if which == "close":
                     self.closed = True
                 elif not self.welded:

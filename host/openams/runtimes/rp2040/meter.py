@@ -244,7 +244,9 @@ class ChipMeter:
             self._step(machine.now_ns + _ANSWER_MS * 1e6)
 
     def operate(self, raw_ms: int, **order: Any) -> None:
-        self._send("A", json.dumps(order).encode())
+        left = self.wiring.at_the_case(order)
+        if left:
+            self._send("A", json.dumps(left).encode())
 
     def han(self, is_open: bool) -> None:
         self._send("O" if is_open else "o")
@@ -271,8 +273,10 @@ class ChipMeter:
         """The chip takes what a client sends with its next step."""
 
     def view(self) -> dict[str, Any]:
+        """What the meter says of itself, and `flashes` of its test LED since power-up."""
         self._send("V")
-        return dict(json.loads(self._await(_PATIENCE_MS, "V")[1]))
+        figures = dict(json.loads(self._await(_PATIENCE_MS, "V")[1]))
+        return {**figures, "flashes": len(self.wiring.pulses.times_ns)}
 
     def rows(self, name: str, **limits: Any) -> list[list[Any]]:
         """Read out of the flash as `ams profile` does, while the chip stands still."""

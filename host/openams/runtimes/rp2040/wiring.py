@@ -23,6 +23,12 @@ CLOCK_I2C, DISPLAY_I2C = 1, 0
 # What each input reads when nothing is the matter.
 _QUIET = {TERMINAL_COVER: False, METER_COVER: False, MAGNETIC_FIELD: True, BUTTON: True,
           SUPPLY: True}  # fmt: skip
+# Of the case's events by their codes (ams.events.events): the pin, and whether it is active.
+CONTACTS = {
+    40: (TERMINAL_COVER, True), 41: (TERMINAL_COVER, False),
+    42: (MAGNETIC_FIELD, True), 43: (MAGNETIC_FIELD, False),
+    44: (METER_COVER, True), 45: (METER_COVER, False),
+}  # fmt: skip
 
 
 class Pulses:
@@ -170,6 +176,19 @@ class Wiring:
     def _tick(self) -> None:
         self.clock_chip.advance(1_000_000)
         self._second.schedule(1e9)
+
+    def at_the_case(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Does what of the bench's order is done by hand, at the pins; gives what is left of it."""
+        left = dict(order)
+        if "button" in left:
+            self.set_input(BUTTON, left.pop("button"))
+        if "relay" in left:
+            fault = left.pop("relay")
+            self.relay.model.stuck = fault == "stuck"
+            self.relay.model.welded = fault == "welded"
+        if left.get("event") in CONTACTS:
+            self.set_input(*CONTACTS[left.pop("event")])
+        return left
 
     def set_input(self, pin: int, active: bool) -> None:
         """A cover comes off, a button is pressed, the supply falls; or the contrary."""

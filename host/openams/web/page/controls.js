@@ -74,7 +74,6 @@ export function offer(hello) {
     ...Object.keys(hello.quirks).map((name) => el("option", { value: name }, name)));
   quirk.value = hello.quirk ?? "";
   setText(byId("quirk-help"), hello.quirks[hello.quirk] ?? "");
-  byId("press").disabled = !hello.button;
   byId("operator").hidden = !hello.operator;
   buttons(byId("case-inputs"), hello.inputs, (name) => ({ do: "input", name }));
   buttons(byId("relay"), hello.relay, (fault) => ({ do: "relay", fault }));
