@@ -553,6 +553,28 @@ def check_the_neutral_has_its_current_and_takes_nothing_from_the_phases():
         assert q.neutral_current_ua == 0
 
 
+def check_a_neutral_at_its_rail_is_told_as_a_phase_is():
+    """Once each time that it comes; right below the rail it is a current as any other."""
+    waves = channels("3P4W", WHOLE, 230.0, (20.0, 5.0, 5.0))
+    bench = with_neutral()
+    calibration = bench.meter.metrology.calibration
+    most = calibration.headroom(calibration.neutral)
+    count = 0
+    for amperes, saturated in ((13.0, False), (500.0, True), (470.0, False), (600.0, True)):
+        bench.run(0.8, waves + [(amperes, 30.0)])
+        assert (amperes * ROOT2 * bench.scale[6] > most) == saturated, amperes
+        assert bool(bench.meter.quantities.status & qu.STATUS_SATURATED) == saturated, amperes
+        count += saturated
+        assert bench.codes().count(ev.SAMPLES_SATURATED) == count, amperes
+    # A twentieth of a second, wherever in a window and over its end.
+    for tail in (0.6, 0.65, 0.7, 0.75, 0.6):
+        bench.run(tail, waves + [(13.0, 30.0)])
+        bench.run(0.05, waves + [(600.0, 90.0)])
+        bench.run(0.4, waves + [(13.0, 30.0)])
+        count += 1
+        assert bench.codes().count(ev.SAMPLES_SATURATED) == count, tail
+
+
 def check_an_open_neutral_is_seen_sooner_where_its_current_is():
     """Seven per cent beside the middle: with its current none, it is open; with 18 %, it is not."""
     amperes = (9.0, 5.0, 4.0)

@@ -290,7 +290,8 @@ def accumulate_plain(args, samples, acc, table):
 @micropython.viper
 def cross_sum(args, samples, acc):
     """Adds the sum of products of two channels to the first three limbs of `acc`, and the sum of
-    the first of them to the next three.
+    the first of them to the next three; the largest magnitude of the first stands where that of
+    a voltage does.
 
     For what no element measures: U31 and the current of L2 on 3P3W, the neutral's on 3P4W. Takes
     ARG_FIRST, ARG_CURRENT (distance to the other channel), ARG_STRIDE, ARG_COUNT.
@@ -304,6 +305,7 @@ def cross_sum(args, samples, acc):
     left: int = int(a[3])
     zero_u: int = ((a[6] & 0xFFFFFF) ^ 0x800000) - 0x800000
     zero_i: int = ((a[7] & 0xFFFFFF) ^ 0x800000) - 0x800000
+    peak: int = int(out[27])
     while left > 0:
         n: int = left if left < 32 else 32
         left -= n
@@ -315,6 +317,9 @@ def cross_sum(args, samples, acc):
             n -= 1
             u: int = ((x[at] & 0xFFFFFF) ^ 0x800000) - 0x800000 - zero_u
             total += u
+            m: int = u ^ (u >> 31)
+            if m > peak:
+                peak = m
             i: int = ((x[at + to_other] & 0xFFFFFF) ^ 0x800000) - 0x800000 - zero_i
             at += stride
             ul: int = u & 0xFFF
@@ -337,6 +342,7 @@ def cross_sum(args, samples, acc):
         t = (t >> 24) + (total >> 24) + out[4]
         out[4] = t & 0xFFFFFF
         out[5] = (out[5] + (t >> 24)) & 0xFFFFFF
+    out[27] = peak
 
 
 def cross_sum_plain(args, samples, acc):
@@ -344,13 +350,16 @@ def cross_sum_plain(args, samples, acc):
     at = args[ARG_FIRST]
     to_other = args[ARG_CURRENT]
     total = product = 0
+    peak = acc[PEAK_U]
     for _ in range(args[ARG_COUNT]):
         u = samples[at] - args[ARG_OFFSET]
         total += u
+        peak = max(peak, u ^ (u >> 31))
         product += u * (samples[at + to_other] - args[ARG_OFFSET_CURRENT])
         at += args[ARG_STRIDE]
     add_to_limbs(acc, 0, product)
     add_to_limbs(acc, 1, total)
+    acc[PEAK_U] = peak
 
 
 # CPython has no viper: there the plain twin is the faster one.

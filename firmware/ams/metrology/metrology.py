@@ -78,6 +78,7 @@ class Metrology:
         elif neutral is not None:
             last = stride - 1
             self._cross = (CrossSum(last, last, stride, neutral.offset, neutral.offset),)
+            self._neutral_headroom = calibration.headroom(neutral)
             quantities.neutral_current_ua = 0
 
     def voltage_phasors(self):
@@ -276,6 +277,9 @@ class Metrology:
                 flags |= FLAG_SATURATED
             if not self._elements[k].idle:
                 loaded = True
+        if self.calibration.neutral is not None:
+            if self._cross[0].peak >= self._neutral_headroom:
+                flags |= FLAG_SATURATED
         if not loaded:
             flags |= FLAG_NO_LOAD
         self.flags = flags

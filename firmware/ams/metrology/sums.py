@@ -79,8 +79,8 @@ class ElementSums:
 
 
 class CrossSum:
-    """Sum of products of two channels that are no element's pair (or of one with itself), and the
-    sum of the first."""
+    """Sum of products of two channels that are no element's pair (or of one with itself), the sum
+    of the first and its peak."""
 
     def __init__(self, first, other, stride, offset, offset_other):
         self._args = array("i", (first, other - first, stride, 0, 0, 0, offset, offset_other))
@@ -88,6 +88,7 @@ class CrossSum:
         self._acc = kernel.new_accumulator()
         self._carry = self._carry_first = 0
         self.total = self.first = 0
+        self.peak = self._carry_peak = 0
 
     def take(self, samples, at, count):
         args = self._args
@@ -99,6 +100,8 @@ class CrossSum:
         self.total = kernel.limbs_value(self._acc, 0) + self._carry
         self.first = kernel.limbs_value(self._acc, 1) + self._carry_first
         self._carry = self._carry_first = 0
+        self.peak = max(self._acc[_PEAK_U], self._carry_peak)
+        self._carry_peak = 0
         if part is not None:
             args = self._args
             first = self._first + at * args[_STRIDE]
@@ -111,6 +114,9 @@ class CrossSum:
             mine = part * one >> 6
             self.first += mine
             self._carry_first = one - mine
+            # Of the set that straddles the end, in both windows: as with the elements.
+            self._carry_peak = one ^ (one >> 31)
+            self.peak = max(self.peak, self._carry_peak)
         kernel.clear(self._acc)
 
     def rms(self, scale, unit, weight):
@@ -120,4 +126,4 @@ class CrossSum:
 
     def drop(self):
         kernel.clear(self._acc)
-        self._carry = self._carry_first = 0
+        self._carry = self._carry_first = self._carry_peak = 0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +22,9 @@ from openams.keys.keystore import Keystore
 from openams.keys.opening import open_keystore
 from openams.keys.provision import provisioned
 from openams.terminal import say
+
+if TYPE_CHECKING:
+    from openams.flashing.calibrate import Load
 
 Port = Annotated[str | None, typer.Option(help="Serial port; without it the only board found.")]
 
@@ -128,41 +132,96 @@ def _print(report: dict[str, Any], as_json: bool) -> None:
 
 def calibrate(
     port: Port = None,
-    element: Annotated[int, typer.Option(help="1, 2 or 3: the element that has the load.")] = 1,
-    voltage: Annotated[float, typer.Option(prompt="True voltage / V")] = 0.0,
-    current: Annotated[float, typer.Option(prompt="True current / A")] = 0.0,
-    angle: Annotated[float, typer.Option(help="Of the current behind the voltage / deg.")] = 0.0,
+    element: Annotated[
+        int | None, typer.Option(help="1, 2 or 3: the element that has the load.", show_default="1")
+    ] = None,
+    neutral: Annotated[
+        bool, typer.Option("--neutral", help="The neutral has the load: it has a current alone.")
+    ] = False,
+    voltage: Annotated[float | None, typer.Option(help="True voltage / V; asked for.")] = None,
+    current: Annotated[float | None, typer.Option(help="True current / A; asked for.")] = None,
+    angle: Annotated[
+        float | None,
+        typer.Option(help="Of the current behind the voltage / deg.", show_default="0"),
+    ] = None,
     windows: Annotated[int, typer.Option(help="Windows of 200 ms that are averaged.")] = 25,
     as_json: JsonObjectOption = False,
 ) -> None:
     """Teach a board its gains and phase: a known load in, the record stored on the board."""
-    from openams.flashing.calibrate import Load, correct
-    from openams.flashing.reading import read_elements
+    from openams.flashing.calibrate import Load
 
-    load = Load(voltage, current, angle)
+    if neutral and not (element is voltage is angle is None):
+        raise BenchError("--neutral goes with --current alone: it is no element and has no voltage")
+    if not neutral and voltage is None:
+        voltage = typer.prompt("True voltage / V", type=float)
+    if current is None:
+        current = typer.prompt("True current / A", type=float)
     with BoardLink(port or find_port()) as link:
         link.start_clean()
         paths = provision.code_paths(link)
         settings = provision.read_settings(link, paths)
         if settings is None:
             raise BenchError(f"{link.port} is no meter yet: run  ams flash --meter-id ...")
-        elements = read_elements(link, windows)
-        if not 1 <= element <= len(elements):
-            raise BenchError(f"--element {element}: this meter has {len(elements)}")
-        place = element - 1
-        record, found = correct(settings["calibration"], place, load, elements[place])
-        provision.write_settings(link, settings | {"calibration": record}, paths)
-        after = correct(record, place, load, read_elements(link, windows)[place])[1]
+
+        def keep(record: dict[str, Any]) -> None:
+            provision.write_settings(link, settings | {"calibration": record}, paths)
+
+        if neutral:
+            report = _teach_neutral(link, settings, current, windows, keep)
+        else:
+            load = Load(voltage or 0.0, current, angle or 0.0)
+            report = _teach_element(link, settings, element or 1, load, windows, keep)
         # The meter goes on, with what it has learnt.
         link.start("import machine;machine.reset()")
-    report = {"port": link.port, "element": element, "found": vars(found), "left": vars(after)}
     if as_json:
-        say(json.dumps(report))
+        say(json.dumps({"port": link.port, **report}))
         return
-    for name, was in vars(found).items():
+    for name, was in report["found"].items():
         unit = name.rsplit("_", 1)[1]
         say(f"{name.rsplit('_', 1)[0]}: was off by {was:+.0f} {unit}, "
-              f"is now by {vars(after)[name]:+.0f}")  # fmt: skip
+              f"is now by {report['left'][name]:+.0f}")  # fmt: skip
+
+
+def _teach_element(
+    link: BoardLink,
+    settings: dict[str, Any],
+    element: int,
+    load: Load,
+    windows: int,
+    keep: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    from openams.flashing.calibrate import correct
+    from openams.flashing.reading import read_elements
+
+    elements = read_elements(link, windows)
+    if not 1 <= element <= len(elements):
+        raise BenchError(f"--element {element}: this meter has {len(elements)}")
+    place = element - 1
+    record, found = correct(settings["calibration"], place, load, elements[place])
+    keep(record)
+    after = correct(record, place, load, read_elements(link, windows)[place])[1]
+    return {"element": element, "found": vars(found), "left": vars(after)}
+
+
+def _teach_neutral(
+    link: BoardLink,
+    settings: dict[str, Any],
+    current_a: float,
+    windows: int,
+    keep: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    from openams.flashing.calibrate import correct_neutral
+    from openams.flashing.reading import read_neutral
+
+    if settings["system"] != "3P4W" or len(settings["calibration"]["channels"]) != 7:
+        raise BenchError(
+            f"{link.port}: this meter has no current of the neutral: it is sampled where "
+            "ams flash --neutral said so"
+        )
+    record, found = correct_neutral(settings["calibration"], current_a, read_neutral(link, windows))
+    keep(record)
+    left = correct_neutral(record, current_a, read_neutral(link, windows))[1]
+    return {"neutral": True, "found": {"current_ppm": found}, "left": {"current_ppm": left}}
 
 
 def console(

@@ -59,12 +59,8 @@ def correct(
     gain_i = 1e6 * load.current_a / reading.current_ua
     seen = math.atan2(reading.reactive_power_mvar, reading.active_power_mw)
     lag = math.remainder(seen - math.radians(load.angle_deg), 2 * math.pi)
-    for what, gain in (("voltage", gain_u), ("current", gain_i)):
-        if abs(gain - 1) > _GAIN_MAX:
-            raise BenchError(
-                f"the {what} of element {element + 1} is off by {100 * (1 / gain - 1):+.0f} %: "
-                "check load and wiring"
-            )
+    _check_gain(f"the voltage of element {element + 1}", gain_u)
+    _check_gain(f"the current of element {element + 1}", gain_i)
     if abs(lag) > _PHASE_MAX_RAD:
         raise BenchError(
             f"the current of element {element + 1} is {math.degrees(lag):+.0f} degrees off: "
@@ -72,9 +68,36 @@ def correct(
         )
     new = copy.deepcopy(record)
     voltage, current = new["channels"][2 * element : 2 * element + 2]
-    for channel, gain in ((voltage, gain_u), (current, gain_i)):
-        old = 1 + channel.get("gain_ppb", 0) / 1e9
-        channel["gain_ppb"] = round((old * gain - 1) * 1e9)
+    _learn(voltage, gain_u)
+    _learn(current, gain_i)
     current["phase_urad"] = current.get("phase_urad", 0) + round(lag * 1e6)
     found = Correction((1 / gain_u - 1) * 1e6, (1 / gain_i - 1) * 1e6, lag * 1e6)
     return new, found
+
+
+def correct_neutral(
+    record: dict[str, Any], current_a: float, reading_ua: float
+) -> tuple[dict[str, Any], float]:
+    """The same of the current of the neutral: a new record, and by how many ppm it was off.
+
+    It has no voltage, so no angle.
+    """
+    if current_a <= 0:
+        raise BenchError("a load for calibrating the neutral has a current above zero")
+    if reading_ua < 1000:
+        raise BenchError("the neutral sees no load: does it go through its transformer?")
+    gain = 1e6 * current_a / reading_ua
+    _check_gain("the current of the neutral", gain)
+    new = copy.deepcopy(record)
+    _learn(new["channels"][-1], gain)
+    return new, (1 / gain - 1) * 1e6
+
+
+def _check_gain(what: str, gain: float) -> None:
+    if abs(gain - 1) > _GAIN_MAX:
+        raise BenchError(f"{what} is off by {100 * (1 / gain - 1):+.0f} %: check load and wiring")
+
+
+def _learn(channel: dict[str, Any], gain: float) -> None:
+    old = 1 + channel.get("gain_ppb", 0) / 1e9
+    channel["gain_ppb"] = round((old * gain - 1) * 1e9)

@@ -16,6 +16,7 @@ from ams.metrology.quantities import Quantities
 _c=Calibration(_o['system'],_o['calibration'])
 _q=Quantities(_o['system'])
 _r=[]
+_z=[]
 _n=[0]
 def _w(p,r,d):
  _n[0]+=1
@@ -23,6 +24,7 @@ def _w(p,r,d):
   _r.append([
    (m.voltage_mv,m.current_ua,m.active_power_mw,m.reactive_power_mvar) for m in _m._elements
   ])
+  _z.append(_q.neutral_current_ua)
 _m=Metrology(_c,_q,_w)
 _b=Board()
 _a=_b.make_frontend(_c,_o.get('front_end'))
@@ -61,6 +63,23 @@ _EMULATED = 20
 
 def read_elements(link: BoardLink, windows: int) -> list[Reading]:
     """One reading for each element; the board's settings have been read into `_o` before."""
+    _measure(link, windows)
+    means = []
+    for element in range(link.value("len(_m._elements)")):
+        rows = link.value(f"[w[{element}] for w in _r]")
+        means.append(Reading(*(sum(column) / len(rows) for column in zip(*rows, strict=True))))
+    return means
+
+
+def read_neutral(link: BoardLink, windows: int) -> float:
+    """The current of the neutral in uA, in the same way."""
+    _measure(link, windows)
+    currents = link.value("_z")
+    return float(sum(currents) / len(currents))
+
+
+def _measure(link: BoardLink, windows: int) -> None:
+    """Leaves rows of so many windows in `_r`, and in `_z` what they say of the neutral."""
     limit_s = (windows + _SKIP + 25) * _WINDOW_S * 2
     code = _MEASURE.format(
         skip=_SKIP,
@@ -72,12 +91,7 @@ def read_elements(link: BoardLink, windows: int) -> list[Reading]:
     link.run(code, timeout_s=limit_s * _EMULATED + 30)
     if link.value("_a is False"):
         raise BenchError(f"{link.port}: the metering IC does not answer: is it wired and fed?")
-    means = []
-    for element in range(link.value("len(_m._elements)")):
-        rows = link.value(f"[w[{element}] for w in _r]")
-        if len(rows) < windows:
-            raise BenchError(
-                f"{link.port}: the meter finds no mains of 40 to 60 Hz: is the load switched on?"
-            )
-        means.append(Reading(*(sum(column) / len(rows) for column in zip(*rows, strict=True))))
-    return means
+    if link.value("len(_r)") < windows:
+        raise BenchError(
+            f"{link.port}: the meter finds no mains of 40 to 60 Hz: is the load switched on?"
+        )
