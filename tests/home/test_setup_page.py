@@ -109,6 +109,7 @@ def test_wifi_and_broker_are_set_on_the_page(python, tmp_path):
             "code": "0" * 10, "ssid": "Hjemme på Øya", "wifi_password": "geheim & lang",
             "broker": f"127.0.0.1:{broker.port}", "user": "meter", "password": "geheim",
             "tls": "1", "name": "broker.test", "ca": authority.pem, "prefix": "",
+            "mqtt": "5",
         }  # fmt: skip
         status, _, body = page.ask("POST", "/", form)
         assert status == 403 and "not the code" in body
@@ -136,7 +137,10 @@ def test_wifi_and_broker_are_set_on_the_page(python, tmp_path):
     assert figures["events"] == ["open OpenAMS-0017", "close", "join Hjemme på Øya"]
     assert json.loads(figures["wifi"][1:])["password"] == "geheim & lang"
     kept = json.loads(figures["broker"][1:])
-    assert kept["tls"] is True and kept["user"] == "meter" and "ca" not in kept
+    assert re.search(r"as openams7359990000000017 \(p5,", broker.log.read_text())
+    assert (
+        kept["mqtt"] == "5" and kept["tls"] is True and kept["user"] == "meter" and "ca" not in kept
+    )
     assert figures["authority"].strip() == authority.pem.strip()
     assert figures["log"] == [[4, 1], [4, 2]]
 
