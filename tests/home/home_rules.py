@@ -284,7 +284,8 @@ def versions():
     for name, other, levels in (
         ("both", b"", (4, 5)), ("3.1.1", b"\x20\x02\x00\x01", (4,)),
         ("3.1.1 with a reason", b"\x20\x03\x00\x84\x00", (4,)), ("hangs up", None, (4,)),
-        ("silent", b"", (4,)), ("neither", b"\x20\x02\x00\x01", ()),
+        ("silent", b"", (4,)), ("as if", b"\x20\x02\x00\x00", (4,)),
+        ("neither", b"\x20\x02\x00\x01", ()),
     ):  # fmt: skip
         for version in ("3.1.1", "5"):
             board, meter = home_vm.make(dict(CONFIG, discovery="", mqtt=version))

@@ -139,13 +139,17 @@ class Publisher:
         except MqttError as error:
             if self.client.level == _MQTT_5 and self.client.idle:
                 self._goodbye(_PROTOCOL_ERROR)
+            self._doubt_level()
             self._fail(now_ms, str(error), 0)
         except OSError as error:
-            if self.state == GREETING and self.client.idle and not self._is_level_known:
-                # It has our CONNECT: some hang up instead of refusing a version.
-                self._other_level()
+            self._doubt_level()
             what = error.args[0] if error.args else ""
             self._fail(now_ms, what if isinstance(what, str) else "error %d" % what, 0)
+
+    def _doubt_level(self):
+        """It has our CONNECT: some hang up or answer as in 3.1.1 instead of refusing a version."""
+        if self.state == GREETING and self.client.idle and not self._is_level_known:
+            self._other_level()
 
     def _other_level(self):
         """5 is asked for, but is not all that we speak: the other is next. Whether there is one."""
