@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from openams.flashing import provision
 from openams.flashing.link import BoardLink
 from openams.flashing.reading import read_elements
 from openams.runtimes.rp2040.analog import OnChipAdc, WaveSource
+from openams.runtimes.rp2040.converter import Ads131Board, Converter
 from openams.runtimes.rp2040.desk import DeskBoard
 from openams.runtimes.rp2040.firmware_image import image
 from openams.runtimes.rp2040.machine import Machine
@@ -95,3 +97,30 @@ def test_three_phases_by_the_metering_ic():
     assert report["found"]["phase_urad"] == pytest.approx(4000, abs=200)
     assert abs(report["left"]["voltage_ppm"]) < 100 and abs(report["left"]["current_ppm"]) < 150
     assert abs(report["left"]["phase_urad"]) < 200
+
+
+@pytest.mark.campaign
+def test_the_neutral_by_an_ads131m08():
+    """Its transformer is off by some permille; the phases stay as they were."""
+    machine = Machine(image("pico"))
+    Wiring(machine.chip, clock_chip(START_MS))
+    board_of = Ads131Board("3P4W", True, 2, neutral=True)
+    case = steady("3P4W", 230.0, [10.0, 4.0, 2.0], 0.0)
+    Converter(machine.chip, board_of, case.scenario())
+    # What the phases leave: of 10 A, 4 A and 2 A a third of a turn apart.
+    neutral_a = math.sqrt(52)
+    with DeskBoard(machine) as board:
+        become_meter(board, "--system", "3P4W", "--front-end", "ads131m08", "--neutral")
+        report = ams("calibrate", "--port", board.port, "--neutral", "--current", neutral_a,
+                     "--windows", 2)  # fmt: skip
+        with BoardLink(board.port, timeout_s=60) as link:
+            link.start_clean()
+            channels = provision.read_settings(link)["calibration"]["channels"]
+    nominal = provision.nominal_calibration("pico", "ads131m08", "3P4W", neutral=True)["channels"]
+    true = board_of.calibration("3P4W")["channels"][6]["gain_ppb"] / 1e9
+    off_ppm = 1e6 * ((1 + nominal[6]["gain_ppb"] / 1e9) / (1 + true) - 1)
+    assert abs(off_ppm) > 1000
+    assert report["found"]["current_ppm"] == pytest.approx(off_ppm, abs=150)
+    assert abs(report["left"]["current_ppm"]) < 150
+    assert channels[:6] == nominal[:6]
+    assert channels[6]["gain_ppb"] / 1e9 == pytest.approx(true, abs=150e-6)

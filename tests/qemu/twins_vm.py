@@ -46,6 +46,8 @@ def loop(draw, out, sums=None):
             kernel.accumulate_plain(args, samples, plain, table)
             kernel.product_sum(args, samples, fast)
             kernel.cross_sum_plain(args, samples, plain)
+            kernel.square_sum(args, samples, fast)
+            kernel.channel_sum_plain(args, samples, plain)
         assert fast == plain, (trial, list(fast), list(plain))
         out(f"{count} {list(window_end.sum_values(fast))}")
         args[kernel.ARG_COUNT] = 1

@@ -59,6 +59,14 @@ def test_viper_source_equals_the_plain_twin(samples, phase, step, offsets):
     kernel.cross_sum(args, samples, fast)
     kernel.cross_sum_plain(args, samples, plain)
     assert fast == plain
+    fast, plain = kernel.new_accumulator(), kernel.new_accumulator()
+    for _ in range(2):
+        kernel.channel_sum(args, samples, fast)
+        kernel.channel_sum_plain(args, samples, plain)
+    assert fast == plain
+    assert fast[kernel.PEAK_U] == max(
+        (u - offsets[0]) ^ (u - offsets[0] >> 31) for u in samples[::2]
+    )
 
 
 def test_no_intermediate_result_leaves_32_bits():
@@ -72,12 +80,14 @@ def test_no_intermediate_result_leaves_32_bits():
                 acc = [Word(0)] * kernel.ACC_LENGTH
                 kernel.accumulate(args, [Word(u), Word(i)] * 70, acc, table)
                 kernel.cross_sum(args, [Word(u), Word(i)] * 70, acc)
+                kernel.channel_sum(args, [Word(u), Word(i)] * 70, acc)
                 expected = kernel.new_accumulator()
                 plain = arguments(70, phase, 1 << 24, offsets=(-900, 900))
                 kernel.accumulate_plain(
                     plain, array("i", [u, i] * 70), expected, kernel.make_table()
                 )
                 kernel.cross_sum_plain(plain, array("i", [u, i] * 70), expected)
+                kernel.channel_sum_plain(plain, array("i", [u, i] * 70), expected)
                 assert list(expected) == acc
 
 
@@ -158,6 +168,8 @@ for trial in range(60):
         kernel.accumulate_plain(args, samples, b, table)
         kernel.cross_sum(args, samples, a)
         kernel.cross_sum_plain(args, samples, b)
+        kernel.channel_sum(args, samples, a)
+        kernel.channel_sum_plain(args, samples, b)
     assert a == b, trial
     assert list(window_end.values(a)) == window_end.values_plain(a), trial
     one, two = kernel.new_accumulator(), kernel.new_accumulator()

@@ -15,7 +15,7 @@ from ams.metrology import kernel, phases
 from ams.metrology.element import Element
 from ams.metrology.fixed import div_rounded, isqrt, sqrt_rounded
 from ams.metrology.oscillator import Oscillator
-from ams.metrology.sums import PARTS, CrossSum, ElementSums
+from ams.metrology.sums import PARTS, ChannelSum, CrossSum, ElementSums
 
 # Bits of `flags` of a window; the meter maps them to its status.
 FLAG_ACQUIRING = const(1)
@@ -77,7 +77,7 @@ class Metrology:
             )
         elif neutral is not None:
             last = stride - 1
-            self._cross = (CrossSum(last, last, stride, neutral.offset, neutral.offset),)
+            self._cross = (ChannelSum(last, stride, neutral.offset),)
             self._neutral_headroom = calibration.headroom(neutral)
             quantities.neutral_current_ua = 0
 

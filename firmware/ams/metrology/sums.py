@@ -79,29 +79,26 @@ class ElementSums:
 
 
 class CrossSum:
-    """Sum of products of two channels that are no element's pair (or of one with itself), the sum
-    of the first and its peak."""
+    """Sum of products of two channels that are no element's pair, and the sum of the first."""
 
     def __init__(self, first, other, stride, offset, offset_other):
         self._args = array("i", (first, other - first, stride, 0, 0, 0, offset, offset_other))
         self._first = first
+        self._add = kernel.product_sum
         self._acc = kernel.new_accumulator()
         self._carry = self._carry_first = 0
         self.total = self.first = 0
-        self.peak = self._carry_peak = 0
 
     def take(self, samples, at, count):
         args = self._args
         args[_FIRST] = self._first + at * args[_STRIDE]
         args[_COUNT] = count
-        kernel.product_sum(args, samples, self._acc)
+        self._add(args, samples, self._acc)
 
     def close(self, samples, at, part):
         self.total = kernel.limbs_value(self._acc, 0) + self._carry
         self.first = kernel.limbs_value(self._acc, 1) + self._carry_first
         self._carry = self._carry_first = 0
-        self.peak = max(self._acc[_PEAK_U], self._carry_peak)
-        self._carry_peak = 0
         if part is not None:
             args = self._args
             first = self._first + at * args[_STRIDE]
@@ -114,16 +111,33 @@ class CrossSum:
             mine = part * one >> 6
             self.first += mine
             self._carry_first = one - mine
-            # Of the set that straddles the end, in both windows: as with the elements.
-            self._carry_peak = one ^ (one >> 31)
-            self.peak = max(self.peak, self._carry_peak)
         kernel.clear(self._acc)
-
-    def rms(self, scale, unit, weight):
-        """Of a channel with itself, without its DC, after `close`: `scale` a code, over `unit`."""
-        square = self.total - 64 * self.first * self.first // weight
-        return sqrt_rounded(64 * max(square, 0) * scale * scale // (weight * unit * unit))
 
     def drop(self):
         kernel.clear(self._acc)
-        self._carry = self._carry_first = self._carry_peak = 0
+        self._carry = self._carry_first = 0
+
+
+class ChannelSum(CrossSum):
+    """The same of a channel with itself, and its `peak`."""
+
+    def __init__(self, which, stride, offset):
+        CrossSum.__init__(self, which, which, stride, offset, offset)
+        self._add = kernel.square_sum
+        self.peak = 0
+
+    def close(self, samples, at, part):
+        self.peak = self._acc[_PEAK_U]
+        CrossSum.close(self, samples, at, part)
+        if part is not None:
+            # Of the set that straddles the end, in both windows: as with the elements.
+            args = self._args
+            one = samples[self._first + at * args[_STRIDE]] - args[_OFFSET]
+            one ^= one >> 31
+            self.peak = max(self.peak, one)
+            self._acc[_PEAK_U] = one
+
+    def rms(self, scale, unit, weight):
+        """Without its DC, after `close`: `scale` a code, over `unit`."""
+        square = self.total - 64 * self.first * self.first // weight
+        return sqrt_rounded(64 * max(square, 0) * scale * scale // (weight * unit * unit))

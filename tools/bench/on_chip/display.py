@@ -35,7 +35,7 @@ def make():
     meter.utc_ms = 822222222000
     meter.faults = Named()
     meter.faults.take = print
-    meter.link = meter.modbus = meter.display = None
+    meter.link = meter.modbus = meter.display = meter.home = None
     meter.han = Named()
     meter.han.is_open, meter.han.sent = True, [1, 2, 3]
     meter.control = Named()
