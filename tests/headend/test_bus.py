@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import date, timedelta
 
 import pytest
@@ -150,6 +151,34 @@ class Late(VirtualClock):
 
     def now_ms(self):
         return self.village.clock.now_ms() + self.off_ms
+
+
+def test_a_collectors_clock_that_is_set_while_it_asks_for_the_time_is_asked_about_again(
+    nats, file_store, tmp_path
+):
+    """By half of what it was set it would be off, and throw away turns that are its own."""
+    village = made(tmp_path, file_store)
+    clock = VirtualClock(village.clock.now_ms() - 3_600_000)
+    asked = []
+
+    async def run():
+        bus, other = Bus(nats.url, "dispatch"), Bus(nats.url, "c1")
+        await bus.open()
+        await other.open()
+
+        async def answer(message):
+            asked.append(clock.now_ms())
+            clock.advance_to(village.clock.now_ms() - 500)
+            await message.respond(json.dumps({"now_ms": village.clock.now_ms()}).encode())
+
+        await bus.hear(broker.TIME, answer)
+        collector = BusCollector(other, village.readers, clock, "c1", 4, village.roads())
+        await collector.run(idle_s=1)
+        await bus.close()
+        await other.close()
+        return collector.now_ms()
+
+    assert asyncio.run(run()) == village.clock.now_ms() and len(asked) == 2
 
 
 def test_nonsense_a_collector_that_died_a_bus_that_lost_all_and_a_clock_that_is_off(

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _CLOCK_EVERY_S = 60.0
 _AGAIN_S = 1.0
+_SOON_S = 0.02
+# An answer takes a second at the most.
+_STEADY_MS = 2_000
 
 
 class BusCollector:
@@ -85,6 +88,9 @@ class BusCollector:
                 self._say(str(error))
                 await asyncio.sleep(_AGAIN_S)
                 continue
+            if messages and not self._clock_s:
+                # Nobody said the time before; who gave these out may.
+                await self._set_clock()
             for message, work, lap, first in await self._read(messages):
                 task = asyncio.ensure_future(self._one(message, work, lap, first))
                 self._tasks.add(task)
@@ -100,13 +106,21 @@ class BusCollector:
             self._clock_s and time.monotonic() - self._clock_s < _CLOCK_EVERY_S
         ):
             return
-        before = self.clock.now_ms()
-        answer = await self.bus.ask(broker.TIME, 1.0)
-        if answer is not None:
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                there = int(json.loads(answer)["now_ms"])
-                self._off_ms = (before + self.clock.now_ms()) // 2 - there
-                self._clock_s = time.monotonic()
+        while not self._stopping:
+            before = self.clock.now_ms()
+            answer = await self.bus.ask(broker.TIME, 1.0)
+            after = self.clock.now_ms()
+            if answer is None:
+                return
+            if abs(after - before) <= _STEADY_MS:
+                with contextlib.suppress(ValueError, KeyError, TypeError):
+                    there = int(json.loads(answer)["now_ms"])
+                    self._off_ms = (before + after) // 2 - there
+                    self._clock_s = time.monotonic()
+                return
+            # It was set, or went on by itself, while it asked: by half of that it would be wrong,
+            # and turns be thrown away whose lease has not ended.
+            await asyncio.sleep(_SOON_S)
 
     async def _read(self, messages: Sequence[Msg]) -> list[tuple[Msg, Work, int, int]]:
         """Messages with their work, how often it was given out before, and its first counter."""
