@@ -174,3 +174,15 @@ def test_who_shares_a_store_goes_by_its_clock(postgres, file_store, monkeypatch)
     # A file has no clock but the computer's own.
     assert StoreClock(file_store, "fast").now_ms() - true(None) > 3_000_000
     assert file_store.notices() == []
+
+
+def test_a_clock_that_is_set_while_the_store_is_asked_is_looked_at_again(postgres, monkeypatch):
+    true, asked = WallClock.now_ms, []
+
+    def stepped(self):
+        asked.append(1)
+        return true(self) + (3_600_000 if len(asked) > 1 else 0)
+
+    monkeypatch.setattr(WallClock, "now_ms", stepped)
+    with open_store(postgres.store_url("stepped")) as store:
+        assert abs(StoreClock(store, "stepped").now_ms() - true(None)) < 5_000

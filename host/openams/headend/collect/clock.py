@@ -13,6 +13,10 @@ from openams.headend.store import GoneError, Store
 from openams.meter_time import to_utc_ms
 
 
+# How often it is asked about anew where a clock was set amid the question.
+_LOOKS = 3
+
+
 class Clock(Protocol):
     def now_ms(self) -> int: ...
 
@@ -59,11 +63,18 @@ class StoreClock(WallClock):
         return super().now_ms() - self._off_ms
 
     def _look(self) -> None:
-        before = super().now_ms()
-        there = self._store.database.clock_ms()
-        if there is None:
+        for _ in range(_LOOKS):
+            before = super().now_ms()
+            there = self._store.database.clock_ms()
+            after = super().now_ms()
+            if there is None:
+                return
+            if abs(after - before) <= self.OFF_MS:
+                break
+        else:
+            # Set, or asleep, while it asked, each time: by half of that it would be wrong.
             return
-        self._off_ms = (before + super().now_ms()) // 2 - there
+        self._off_ms = (before + after) // 2 - there
         if abs(self._off_ms) >= self.OFF_MS:
             text = (
                 f"its clock is {self._off_ms / 1000:+.0f} s off that of the database: it goes by "
