@@ -12,7 +12,6 @@ from typing import Any, Protocol
 from openams.headend.store import GoneError, Store
 from openams.meter_time import to_utc_ms
 
-
 # How often it is asked about anew where a clock was set amid the question.
 _LOOKS = 3
 
