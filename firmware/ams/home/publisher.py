@@ -271,7 +271,8 @@ class Publisher:
             if now_ms - self._moved_ms > _PATIENCE_MS:
                 raise OSError("the broker takes nothing")
             return
-        if (client.pinged or client.unacknowledged) and now_ms - self._sent_ms > _PATIENCE_MS:
+        waits = client.pinged or (client.unacknowledged and not client.again)
+        if waits and now_ms - self._sent_ms > _PATIENCE_MS:
             raise OSError("the broker does not answer")
         if self._make(now_ms) and client.send(self._peer):
             self._moved_ms = now_ms
@@ -286,12 +287,17 @@ class Publisher:
             self._say(b"/status", "online")
             return True
         self._note_hour(now_ms)
+        if client.again and self.ring.count:
+            # What the session has open comes before all that is new: the broker waits for it.
+            self._sent_ms = now_ms
+            self._say_hour(now_ms)
+            return True
         if self._config_at < len(self.entities.rows):
             self._say_config(self.entities.rows[self._config_at])
             self._config_at += 1
             return True
         waits = client.pinged or client.unacknowledged
-        if self.ring.count and (client.again or not waits and now_ms >= self._hours_from_ms):
+        if not waits and self.ring.count and now_ms >= self._hours_from_ms:
             self._sent_ms = now_ms
             self._say_hour(now_ms)
             return True
