@@ -64,11 +64,12 @@ def build(board: images.Board, micropython: Path | None, out: Path, steps: Steps
     folder = out.resolve() / board.name
     folder.mkdir(parents=True, exist_ok=True)
     image = folder / board.image
-    digest = _digest(board, micropython)
     stamp = folder / "inputs.sha256"
     with (folder / "lock").open("w") as lock:
         # Two at once: the second waits, and finds it done.
         fcntl.flock(lock, fcntl.LOCK_EX)
+        files = _of_files(board)
+        digest = _digest(board, micropython, files)
         if image.exists() and stamp.exists() and stamp.read_text() == digest:
             return image
         tree = _tree(micropython, folder, steps)
@@ -78,21 +79,30 @@ def build(board: images.Board, micropython: Path | None, out: Path, steps: Steps
             different = toolchain.others(_pinned())
             if different:
                 steps.note(f"firmware: {different}")
+            if board.lacks:
+                steps.note(f"firmware: {board.name}: {board.lacks}")
             _compile(board, tree, folder, steps)
-        # Once more: the compiler may have been installed just now.
-        stamp.write_text(_digest(board, micropython))
+        # Of the files as they were: one that has changed meanwhile may not be in it. The compiler
+        # may have been installed just now.
+        stamp.write_text(_digest(board, micropython, files))
     return image
 
 
-def _digest(board: images.Board, micropython: Path | None) -> str:
-    """Of all that the image depends on, and where from."""
+def _digest(board: images.Board, micropython: Path | None, files: bytes | None = None) -> str:
+    """Of all that the image depends on, and where from; `files`: as they were."""
     digest = hashlib.sha256(str(micropython and micropython.resolve()).encode())
     digest.update(_epoch().encode())
     digest.update(json.dumps(toolchain.used(_pinned()), sort_keys=True).encode())
+    digest.update(files or _of_files(board))
+    return digest.hexdigest()
+
+
+def _of_files(board: images.Board) -> bytes:
+    digest = hashlib.sha256()
     for path in images.inputs(board):
         digest.update(str(path.relative_to(images.ROOT)).encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+    return digest.digest()
 
 
 def _pinned() -> dict[str, str]:

@@ -25,7 +25,8 @@ class Board:
     `without`: what serves parts that this kind of board does not have. `upstream`: the
     port's own board instead, and nothing of ours in it. `port`: of MicroPython; of a machine of
     `qemu` the image is an ELF file with the meter in it, and no board. `base`: the folder of
-    boards/ that holds what `code` has not.
+    boards/ that holds what `code` has not. `lacks`: what the board has and the image does not,
+    told when it is built.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Board:
     port: str = "rp2"
     chip: str = "RP2040"
     base: str = ""
+    lacks: str = ""
 
     @property
     def image(self) -> str:
@@ -80,13 +82,14 @@ class Board:
         return (*kept, "amsboot/slotfiles.py")
 
 
+_RADIO = "its radio stays off: Debian has no cyw43-driver (docs/boards/README.md)"
 BOARDS = {
     board.name: board
     for board in (
         Board("pico", "pico", "pico"),
-        Board("pico-w", "pico", "pico"),
+        Board("pico-w", "pico", "pico", lacks=_RADIO),
         Board("pico2", "pico2", "pico", chip="RP2350", base="pico"),
-        Board("pico2-w", "pico2", "pico", chip="RP2350", base="pico"),
+        Board("pico2-w", "pico2", "pico", chip="RP2350", base="pico", lacks=_RADIO),
         Board("pico-bench", "pico", "pico-bench", bench="picobench"),
         Board("pico-ab", "picoab", "pico", base="pico", halves=True, definition="pico"),
         Board(
