@@ -209,6 +209,15 @@ class Ads131m08Dma(hal.FrontEnd):
         return self._made
 
     def stop(self):
+        """Gives back what it took of the chip: another front end has room for its program."""
+        if self._machine is not None:
+            self._halt()
+            rp2.PIO(self._number >> 2).remove_program(self._made)
+            self._data.close()
+            self._back.close()
+            self._machine = self._data = self._back = None
+
+    def _halt(self):
         if self._machine is not None:
             self._machine.active(0)
             self._data.active(0)
@@ -216,7 +225,7 @@ class Ads131m08Dma(hal.FrontEnd):
 
     def _anew(self):
         """The chip is set up anew; what it should have sampled meanwhile is missing."""
-        self.stop()
+        self._halt()
         self.begin()
         self._skip += self.behind + max(self._missing(time.ticks_us()), 0)
         self.behind = 0

@@ -9,6 +9,7 @@ import boardtime
 boardtime.install()
 
 from machine import SPI  # noqa: E402
+from rp2 import DMA, PIO  # noqa: E402
 from wiring import board  # noqa: E402
 
 from ams import hal  # noqa: E402
@@ -129,6 +130,27 @@ def check_what_came_before_it_was_started_is_no_hole():
     bench.run(1.2)
     bench.check(0)
     assert bench.taken[0][0] == 0 and bench.faults == []
+
+
+def check_what_it_took_of_the_chip_it_gives_back():
+    """A state machine's memory holds one such program, and there are twelve DMA channels."""
+    before = len(PIO.programs), DMA.claimed
+    for _ in range(2):
+        bench = Bench()
+        bench.run(0.3)
+        bench.check()
+        assert (len(PIO.programs), DMA.claimed) == (before[0] + 1, before[1] + 2)
+        # Set up anew it takes no more.
+        bench.driver._anew()
+        assert (len(PIO.programs), DMA.claimed) == (before[0] + 1, before[1] + 2)
+        bench.driver.stop()
+        bench.driver.stop()
+        assert (len(PIO.programs), DMA.claimed) == before
+    bench.driver.start()
+    bench.taken = []
+    bench.run(0.3)
+    bench.check(off=2000)
+    bench.driver.stop()
 
 
 def check_a_crystal_may_err_by_what_it_may():

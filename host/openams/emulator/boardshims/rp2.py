@@ -12,6 +12,14 @@ class PIO:
     JOIN_TX = 1
     JOIN_RX = 2
 
+    programs = ()  # that are in its instruction memory
+
+    def __init__(self, number):
+        pass
+
+    def remove_program(self, program):
+        PIO.programs = tuple(one for one in PIO.programs if one is not program)
+
 
 def asm_pio(**settings):
     return lambda program: (program, settings)
@@ -25,6 +33,8 @@ class StateMachine:
 
     def init(self, program, **settings):
         self.settings = settings
+        if not any(one is program for one in PIO.programs):
+            PIO.programs += (program,)
 
     def restart(self):
         pass
@@ -38,10 +48,12 @@ class StateMachine:
 
 class DMA:
     _made = 0
+    claimed = 0
 
     def __init__(self):
         self.channel = DMA._made
         DMA._made += 1
+        DMA.claimed += 1
         self.registers = [0] * 16
         self.count = 0
 
@@ -56,6 +68,9 @@ class DMA:
     def active(self, on):
         if on:
             self.count = self._whole
+
+    def close(self):
+        DMA.claimed -= 1
 
     def store(self, word):
         """A word of 32 bits comes; at the end the channel that it is chained to winds it back."""
