@@ -289,6 +289,7 @@ def versions():
     ):  # fmt: skip
         for version in ("3.1.1", "5"):
             board, meter = home_vm.make(dict(CONFIG, discovery="", mqtt=version))
+            meter.home.publisher._random = 7
             network = meter.home.network = Network(3)
             broker = network.broker
             broker.levels = levels
@@ -310,6 +311,7 @@ def hours_5():
     said = []
     board, meter = home_vm.make(dict(CONFIG, discovery="", mqtt="5"), han=False)
     home = meter.home
+    home.publisher._random = 7
     network = home.network = Network(
         3, heard=lambda topic, text, qos, retained: said.append((text, qos)) if "hour" in topic
         and "{" in text else None
