@@ -39,6 +39,7 @@ ROOMS = (
     "ams.registers.energy",
     "ams.metrology.quantities",
     "ams.metrology.kernel",
+    "ams.metrology.channel_sums",
     "ams.metrology.fixed",
     "ams.metrology.oscillator",
     "ams.metrology.sums",

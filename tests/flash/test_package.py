@@ -41,7 +41,7 @@ def test_the_vm_imports_every_module_of_the_meter(tmp_path):
     assert "ams.metrology.kernel" in names
     code = f"import gc\nfor n in {names!r}:\n gc.collect()\n __import__(n)\nprint('imported')\n"
     done = subprocess.run(
-        [VM, "-X", "heapsize=768k", "-c", code], cwd=tmp_path, capture_output=True, text=True
+        [VM, "-X", "heapsize=1M", "-c", code], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.stdout == "imported\n", done.stderr
     assert not list((tmp_path / "ams").rglob("*.py"))

@@ -52,8 +52,9 @@ def firmware(names):
     return package.reached(found, tuple(names)).items()
 
 
-VIPER = ("ams/metrology/kernel", "ams/metrology/window_end", "ams/metrology/fixed",
-         "ams/crypto/gcm", "ams/crypto/octets", "ams/display/pixels", "ams/modbus/rtu")  # fmt: skip
+VIPER = ("ams/metrology/kernel", "ams/metrology/channel_sums", "ams/metrology/window_end",
+         "ams/metrology/fixed", "ams/crypto/gcm", "ams/crypto/octets", "ams/display/pixels",
+         "ams/modbus/rtu")  # fmt: skip
 
 
 def nested(files):

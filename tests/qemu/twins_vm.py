@@ -9,7 +9,7 @@ from array import array
 from ams.crypto import octets
 from ams.crypto.gcm import Gcm
 from ams.display import pixels
-from ams.metrology import fixed, kernel, window_end
+from ams.metrology import channel_sums, fixed, kernel, window_end
 from ams.modbus import rtu
 
 RAILS = (-8388608, 8388607)
@@ -44,10 +44,10 @@ def loop(draw, out, sums=None):
         for _ in range(2):
             sums(args, samples, fast, table)
             kernel.accumulate_plain(args, samples, plain, table)
-            kernel.product_sum(args, samples, fast)
-            kernel.cross_sum_plain(args, samples, plain)
-            kernel.square_sum(args, samples, fast)
-            kernel.channel_sum_plain(args, samples, plain)
+            channel_sums.product_sum(args, samples, fast)
+            channel_sums.cross_sum_plain(args, samples, plain)
+            channel_sums.square_sum(args, samples, fast)
+            channel_sums.channel_sum_plain(args, samples, plain)
         assert fast == plain, (trial, list(fast), list(plain))
         out(f"{count} {list(window_end.sum_values(fast))}")
         args[kernel.ARG_COUNT] = 1

@@ -6,7 +6,7 @@ from array import array
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ams.metrology import kernel, window_end
+from ams.metrology import channel_sums, kernel, window_end
 
 RAILS = (-8388608, 8388607)
 SAMPLE = st.one_of(st.sampled_from(RAILS), st.integers(*RAILS))
@@ -56,13 +56,13 @@ def test_viper_source_equals_the_plain_twin(samples, phase, step, offsets):
         kernel.accumulate_plain(args, samples, plain, table)
     assert fast == plain
     fast, plain = kernel.new_accumulator(), kernel.new_accumulator()
-    kernel.cross_sum(args, samples, fast)
-    kernel.cross_sum_plain(args, samples, plain)
+    channel_sums.cross_sum(args, samples, fast)
+    channel_sums.cross_sum_plain(args, samples, plain)
     assert fast == plain
     fast, plain = kernel.new_accumulator(), kernel.new_accumulator()
     for _ in range(2):
-        kernel.channel_sum(args, samples, fast)
-        kernel.channel_sum_plain(args, samples, plain)
+        channel_sums.channel_sum(args, samples, fast)
+        channel_sums.channel_sum_plain(args, samples, plain)
     assert fast == plain
     assert fast[kernel.PEAK_U] == max(
         (u - offsets[0]) ^ (u - offsets[0] >> 31) for u in samples[::2]
@@ -79,15 +79,15 @@ def test_no_intermediate_result_leaves_32_bits():
                 args = [Word(value) for value in arguments(70, phase, 1 << 24, offsets=(-900, 900))]
                 acc = [Word(0)] * kernel.ACC_LENGTH
                 kernel.accumulate(args, [Word(u), Word(i)] * 70, acc, table)
-                kernel.cross_sum(args, [Word(u), Word(i)] * 70, acc)
-                kernel.channel_sum(args, [Word(u), Word(i)] * 70, acc)
+                channel_sums.cross_sum(args, [Word(u), Word(i)] * 70, acc)
+                channel_sums.channel_sum(args, [Word(u), Word(i)] * 70, acc)
                 expected = kernel.new_accumulator()
                 plain = arguments(70, phase, 1 << 24, offsets=(-900, 900))
                 kernel.accumulate_plain(
                     plain, array("i", [u, i] * 70), expected, kernel.make_table()
                 )
-                kernel.cross_sum_plain(plain, array("i", [u, i] * 70), expected)
-                kernel.channel_sum_plain(plain, array("i", [u, i] * 70), expected)
+                channel_sums.cross_sum_plain(plain, array("i", [u, i] * 70), expected)
+                channel_sums.channel_sum_plain(plain, array("i", [u, i] * 70), expected)
                 assert list(expected) == acc
 
 
@@ -146,7 +146,7 @@ def test_sums_come_out_as_they_are(values):
 VM_TWIN = """
 import sys
 from array import array
-from ams.metrology import kernel, window_end
+from ams.metrology import channel_sums, kernel, window_end
 assert sys.implementation.name == "micropython"
 assert kernel.pair_sums is kernel.accumulate
 state = 12345
@@ -166,10 +166,10 @@ for trial in range(60):
     for _ in range(2):
         kernel.accumulate(args, samples, a, table)
         kernel.accumulate_plain(args, samples, b, table)
-        kernel.cross_sum(args, samples, a)
-        kernel.cross_sum_plain(args, samples, b)
-        kernel.channel_sum(args, samples, a)
-        kernel.channel_sum_plain(args, samples, b)
+        channel_sums.cross_sum(args, samples, a)
+        channel_sums.cross_sum_plain(args, samples, b)
+        channel_sums.channel_sum(args, samples, a)
+        channel_sums.channel_sum_plain(args, samples, b)
     assert a == b, trial
     assert list(window_end.values(a)) == window_end.values_plain(a), trial
     one, two = kernel.new_accumulator(), kernel.new_accumulator()

@@ -54,8 +54,7 @@ class Metrology:
         self._elements = []
         self._headroom = []
         for k in range(len(calibration.voltages)):
-            u = calibration.voltages[k]
-            i = calibration.currents[k]
+            u, i = calibration.voltages[k], calibration.currents[k]
             self._sums.append(ElementSums(2 * k, stride, u.offset, i.offset, table))
             self._elements.append(Element(u, i, calibration.starting_power_mva))
             self._headroom.append((calibration.headroom(u), calibration.headroom(i)))
@@ -76,8 +75,7 @@ class Metrology:
                 CrossSum(1, 3, stride, i[0].offset, i[1].offset),
             )
         elif neutral is not None:
-            last = stride - 1
-            self._cross = (ChannelSum(last, stride, neutral.offset),)
+            self._cross = (ChannelSum(stride - 1, stride, neutral.offset),)
             self._neutral_headroom = calibration.headroom(neutral)
             quantities.neutral_current_ua = 0
 
@@ -277,9 +275,8 @@ class Metrology:
                 flags |= FLAG_SATURATED
             if not self._elements[k].idle:
                 loaded = True
-        if self.calibration.neutral is not None:
-            if self._cross[0].peak >= self._neutral_headroom:
-                flags |= FLAG_SATURATED
+        if self.calibration.neutral is not None and self._cross[0].peak >= self._neutral_headroom:
+            flags |= FLAG_SATURATED
         if not loaded:
             flags |= FLAG_NO_LOAD
         self.flags = flags

@@ -9,7 +9,7 @@ from array import array
 
 from micropython import const
 
-from ams.metrology import kernel, window_end
+from ams.metrology import channel_sums, kernel, window_end
 from ams.metrology.fixed import sqrt_rounded
 
 PARTS = const(64)
@@ -84,7 +84,7 @@ class CrossSum:
     def __init__(self, first, other, stride, offset, offset_other):
         self._args = array("i", (first, other - first, stride, 0, 0, 0, offset, offset_other))
         self._first = first
-        self._add = kernel.product_sum
+        self._add = channel_sums.product_sum
         self._acc = kernel.new_accumulator()
         self._carry = self._carry_first = 0
         self.total = self.first = 0
@@ -123,7 +123,7 @@ class ChannelSum(CrossSum):
 
     def __init__(self, which, stride, offset):
         CrossSum.__init__(self, which, which, stride, offset, offset)
-        self._add = kernel.square_sum
+        self._add = channel_sums.square_sum
         self.peak = 0
 
     def close(self, samples, at, part):
