@@ -17,6 +17,7 @@ import pytest
 
 from openams.headend.store import open_store
 from tests.conftest import ROOT
+from tests.smalldisk import small_disk
 
 _WAIT_S = 60
 
@@ -121,19 +122,12 @@ class Server:
     @contextlib.contextmanager
     def small_url(self, name, size_kib):
         """Of a database whose tables lie on a disk of their own, of so many KiB, and its folder."""
-        folder = self.folder / f"small-{name}"
-        folder.mkdir()
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={size_kib}k", "openams-small", folder], check=True
-        )
-        try:
-            shutil.chown(folder, self.user)
-            self._sql(f"CREATE TABLESPACE {name} LOCATION '{folder}'")
-            yield self.url(name, "--tablespace", name), folder
+        with small_disk(self.folder / f"small-{name}", size_kib) as disk:
+            shutil.chown(disk, self.user)
+            self._sql(f"CREATE TABLESPACE {name} LOCATION '{disk}'")
+            yield self.url(name, "--tablespace", name), disk
             self._sql(f"DROP DATABASE {name}")
             self._sql(f"DROP TABLESPACE {name}")
-        finally:
-            subprocess.run(["umount", "--lazy", folder], check=True)
 
     def _sql(self, text):
         self._run("psql", "-q", "-h", self.folder, "-U", "openams", "-d", "postgres", "-c", text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from openams.headend.store.jobs import COUNTERS_A_TURN, NEVER_MS
 from openams.headend.store.packing import pack_columns, unpack_columns
 from openams.headend.store.schema import versions
 from tests.headend.registers import gsrn, meter_id
+from tests.smalldisk import fill
 
 DAY = date(2026, 3, 29)
 HOUR = 3600
@@ -335,10 +335,7 @@ def test_a_full_disk_of_the_server_is_one_line_and_loses_nothing(postgres):
         pytest.skip("a small disk is mounted by root alone")
     with postgres.small_url("small", 24 << 10) as (url, disk), open_store(url) as store:
         store.add_intervals([(meter_id(0), rows())], "meter", 1)
-        ballast = disk / "ballast"
-        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
-            while True:
-                file.write(bytes(4096))
+        ballast = fill(disk)
         many = [(meter_id(k), rows()) for k in range(1, 2000)]
         with pytest.raises(GoneError, match="make room, nothing is lost") as said:
             store.add_intervals(many, "meter", 2)

@@ -13,8 +13,9 @@ import time
 import pytest
 
 from tests.conftest import ROOT
-from tests.home.brokers import Authority, Mosquitto, Subscriber, fill, program, small_disk
+from tests.home.brokers import Authority, Mosquitto, Subscriber, program
 from tests.home.conftest import PYTHONS, command
+from tests.smalldisk import fill, small_disk
 
 NODE = "openams/7359990000000017/"
 # The time of the home automation goes so many times as fast as that of the wall.

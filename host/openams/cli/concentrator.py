@@ -150,7 +150,7 @@ def show(
     path = f"/v1/{what}" + (f"?after={after}" if what in ("days", "alarms", "pushes") else "")
     body = _ask(url, path, token)
     if as_json or what == "state":
-        (say if as_json else say_lines)(json.dumps(body, indent=None if as_json else 2))
+        say_lines(json.dumps(body, indent=None if as_json else 2))
         return
     for row in body[what]:
         say(_line(what, row))

@@ -4,7 +4,6 @@ keys and no store; any number of them share the work, and who dies leaves his to
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ from openams.headend.bus import broker
 from openams.headend.bus.broker import Bus, BusError
 from openams.headend.bus.dispatch import number_of
 from openams.headend.bus.parcel import ParcelError, pack_outcome, read_work
-from openams.headend.collect.clock import Clock
+from openams.headend.collect.clock import Clock, ahead_ms
 from openams.headend.collect.sessions import Roads, Sessions
 from openams.headend.collect.work import Outcome, Work
 from openams.keys.keystore import Keystore
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 _CLOCK_EVERY_S = 60.0
 _AGAIN_S = 1.0
 _SOON_S = 0.02
-# An answer takes a second at the most.
-_STEADY_MS = 2_000
 
 
 class BusCollector:
@@ -112,14 +109,15 @@ class BusCollector:
             after = self.clock.now_ms()
             if answer is None:
                 return
-            if abs(after - before) <= _STEADY_MS:
-                with contextlib.suppress(ValueError, KeyError, TypeError):
-                    there = int(json.loads(answer)["now_ms"])
-                    self._off_ms = (before + after) // 2 - there
-                    self._clock_s = time.monotonic()
+            try:
+                off_ms = ahead_ms(before, int(json.loads(answer)["now_ms"]), after)
+            except (ValueError, KeyError, TypeError):
                 return
-            # It was set, or went on by itself, while it asked: by half of that it would be wrong,
-            # and turns be thrown away whose lease has not ended.
+            if off_ms is not None:
+                self._off_ms = off_ms
+                self._clock_s = time.monotonic()
+                return
+            # Turns would be thrown away whose lease has not ended.
             await asyncio.sleep(_SOON_S)
 
     async def _read(self, messages: Sequence[Msg]) -> list[tuple[Msg, Work, int, int]]:

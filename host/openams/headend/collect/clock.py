@@ -14,6 +14,7 @@ from openams.meter_time import to_utc_ms
 
 # How often it is asked about anew where a clock was set amid the question.
 _LOOKS = 3
+OFF_MS = 2_000
 
 
 class Clock(Protocol):
@@ -21,6 +22,14 @@ class Clock(Protocol):
 
     async def wait(self, until_ms: int, tasks: Collection[asyncio.Future[Any]]) -> None:
         """Until then, or until one of the tasks is done."""
+
+
+def ahead_ms(before: int, there: int, after: int) -> int | None:
+    """How far a clock is ahead of another that said `there` between two looks at the first.
+
+    None where they are further apart than an answer takes: it was set, or asleep, meanwhile, and
+    by half of that it would be wrong."""
+    return (before + after) // 2 - there if abs(after - before) <= OFF_MS else None
 
 
 class WallClock:
@@ -46,7 +55,6 @@ class StoreClock(WallClock):
     """
 
     _LOOK_S = 60.0
-    OFF_MS = 2_000
 
     def __init__(self, store: Store, name: str) -> None:
         self._store, self._name = store, name
@@ -68,13 +76,13 @@ class StoreClock(WallClock):
             after = super().now_ms()
             if there is None:
                 return
-            if abs(after - before) <= self.OFF_MS:
+            off_ms = ahead_ms(before, there, after)
+            if off_ms is not None:
                 break
         else:
-            # Set, or asleep, while it asked, each time: by half of that it would be wrong.
             return
-        self._off_ms = (before + after) // 2 - there
-        if abs(self._off_ms) >= self.OFF_MS:
+        self._off_ms = off_ms
+        if abs(self._off_ms) >= OFF_MS:
             text = (
                 f"its clock is {self._off_ms / 1000:+.0f} s off that of the database: it goes by "
                 "that one; set its clock (NTP)"
