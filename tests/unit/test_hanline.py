@@ -112,6 +112,36 @@ def test_nobody_reads_and_nothing_is_missed(tmp_path):
         line.close()
 
 
+@pytest.mark.parametrize("speed", [None, 10.0])
+def test_what_goes_by_after_a_reader_has_closed_the_line_is_not_missed(tmp_path, speed):
+    """It was there a moment before; a second one that stays is told from it."""
+    sent = frames(20)
+    for stays in (False, True):
+        line = HanLine(tmp_path / "han", speed)
+        line.set_line(LINE)
+        fd = os.open(line.link, os.O_RDONLY | os.O_NOCTTY)
+        line.send(sent[0])
+        assert os.read(fd, len(sent[0]))
+        time.sleep(0.1)
+        other = os.open(line.link, os.O_RDONLY | os.O_NOCTTY)
+        line.send(sent[1])
+        time.sleep(0.1)
+        os.close(fd)
+        if stays:
+            line.send(sent[2])
+            time.sleep(0.1)
+            assert os.read(other, 2000)
+        else:
+            os.close(other)
+        for frame in sent[3:]:
+            line.send(frame)
+        line.drain(60)
+        assert (line.left_out > 0) is stays
+        line.close()
+        if stays:
+            os.close(other)
+
+
 def test_who_comes_late_begins_with_a_whole_frame(tmp_path):
     """`cat` does not throw away what waits; that is little, and whole."""
     sent = frames(300)

@@ -22,6 +22,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from openams.lines.closings import Closings
 from openams.lines.ptylink import PtyLink, default_link
 
 # A reader that comes late finds at most this much of the past.
@@ -34,7 +35,8 @@ _ROOM_OCTETS = 3500
 _PATIENCE_S = 1.0
 _TAKEN_S = 0.3
 _READER_S = 3.0  # how long one that reads is waited for at the end
-# Whoever has taken nothing for so long while there was something to take is gone.
+# Whoever has taken nothing for so long while there was something to take is gone, as is who has
+# closed the line.
 _GONE_S = 30.0
 
 
@@ -52,6 +54,7 @@ class HanLine:
         self._pty = PtyLink(link or default_link("han"), "--han")
         self.link = self._pty.link
         self._master, self._slave = self._pty.master, self._pty.slave
+        self._closings = Closings(self._pty.device)
         self._speed = speed
         self._patience_s = _PATIENCE_S
         self._octets_per_s = 240.0
@@ -116,6 +119,8 @@ class HanLine:
             pace = self._octets_per_s * self._speed
             size = max(1, int(pace * _SLICE_S))
             for at in range(0, len(data), size):
+                if self._closing:
+                    return
                 piece = data[at : at + size]
                 # An octet is there when its last bit is.
                 free_at += len(piece) / pace
@@ -162,6 +167,8 @@ class HanLine:
         if taken > self._taken:
             self._taken = taken
             self._read_at = time.monotonic()
+        if self._closings.any():
+            self._read_at = None  # whoever else reads shows it by reading on
         return self._written - self._taken
 
     def _unread(self) -> int:
@@ -217,4 +224,6 @@ class HanLine:
     def close(self) -> None:
         self._closing = True
         self._put(None)
+        self._thread.join(1.0)
+        self._closings.close()
         self._pty.close()
