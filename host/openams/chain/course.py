@@ -48,6 +48,8 @@ _AFTER_MS = _HOUR_MS
 _KILLS = 40
 # Of each collector, at a time.
 _SESSIONS = 100
+# How often it is looked whether the moment of a kill has come, where nothing happens.
+_LOOK_S = 0.002
 
 
 @dataclass(frozen=True)
@@ -236,7 +238,7 @@ class Course:
         while not task.done() and self.clock.now_ms() < at_ms + 600_000:
             if self.clock.now_ms() >= at_ms and collector.busy:
                 break
-            await asyncio.sleep(0)
+            await self.clock.step(_LOOK_S)
         await collector.drop(task)
 
     def _count(self, collector: Collector | Gang) -> None:

@@ -95,6 +95,7 @@ class VirtualClock:
 
     def __init__(self, utc_ms: int) -> None:
         self._utc_ms = utc_ms
+        self._waited = asyncio.Event()
 
     def now_ms(self) -> int:
         return self._utc_ms
@@ -102,7 +103,15 @@ class VirtualClock:
     def advance_to(self, utc_ms: int) -> None:
         self._utc_ms = max(self._utc_ms, utc_ms)
 
+    async def step(self, at_most_s: float) -> None:
+        """Until somebody waits for something, or so long: whoever watches takes no time of those
+        that do the work."""
+        self._waited.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._waited.wait(), at_most_s)
+
     async def wait(self, until_ms: int, tasks: Collection[asyncio.Future[Any]]) -> None:
+        self._waited.set()
         if tasks:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         else:
