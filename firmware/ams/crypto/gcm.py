@@ -82,24 +82,44 @@ def ghash(state, table, reduce, data, blocks: int):
 
 
 def ghash_plain(state, table, reduce, data, blocks):
-    """The same on CPython, which has no viper: there one long number is the faster way."""
-    rows = [_number(table, 4 * k) for k in range(16)]
+    """The same on CPython, which has no viper: there one long number, and an octet at a time, is
+    the faster way."""
+    rows, reduced = _octet_table(table, reduce)
     y = _number(state, 0)
     for at in range(0, 16 * blocks, 16):
         x = y ^ int.from_bytes(bytes(data[at : at + 16]), "big")
         y = 0
-        for _ in range(32):
-            y = (y >> 4) ^ (reduce[y & 15] << 112) ^ rows[x & 15]
-            x >>= 4
+        for octet in x.to_bytes(16, "little"):
+            y = (y >> 8) ^ reduced[y & 255] ^ rows[octet]
     for k in range(4):
         state[k] = y >> 32 * (3 - k) & 0xFFFFFFFF
 
 
+# The multiples of H by octet, of the keys that were used last, by those by nibble.
+_TABLES_MOST = const(256)
+_tables = {}
+
+
+def _octet_table(table, reduce):
+    key = bytes(table)
+    found = _tables.get(key)
+    if found is None:
+        if len(_tables) >= _TABLES_MOST:
+            _tables.clear()
+        nibbles = [_number(table, 4 * k) for k in range(16)]
+        rows = [_over(nibbles[k & 15], reduce) ^ nibbles[k >> 4] for k in range(256)]
+        reduced = [_over(_over(k, reduce), reduce) for k in range(256)]
+        found = _tables[key] = (rows, reduced)
+    return found
+
+
+def _over(value, reduce):
+    """Four places on."""
+    return (value >> 4) ^ (reduce[value & 15] << 112)
+
+
 def _number(words, at):
-    value = 0
-    for k in range(4):
-        value = value << 32 | words[at + k]
-    return value
+    return words[at] << 96 | words[at + 1] << 64 | words[at + 2] << 32 | words[at + 3]
 
 
 @micropython.viper

@@ -48,6 +48,8 @@ _AFTER_MS = _HOUR_MS
 _KILLS = 40
 # Of each collector, at a time.
 _SESSIONS = 100
+# Sessions of one minute are beside one another, so that all processes of the field have work.
+_SLOT_S = 60
 # How often it is looked whether the moment of a kill has come, where nothing happens.
 _LOOK_S = 0.002
 
@@ -182,7 +184,7 @@ class Course:
         common = self.store, self._readers, self.clock
         if wanted.bus is not None:
             return Gang(wanted.bus, wanted.collectors, _SESSIONS, *common, roads, plan, wanted.seed)
-        settings = Settings("collector", sessions=_SESSIONS, permits=8)
+        settings = Settings("collector", sessions=_SESSIONS, permits=8, slot_s=_SLOT_S)
         return Collector(*common, settings, roads, plan, wanted.seed)
 
     def _say(self, text: str) -> None:

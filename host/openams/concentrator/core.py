@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from openams.client.client import session
 from openams.client.errors import ClientError, LinkError
@@ -44,6 +44,14 @@ _LEASE_MOST = 4096
 _GENERAL = b"\xdb\x08"
 
 T = TypeVar("T")
+
+
+class Window(NamedTuple):
+    """A night's, by its `name`: days that are over, the newest first, also as text, and whether
+    they are wanted at all."""
+
+    name: str
+    days: list[tuple[date, str, bool]]
 
 
 class Concentrator:
@@ -170,25 +178,30 @@ class Concentrator:
             if not begin_ms <= now < end_ms:
                 return "", [], False
             best: tuple[tuple[int, int], str, list[date]] | None = None
+            window = self._window(begin_ms, now)
             for state in self._meters.values():
-                days = self._wanted(state, begin_ms, now) if now >= state.next_ms else []
+                days = self._wanted(state, window) if now >= state.next_ms else []
                 if days:
                     rank = (state.attempts, state.last_contact_ms or 0)
                     if best is None or rank < best[0]:
                         best = rank, state.meter_id, days
             return (best[1], best[2], False) if best else ("", [], False)
 
-    def _wanted(self, state: MeterState, begin_ms: int, now: int) -> list[date]:
-        """Days that are over and not here whole, the newest first."""
+    def _window(self, begin_ms: int, now: int) -> Window:
         today = local_date(now)
-        state.begin_window(f"{begin_ms} {today}")
+        back = (today - timedelta(1 + k) for k in range(self.settings.back_days))
+        days = [(day, day.isoformat(), self.settings.wants(day)) for day in back]
+        return Window(f"{begin_ms} {today}", days)
+
+    def _wanted(self, state: MeterState, window: Window) -> list[date]:
+        """Days that are over and not here whole, the newest first."""
+        state.begin_window(window.name)
         if state.done or state.state == states.KEYLESS or state.attempts >= self.settings.attempts:
             return []
         has = self.store.has_days(state.meter_id)
         # What the meter has not whole either is asked for once a window, no more.
-        back = self.settings.back_days if not state.reads else 1
-        days = [today - timedelta(1 + k) for k in range(back)]
-        return [day for day in days if self.settings.wants(day) and not has.get(day.isoformat())]
+        days = window.days if not state.reads else window.days[:1]
+        return [day for day, text, wanted in days if wanted and not has.get(text)]
 
     def _next_ms(self) -> int:
         now = self.clock.utc_ms()
@@ -201,8 +214,9 @@ class Concentrator:
                 times = [self.settings.window_now(end_ms)[0], _midnight_after(now)]
                 if times[1] >= end_ms:
                     del times[1]
+                window = self._window(begin_ms, now)
                 for state in self._meters.values():
-                    if self._wanted(state, begin_ms, now):
+                    if self._wanted(state, window):
                         times.append(max(now, state.next_ms))
             times += [not_before for _, not_before in self._asked.values()]
             if self._disk_full:

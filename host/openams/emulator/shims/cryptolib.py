@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 
@@ -11,21 +13,37 @@ class aes:
     def __init__(self, key: bytes, mode: int) -> None:
         if mode != 1:
             raise ValueError("mode")
+        if len(key) not in (16, 24, 32):
+            raise ValueError("key")
+        self._key = bytes(key)
+        self._encryptor: Any = None
+        self._decryptor: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What the library made of the key is made anew.
+        return {"_key": self._key, "_encryptor": None, "_decryptor": None}
+
+    def _cipher(self) -> Cipher[modes.ECB]:
         # ECB of single blocks is the building block of GCM here, not a mode of use.
-        self._cipher = Cipher(algorithms.AES(bytes(key)), modes.ECB())
+        return Cipher(algorithms.AES(self._key), modes.ECB())
 
     def encrypt(self, data: bytes, out: bytearray | None = None) -> bytes | bytearray:
-        encryptor = self._cipher.encryptor()
-        result = encryptor.update(bytes(data)) + encryptor.finalize()
-        if out is None:
-            return result
-        out[:] = result
-        return out
+        if self._encryptor is None:
+            self._encryptor = self._cipher().encryptor()
+        return _whole(self._encryptor, data, out)
 
     def decrypt(self, data: bytes, out: bytearray | None = None) -> bytes | bytearray:
-        decryptor = self._cipher.decryptor()
-        result = decryptor.update(bytes(data)) + decryptor.finalize()
-        if out is None:
-            return result
-        out[:] = result
-        return out
+        if self._decryptor is None:
+            self._decryptor = self._cipher().decryptor()
+        return _whole(self._decryptor, data, out)
+
+
+def _whole(context: Any, data: bytes, out: bytearray | None) -> bytes | bytearray:
+    # Blocks of ECB know nothing of one another: one context does for all.
+    if len(data) % 16:
+        raise ValueError("not whole blocks")
+    result: bytes = context.update(bytes(data))
+    if out is None:
+        return result
+    out[:] = result
+    return out

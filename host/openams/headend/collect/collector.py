@@ -25,6 +25,8 @@ from openams.keys.keystore import Keystore
 
 # After the store has gone: so long until it is tried again.
 _STORE_AGAIN_MS = 2_000
+# Turns that have come and find no room: one of the sessions must end, or another collector's.
+_FULL_MS = 200
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Settings:
     timeout_s: float = 30.0  # for an answer
     lease_s: int = 600  # for a session
     back_days: int = 40  # a head-end that stood still goes so far back by itself
+    # Turns that come within so long begin together: in virtual time, where each would be alone.
+    slot_s: int = 0
 
 
 class Planner:
@@ -122,10 +126,17 @@ class Collector:
                 continue
             if not self._tasks and (ending or (idle and (upcoming is None or upcoming > now))):
                 return
-            following = min(NEVER_MS if upcoming is None else upcoming, now + 3_600_000)
-            if until_ms is not None:
-                following = min(following, until_ms)
-            await self.clock.wait(max(following, now + 1), self._tasks)
+            await self.clock.wait(self._following(now, upcoming, until_ms), self._tasks)
+
+    def _following(self, now_ms: int, upcoming: int | None, until_ms: int | None) -> int:
+        """When there is something to do next, if no session ends before."""
+        following = min(NEVER_MS if upcoming is None else upcoming, now_ms + 3_600_000)
+        if following <= now_ms:
+            following = now_ms + _FULL_MS
+        if self.settings.slot_s:
+            slot_ms = 1000 * self.settings.slot_s
+            following = -(-following // slot_ms) * slot_ms
+        return max(now_ms + 1, following if until_ms is None else min(following, until_ms))
 
     # --- sessions ----------------------------------------------------------------------------
 
