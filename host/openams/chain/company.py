@@ -7,11 +7,12 @@ year. What goes wrong in the field it does not know.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 
 from openams.errors import BenchError
 from openams.field import simbench
-from openams.field.loads import FILE, PROFILES, QUARTER_MS, Load
+from openams.field.loads import FILE
 from openams.field.meters import FieldPlan, MeterSpec
 from openams.headend.beginning import AREA, POINTS_MOST, gsrn
 from openams.headend.days import day_bounds, day_number, local_day
@@ -33,8 +34,6 @@ from openams.headend.vee.model import CONSUMPTION
 _FUSE_A = {"farm": 125.0, "transformer": 200.0}
 _HOME_A = 63.0
 _KINDS = {"prosumer": PROSUMER, "house": PROSUMER, "production": PRODUCTION}
-# Days by which a yearly volume is known: one of each quarter of the year.
-_SAMPLES = 4
 
 
 def points(plan: FieldPlan) -> dict[str, str]:
@@ -44,8 +43,8 @@ def points(plan: FieldPlan) -> dict[str, str]:
     return {spec.meter_id: gsrn(number) for number, spec in enumerate(plan.meters)}
 
 
-def tables(plan: FieldPlan) -> Tables:
-    """The register of a field at its begin."""
+def tables(plan: FieldPlan, annual_kwh: Mapping[str, float]) -> Tables:
+    """The register of a field at its begin. `annual_kwh`: imported in a year, by meter."""
     begin = plan.begin_ms
     first = day_number(_day_of(plan))
     out = Tables(areas=[Area(AREA, "Chain")])
@@ -54,7 +53,7 @@ def tables(plan: FieldPlan) -> Tables:
             ConcentratorRow(master.master_id, master.net, f"tcp://{_host(master.master_id)}")
         )
     for spec, point in zip(plan.meters, points(plan).values(), strict=True):
-        out.terms.append(_terms(spec, point, first))
+        out.terms.append(_terms(spec, point, first, annual_kwh[spec.meter_id]))
         out.meters.append(meter_row(spec))
         # They come from the works with their registers at zero.
         out.relations.append(Relation(point, spec.meter_id, begin, None, 0, None, 0, None))
@@ -80,7 +79,7 @@ def meter_row(spec: MeterSpec) -> MeterRow:
     return MeterRow(spec.meter_id, spec.make, spec.net, spec.master, url, spec.master)
 
 
-def _terms(spec: MeterSpec, point: str, first: int) -> Terms:
+def _terms(spec: MeterSpec, point: str, first: int, annual_kwh: float) -> Terms:
     unknown = spec.profile.startswith((FILE, simbench.PREFIX))
     # What is read from data may give back: then nothing of it is wrong.
     kind = PROSUMER if unknown else _KINDS.get(spec.profile, CONSUMPTION)
@@ -88,22 +87,8 @@ def _terms(spec: MeterSpec, point: str, first: int) -> Terms:
     fuse = _FUSE_A.get(spec.profile, _HOME_A) * (2 if spec.system == "1P2W" else 1)
     return Terms(
         point, first, None, kind, INTERVAL, "", spec.period_s // 60, fuse, spec.system, AREA,
-        _annual_kwh(spec),
+        annual_kwh,
     )  # fmt: skip
-
-
-def _annual_kwh(spec: MeterSpec) -> float:
-    """Imported in a year, as the years before had it: by a few days of it."""
-    load = Load(spec.profile, spec.seed)
-    ct = PROFILES[spec.profile].ct if spec.profile in PROFILES else None
-    ratio = ct[0] // ct[1] if ct else 1
-    mws = 0
-    for k in range(_SAMPLES):
-        # Of the year before any that a field plays.
-        active, _ = load.day(9131 + k * 365 // _SAMPLES)
-        mws += sum(power for power in active if power > 0)
-    kwh = mws * ratio * QUARTER_MS / 3.6e12 * 365 / _SAMPLES
-    return float(round(kwh))
 
 
 def changed(

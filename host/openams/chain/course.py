@@ -151,7 +151,11 @@ class Course:
         )
         for change in self.changes:
             self._places[change.new.meter_id] = self._places[change.old.meter_id]
-        store.import_register(company.tables(self.plan), self.plan.begin_ms, "chain")
+        annual_kwh: dict[str, float] = {}
+        for answer in [part.begin("annual_kwh") for part in parts]:
+            annual_kwh |= answer()
+        register = company.tables(self.plan, annual_kwh)
+        store.import_register(register, self.plan.begin_ms, "chain")
         direct = [number for part in parts for number in part.ask_now("direct")]
         self._readers = Keystore(folder / "readers.keys", b"collector", _ROUNDS)
         give_readers(setup.keys, self._readers, direct)

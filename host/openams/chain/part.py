@@ -24,12 +24,15 @@ from openams.errors import BenchError
 from openams.field.channel import ChannelLink
 from openams.field.faults import Rates
 from openams.field.field import Field
+from openams.field.loads import PROFILES, QUARTER_MS, Load
 from openams.field.masters import FieldMasters
 from openams.field.meters import FieldPlan, MeterSpec
 from openams.field.nets import make_nets
 from openams.keys.handover import give_readers
 from openams.keys.keystore import Keystore
 
+# Days by which a yearly volume is known: one of each quarter of the year.
+_SAMPLES = 4
 # Meters that are awake at a time: a quarter of a MiB each.
 _AWAKE = 1024
 
@@ -90,6 +93,7 @@ class FieldPart:
             self.masters = FieldMasters(
                 self.field, readers, folder / "concentrators", settings
             ).masters
+        self._specs = mine.meters
         self._gasps: list[tuple[str, int]] = []
         self.field.on_dark = self._on_dark
         self._links: dict[int, tuple[Transport, VirtualClock]] = {}
@@ -120,6 +124,10 @@ class FieldPart:
                     continue
                 out.append(Change(fault.begin_ms, old, new))
         return sorted(out)
+
+    def annual_kwh(self) -> dict[str, float]:
+        """Of the meters that are up at the begin."""
+        return {spec.meter_id: _annual_kwh(spec) for spec in self._specs}
 
     def direct(self) -> list[str]:
         """Meters that are called by the head-end itself, those to come too."""
@@ -201,3 +209,17 @@ class FieldPart:
         link, _ = self._links.pop(number, (None, None))
         if link is not None:
             link.disconnect()
+
+
+def _annual_kwh(spec: MeterSpec) -> float:
+    """Imported in a year, as the years before had it: by a few days of it."""
+    load = Load(spec.profile, spec.seed)
+    ct = PROFILES[spec.profile].ct if spec.profile in PROFILES else None
+    ratio = ct[0] // ct[1] if ct else 1
+    mws = 0
+    for k in range(_SAMPLES):
+        # Of the year before any that a field plays.
+        active, _ = load.day(9131 + k * 365 // _SAMPLES)
+        mws += sum(power for power in active if power > 0)
+    kwh = mws * ratio * QUARTER_MS / 3.6e12 * 365 / _SAMPLES
+    return float(round(kwh))

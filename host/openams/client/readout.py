@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -260,25 +260,31 @@ def name_rows(
     obis: str, found: Iterable[list[Any]], captured: list[Column], units: dict[Column, Any]
 ) -> Iterator[dict[str, Any]]:
     """As `named_rows`, of a profile whose units are known."""
+    cells = [_cell(column, units.get(column)) for column in captured]
     for row in found:
-        if len(row) != len(captured):
-            raise ClientError(f"{obis} has a row of {len(row)} values for {len(captured)} columns")
+        if len(row) != len(cells):
+            raise ClientError(f"{obis} has a row of {len(row)} values for {len(cells)} columns")
         out: dict[str, Any] = {}
-        for column, value in zip(captured, row, strict=True):
-            if column.is_time:
-                out["time"] = local_text(value)
-            elif column.obis.startswith("0.0.96.10."):
-                out["status"] = value
+        for (name, shown), value in zip(cells, row, strict=True):
+            out[name] = shown(value)
+            if name == "status":
                 out["status_names"] = status_names(value)
-            elif column in units and (name := _energy_name(column, units[column])):
-                factor = 10 ** (units[column][0] + 3)
-                out[name] = value * factor if isinstance(value, int) else plain(value)
-            elif column in units:
-                shown, unit = scaled(value, units[column])
-                out[f"{column.name} {unit}".strip()] = shown
-            else:
-                out[column.name] = plain(value)
         yield out
+
+
+def _cell(column: Column, scaler_unit: Any) -> tuple[str, Callable[[Any], Any]]:
+    """(name, what shows a value) of a column."""
+    if column.is_time:
+        return "time", local_text
+    if column.obis.startswith("0.0.96.10."):
+        return "status", lambda value: value
+    if scaler_unit is None:
+        return column.name, plain
+    if name := _energy_name(column, scaler_unit):
+        factor = 10 ** (scaler_unit[0] + 3)
+        return name, lambda value: value * factor if isinstance(value, int) else plain(value)
+    unit = UNITS.get(scaler_unit[1], "")
+    return f"{column.name} {unit}".strip(), lambda value: scaled(value, scaler_unit)[0]
 
 
 def _energy_name(column: Column, scaler_unit: Any) -> str | None:
@@ -309,23 +315,36 @@ def events(
     `captured`: its columns, where they are known.
     """
     captured = captured or columns(client, obis)
+    keys = _event_keys(captured)
     out = []
     for row in rows(client, obis, begin, end, entries):
         if len(row) != len(captured):
             raise ClientError(f"{obis} has a row of {len(row)} values for {len(captured)} columns")
         event: dict[str, Any] = {"time": None, "log": log, "code": None, "name": "?"}
-        for column, value in zip(captured, row, strict=True):
-            if column.is_time:
+        for key, value in zip(keys, row, strict=True):
+            if key == "time":
                 event["time"] = local_text(value)
-            elif event["code"] is None and column.obis.startswith("0.0.96.11."):
+            elif key == "code":
                 event["code"] = value
                 event["name"] = event_name(value)
             else:
-                kind = column.obis.rsplit(".", 2)[0] + "."
-                event[_EVENT_COLUMNS.get(kind, column.name)] = plain(value)
+                event[key] = plain(value)
         event["means"] = means(event["code"], event.get("detail"), event.get("extra"))
         out.append(event)
     return out
+
+
+def _event_keys(captured: list[Column]) -> list[str]:
+    keys: list[str] = []
+    for column in captured:
+        kind = column.obis.rsplit(".", 2)[0] + "."
+        if column.is_time:
+            keys.append("time")
+        elif kind == "0.0.96.11." and "code" not in keys:
+            keys.append("code")
+        else:
+            keys.append(_EVENT_COLUMNS.get(kind, column.name))
+    return keys
 
 
 def newest_events(client: Client, log: str, count: int) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ import os
 import statistics
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -363,18 +363,17 @@ class Concentrator:
 
     def meters(self) -> list[MeterState]:
         """In the order of the list; `waiting`: due in this window and not yet read."""
+        with self._lock:
+            return [replace(one, state=shown) for one, shown in self._shown()]
+
+    def _shown(self) -> Iterator[tuple[MeterState, str]]:
         now = self.clock.utc_ms()
         begin_ms, end_ms = self.settings.window_now(now)
+        open_ = begin_ms <= now < end_ms
         yesterday = (local_date(now) - timedelta(1)).isoformat()
-        out = []
-        with self._lock:
-            for state in self._meters.values():
-                shown = replace(state)
-                open_ = begin_ms <= now < end_ms
-                if shown.state == states.OK and shown.last_day < yesterday and open_:
-                    shown.state = states.WAITING
-                out.append(shown)
-        return out
+        for state in self._meters.values():
+            waits = open_ and state.state == states.OK and state.last_day < yesterday
+            yield state, states.WAITING if waits else state.state
 
     def known(self, meter_id: str) -> bool:
         return meter_id in self._meters
@@ -465,15 +464,14 @@ class Concentrator:
         """Its own state, as head-ends ask for it."""
         now = self.clock.utc_ms()
         begin_ms, end_ms = self.settings.window_now(now)
+        with self._lock:
+            counts = Counter(shown for _, shown in self._shown())
         return {
             "concentrator": self.name,
             "store_id": self.store_id,
             "time": local_text(now),
             "clock_doubtful": self._clock_doubted,
-            "meters": {
-                **dict.fromkeys(states.STATES, 0),
-                **Counter(m.state for m in self.meters()),
-            },
+            "meters": {**dict.fromkeys(states.STATES, 0), **counts},
             "stored": self.store.figures(),
             "window": {
                 "open": begin_ms <= now < end_ms,

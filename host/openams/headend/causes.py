@@ -21,7 +21,7 @@ from openams.headend.days import day_bounds, day_number, local_day
 from openams.headend.elhub.build import first_deadline
 from openams.headend.register import MeterRow, Relation
 from openams.headend.store import Store
-from openams.headend.store.jobs import COMPLETE, Job
+from openams.headend.store.jobs import Job
 from openams.headend.store.raw import Event
 from openams.meter_time import local_text, to_utc_ms
 
@@ -115,12 +115,7 @@ def find_causes(store: Store, day: date, now_ms: int) -> Counter[str]:
 
 def late_jobs(store: Store, day: date) -> list[Job]:
     """Jobs of a day that were not whole when its values were due."""
-    due_ms = to_utc_ms(first_deadline(day))
-    return [
-        job
-        for job, changed_ms in store.day_jobs(day_number(day))
-        if job.state != COMPLETE or changed_ms > due_ms
-    ]
+    return store.late_jobs(day_number(day), to_utc_ms(first_deadline(day)))
 
 
 # --- one meter's day ---------------------------------------------------------------------------

@@ -147,15 +147,16 @@ class Planner:
         number, now_ms = day_number(day), to_utc_ms(now)
         if day_bounds(day)[1] > now_ms:
             return out
+        rest = self._open(number)
+        if not rest:
+            return out
         terms = {one.gsrn: one for one in self._store.all_terms(day) if delivered(one)}
         sent = self._sent(number)
         ready = self._ready(day, since, terms)
+        closed = is_closed(day, now)
         rows: list[tuple[str, int, int, tuple[int, int] | None]] = []
         marks: list[tuple[str, int, int, str, str]] = []
-        for gsrn, series, revision in self._store.all(
-            "SELECT gsrn, series, revision FROM value_day WHERE day = ? ORDER BY gsrn, series",
-            number,
-        ):
+        for gsrn, series, revision in rest:
             if gsrn not in terms or series not in series_of(terms[gsrn].kind):
                 continue
             history = sent.get((gsrn, series), ())
@@ -167,9 +168,7 @@ class Planner:
             ) -> tuple[int, ...]:
                 return self._changed(day, key, history, revision)
 
-            decision = decide(
-                history, revision, now_ms, ready.get((gsrn, series)), is_closed(day, now), changed
-            )
+            decision = decide(history, revision, now_ms, ready.get((gsrn, series)), closed, changed)
             if decision.what == "send":
                 rows += [(gsrn, series, revision, span) for span in decision.spans]
                 out.corrections += decision.spans != (None,)
@@ -213,6 +212,18 @@ class Planner:
             )  # fmt: skip
             out.messages += 1
             out.series += len(some)
+
+    def _open(self, number: int) -> list[tuple[str, int, int]]:
+        """(point, series, revision) of a day of which Elhub has not said yet that it has it: hour
+        after hour nearly all are settled, and `decide` would find nothing to do."""
+        return self._store.all(
+            "SELECT v.gsrn, v.series, v.revision FROM value_day v WHERE v.day = ? AND ("
+            " NOT EXISTS (SELECT 1 FROM delivery d WHERE d.day = v.day AND d.gsrn = v.gsrn"
+            "  AND d.series = v.series AND d.state IN (?, ?) AND d.revision >= v.revision)"
+            " OR EXISTS (SELECT 1 FROM delivery d WHERE d.day = v.day AND d.gsrn = v.gsrn"
+            "  AND d.series = v.series AND d.state IN (?, ?))) ORDER BY v.gsrn, v.series",
+            number, ACCEPTED, NOTHING, *IN_FLIGHT,
+        )  # fmt: skip
 
     def _sent(self, number: int) -> Mapping[tuple[str, int], list[Sent]]:
         """All that was sent of a day, in order of time."""

@@ -136,6 +136,15 @@ class JobStore(Core):
         )  # fmt: skip
         return ((_job(row), int(row[11])) for row in rows)
 
+    def late_jobs(self, day: int, due_ms: int) -> list[Job]:
+        """The jobs of a day that were not complete at a time."""
+        rows = self.all(
+            f"SELECT {_JOB} FROM job WHERE kind = ? AND day = ? "
+            "AND (state <> ? OR changed_ms > ?) ORDER BY subject",
+            DAY, day, COMPLETE, due_ms,
+        )  # fmt: skip
+        return [_job(row) for row in rows]
+
     def set_days(
         self, states: Iterable[tuple[str, int, str, Mapping[str, Any]]], now_ms: int
     ) -> None:
