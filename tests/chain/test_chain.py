@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
+import subprocess
 import sys
 from datetime import date
+from pathlib import Path
 
 import pytest
 from lxml import etree
@@ -99,3 +104,27 @@ def test_what_cannot_be_is_one_line_that_says_so(options, words, capsys, monkeyp
     assert ended.value.code != 0
     said = capsys.readouterr().err.strip()
     assert words in said and "\n" not in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_thrown_away_is_so_where_somebody_ends_it(number):
+    """It lies in memory where there is room: what stays there is missed by everybody."""
+    words = ["chain", "--meters", "120", "--days", "9", "--workers", "2"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "openams", *words],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        for line in process.stderr:
+            if "collecting" in line:
+                break
+        links = [os.readlink(link) for link in Path(f"/proc/{process.pid}/fd").iterdir()]
+        (found,) = {re.sub("(openams-chain-[^/]*).*", r"\1", x) for x in links if "-chain-" in x}
+        assert Path(found).is_dir()
+        process.send_signal(number)
+        process.communicate(timeout=120)
+        assert process.returncode in (130, 143)
+        assert not Path(found).exists()
+    finally:
+        process.kill()
+        process.wait()

@@ -150,6 +150,42 @@ def test_a_day_that_is_asked_for_is_read_outside_of_the_window(begin, meters):
         of.ask(meter_number(99), yesterday)
 
 
+@pytest.mark.parametrize("back", [False, True])
+def test_who_asks_again_and_again_does_not_fill_the_net(begin, meters, back):
+    """A head-end asks each ten minutes for a day of a meter that is dead, and for one that is not
+    whole."""
+    clock = VirtualClock(today(8))
+    listed = dead(meters, 0)
+    way = TcpWay(listed)
+    of = begin(clock, Settings(timeout_s=5), listed, way=way)
+    yesterday = (datetime.now(NORWAY) - timedelta(1)).date()
+    tried = []
+    opened = way.open
+    way.open = lambda meter_id, *rest: (tried.append(meter_id), opened(meter_id, *rest))[1]
+    begun = clock.utc_ms()
+    while clock.utc_ms() < begun + 10 * 3_600_000:
+        of.ask(meters.ids[0], yesterday)
+        of.ask(meters.ids[1], yesterday)
+        until = clock.utc_ms() + 600_000
+        while (due := of.work(until)) < until:
+            clock.advance_to(due)
+        clock.advance_to(until)
+    # At once, after 20, 40, 80, 160, 240 minutes; what is in vain three times each.
+    assert 4 <= tried.count(meters.ids[1]) <= 6
+    assert 4 <= kinds(of).count("asked-in-vain") <= 6
+    assert tried.count(meters.ids[0]) == 3 * kinds(of).count("asked-in-vain")
+    if back:
+        way.add(meters.listed[0])
+        of.ask(meters.ids[0], yesterday)
+        other = yesterday - timedelta(1)
+        of.ask(meters.ids[0], other)
+        of.work(clock.utc_ms() + 60_000)
+        assert of.figures()["asked"] == 1, "the other one is asked as well: its own wait is over"
+        assert {s.day.day for s in of.days() if s.day.meter_id == meters.ids[0]} == {
+            yesterday.isoformat(), other.isoformat(),
+        }  # fmt: skip
+
+
 def test_what_can_be_asked_for_has_an_end(begin, meters):
     of = begin(VirtualClock(today(12)), Settings(asked_most=3))
     day = datetime.now(NORWAY).date()

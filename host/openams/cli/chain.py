@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -83,6 +84,8 @@ def chain(
         make_folder(folder)
         if any(folder.iterdir()):
             raise BenchError(f"{folder} is not empty: name another folder with --folder")
+    # What is thrown away at the end is so too where somebody ends it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with View() as view:
         whole = run(wanted, view.told, folder)
     for path in (details, folder / DETAILS if folder is not None else None):
@@ -96,11 +99,17 @@ def chain(
     _show(whole)
 
 
+# From here on a field has concentrators for all of its processes.
+_MANY = 3000
+
+
 def _workers(meters: int) -> int:
-    """Beside the head-end's own process; a small field is quicker in it."""
+    """Beside the head-end's own process; a small field is quicker in it. In a large one there are
+    more than cores: a concentrator that is busy for seconds keeps its process, and no core idle."""
     import os
 
-    return 1 if meters < 100 else min(8, max(1, os.cpu_count() or 1))
+    cores = max(1, os.cpu_count() or 1)
+    return 1 if meters < 100 else min(8, cores if meters < _MANY else 2 * cores)
 
 
 def _start(text: str) -> date:

@@ -36,6 +36,12 @@ from openams.meter_time import from_utc_ms, local_text, to_utc_ms
 # Attempts at a day that a head-end has asked for, and minutes between them.
 _ASKED_ATTEMPTS = 3
 _ASKED_RETRY_MS = 60_000
+# A head-end asks at each visit for what it has not. What was read, or tried in vain, is asked of
+# the meter again so long after, then twice as long, up to: or of three meters that nobody reaches
+# each night makes the busiest of the net.
+_AGAIN_MS = 20 * 60_000
+_AGAIN_MOST_MS = 4 * 3_600_000
+_WAITS_MOST = 4096
 # Clocks of so many meters say what time it is.
 _CLOCKS_LEAST = 3
 _IDLE_MS = 60_000
@@ -87,6 +93,8 @@ class Concentrator:
         self._meters: dict[str, MeterState] = {}
         self._layouts: dict[str, Layouts] = {}
         self._asked: dict[tuple[str, str], tuple[int, int]] = {}  # attempts, not before
+        # Of what was asked for before: how often, and not again before.
+        self._waits: dict[tuple[str, str], tuple[int, int]] = {}
         self._disk_full = False
         self._clock_doubted = False
         self._take_in(listed)
@@ -276,6 +284,8 @@ class Concentrator:
                 state.state = states.LATE
             return
         was = state.state
+        if state.failures:
+            self._is_back(state.meter_id, now)
         state.succeeded(now)
         if not asked:
             yesterday = (local_date(now) - timedelta(1)).isoformat()
@@ -293,13 +303,25 @@ class Concentrator:
             return
         for day in (day.isoformat() for day in days):
             attempts, _ = self._asked.pop((meter_id, day), (0, 0))
-            if day in done:
-                continue
-            if attempts + 1 < _ASKED_ATTEMPTS:
-                self._asked[meter_id, day] = (attempts + 1, now + _ASKED_RETRY_MS)
-            else:
+            if day not in done:
+                if attempts + 1 < _ASKED_ATTEMPTS:
+                    self._asked[meter_id, day] = (attempts + 1, now + _ASKED_RETRY_MS)
+                    continue
                 reason = self._meters[meter_id].reason
                 self._alarm("asked-in-vain", meter_id, f"{day}: {reason}")
+            times, _ = self._waits.pop((meter_id, day), (0, 0))
+            wait_ms = min(_AGAIN_MS << min(times, 8), _AGAIN_MOST_MS)
+            self._waits[meter_id, day] = times + 1, now + wait_ms
+            if len(self._waits) > _WAITS_MOST:
+                del self._waits[next(iter(self._waits))]
+
+    def _is_back(self, meter_id: str, now: int) -> None:
+        """Whom it did not reach it reaches: what is asked of it need not wait any more."""
+        for key in [key for key in self._waits if key[0] == meter_id]:
+            del self._waits[key]
+        for key, (attempts, not_before) in self._asked.items():
+            if key[0] == meter_id and not_before > now:
+                self._asked[key] = attempts, now
 
     def noticed(self, kind: str, meter_id: str, utc_ms: int) -> None:
         """What the net tells of a meter by itself, as `power-lost`."""
@@ -411,7 +433,8 @@ class Concentrator:
         return False
 
     def ask(self, meter_id: str, day: date) -> None:
-        """Reads a day of a meter soon, whatever the window. BenchError where that cannot be."""
+        """Reads a day of a meter soon, whatever the window; what was asked for just before, later
+        and later. BenchError where that cannot be."""
         state = self._meters.get(meter_id)
         if state is None or state.state == states.KEYLESS:
             raise BenchError(f"meter {meter_id} is not read by this concentrator")
@@ -421,7 +444,9 @@ class Concentrator:
         with self._lock:
             if len(self._asked) >= self.settings.asked_most:
                 raise BenchError("too many days are asked for already: ask again later")
-            self._asked.setdefault((meter_id, day.isoformat()), (0, now))
+            key = meter_id, day.isoformat()
+            _, not_before = self._waits.get(key, (0, 0))
+            self._asked.setdefault(key, (0, max(now, not_before)))
 
     def lease(self, meter_id: str, count: int) -> tuple[int, int]:
         """Counters of the reader's keys for a session of the head-end's own: (first, end)."""
