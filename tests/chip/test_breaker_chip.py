@@ -91,7 +91,7 @@ settle(breaker)
 
 class Bench:
     def __init__(self) -> None:
-        self.chip = ReplChip(image("pico-repl"))
+        self.chip = ReplChip(image("pico-bench"))
         self.relay = WiredRelay(self.chip.mcu)
         self.pulses: list[tuple[int, float]] = []  # coil, ms
         self._since: dict[int, float] = {}

@@ -10,7 +10,7 @@ from openams.runtimes.rp2040.repl import ReplChip
 
 @pytest.fixture(scope="module")
 def chip():
-    return ReplChip(image("pico-repl"))
+    return ReplChip(image("pico-bench"))
 
 
 def test_functions_take_what_they_took(chip):

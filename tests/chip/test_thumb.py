@@ -13,7 +13,7 @@ BENCH = Path(__file__).parents[2] / "tools" / "bench"
 
 @pytest.fixture(scope="module")
 def chip():
-    return ReplChip(image("pico-repl"))
+    return ReplChip(image("pico-bench"))
 
 
 def test_same_sums_as_the_plain_twin_and_fewer_cycles_than_viper(chip):

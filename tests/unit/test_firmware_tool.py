@@ -89,7 +89,7 @@ def test_the_percentage_is_what_make_said_last(tmp_path):
 
 
 def test_unknown_board():
-    boards = "pico, pico-w, pico2, pico2-w, pico-bench, pico-ab, pico-bench-ab, pico-repl, "
+    boards = "pico, pico-w, pico2, pico2-w, pico-bench, pico-ab, pico-bench-ab, "
     assert f"there are {boards}" in one_line(build("pica"))
 
 

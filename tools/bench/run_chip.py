@@ -1,7 +1,7 @@
 """`make bench-chip`: the budgets of the design, counted in cycles of the emulated RP2040.
 
-Two images: pico-repl, where pieces are measured one by one, and pico-bench,
-the whole meter. Times are the chip's at 125 MHz and the same in every run;
+One image, pico-bench: pieces measured one by one at its REPL, and the whole
+meter. Times are the chip's at 125 MHz and the same in every run;
 with --json they come as one object.
 """
 
@@ -45,7 +45,7 @@ PEERS = (
 
 
 def pieces() -> dict[str, Any]:
-    chip = ReplChip(image("pico-repl"))
+    chip = ReplChip(image("pico-bench"))
     result: dict[str, Any] = {"boot_to_prompt_ms": chip.now_ms()}
     state = full_state()
     chip.mcu.flash[STATE_OFFSET : STATE_OFFSET + len(state)] = state

@@ -101,7 +101,6 @@ BOARDS = {
             halves=True,
             definition="pico-bench",
         ),
-        Board("pico-repl", "pico", "pico", only=("flashmap.py", "thumb.py")),
         Board("pico-stock", "", "", upstream="RPI_PICO"),
         # The loop in the chip's own instructions is Thumb's, of any Cortex-M.
         Board("qemu-m33", "pico", "", only=("thumb.py",), without=(), port="qemu"),
