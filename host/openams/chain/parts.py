@@ -63,7 +63,10 @@ class Beside:
         there.close()
         self._waiting: deque[asyncio.Future[Any]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._take()  # that it is ready
+
+    def ready(self) -> None:
+        """Waits until it is made; BenchError where it cannot be."""
+        self._take()
 
     def _take(self) -> Any:
         try:
@@ -144,13 +147,17 @@ def _serve(setup: Setup, number: int, pipe: Connection, ours: Sequence[Connectio
 
 
 def make_parts(setup: Setup) -> list[Part]:
-    """One after the other: the first makes the ledger."""
+    """The first makes the ledger; then the others beside one another."""
     if setup.parts == 1:
         return [Here(setup, 0)]
     out: list[Beside] = []
     try:
         for number in range(setup.parts):
             out.append(Beside(setup, number, out))
+            if number == 0:
+                out[0].ready()
+        for part in out[1:]:
+            part.ready()
     except BaseException:
         for part in out:
             part.close()

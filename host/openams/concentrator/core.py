@@ -53,11 +53,17 @@ T = TypeVar("T")
 
 
 class Window(NamedTuple):
-    """A night's, by its `name`: days that are over, the newest first, also as text, and whether
-    they are wanted at all."""
+    """The night's that is open, or the next one, as it is seen from `since_ms` to `until_ms`:
+    `days` that are over and wanted, the newest first, and their texts; of them `newest`, if it is
+    yesterday."""
 
     name: str
-    days: list[tuple[date, str, bool]]
+    begin_ms: int
+    end_ms: int
+    since_ms: int
+    until_ms: int
+    days: list[tuple[date, str]]
+    newest: list[tuple[date, str]]
 
 
 class Concentrator:
@@ -97,6 +103,7 @@ class Concentrator:
         self._waits: dict[tuple[str, str], tuple[int, int]] = {}
         self._disk_full = False
         self._clock_doubted = False
+        self._last_window: Window | None = None
         self._take_in(listed)
         self._say_how_it_begins(known)
 
@@ -182,11 +189,10 @@ class Concentrator:
             for (meter_id, day), (_, not_before) in self._asked.items():
                 if now >= not_before:
                     return meter_id, [date.fromisoformat(day)], True
-            begin_ms, end_ms = self.settings.window_now(now)
-            if not begin_ms <= now < end_ms:
+            window = self._window(now)
+            if not window.begin_ms <= now < window.end_ms or not window.days:
                 return "", [], False
             best: tuple[tuple[int, int], str, list[date]] | None = None
-            window = self._window(begin_ms, now)
             for state in self._meters.values():
                 days = self._wanted(state, window) if now >= state.next_ms else []
                 if days:
@@ -195,11 +201,20 @@ class Concentrator:
                         best = rank, state.meter_id, days
             return (best[1], best[2], False) if best else ("", [], False)
 
-    def _window(self, begin_ms: int, now: int) -> Window:
+    def _window(self, now: int) -> Window:
+        """Asked at each step: it is the same until midnight, or its end."""
+        last = self._last_window
+        if last is not None and last.since_ms <= now < last.until_ms:
+            return last
+        begin_ms, end_ms = self.settings.window_now(now)
         today = local_date(now)
         back = (today - timedelta(1 + k) for k in range(self.settings.back_days))
-        days = [(day, day.isoformat(), self.settings.wants(day)) for day in back]
-        return Window(f"{begin_ms} {today}", days)
+        days = [(day, day.isoformat()) for day in back if self.settings.wants(day)]
+        newest = [one for one in days[:1] if one[0] == today - timedelta(1)]
+        until_ms = min(end_ms, _midnight_after(now))
+        name = f"{begin_ms} {today}"
+        self._last_window = Window(name, begin_ms, end_ms, now, until_ms, days, newest)
+        return self._last_window
 
     def _wanted(self, state: MeterState, window: Window) -> list[date]:
         """Days that are over and not here whole, the newest first."""
@@ -208,22 +223,21 @@ class Concentrator:
             return []
         has = self.store.has_days(state.meter_id)
         # What the meter has not whole either is asked for once a window, no more.
-        days = window.days if not state.reads else window.days[:1]
-        return [day for day, text, wanted in days if wanted and not has.get(text)]
+        days = window.newest if state.reads else window.days
+        return [day for day, text in days if not has.get(text)]
 
     def _next_ms(self) -> int:
         now = self.clock.utc_ms()
         with self._lock:
-            begin_ms, end_ms = self.settings.window_now(now)
-            if now < begin_ms:
-                times = [begin_ms]
+            window = self._window(now)
+            if now < window.begin_ms:
+                times = [window.begin_ms]
             else:
                 # The next window; or a new day amid this one.
-                times = [self.settings.window_now(end_ms)[0], _midnight_after(now)]
-                if times[1] >= end_ms:
+                times = [self.settings.window_now(window.end_ms)[0], _midnight_after(now)]
+                if times[1] >= window.end_ms:
                     del times[1]
-                window = self._window(begin_ms, now)
-                for state in self._meters.values():
+                for state in self._meters.values() if window.days else ():
                     if self._wanted(state, window):
                         times.append(max(now, state.next_ms))
             times += [not_before for _, not_before in self._asked.values()]
@@ -390,8 +404,8 @@ class Concentrator:
 
     def _shown(self) -> Iterator[tuple[MeterState, str]]:
         now = self.clock.utc_ms()
-        begin_ms, end_ms = self.settings.window_now(now)
-        open_ = begin_ms <= now < end_ms
+        window = self._window(now)
+        open_ = window.begin_ms <= now < window.end_ms
         yesterday = (local_date(now) - timedelta(1)).isoformat()
         for state in self._meters.values():
             waits = open_ and state.state == states.OK and state.last_day < yesterday
@@ -488,8 +502,8 @@ class Concentrator:
     def figures(self) -> dict[str, Any]:
         """Its own state, as head-ends ask for it."""
         now = self.clock.utc_ms()
-        begin_ms, end_ms = self.settings.window_now(now)
         with self._lock:
+            window = self._window(now)
             counts = Counter(shown for _, shown in self._shown())
         return {
             "concentrator": self.name,
@@ -499,9 +513,9 @@ class Concentrator:
             "meters": {**dict.fromkeys(states.STATES, 0), **counts},
             "stored": self.store.figures(),
             "window": {
-                "open": begin_ms <= now < end_ms,
-                "begin": local_text(begin_ms),
-                "end": local_text(end_ms),
+                "open": window.begin_ms <= now < window.end_ms,
+                "begin": local_text(window.begin_ms),
+                "end": local_text(window.end_ms),
             },
             "asked": len(self._asked),
             "disk_full": self._disk_full,

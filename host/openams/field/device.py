@@ -62,10 +62,14 @@ class Flash:
         sector = self.sectors.get(number)
         if sector is None:
             sector = self.sectors[number] = bytearray(_ONES)
-        end = at + len(data)
+        count = len(data)
+        end = at + count
+        if sector[at:end] == _ONES[:count]:
+            sector[at:end] = data
+            return
         before = int.from_bytes(sector[at:end], "little")
         after = before & int.from_bytes(data, "little")
-        sector[at:end] = after.to_bytes(len(data), "little")
+        sector[at:end] = after.to_bytes(count, "little")
 
     def erase(self, address: int) -> None:
         self.sectors.pop(address // SECTOR, None)

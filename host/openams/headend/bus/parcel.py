@@ -119,6 +119,7 @@ def pack_outcome(out: Outcome) -> bytes:
         "seqs": visit.seqs, "days": [_came_packed(one, blobs) for one in visit.days],
         "alarms": visit.alarms, "pushes": visit.pushes, "more": visit.more,
         "began_anew": visit.began_anew, "unread": visit.unread,
+        "missing": visit.missing,
     }  # fmt: skip
     return _packed(head, blobs)
 
@@ -138,6 +139,8 @@ def _outcome(head: dict[str, Any], blobs: list[bytes]) -> Outcome:
             seqs, [_came(one, blobs) for one in visit["days"]], list(map(dict, visit["alarms"])),
             list(map(dict, visit["pushes"])), bool(visit["more"]), bool(visit["began_anew"]),
             [(_text(name), _maybe(dbm), _text(why)) for name, dbm, why in visit["unread"]],
+            # A collector of before it was told does not tell it.
+            bool(visit.get("missing", True)),
         ),
         _text(head["road"]), _whole(head["octets"]), _text(head["outcome"]), _text(head["error"]),
         bool(head["told"]), _whole(head["counter"]), _text(head["by"]),

@@ -129,6 +129,7 @@ async def visit(door: Door, work: Work, now_ms: int) -> Visit:
     if not found.more:
         here = {(one.meter_id, one.days[0]) for one in days}
         missing = [one for one in work.asked if one not in here]
+        found.missing = bool(missing)
         if missing:
             found.unread = _unread(await door.get("/v1/meters"))
         await _ask(door, missing)

@@ -38,6 +38,7 @@ class Plan:
     # Visits of a concentrator, in the night and by day.
     concentrator_s: int = 600
     by_day_s: int = 3600
+    last_s: int = 1500  # of the night, visits as often as where something is missing
     direct: bool = True
     last: date | None = None
 
@@ -48,11 +49,15 @@ class Plan:
     def direct_ms(self, meter_id: str, day: date) -> int:
         return _after(day, _share(meter_id, self.direct_min, self.window_end_min))
 
-    def visit_ms(self, now_ms: int) -> int:
-        """When a concentrator is visited again: often until the night's values are due."""
-        midnight = day_bounds(local_day(now_ms))[0]
-        night = now_ms < midnight + 60_000 * self.window_end_min
-        return now_ms + 1000 * (self.concentrator_s if night else self.by_day_s)
+    def visit_ms(self, now_ms: int, missing: bool) -> int:
+        """When a concentrator is visited again: often until all is here that is due in the night,
+        and in its last minutes, so that who is down then is known to be."""
+        due_ms = day_bounds(local_day(now_ms))[0] + 60_000 * self.window_end_min
+        soon_ms, late_ms = now_ms + 1000 * self.concentrator_s, now_ms + 1000 * self.by_day_s
+        if now_ms >= due_ms:
+            return late_ms
+        last_ms = due_ms - 1000 * self.last_s
+        return soon_ms if missing or now_ms >= last_ms else min(late_ms, max(soon_ms, last_ms))
 
     def again_ms(self, attempts: int, now_ms: int, rng: random.Random) -> int:
         """After the `attempts`th failure: sooner in a night than after many of them."""

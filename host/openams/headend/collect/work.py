@@ -64,6 +64,7 @@ class Visit:
     began_anew: bool = False
     # Of its meters that it could not read the last time: (meter, signal or None, why).
     unread: list[tuple[str, int | None, str]] = field(default_factory=list)
+    missing: bool = False  # open days of its meters did not come
 
 
 @dataclass

@@ -96,7 +96,8 @@ class Writer:
         turn = out.turn
         if turn.kind != METER:
             if out.visit is not None:
-                return now_ms if out.visit.more else self._plan.visit_ms(now_ms)
+                visit = out.visit
+                return now_ms if visit.more else self._plan.visit_ms(now_ms, visit.missing)
             return self._again_ms(turn, now_ms)
         if out.came is None and out.well:
             return NEVER_MS

@@ -6,4 +6,4 @@ import machine
 
 if machine.mem32[0x40058010] == 0x4C504552:  # the watchdog's SCRATCH1: "REPL"
     os.dupterm(machine.UART(0, 115200))
-    raise SystemExit("no meter")
+    raise RuntimeError("no meter is begun")
