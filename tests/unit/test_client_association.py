@@ -131,6 +131,49 @@ def test_what_is_too_long_for_a_meter_without_blocks_is_one_line():
     assert dialogue.get() == VALUE
 
 
+SHORT_ONE, LONG_ONE, NONE_SUCH = (3, REGISTER, 2), (1, LONG, 2), (3, "1.0.99.8.0.255", 2)
+
+
+@pytest.mark.parametrize("pdu_max", [100, 0xFFFF])
+@pytest.mark.parametrize("lists", [True, False])
+def test_several_values_are_asked_for_at_once_where_the_meter_can(pdu_max, lists, monkeypatch):
+    monkeypatch.setattr(association, "_PDU_MAX", pdu_max)
+    dialogue = Dialogue(2, READER_KEYS).opened()
+    if not lists:
+        dialogue.association._conformance &= ~(1 << 9)
+    go = lambda *what: dialogue.go(dialogue.association.get_all(what))  # noqa: E731
+    before = len(dialogue.asked)
+    assert go(*[SHORT_ONE] * 40) == [123456] * 40
+    asked = len(dialogue.asked) - before
+    assert asked == 40 if not lists else asked >= 2, "32 at a time, and in blocks where they must"
+    assert lists is False or pdu_max == 100 or asked == 2
+    short, long_ = go(SHORT_ONE, LONG_ONE)
+    assert short == 123456 and len(long_) == Long.rows
+    assert go() == [] and go(SHORT_ONE) == [123456]
+    with pytest.raises(ResultError, match=r"1\.0\.99\.8\.0\.255 attribute 2"):
+        go(SHORT_ONE, NONE_SUCH, LONG_ONE)
+    assert dialogue.get() == VALUE
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"\xc4\x03%c\x01\x00\x06\x00\x00\x00\x01",  # one of two
+        b"\xc4\x03%c\x02\x00\x06\x00\x00\x00\x01\x00",  # ends inside a value
+        b"\xc4\x03%c\x02\x00\x06\x00\x00\x00\x01\x00\x11\x01\x00",  # an octet too many
+        b"\xc4\x03%c\x02\x01\x00\x00\x11\x01",  # an error that is none
+        b"\xc4\x01%c\x00\x06\x00\x00\x00\x01",  # the answer to one
+        b"\xc4\x03%c",
+    ],
+)
+def test_an_answer_that_is_no_list_of_what_was_asked_is_not_believed(answer):
+    """In clear, as a public client: whoever changes it needs no keys."""
+    dialogue = Dialogue(16, tamper=lambda real, n: answer % real[2] if real[0] == 0xC4 else real)
+    dialogue.opened()
+    with pytest.raises(ClientError):
+        dialogue.go(dialogue.association.get_all([SHORT_ONE, SHORT_ONE]))
+
+
 def test_messages_of_the_meters_own_are_passed_over():
     dialogue = Dialogue().opened()
     server = dialogue.bench.server

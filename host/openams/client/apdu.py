@@ -7,8 +7,10 @@ whole and in blocks (IEC 62056-5-3).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from openams.client import data as axdr
 from openams.client.data import Reader
@@ -35,6 +37,7 @@ class Kind(IntEnum):
     WHOLE = 0
     BLOCK = 1  # a part of a long one
     TAKEN = 2  # go on with a long request
+    LIST = 3  # of several attributes
 
 
 def descriptor(class_id: int, obis: str, number: int) -> bytes:
@@ -46,6 +49,15 @@ def descriptor(class_id: int, obis: str, number: int) -> bytes:
 
 def get(invoke: int, what: bytes, selection: bytes) -> bytes:
     return bytes((0xC0, 1, invoke)) + what + (b"\x01" + selection if selection else b"\x00")
+
+
+# Octets of an attribute in a list of them.
+LISTED = 10
+
+
+def get_list(invoke: int, whats: Sequence[bytes]) -> bytes:
+    head = bytes((0xC0, 3, invoke)) + axdr.length(len(whats))
+    return head + b"".join(what + b"\x00" for what in whats)
 
 
 def set_(invoke: int, what: bytes, value: bytes) -> bytes:
@@ -105,6 +117,8 @@ def response(apdu: bytes) -> Response:
             if not reader.octet():
                 return Response(service, invoke, data=reader.rest)
             out = Response(service, invoke, result=_error(reader))
+        case Service.GET, 3:
+            return Response(service, invoke, Kind.LIST, data=reader.rest)
         case Service.ACTION, 1:
             result, data = returned(reader)
             return Response(service, invoke, result=result, data=data)
@@ -130,6 +144,16 @@ def _read_block(reader: Reader, service: int, invoke: int) -> Response:
     if not piece and not last:
         raise ClientError("the meter's answer has a block with nothing in it")
     return Response(service, invoke, Kind.BLOCK, 0, piece, block, last)
+
+
+def listed(data: bytes) -> list[tuple[int, Any]]:
+    """(result, value) of each attribute of a list: result 0 when all is well."""
+    reader = Reader(data)
+    out: list[tuple[int, Any]] = []
+    for _ in range(reader.length()):
+        out.append((_error(reader), None) if reader.octet() else (0, reader.value()))
+    reader.end()
+    return out
 
 
 def _error(reader: Reader) -> int:

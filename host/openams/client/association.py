@@ -12,8 +12,8 @@ association: nobody knows what a later answer would be to.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Generator
-from typing import TypeVar
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, TypeVar
 
 from openams.client import acse, apdu
 from openams.client import data as axdr
@@ -26,15 +26,18 @@ T = TypeVar("T")
 Steps = Generator[bytes, bytes, T]
 
 # Conformance, bit 0 is the highest of 24: general protection, priority, blocks with get, set and
-# action, get, set, selective access, action.
+# action, lists, get, set, selective access, action.
 _PROTECTION = 1 << 22
 _BLOCKS = {Service.GET: 1 << 12, Service.SET: 1 << 11, Service.ACTION: 1 << 10}
-_CONFORMANCE = 1 << 14 | sum(_BLOCKS.values()) | 1 << 4 | 1 << 3 | 1 << 2 | 1 << 0
+_LISTS = 1 << 9
+_CONFORMANCE = 1 << 14 | sum(_BLOCKS.values()) | _LISTS | 1 << 4 | 1 << 3 | 1 << 2 | 1 << 0
 _PDU_MAX = 0xFFFF
 _CHALLENGE = 32
 _CHALLENGE_MIN = 8
 # Octets of the longest value: many times all that a meter keeps.
 _VALUE_MAX = 1 << 24
+# So many attributes are asked for at once.
+_LISTED_MAX = 32
 # So many messages of its own may the meter send before it answers.
 _UNASKED_MAX = 16
 
@@ -119,6 +122,43 @@ class Association:
             return (yield from self._long_answer(Service.GET, answer, name))
         self._ended(answer, name)
         return answer.data
+
+    def get_all(self, attributes: Sequence[tuple[int, str, int]]) -> Steps[list[Any]]:
+        """Values of several attributes (class, logical name, number), in as few requests as the
+        meter takes. Raises ResultError for the first of them that it does not give."""
+        out: list[Any] = []
+        most = min(_LISTED_MAX, (self._room(0) - 4) // apdu.LISTED)
+        if most < 2 or not self._conformance & _LISTS:
+            most = 1
+        for at in range(0, len(attributes), most):
+            some = attributes[at : at + most]
+            whats = [apdu.descriptor(*one) for one in some]
+            names = [f"{obis} attribute {number}" for _, obis, number in some]
+            if len(some) == 1:
+                out.append(axdr.decode((yield from self.get(whats[0], b"", names[0]))))
+            else:
+                out += yield from self._get_list(whats, names)
+        return out
+
+    def _get_list(self, whats: Sequence[bytes], names: Sequence[str]) -> Steps[list[Any]]:
+        answer = yield from self._ask(apdu.get_list(self._begin(), whats), Service.GET)
+        name = f"{names[0]} and {len(names) - 1} more"
+        if answer.kind == Kind.BLOCK:
+            raw = yield from self._long_answer(Service.GET, answer, name)
+        elif answer.kind == Kind.LIST:
+            raw = answer.data
+        else:
+            self._ended(answer, name)
+            self._ready = False
+            raise ClientError("the meter's answer is out of order")
+        found = apdu.listed(raw)
+        if len(found) != len(names):
+            self._ready = False
+            raise ClientError(f"the meter's answer has {len(found)} values for {len(names)}")
+        for one, (result, _) in zip(names, found, strict=True):
+            if result:
+                raise ResultError(one, result)
+        return [value for _, value in found]
 
     def set(self, what: bytes, value: bytes, name: str) -> Steps[None]:
         invoke = self._begin()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -86,6 +86,10 @@ class Client:
 
     def get(self, class_id: int, obis: str, number: int, selection: bytes = b"") -> Any:
         return axdr.decode(self.get_raw(class_id, obis, number, selection))
+
+    def get_all(self, attributes: Sequence[tuple[int, str, int]]) -> list[Any]:
+        """Of several attributes (class, logical name, number), at once where the meter can."""
+        return self._go(self._open_one().get_all(attributes))
 
     def set(self, class_id: int, obis: str, number: int, value: bytes) -> None:
         what = apdu.descriptor(class_id, obis, number)

@@ -63,17 +63,22 @@ class Layouts:
     units: dict[str, dict[readout.Column, Any]] = field(default_factory=dict)
     scales: dict[str, Any] = field(default_factory=dict)
 
-    def of(self, client: Client, obis: str) -> tuple[list[readout.Column], Any]:
-        if obis not in self.columns:
-            captured = readout.columns(client, obis)
-            self.units[obis] = readout.units_of(client, captured)
-            self.columns[obis] = captured
-        return self.columns[obis], self.units[obis]
-
-    def scale(self, client: Client, obis: str) -> Any:
-        if obis not in self.scales:
-            self.scales[obis] = client.get(3, obis, 3)
-        return self.scales[obis]
+    def learn(self, client: Client, profiles: Sequence[str], registers: Sequence[str]) -> None:
+        """Asks for all at once that is not known of them."""
+        new = [obis for obis in profiles if obis not in self.columns]
+        captured = client.get_all([(7, obis, 3) for obis in new])
+        columns = {
+            obis: readout.columns_of(found) for obis, found in zip(new, captured, strict=True)
+        }
+        units = readout.units_of(client, [one for found in columns.values() for one in found])
+        for obis, found in columns.items():
+            self.units[obis] = {one: units[one] for one in found if one in units}
+            self.columns[obis] = found
+        scales = [obis for obis in registers if obis not in self.scales]
+        known = {one.obis: unit for one, unit in units.items() if one.class_id == 3}
+        left = [obis for obis in scales if obis not in known]
+        known |= zip(left, client.get_all([(3, obis, 3) for obis in left]), strict=True)
+        self.scales |= {obis: known[obis] for obis in scales}
 
 
 def day_bounds(day: date) -> tuple[datetime, datetime]:
@@ -102,6 +107,7 @@ def read_day(
         # Of a meter with new firmware they may be others.
         known.columns.clear()
         known.units.clear()
+        known.scales.clear()
         raise
 
 
@@ -122,16 +128,18 @@ def _read(
     passing: Callable[[], datetime],
 ) -> MeterDay:
     begin, end = day_bounds(day)
+    of_logs = {
+        name: obis for name, obis in zip(LOGS, readout.EVENT_LOGS, strict=True) if name in logs
+    }
+    known.learn(client, [_LOAD, *of_logs.values(), _DAILY], list(_REGISTERS.values()))
     period_s = client.get(7, _LOAD, 4)
     if not isinstance(period_s, int) or period_s < 0:
         raise ClientError("the meter's load profile has no capture period")
     after = begin + timedelta(seconds=1)
     rows = _rows(client, known, _LOAD, after, end)
     events: list[dict[str, Any]] = []
-    for name, obis in zip(LOGS, readout.EVENT_LOGS, strict=True):
-        if name in logs:
-            captured = known.of(client, obis)[0]
-            events += readout.events(client, name, obis, begin, end, captured=captured)
+    for name, obis in of_logs.items():
+        events += readout.events(client, name, obis, begin, end, captured=known.columns[obis])
     registers = _rows(client, known, _DAILY, begin, end)
     asked = passing()
     clock = parse_date_time(client.get(8, CLOCK, 2))
@@ -143,7 +151,7 @@ def _read(
         is_complete(rows, begin, end, period_s),
         rows,
         registers,
-        {"time": now.isoformat(), **{name: _register(client, known, name) for name in _REGISTERS}},
+        {"time": now.isoformat(), **_registers(client, known)},
         events,
         None if ahead is None else round(ahead.total_seconds(), 1),
     )
@@ -152,18 +160,21 @@ def _read(
 def _rows(
     client: Client, known: Layouts, obis: str, begin: datetime, end: datetime
 ) -> list[dict[str, Any]]:
-    captured, units = known.of(client, obis)
     found = readout.rows(client, obis, begin, end)
-    return list(readout.name_rows(obis, found, captured, units))
+    return list(readout.name_rows(obis, found, known.columns[obis], known.units[obis]))
 
 
-def _register(client: Client, known: Layouts, name: str) -> int:
-    """In milliwatt-hours, whatever the meter's scaler."""
-    value, (scaler, _) = client.get(3, _REGISTERS[name], 2), known.scale(client, _REGISTERS[name])
-    if not isinstance(value, int) or not -9 <= scaler <= 9:
-        raise ClientError(f"the meter's register {_REGISTERS[name]} is no number")
-    shift = scaler + 3
-    return int(value * 10**shift if shift >= 0 else value // 10**-shift)
+def _registers(client: Client, known: Layouts) -> dict[str, int]:
+    """In milliwatt-hours, whatever the meter's scalers."""
+    values = client.get_all([(3, obis, 2) for obis in _REGISTERS.values()])
+    out = {}
+    for (name, obis), value in zip(_REGISTERS.items(), values, strict=True):
+        scaler, _ = known.scales[obis]
+        if not isinstance(value, int) or not -9 <= scaler <= 9:
+            raise ClientError(f"the meter's register {obis} is no number")
+        shift = scaler + 3
+        out[name] = int(value * 10**shift if shift >= 0 else value // 10**-shift)
+    return out
 
 
 def is_complete(

@@ -215,10 +215,15 @@ class Column:
 
 def columns(client: Client, obis: str) -> list[Column]:
     """What a profile captures, in the order of its rows."""
-    return [
-        Column(class_id, obis_text(name), number)
-        for class_id, name, number, _ in client.get(7, obis, 3)
-    ]
+    return columns_of(client.get(7, obis, 3))
+
+
+def columns_of(captured: Iterable[Any]) -> list[Column]:
+    """Of the capture objects of a profile."""
+    try:
+        return [Column(class_id, obis_text(name), number) for class_id, name, number, _ in captured]
+    except (TypeError, ValueError):
+        raise ClientError("the meter does not say what a profile captures") from None
 
 
 def rows(
@@ -246,14 +251,19 @@ def named_rows(
     yield from name_rows(obis, found, captured, units_of(client, captured))
 
 
-def units_of(client: Client, captured: list[Column]) -> dict[Column, Any]:
+def with_units(captured: Iterable[Column]) -> dict[Column, tuple[int, str, int]]:
+    """The columns that are registers, and the attribute that has the scaler and unit of each."""
+    return {
+        column: (column.class_id, column.obis, 4 if column.class_id == 5 else 3)
+        for column in captured
+        if column.class_id in _SCALED and column.attribute == 2
+    }
+
+
+def units_of(client: Client, captured: Iterable[Column]) -> dict[Column, Any]:
     """(scaler, unit) of the columns that are registers."""
-    units: dict[Column, Any] = {}
-    for column in captured:
-        if column.class_id in _SCALED and column.attribute == 2:
-            number = 4 if column.class_id == 5 else 3
-            units[column] = client.get(column.class_id, column.obis, number)
-    return units
+    wanted = with_units(captured)
+    return dict(zip(wanted, client.get_all(list(wanted.values())), strict=True))
 
 
 def name_rows(

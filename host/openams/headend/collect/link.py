@@ -11,7 +11,7 @@ import contextlib
 import functools
 import struct
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from openams.client import apdu, prefix
@@ -185,6 +185,10 @@ class Reader:
         what = apdu.descriptor(class_id, obis, number)
         name = f"{obis} attribute {number}"
         return axdr.decode(await self.go(self._association.get(what, selection, name)))
+
+    async def get_all(self, attributes: Sequence[tuple[int, str, int]]) -> list[Any]:
+        """Of several attributes (class, logical name, number), at once where the meter can."""
+        return await self.go(self._association.get_all(attributes))
 
     async def close(self) -> None:
         try:

@@ -126,12 +126,9 @@ async def _layout(reader: Reader, obis: str) -> Layout:
         columns = [Column(c, readout.obis_text(name), number) for c, name, number, _ in captured]
     except (TypeError, ValueError):
         raise ClientError(f"the meter does not say what {obis} captures") from None
-    units = {}
-    for column in columns:
-        if column.class_id in (3, 4, 5) and column.attribute == 2:
-            number = 4 if column.class_id == 5 else 3
-            units[column] = await reader.get(column.class_id, column.obis, number)
-    return Layout(columns, units)
+    wanted = readout.with_units(columns)
+    units = await reader.get_all(list(wanted.values()))
+    return Layout(columns, dict(zip(wanted, units, strict=True)))
 
 
 # --- rows as the store has them ------------------------------------------------------------
