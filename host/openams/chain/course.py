@@ -159,7 +159,7 @@ class Course:
         direct = [number for part in parts for number in part.ask_now("direct")]
         self._readers = Keystore(folder / "readers.keys", b"collector", _ROUNDS)
         give_readers(setup.keys, self._readers, direct)
-        self.hub = LocalHub(store, self.now, self.first)
+        self.hub = LocalHub(store, self.now, self.first, folder / "elhub.db")
         order_clock = OrderClock(self.clock.now_ms)
         self._doer = Doer(
             store, setup.keys, 30.0, wanted.seed, order_url(self.part_of, order_clock),

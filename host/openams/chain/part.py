@@ -33,8 +33,9 @@ from openams.keys.keystore import Keystore
 
 # Days by which a yearly volume is known: one of each quarter of the year.
 _SAMPLES = 4
-# Meters that are awake at a time: a quarter of a MiB each.
-_AWAKE = 1024
+# Meters that are awake at a time: a quarter of a MiB each, and more from day to day. The others are
+# in a file.
+_AWAKE = 192
 
 
 @dataclass(frozen=True)
