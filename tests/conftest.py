@@ -79,8 +79,10 @@ def _places(items: list[pytest.Item]) -> dict[pytest.Item, float]:
     rest = [path for path in files if path not in place and path.parent.name != "chip"]
     place |= {path: k / len(rest) for k, path in enumerate(rest)}
     place |= {path: 0.6 * k / len(chip) for k, path in enumerate(chip)}
-    # Wheels and releases are built for minutes by one process, which would be the last at work.
+    # Wheels, releases and the image of QEMU's chip are built for minutes by one process, which
+    # would be the last at work.
     place |= {path: 0.5 for path in rest if path.parent.name == "release"}
+    place |= {path: 0.4 for path in rest if path.parent.name == "qemu"}
     return {item: place[item.path] for item in items}
 
 
