@@ -106,6 +106,20 @@ def test_what_cannot_be_is_one_line_that_says_so(options, words, capsys, monkeyp
     assert words in said and "\n" not in said
 
 
+def test_a_head_end_that_begins_anew_in_the_night_sends_nothing_before_it_is_collected(monkeypatch):
+    """It is killed each night, before or amid the readings: no estimates go out for them."""
+    monkeypatch.setattr("openams.chain.course._KILLS", 100)
+    revisions = set()
+
+    def taken(course):
+        for day in (date(2026, 1, 12), date(2026, 1, 13), date(2026, 1, 14)):
+            revisions.update(one.revision for one in course.store.values(day))
+
+    figures = run(Wanted(8, 3, 5, date(2026, 1, 12), rates=Rates(0, 0)), also=taken).figures
+    assert figures["read_rate_0700"] == 1 and right(figures) == NOTHING
+    assert figures["elhub"]["corrected"] == 0 and revisions == {1}
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_what_is_thrown_away_is_so_where_somebody_ends_it(number):
     """It lies in memory where there is room: what stays there is missed by everybody."""

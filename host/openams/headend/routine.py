@@ -75,6 +75,9 @@ class Routine:
         whole = since is None or _FIRST in due or local_day(since) != today
         for day in self._open(today):
             age = (today - day).days
+            if now_ms < _moment(day + timedelta(days=1), _FIRST):
+                # A centre that begins anew in the night: it is still being collected.
+                continue
             if day_number(day) not in self._evaluated_ms or (
                 whole and (age == 1 or age in _AGAIN_DAYS)
             ):
