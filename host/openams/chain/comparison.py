@@ -19,7 +19,6 @@ from openams.headend.elhub.plan import ACCEPTED
 from openams.headend.register import Relation, Terms, series_of
 from openams.headend.report.chain import DayReads, Estimates, Seen, add_series
 from openams.headend.store import Store, StoredRevision
-from openams.headend.store.jobs import COMPLETE
 from openams.headend.vee.calendar import starts
 from openams.headend.vee.codes import MEASURED
 from openams.meter_time import to_utc_ms
@@ -168,9 +167,7 @@ class Comparing:
         """Meter-days that were not here at seven: why in truth, and what the head-end found."""
         due_ms = to_utc_ms(first_deadline(day))
         end_ms = day_bounds(day)[1]
-        for job, changed_ms in self._store.day_jobs(day_number(day)):
-            if job.state == COMPLETE and changed_ms <= due_ms:
-                continue
+        for job in self._store.late_jobs(day_number(day), due_ms):
             cause, kind = self._injected(job.subject, end_ms, due_ms)
             found = str(job.result.get("cause") or UNKNOWN)
             self.out.causes[cause][found] += 1

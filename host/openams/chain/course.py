@@ -18,7 +18,7 @@ from pathlib import Path
 from openams.chain import company
 from openams.chain.gang import Gang, check_empty
 from openams.chain.part import Change, Setup
-from openams.chain.parts import Part, make_parts
+from openams.chain.parts import Part, ask_all, make_parts
 from openams.chain.roads import FieldRoads, OrderClock, order_url
 from openams.errors import BenchError
 from openams.field.faults import Rates
@@ -152,8 +152,8 @@ class Course:
         for change in self.changes:
             self._places[change.new.meter_id] = self._places[change.old.meter_id]
         annual_kwh: dict[str, float] = {}
-        for answer in [part.begin("annual_kwh") for part in parts]:
-            annual_kwh |= answer()
+        for of_part in ask_all(parts, "annual_kwh"):
+            annual_kwh |= of_part
         register = company.tables(self.plan, annual_kwh)
         store.import_register(register, self.plan.begin_ms, "chain")
         direct = [number for part in parts for number in part.ask_now("direct")]

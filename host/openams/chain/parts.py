@@ -146,6 +146,12 @@ def _serve(setup: Setup, number: int, pipe: Connection, ours: Sequence[Connectio
         os._exit(code)
 
 
+def ask_all(parts: Sequence[Part], name: str, *values: Any) -> list[Any]:
+    """The answers of all shares, which are at work beside one another."""
+    begun = [part.begin(name, *values) for part in parts]
+    return [answer() for answer in begun]
+
+
 def make_parts(setup: Setup) -> list[Part]:
     """The first makes the ledger; then the others beside one another."""
     if setup.parts == 1:

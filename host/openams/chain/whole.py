@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from openams.chain.comparison import Comparing, Comparison, doubled, reads
 from openams.chain.course import Course, Progress, Told, Wanted, opened
 from openams.chain.details import details
+from openams.chain.parts import ask_all
 from openams.field.ledger import QUARTER_MS, Ledger
 from openams.headend.elhub.build import first_deadline, ready_deadline
 from openams.headend.report.company import Company
@@ -71,9 +72,7 @@ def _compared(course: Course, told: Told) -> Whole:
     memory = course.memory_mib()
     # What flows after the last midnight says what a clock that is off may have counted of it.
     until_ms = course.plan_end_ms + QUARTER_MS
-    settled = [part.begin("settle", until_ms) for part in course.parts]
-    for end in settled:
-        end()
+    ask_all(course.parts, "settle", until_ms)
     ledger = Ledger.open(course.setup.ledger)
     try:
         comparing = Comparing(store, course.hub.store, ledger)

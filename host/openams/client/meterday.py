@@ -68,7 +68,7 @@ class Layouts:
         new = [obis for obis in profiles if obis not in self.columns]
         captured = client.get_all([(7, obis, 3) for obis in new])
         columns = {
-            obis: readout.columns_of(found) for obis, found in zip(new, captured, strict=True)
+            obis: readout.columns_of(obis, found) for obis, found in zip(new, captured, strict=True)
         }
         units = readout.units_of(client, [one for found in columns.values() for one in found])
         for obis, found in columns.items():

@@ -215,15 +215,15 @@ class Column:
 
 def columns(client: Client, obis: str) -> list[Column]:
     """What a profile captures, in the order of its rows."""
-    return columns_of(client.get(7, obis, 3))
+    return columns_of(obis, client.get(7, obis, 3))
 
 
-def columns_of(captured: Iterable[Any]) -> list[Column]:
+def columns_of(obis: str, captured: Iterable[Any]) -> list[Column]:
     """Of the capture objects of a profile."""
     try:
         return [Column(class_id, obis_text(name), number) for class_id, name, number, _ in captured]
     except (TypeError, ValueError):
-        raise ClientError("the meter does not say what a profile captures") from None
+        raise ClientError(f"the meter does not say what {obis} captures") from None
 
 
 def rows(

@@ -233,10 +233,9 @@ class Concentrator:
             if now < window.begin_ms:
                 times = [window.begin_ms]
             else:
-                # The next window; or a new day amid this one.
-                times = [self.settings.window_now(window.end_ms)[0], _midnight_after(now)]
-                if times[1] >= window.end_ms:
-                    del times[1]
+                # A new day amid this window; or the next one.
+                amid = window.until_ms < window.end_ms
+                times = [window.until_ms if amid else self.settings.window_now(window.end_ms)[0]]
                 for state in self._meters.values() if window.days else ():
                     if self._wanted(state, window):
                         times.append(max(now, state.next_ms))

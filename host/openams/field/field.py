@@ -91,6 +91,7 @@ class Field:
         self._pending: dict[str, list[tuple[int, int, bool, Fault]]] = {}
         self._serial = itertools.count()
         self._of: dict[str, list[Fault]] = {}
+        self._named: dict[str, list[Fault]] = {}  # by their `detail`
         self._dark: dict[str, tuple[int, int, str]] = {}  # how often, since when, by what
         self._ends: dict[str, int] = {}  # of meters that are taken down
         self._over = False
@@ -160,6 +161,7 @@ class Field:
         if self._ledger is not None and (by_hand or not self._ledger.faults()):
             self._ledger.add_faults(faults, by_hand)
         for fault in faults:
+            self._named.setdefault(fault.detail, []).append(fault)
             if fault.kind == "meter-changed":
                 self._change(fault)
             for meter_id in fault.meters:
@@ -190,8 +192,12 @@ class Field:
         at = self.utc_ms if utc_ms is None else utc_ms
         faults = self._of.get(name)
         if faults is None:
-            faults = [fault for fault in self.faults if fault.detail == name]
+            faults = self.faults_named(name)
         return [fault for fault in faults if fault.holds(at)]
+
+    def faults_named(self, name: str) -> list[Fault]:
+        """All whose `detail` it is: those of a concentrator."""
+        return self._named.get(name, [])
 
     def has(self, meter_id: str, kind: str, utc_ms: int) -> bool:
         return any(fault.kind == kind for fault in self._holding(meter_id, utc_ms))

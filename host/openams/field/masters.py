@@ -95,7 +95,6 @@ class FieldMaster:
             raise BenchError(f"the field has no concentrator {master_id}")
         self._listed = [Listed(spec.meter_id) for spec in meters]
         self._done: set[Fault] = set()  # stores that are lost already
-        self._known: tuple[int, dict[str, list[Fault]]] = 0, {}
         self._day_ms = field.utc_ms
         self.concentrator: Concentrator | None = None  # None: it is down
         self._start()
@@ -121,15 +120,7 @@ class FieldMaster:
             self.concentrator = None
 
     def _faults(self, kind: str) -> list[Fault]:
-        count, found = self._known
-        if count != len(self._field.faults):
-            # It is asked at each step, and a field of many meters has many that are not its.
-            found = {}
-            for fault in self._field.faults:
-                if fault.detail == self.master_id:
-                    found.setdefault(fault.kind, []).append(fault)
-            self._known = len(self._field.faults), found
-        return found.get(kind, [])
+        return [f for f in self._field.faults_named(self.master_id) if f.kind == kind]
 
     def is_down(self, utc_ms: int) -> bool:
         return any(fault.holds(utc_ms) for fault in self._faults(_DOWN))

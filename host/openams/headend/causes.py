@@ -98,7 +98,8 @@ class Night:
 
 def find_causes(store: Store, day: date, now_ms: int) -> Counter[str]:
     """Explains what was missing of a day, and writes it where it is news; counts the news."""
-    missing = late_jobs(store, day)
+    # Not whole when its values were due.
+    missing = store.late_jobs(day_number(day), to_utc_ms(first_deadline(day)))
     if not missing:
         return Counter()
     night = _night(store, day, [job.subject for job in missing])
@@ -111,11 +112,6 @@ def find_causes(store: Store, day: date, now_ms: int) -> Counter[str]:
             found.append((job.subject, job.day, told))
     store.put_causes(found)
     return counts
-
-
-def late_jobs(store: Store, day: date) -> list[Job]:
-    """Jobs of a day that were not whole when its values were due."""
-    return store.late_jobs(day_number(day), to_utc_ms(first_deadline(day)))
 
 
 # --- one meter's day ---------------------------------------------------------------------------

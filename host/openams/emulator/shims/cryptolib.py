@@ -13,28 +13,23 @@ class aes:
     def __init__(self, key: bytes, mode: int) -> None:
         if mode != 1:
             raise ValueError("mode")
-        if len(key) not in (16, 24, 32):
-            raise ValueError("key")
-        self._key = bytes(key)
+        # ECB of single blocks is the building block of GCM here, not a mode of use.
+        self._cipher = Cipher(algorithms.AES(bytes(key)), modes.ECB())
         self._encryptor: Any = None
         self._decryptor: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
         # What the library made of the key is made anew.
-        return {"_key": self._key, "_encryptor": None, "_decryptor": None}
-
-    def _cipher(self) -> Cipher[modes.ECB]:
-        # ECB of single blocks is the building block of GCM here, not a mode of use.
-        return Cipher(algorithms.AES(self._key), modes.ECB())
+        return {"_cipher": self._cipher, "_encryptor": None, "_decryptor": None}
 
     def encrypt(self, data: bytes, out: bytearray | None = None) -> bytes | bytearray:
         if self._encryptor is None:
-            self._encryptor = self._cipher().encryptor()
+            self._encryptor = self._cipher.encryptor()
         return _whole(self._encryptor, data, out)
 
     def decrypt(self, data: bytes, out: bytearray | None = None) -> bytes | bytearray:
         if self._decryptor is None:
-            self._decryptor = self._cipher().decryptor()
+            self._decryptor = self._cipher.decryptor()
         return _whole(self._decryptor, data, out)
 
 

@@ -121,11 +121,7 @@ async def _named(
 
 
 async def _layout(reader: Reader, obis: str) -> Layout:
-    captured = await reader.get(7, obis, 3)
-    try:
-        columns = [Column(c, readout.obis_text(name), number) for c, name, number, _ in captured]
-    except (TypeError, ValueError):
-        raise ClientError(f"the meter does not say what {obis} captures") from None
+    columns = readout.columns_of(obis, await reader.get(7, obis, 3))
     wanted = readout.with_units(columns)
     units = await reader.get_all(list(wanted.values()))
     return Layout(columns, dict(zip(wanted, units, strict=True)))

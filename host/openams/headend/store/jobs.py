@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from openams.headend.store.core import Core
@@ -127,14 +127,6 @@ class JobStore(Core):
         else:
             rows = self.all(sql, *params)
         return sorted((_job(row) for row in rows), key=lambda job: (job.subject, job.day))
-
-    def day_jobs(self, day: int) -> Iterator[tuple[Job, int]]:
-        """The jobs of a day, each with when its state last changed."""
-        rows = self.all(
-            f"SELECT {_JOB}, changed_ms FROM job WHERE kind = ? AND day = ? ORDER BY subject",
-            DAY, day,
-        )  # fmt: skip
-        return ((_job(row), int(row[11])) for row in rows)
 
     def late_jobs(self, day: int, due_ms: int) -> list[Job]:
         """The jobs of a day that were not complete at a time."""
