@@ -26,6 +26,7 @@ from openams.han.reader import (
 )
 from openams.private import reason
 from openams.runtimes.launch import RUNTIMES
+from openams.serialport import open_serial
 from openams.terminal import say
 
 if TYPE_CHECKING:
@@ -118,13 +119,11 @@ class _Watch:
             told = False
 
     def _open(self) -> serial.Serial:
-        import serial
-
         try:
-            return serial.Serial(self._port, self._baud, parity=self._parity, timeout=_LOOK_S)
+            return open_serial(self._port, self._baud, parity=self._parity, timeout=_LOOK_S)
         except termios.error:
             # A pseudo-terminal has no parity: Linux refuses to be asked for one.
-            return serial.Serial(self._port, self._baud, timeout=_LOOK_S)
+            return open_serial(self._port, self._baud, timeout=_LOOK_S)
 
     def _follow(self, line: serial.Serial) -> None:
         # What had begun when the port went away does not go on in the next.

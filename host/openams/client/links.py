@@ -23,6 +23,7 @@ from openams.client.errors import LateError, LinkError
 from openams.client.hdlc import HdlcTransport, Line
 from openams.errors import BenchError
 from openams.gs1 import METER_DIGITS
+from openams.serialport import open_serial
 
 PORT = 4059
 _WRAPPER = struct.Struct(">HHHH")
@@ -106,7 +107,7 @@ def open_link(url: Url, client_sap: int, timeout_s: float) -> Transport:
 
 def _open_line(url: Url) -> serial.Serial:
     try:
-        return serial.Serial(url.device, url.baud, timeout=0.05)
+        return open_serial(url.device, url.baud, timeout=0.05)
     except (serial.SerialException, OSError, ValueError, termios.error) as error:
         raise LinkError(f"cannot open {url.device}: {error}") from None
 

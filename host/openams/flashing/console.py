@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import serial
-
 from openams.errors import BenchError
 from openams.flashing.link import why_not_open
+from openams.serialport import open_serial
 
 
 def listen(port: str, on_line: Callable[[str], None], until: Callable[[], bool]) -> None:
     """Calls `on_line` with each line, until told or until the board is gone."""
     try:
-        line = serial.Serial(port, 115200, timeout=0.1, exclusive=True)
+        line = open_serial(port, 115200, timeout=0.1, exclusive=True)
     except OSError as error:
         raise BenchError(why_not_open(port, error)) from None
     pending = b""

@@ -14,12 +14,12 @@ import termios
 from collections.abc import Iterator
 from typing import Any
 
-import serial
 import serial.tools.list_ports
 from mpremote.transport import TransportError, TransportExecError
 from mpremote.transport_serial import SerialTransport
 
 from openams.errors import BenchError
+from openams.serialport import open_serial
 
 # USB vendors of boards: Raspberry Pi, Espressif, and the serial chips on ESP32 boards.
 _VENDORS = (0x2E8A, 0x303A, 0x10C4, 0x1A86)
@@ -70,7 +70,7 @@ class BoardLink:
     @staticmethod
     def _probe(port: str) -> None:
         """SerialTransport says only "failed to access": this says why."""
-        serial.Serial(port, 115200, exclusive=True).close()
+        open_serial(port, 115200, exclusive=True).close()
 
     def __enter__(self) -> BoardLink:
         with self._said(f"{self.port}: no MicroPython answers: is it a board with MicroPython?"):

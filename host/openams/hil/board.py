@@ -19,6 +19,7 @@ from openams.hil.box import Box
 from openams.hil.meter import HAN, LOAD, POWER, REGISTERS, HilMeter
 from openams.hil.rig import Rig
 from openams.keys.opening import open_keystore
+from openams.serialport import open_serial
 
 _PARITY = {"N": serial.PARITY_NONE, "E": serial.PARITY_EVEN, "O": serial.PARITY_ODD}
 _A_PLUS = "1.0.1.8.0.255"
@@ -115,7 +116,7 @@ class _HanListener:
     def __init__(self, rig: Rig) -> None:
         han = rig.han
         try:
-            self._line = serial.Serial(
+            self._line = open_serial(
                 han["port"],
                 han.get("baud", 2400),
                 parity=_PARITY[han.get("parity", "E")],

@@ -8,9 +8,8 @@ supply off       -> ok off
 
 from __future__ import annotations
 
-import serial
-
 from openams.errors import BenchError
+from openams.serialport import open_serial
 
 _TIMEOUT_S = 3.0
 
@@ -19,7 +18,7 @@ class Box:
     def __init__(self, port: str, baud: int = 115200) -> None:
         self._port = port
         try:
-            self._line = serial.Serial(port, baud, timeout=_TIMEOUT_S, exclusive=True)
+            self._line = open_serial(port, baud, timeout=_TIMEOUT_S, exclusive=True)
         except (OSError, ValueError) as error:
             raise BenchError(f"cannot open {port}: {_why(error)}") from None
         # Whatever was said before we listened is no answer.

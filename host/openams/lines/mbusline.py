@@ -14,6 +14,7 @@ import serial
 
 from openams.emulator.models.mbus_slave import MBus, MBusSlave
 from openams.errors import BenchError
+from openams.serialport import open_serial
 
 MODEL = "model"
 # In the place of a channel of the two-way link, see docs/architecture.md.
@@ -46,7 +47,7 @@ class MBusLine:
         self._ending = False
         if self._bus is None:
             try:
-                self._device = serial.Serial(
+                self._device = open_serial(
                     where, _BAUD, parity=serial.PARITY_EVEN, timeout=0.1, exclusive=True
                 )
             except (serial.SerialException, OSError, ValueError) as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from openams import private
 from openams.errors import BenchError
+from openams.serialport import leads_elsewhere
 
 
 def default_link(name: str) -> Path:
@@ -39,12 +40,7 @@ def _in_use(link: Path) -> bool:
         return False
     if not stat.S_ISLNK(made.st_mode):
         return True
-    try:
-        device = link.stat()
-    except OSError:
-        return False
-    # The number of a line that is gone goes to the next one, which is younger than the link.
-    return not (stat.S_ISCHR(device.st_mode) and device.st_ctime_ns > made.st_mtime_ns)
+    return link.exists() and not leads_elsewhere(link)
 
 
 class PtyLink:
