@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from openams.chain.course import Wanted
+from openams.chain.course import Down, Wanted
 from openams.chain.whole import run
 from openams.cli import main as cli
 from openams.field.faults import Rates
+from openams.headend.days import day_bounds
 from openams.headend.elhub.link import DirectLine
+from openams.meter_time import from_utc_ms
 from tests.headend.elhubsdk import body_faults
 
 KEYS = [
@@ -118,6 +120,24 @@ def test_a_head_end_that_begins_anew_in_the_night_sends_nothing_before_it_is_col
     figures = run(Wanted(8, 3, 5, date(2026, 1, 12), rates=Rates(0, 0)), also=taken).figures
     assert figures["read_rate_0700"] == 1 and right(figures) == NOTHING
     assert figures["elhub"]["corrected"] == 0 and revisions == {1}
+
+
+def test_what_was_read_before_the_head_end_went_down_is_with_elhub_in_time(monkeypatch):
+    """It stands still from half past five until nine: who was read by then is not late for that."""
+    begin_ms = day_bounds(date(2026, 1, 12))[1] + 330 * 60_000
+    end_ms = begin_ms + 210 * 60_000
+    monkeypatch.setattr(
+        "openams.chain.course._downs", lambda wanted, plan: [Down(begin_ms, end_ms)]
+    )
+    sent = []
+
+    def told(progress, store):
+        if progress.now <= from_utc_ms(begin_ms):
+            sent.append(progress.delivered["series"])
+
+    figures = run(Wanted(8, 1, 5, date(2026, 1, 12), rates=Rates(0, 0)), told=told).figures
+    assert figures["read_rate_0700"] == 1 and right(figures) == NOTHING
+    assert sent[-1] == figures["elhub"]["accepted"] and figures["elhub"]["corrected"] == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
