@@ -47,6 +47,13 @@ def test_it_shows_the_chip_and_what_is_done_to_its_case(running):
     # The contact was read at its pin, and stood for a tenth of a second.
     past = stream_of(meter, ["past"])["past"][0]
     assert "terminal-cover-removed" in [event["name"] for event in past["events"]]
+    # Of its port too: one frame of four is bad by this quirk, and none once it is off.
+    assert order(meter, do="quirk", name="cut") == (200, '{"ok":null}')
+    frames = stream_of(meter, ["frame"], 12, timeout_s=240)["frame"]
+    assert any(frame["error"] for frame in frames) and not all(frame["error"] for frame in frames)
+    assert order(meter, do="quirk", name=None) == (200, '{"ok":null}')
+    after = stream_of(meter, ["frame"], 9, timeout_s=240)["frame"]
+    assert not any(frame["error"] for frame in after[1:])
 
 
 def test_what_is_done_at_the_case_of_a_chip_is_done_at_its_pins():

@@ -100,9 +100,18 @@ def plain(value: Any) -> Any:
     return value
 
 
+def _scaler(scaler_unit: Any) -> tuple[int, Any]:
+    """A meter's scaler, which is an octet, and unit (IEC 62056-6-2, 4.3.2)."""
+    if isinstance(scaler_unit, list | tuple) and len(scaler_unit) == 2:
+        scaler, unit = scaler_unit
+        if isinstance(scaler, int) and -128 <= scaler <= 127:
+            return scaler, unit
+    raise ClientError(f"the meter has no such scaler and unit: {str(scaler_unit)[:60]}")
+
+
 def scaled(value: Any, scaler_unit: Any) -> tuple[Any, str]:
     """(value in its unit, name of the unit)"""
-    scaler, unit = scaler_unit
+    scaler, unit = _scaler(scaler_unit)
     if isinstance(value, int) and not isinstance(value, bool):
         value = value * 10**scaler if scaler >= 0 else round(value / 10**-scaler, -scaler) + 0.0
     return value, UNITS.get(unit, "")
@@ -290,8 +299,9 @@ def _cell(column: Column, scaler_unit: Any) -> tuple[str, Callable[[Any], Any]]:
         return "status", lambda value: value
     if scaler_unit is None:
         return column.name, plain
+    scaler, _ = _scaler(scaler_unit)
     if name := _energy_name(column, scaler_unit):
-        factor = 10 ** (scaler_unit[0] + 3)
+        factor = 10 ** (scaler + 3)
         return name, lambda value: value * factor if isinstance(value, int) else plain(value)
     unit = UNITS.get(scaler_unit[1], "")
     return f"{column.name} {unit}".strip(), lambda value: scaled(value, scaler_unit)[0]

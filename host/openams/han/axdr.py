@@ -82,8 +82,12 @@ class DateTime:
         )
 
     def moment(self) -> int:
-        """Milliseconds of its own time since 2000: for differences."""
-        at = datetime(self.year, self.month, self.day, self.hour, self.minute, self.second)
+        """Milliseconds of its own time since 2000: for differences. Raises HanError for a day that
+        no month has, or a year that is not said."""
+        try:
+            at = datetime(self.year, self.month, self.day, self.hour, self.minute, self.second)
+        except ValueError:
+            raise HanError(f"no date-time: {self.iso}") from None
         ms = 0 if self.hundredths > 99 else 10 * self.hundredths
         return (at - datetime(2000, 1, 1)) // timedelta(milliseconds=1) + ms
 

@@ -6,13 +6,12 @@ not. Sources: the makers' HAN documents and captured frames; see docs/han.md.
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from openams.han.axdr import DateTime, Item, Reader, date_time
 from openams.han.errors import HanError, UnknownListError
 from openams.han.frames import Hdlc
-from openams.han.reading import Number, Reading
+from openams.han.reading import Number, Reading, scaled
 
 _POWERS = {
     1: "active_power_import{}_w",
@@ -49,10 +48,10 @@ def _text(item: Item) -> str:
     return item.value.decode("ascii", "replace")
 
 
-def _scaled(value: int, scaler: int) -> Number:
-    if scaler >= 0:
-        return value * int(10**scaler)
-    return Decimal(value).scaleb(scaler)
+def _code(item: Item) -> bytes:
+    if not isinstance(item.value, bytes) or len(item.value) != 6:
+        raise UnknownListError("the list has a value where a code was due")
+    return item.value
 
 
 def _whole(item: Item) -> int:
@@ -90,7 +89,7 @@ class _Builder:
             name = _name(code)
             if name is None:
                 raise UnknownListError(f"the list has an element of unknown OBIS code {code.hex()}")
-            self.values[name] = _scaled(_whole(item), scaler)
+            self.values[name] = scaled(_whole(item), scaler)
 
     def reading(self) -> Reading:
         list_no = 3 if "a_plus_wh" in self.values else 2 if len(self.values) > 1 else 1
@@ -141,16 +140,17 @@ def _aidon(items: list[Item], hdlc: Hdlc, raw: bytes) -> Reading:
     codes = []
     for element in items:
         parts = element.items
-        if len(parts) not in (2, 3) or not isinstance(parts[0].value, bytes):
+        if len(parts) not in (2, 3):
             raise UnknownListError("the array holds something that is no coded element")
+        code = _code(parts[0])
         scaler = 0
         if len(parts) == 3:
             if len(parts[2].items) != 2:
                 raise UnknownListError("an element has no scaler and unit")
             scaler = _whole(parts[2].items[0])
-        codes.append(parts[0].value.hex())
-        out.coded(parts[0].value, parts[1], scaler)
-        if out.values and parts[0].value[2:4] == b"\x1f\x07":
+        codes.append(code.hex())
+        out.coded(code, parts[1], scaler)
+        if out.values and code[2:4] == b"\x1f\x07":
             out.traits["current_scaler"] = scaler
     out.traits["swedish"] = codes[0] == "0000010000ff"
     return out.reading()
@@ -164,16 +164,15 @@ def _kamstrup(items: list[Item], hdlc: Hdlc, raw: bytes, header: DateTime | None
     if len(pairs) % 2:
         raise UnknownListError("the Kamstrup list has a code without a value")
     order = []
-    for code, item in zip(pairs[::2], pairs[1::2], strict=True):
-        if code.value is None:
+    for first, item in zip(pairs[::2], pairs[1::2], strict=True):
+        if first.value is None:
             continue
-        if not isinstance(code.value, bytes) or len(code.value) != 6:
-            raise UnknownListError("the Kamstrup list has a value where a code was due")
-        order.append(code.value[2:4])
-        name = _name(code.value) or ""
+        code = _code(first)
+        order.append(code[2:4])
+        name = _name(code) or ""
         # 10 mA, 1 V and 10 Wh, by the maker's document.
-        scaler = -2 if name.startswith("current") else 1 if code.value[3] == 8 else 0
-        out.coded(code.value, item, scaler)
+        scaler = -2 if name.startswith("current") else 1 if code[3] == 8 else 0
+        out.coded(code, item, scaler)
     out.time = out.time or header
     out.traits["elements"] = len(items)
     out.traits["first"] = order[0].hex() if order else ""
@@ -211,10 +210,11 @@ def _kaifa(items: list[Item], hdlc: Hdlc, raw: bytes, header: DateTime | None) -
     first = items[0].value
     if isinstance(first, bytes) and len(first) == 6 and len(items) % 2 == 0:
         out.traits["coded"] = True
-        for code, item in zip(items[::2], items[1::2], strict=True):
-            name = _name(code.value) or ""
+        for coded, item in zip(items[::2], items[1::2], strict=True):
+            code = _code(coded)
+            name = _name(code) or ""
             scaler = -3 if name.startswith("current") else -1 if name.startswith("voltage") else 0
-            out.coded(code.value, item, scaler)
+            out.coded(code, item, scaler)
         return out.reading()
     if len(items) not in _KAIFA_PLACES:
         raise UnknownListError(f"a list of {len(items)} values is of no known maker")
@@ -231,7 +231,7 @@ def _kaifa(items: list[Item], hdlc: Hdlc, raw: bytes, header: DateTime | None) -
             name, scaler = _KAIFA_FIELDS[place]
             if place == "A+":
                 out.traits["energy_bits"] = 64 if item.tag == 0x15 else 32
-            out.values[name] = _scaled(_whole(item), scaler)
+            out.values[name] = scaled(_whole(item), scaler)
     out.time = out.time or header
     if out.version is not None and out.version != "KFM_001":
         raise UnknownListError(f"list version {out.version!r} is not known")

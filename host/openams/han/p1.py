@@ -16,7 +16,9 @@ from openams.han.axdr import DateTime
 from openams.han.errors import UnknownListError
 from openams.han.reading import Number, Reading
 
-_LINE = re.compile(r"^(\d+-\d+):(\d+\.\d+\.\d+)((?:\([^()]*\))+)$")
+_LINE = re.compile(r"^(\d{1,3}-\d{1,3}):(\d{1,3}\.\d{1,3}\.\d{1,3})((?:\([^()]*\))+)$")
+# As F7(3) and the like of EN 62056-21 are written; nothing that Decimal knows besides.
+_DECIMAL = re.compile(r"[+-]?\d{1,20}(\.\d{0,20})?", re.ASCII)
 _GROUP = re.compile(r"\(([^()]*)\)")
 _POWER = {1: "active_power_import{}_w", 2: "active_power_export{}_w",
           3: "reactive_power_import{}_var", 4: "reactive_power_export{}_var"}  # fmt: skip
@@ -67,7 +69,7 @@ def read_telegram(telegram: bytes) -> Reading:
         # DSMR gives the rates alone: together they are the register.
         rates = [values.get(f"{which}_rate_{rate}_wh", 0) for rate in (1, 2, 3, 4)]
         values.setdefault(f"{which}_wh", sum(rates))
-    if "reactive_power_q1_var" in values:
+    if all(f"reactive_power_q{k}_var" in values for k in (1, 2, 3, 4)):
         # Hungary gives the quadrants: I and II are import, III and IV export.
         for way, quadrants in (("import", (1, 2)), ("export", (3, 4))):
             values.setdefault(
@@ -125,12 +127,16 @@ def _name(code: str) -> str | None:
             13: f"power_factor_l{phase}"}.get(kind)  # fmt: skip
 
 
+def decimal_of(text: str, name: str) -> Decimal:
+    """Raises HanError for what is no number as telegrams have them."""
+    if not _DECIMAL.fullmatch(text):
+        raise UnknownListError(f"the telegram has no number for {name}: {text[:40]!r}")
+    return Decimal(text)
+
+
 def _number(text: str, name: str) -> Number:
     number, _, unit = text.partition("*")
-    try:
-        value = Decimal(number)
-    except ArithmeticError:
-        raise UnknownListError(f"the telegram has no number for {name}: {text!r}") from None
+    value = decimal_of(number, name)
     if unit.startswith("k"):
         return int(value * 1000)
     return int(value) if unit.endswith(("Wh", "W", "varh", "var")) else value

@@ -6,14 +6,13 @@ by its form; one of values alone is known by the types of its values.
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from openams.han.assembly import Apdu
 from openams.han.axdr import DateTime, Item, Reader, date_time
 from openams.han.errors import HanError, UnknownListError
 from openams.han.obis import field_of
-from openams.han.reading import Number, Reading
+from openams.han.reading import Number, Reading, scaled
 
 _U32, _U16, _OCTETS, _UINT8, _ENUM, _BOOLEAN = 0x06, 0x12, 0x09, 0x11, 0x16, 0x03
 _PHASES = "32.7.0 52.7.0 72.7.0 31.7.0 51.7.0 71.7.0"
@@ -166,7 +165,7 @@ class _Builder:
             raise UnknownListError("the push has another number of values than of objects")
         for k, (entry, item) in enumerate(zip(listed, items, strict=True)):
             parts = entry.items
-            if len(parts) != 4 or not _is_code(parts[1]) or parts[3].value != 0:
+            if len(parts) != 4 or not _is_object(parts):
                 raise UnknownListError("the push has an object of another form")
             code, attribute = parts[1].value, parts[2].value
             tag = item.tag if k else 0x09
@@ -274,7 +273,7 @@ class _Builder:
         elif (c, d) == (96, 14):
             value = item.value
             if isinstance(value, bytes):
-                value = int(value[1:]) if value[:1] == b"T" else value[-1]
+                value = _rate(value)
             self.traits["rate"] = value
         else:
             self._text(code, item)
@@ -290,8 +289,7 @@ class _Builder:
             self._whole_volts = scaler == 0
         elif scaler is None:
             scaler = {11: -2, 13: -3}.get(what, 0)
-        value: Number = item.value
-        self.values[name] = value if scaler == 0 else Decimal(item.value).scaleb(scaler)
+        self.values[name] = scaled(item.value, scaler)
 
     def _volts_are_whole(self, value: int) -> bool:
         """The list does not say it: Landis+Gyr's E450 sends volts, the others tenths."""
@@ -373,6 +371,20 @@ def _is_code(item: Item) -> bool:
     if item.tag != _OCTETS or not isinstance(value, bytes) or len(value) != 6:
         return False
     return value[0] in (0, 1) and value[5] == 255
+
+
+def _is_object(parts: list[Item]) -> bool:
+    """Class, code, attribute and index of a capture object."""
+    return _is_code(parts[1]) and isinstance(parts[2].value, int) and parts[3].value == 0
+
+
+def _rate(text: bytes) -> int:
+    """Of a T and digits, or one octet."""
+    if text[:1] == b"T" and text[1:].isdigit():
+        return int(text[1:])
+    if len(text) != 1:
+        raise UnknownListError("the push has a rate of another form")
+    return text[0]
 
 
 def _is_scaler(item: Item) -> bool:

@@ -7,8 +7,17 @@ from decimal import Decimal
 from typing import Any
 
 from openams.han.axdr import DateTime
+from openams.han.errors import UnknownListError
 
 Number = int | Decimal
+
+
+def scaled(value: int, scaler: int) -> Number:
+    """A value in its unit. A scaler is an octet (IEC 62056-6-2, 4.3.2): with more of them a list
+    would say numbers that nobody can write down."""
+    if not -128 <= scaler <= 127:
+        raise UnknownListError(f"the list has a scaler of 10 to the power of {scaler}")
+    return value * int(10**scaler) if scaler >= 0 else Decimal(value).scaleb(scaler)
 
 
 @dataclass(frozen=True)

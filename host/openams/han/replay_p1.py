@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from openams.han.errors import HanError
-from openams.han.p1 import Line, utc_of
+from openams.han.p1 import Line, decimal_of, utc_of
 from openams.han.reading import Reading
 from openams.meter_time import EPOCH, NORWAY, from_utc_ms
 
@@ -68,7 +67,7 @@ def request_of(reading: Reading, utc_ms: int) -> dict[str, Any]:
 
 
 def _scaled(text: str, factor: int) -> int:
-    return int(Decimal(text.partition("*")[0]) * factor)
+    return int(decimal_of(text.partition("*")[0], "an element") * factor)
 
 
 def _ms(text: str) -> int | None:
@@ -82,6 +81,8 @@ def _since_epoch(when: datetime) -> int:
 
 def _failures(groups: tuple[str, ...]) -> list[list[int | None]]:
     times, lengths = groups[2::2], groups[3::2]
+    if len(times) != len(lengths):
+        raise HanError("the failures of 1-0:99.97.0 are no pairs of time and duration")
     return [[_ms(a), _scaled(b, 1)] for a, b in zip(times, lengths, strict=True)]
 
 
@@ -108,7 +109,7 @@ def _sub_meters(by_name: dict[str, tuple[str, ...]]) -> list[list[Any]]:
             continue
         serial = by_name.get(f"0-{channel}:96.1.0") or by_name.get(f"0-{channel}:96.1.1") or ("",)
         read = by_name.get(f"0-{channel}:24.2.1") or by_name.get(f"0-{channel}:24.2.3")
-        entry: list[Any] = [channel, int(device[0]), serial[0], None, None, 0, 0]
+        entry: list[Any] = [channel, _scaled(device[0], 1), serial[0], None, None, 0, 0]
         if read is not None and len(read) == 2:
             unit = read[1].partition("*")[2]
             entry[3] = _ms(read[0])

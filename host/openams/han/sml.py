@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any, Literal
 
 from openams.han.axdr import DateTime
@@ -17,7 +16,7 @@ from openams.han.frames import crc_kermit, crc_x25, sml_is_whole
 from openams.han.marks import SML_START, sml_end
 from openams.han.obis import field_of
 from openams.han.octet_reader import OctetReader
-from openams.han.reading import Number, Reading
+from openams.han.reading import Number, Reading, scaled
 from openams.meter_time import EPOCH
 
 _ESCAPE = b"\x1b\x1b\x1b\x1b"
@@ -254,6 +253,8 @@ class _Times:
     def shown(self) -> DateTime | None:
         if self.seconds is None:
             return None
+        if self.seconds >> 32:
+            raise UnknownListError("the SML file has a time of more than four octets")
         at = EPOCH + timedelta(seconds=self.seconds)
         return DateTime(
             at.year, at.month, at.day, at.isoweekday(), at.hour, at.minute, at.second, 0, 0, 0
@@ -317,13 +318,7 @@ class _Values:
         if name is None or scaler.kind != "i" or unit.kind != "u":
             raise UnknownListError(f"the SML list has an object of unknown OBIS code {code.hex()}")
         self.objects.append(f"{text}={value.kind}{value.octets}{scaler.number:+d}")
-        self.values[name] = _scaled(value.number, scaler.number)
-
-
-def _scaled(value: int, scaler: int) -> Number:
-    if scaler >= 0:
-        return value * int(10**scaler)
-    return Decimal(value).scaleb(scaler)
+        self.values[name] = scaled(value.number, scaler.number)
 
 
 def code_text(code: bytes) -> str:
