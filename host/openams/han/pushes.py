@@ -379,12 +379,12 @@ def _is_object(parts: list[Item]) -> bool:
 
 
 def _rate(text: bytes) -> int:
-    """Of a T and digits, or one octet."""
+    """Of a T and digits, or a number's octets, whose last it is."""
     if text[:1] == b"T" and text[1:].isdigit():
         return int(text[1:])
-    if len(text) != 1:
+    if not text or text[:1] == b"T":
         raise UnknownListError("the push has a rate of another form")
-    return text[0]
+    return text[-1]
 
 
 def _is_scaler(item: Item) -> bool:
