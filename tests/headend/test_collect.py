@@ -278,7 +278,7 @@ def test_power_cuts_come_with_the_log(file_store, tmp_path):
 def test_a_worker_that_dies_loses_nothing_and_another_goes_on(store, tmp_path):
     village = Village(tmp_path, store)
 
-    class Died(Exception):
+    class Died(BaseException):
         pass
 
     def dying(number, exchanges):

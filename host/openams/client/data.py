@@ -29,6 +29,8 @@ _FIXED = {
 }
 _RAW = {0x19: 12, 0x1A: 5, 0x1B: 4}
 _DEPTH_MAX = 12
+# Of date-times: in any zone, and by any deviation, they are still times.
+_YEARS = (1900, 9900)
 
 
 class Reader(OctetReader):
@@ -149,6 +151,8 @@ def parse_date_time(raw: Any) -> datetime | None:
     if year == 0xFFFF or 0xFF in (month, day, hour, minute):
         return None
     try:
+        if not _YEARS[0] <= year <= _YEARS[1]:
+            raise ValueError
         local = datetime(
             year,
             month,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from openams.errors import BenchError
 
 # Data-access-result and action-result, IEC 62056-5-3.
@@ -27,6 +30,16 @@ RESULTS = {
 
 class ClientError(BenchError):
     """The meter, or the way to it, did not do what was asked."""
+
+
+@contextmanager
+def understood(what: str) -> Iterator[None]:
+    """Where a meter's answers are made sense of: values of another form than `what` has are the
+    meter's error, whatever Python says of them."""
+    try:
+        yield
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+        raise ClientError(f"the meter's {what}: what it says is not what they are") from error
 
 
 class LinkError(ClientError):

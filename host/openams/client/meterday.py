@@ -14,7 +14,7 @@ from typing import Any
 from openams.client import readout
 from openams.client.client import Client
 from openams.client.data import parse_date_time
-from openams.client.errors import ClientError
+from openams.client.errors import ClientError, understood
 from openams.client.firmware_names import LOGS
 from openams.client.names import CLOCK
 from openams.meter_time import NORWAY
@@ -102,7 +102,8 @@ def read_day(
     """
     known = layouts if layouts is not None else Layouts()
     try:
-        return _read(client, day, now, known, logs, passing or (lambda: now))
+        with understood(f"values of {day}"):
+            return _read(client, day, now, known, logs, passing or (lambda: now))
     except ClientError:
         # Of a meter with new firmware they may be others.
         known.columns.clear()
@@ -169,7 +170,7 @@ def _registers(client: Client, known: Layouts) -> dict[str, int]:
     values = client.get_all([(3, obis, 2) for obis in _REGISTERS.values()])
     out = {}
     for (name, obis), value in zip(_REGISTERS.items(), values, strict=True):
-        scaler, _ = known.scales[obis]
+        scaler, _ = readout.scaler_of(known.scales[obis])
         if not isinstance(value, int) or not -9 <= scaler <= 9:
             raise ClientError(f"the meter's register {obis} is no number")
         shift = scaler + 3

@@ -9,7 +9,7 @@ from typing import Any
 
 from openams.client.client import Client
 from openams.client.data import date_time, parse_date_time
-from openams.client.errors import ClientError, ResultError
+from openams.client.errors import ClientError, ResultError, understood
 from openams.client.event_details import means
 from openams.client.firmware_names import EVENTS, LOGS
 from openams.client.names import (
@@ -58,10 +58,10 @@ def obis_text(raw: Any) -> str:
 
 
 def object_list(client: Client) -> list[Entry]:
-    version = _association_version(rows := client.get(15, ASSOCIATION, 2))
-    out = []
-    for class_id, object_version, name, (attributes, methods) in rows:
-        out.append(
+    rows = client.get(15, ASSOCIATION, 2)
+    with understood("list of objects"):
+        version = _association_version(rows)
+        return [
             Entry(
                 class_id,
                 object_version,
@@ -69,8 +69,8 @@ def object_list(client: Client) -> list[Entry]:
                 {row[0]: _readable(row[1], version) for row in attributes},
                 tuple(row[0] for row in methods if row[1]),
             )
-        )
-    return out
+            for class_id, object_version, name, (attributes, methods) in rows
+        ]
 
 
 def _association_version(rows: list[Any]) -> int:
@@ -100,7 +100,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _scaler(scaler_unit: Any) -> tuple[int, Any]:
+def scaler_of(scaler_unit: Any) -> tuple[int, Any]:
     """A meter's scaler, which is an octet, and unit (IEC 62056-6-2, 4.3.2)."""
     if isinstance(scaler_unit, list | tuple) and len(scaler_unit) == 2:
         scaler, unit = scaler_unit
@@ -111,7 +111,7 @@ def _scaler(scaler_unit: Any) -> tuple[int, Any]:
 
 def scaled(value: Any, scaler_unit: Any) -> tuple[Any, str]:
     """(value in its unit, name of the unit)"""
-    scaler, unit = _scaler(scaler_unit)
+    scaler, unit = scaler_of(scaler_unit)
     if isinstance(value, int) and not isinstance(value, bool):
         value = value * 10**scaler if scaler >= 0 else round(value / 10**-scaler, -scaler) + 0.0
     return value, UNITS.get(unit, "")
@@ -154,6 +154,8 @@ def value_of(client: Client, entry: Entry) -> dict[str, Any]:
         return {**out, "value": plain(value)}
     except ResultError as error:
         return {**out, "value": None, "error": str(error)}
+    except (TypeError, ValueError, ArithmeticError):
+        return {**out, "value": None, "error": "it is of another form than its class has"}
 
 
 def attribute_of(client: Client, entry: Entry, number: int) -> dict[str, Any]:
@@ -279,6 +281,13 @@ def name_rows(
     obis: str, found: Iterable[list[Any]], captured: list[Column], units: dict[Column, Any]
 ) -> Iterator[dict[str, Any]]:
     """As `named_rows`, of a profile whose units are known."""
+    with understood(f"rows of {obis}"):
+        yield from _named_rows(obis, found, captured, units)
+
+
+def _named_rows(
+    obis: str, found: Iterable[list[Any]], captured: list[Column], units: dict[Column, Any]
+) -> Iterator[dict[str, Any]]:
     cells = [_cell(column, units.get(column)) for column in captured]
     for row in found:
         if len(row) != len(cells):
@@ -299,7 +308,7 @@ def _cell(column: Column, scaler_unit: Any) -> tuple[str, Callable[[Any], Any]]:
         return "status", lambda value: value
     if scaler_unit is None:
         return column.name, plain
-    scaler, _ = _scaler(scaler_unit)
+    scaler, _ = scaler_of(scaler_unit)
     if name := _energy_name(column, scaler_unit):
         factor = 10 ** (scaler + 3)
         return name, lambda value: value * factor if isinstance(value, int) else plain(value)
@@ -335,9 +344,17 @@ def events(
     `captured`: its columns, where they are known.
     """
     captured = captured or columns(client, obis)
+    found = rows(client, obis, begin, end, entries)
+    with understood(f"entries of {obis}"):
+        return _events(log, obis, found, captured)
+
+
+def _events(
+    log: str, obis: str, found: Iterable[list[Any]], captured: list[Column]
+) -> list[dict[str, Any]]:
     keys = _event_keys(captured)
     out = []
-    for row in rows(client, obis, begin, end, entries):
+    for row in found:
         if len(row) != len(captured):
             raise ClientError(f"{obis} has a row of {len(row)} values for {len(captured)} columns")
         event: dict[str, Any] = {"time": None, "log": log, "code": None, "name": "?"}
@@ -370,7 +387,9 @@ def _event_keys(captured: list[Column]) -> list[str]:
 def newest_events(client: Client, log: str, count: int) -> list[dict[str, Any]]:
     """The last `count` entries of a log, oldest first."""
     obis = EVENT_LOGS[LOGS.index(log)]
-    used = int(client.get(7, obis, 7))
+    used = client.get(7, obis, 7)
+    if not isinstance(used, int) or not 0 <= used < 1 << 32:
+        raise ClientError(f"the meter does not say how many entries {obis} has")
     if not used:
         return []
     return events(client, log, obis, None, None, (max(1, used - count + 1), 0))

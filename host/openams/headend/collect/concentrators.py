@@ -109,7 +109,7 @@ class HttpDoor:
 async def visit(door: Door, work: Work, now_ms: int) -> Visit:
     """One page of days, and the alarms and pushes; what was written before is acknowledged."""
     state = await door.get("/v1/state")
-    store_id = str(state.get("store_id", ""))
+    store_id = _text(state.get("store_id"))
     anew = work.seqs is not None and work.seqs.store_id != store_id
     before = Seqs(store_id, 0, 0, 0) if work.seqs is None or anew else work.seqs
     if before.day:
@@ -142,7 +142,7 @@ def _unread(body: dict[str, Any]) -> list[tuple[str, int | None, str]]:
         signal = one.get("signal_dbm")
         if one.get("failures"):
             heard = signal if isinstance(signal, int) else None
-            out.append((str(one.get("meter_id", "")), heard, str(one.get("reason", ""))[:200]))
+            out.append((_text(one.get("meter_id")), heard, _text(one.get("reason"))))
     return out
 
 
@@ -158,6 +158,12 @@ def _list(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise NonsenseError(f"the concentrator's answer has no list {name!r}")
     return found
+
+
+def _text(value: Any) -> str:
+    """Of what came, as stores take it: some take neither a zero nor half a character."""
+    text = "" if value is None else str(value)[:200]
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
 def _whole(value: Any) -> int:
@@ -199,10 +205,10 @@ def take_visits(store: Store, visits: Mapping[str, Visit], now_ms: int) -> None:
         for one in found.pushes:
             if "refused" in one:
                 text = f"concentrator {name} brings {one['refused']}"
-                store.notice("push", str(one.get("meter_id", "")), text, now_ms)
+                store.notice("push", _text(one.get("meter_id")), _text(text), now_ms)
         for kind, rows in (("alarm", found.alarms), ("push", found.pushes)):
             alarms += [
-                (str(one.get("meter_id", "")), _at(one, now_ms), f"{name} {kind}",
+                (_text(one.get("meter_id")), _at(one, now_ms), f"{name} {kind}",
                  json.dumps(one), one["seq"])
                 for one in rows
             ]  # fmt: skip

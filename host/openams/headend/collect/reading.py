@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from openams.client import readout
 from openams.client.data import date_time, parse_date_time
-from openams.client.errors import ClientError
+from openams.client.errors import ClientError, understood
+from openams.client.firmware_names import LOGS
 from openams.client.meterday import MeterDay, clock_ahead
 from openams.client.names import CLOCK, range_selection
 from openams.client.readout import EVENT_LOGS, PROFILES, Column
@@ -24,6 +25,12 @@ _PERIODS_S = (900, 3600)
 _PERIOD_CHANGED = 0x0400
 # Rows at a time: a torn link costs no more than that.
 _DAYS_AT_ONCE = 5
+# More than any register of a meter has, and its status word; less than a column of a store holds.
+_MOST, _STATUS_MOST = 1 << 62, (1 << 31) - 1
+# From when until when something was asked for, ms; of what came by others' hands it is anything
+# that is a time.
+Span = tuple[int, int]
+ALWAYS: Span = (0, 1 << 47)
 
 
 @dataclass
@@ -62,29 +69,44 @@ async def read(
     layouts: Layouts,
     got: Got,
 ) -> None:
-    """Reads days (dates, in order) into `got`; what came before a link fell is in there.
+    """Reads days (dates, in order) into `got`; what came before a link fell is in there, and of
+    what no meter says nothing. Raises ClientError.
 
     `now_ms`: when the session began.
     """
+    with understood("values"):
+        await _read(meter_id, reader, days, events_from_ms, now_ms, layouts, got)
+
+
+async def _read(
+    meter_id: str,
+    reader: Reader,
+    days: Sequence[Any],
+    events_from_ms: int,
+    now_ms: int,
+    layouts: Layouts,
+    got: Got,
+) -> None:
     asked_ms = reader.link.spent_ms
     clock = parse_date_time(await reader.get(8, CLOCK, 2))
     if clock is not None:
         asked, came = (from_utc_ms(now_ms + spent) for spent in (asked_ms, reader.link.spent_ms))
         got.ahead_ms = round(clock_ahead(clock, asked, came) / timedelta(milliseconds=1))
     period_s = await reader.get(7, _LOAD, 4)
-    if period_s not in _PERIODS_S:
+    if not isinstance(period_s, int) or period_s not in _PERIODS_S:
         raise ClientError(f"the meter's load profile has a capture period of {period_s} s")
     got.period_s = period_s
     for span in _spans(days):
         begin, end = day_bounds(span[0])[0], min(day_bounds(span[-1])[1], now_ms)
         registers = await _named(reader, _DAILY, begin, end, layouts)
-        got.readings += _readings(meter_id, registers, "meter", now_ms)
+        got.readings += _readings(meter_id, registers, "meter", now_ms, (begin, end))
         # Ranges have both ends: the row that ends at midnight is of the day before.
         found = await _named(reader, _LOAD, begin + 1000, end, layouts)
-        got.rows += interval_rows(found, period_s)
+        got.rows += interval_rows(found, period_s, (begin + 1000, end))
         got.until_ms = end
     for row in await _named(reader, _STANDARD, events_from_ms, now_ms, layouts):
-        if (event := _event(meter_id, "standard", row, "meter", now_ms)) is not None:
+        event = _event(meter_id, "standard", row, "meter", now_ms, (events_from_ms, now_ms))
+        if event is not None:
             got.events.append(event)
 
 
@@ -114,7 +136,7 @@ async def _named(
         raise ClientError(f"the buffer of {obis} is no list")
     try:
         return list(readout.name_rows(obis, rows, layout.columns, layout.units))
-    except (ClientError, TypeError):
+    except ClientError:
         # Of new firmware it may be another: the next session asks again.
         layouts.clear()
         raise ClientError(f"{obis} has rows that are not what it captures") from None
@@ -136,20 +158,43 @@ def _ms(text: str) -> int:
     return to_utc_ms(datetime.fromisoformat(text))
 
 
-def interval_rows(rows: Iterable[dict[str, Any]], period_s: int) -> list[IntervalRow]:
+def _number(value: Any, most: int = _MOST) -> int | None:
+    """One that a store has room for."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if whole and 0 <= value <= most else None
+
+
+class _Sane(NamedTuple):
+    at_ms: int
+    status: int
+    plus_mwh: int
+    minus_mwh: int
+
+
+def _sane(row: Mapping[str, Any], asked: Span) -> _Sane | None:
+    """Time, status and registers of a row; None for one that can no longer be read, which has no
+    time, and for one that no meter has, or that nobody asked for."""
+    plus, minus = _number(row.get("a_plus_mwh")), _number(row.get("a_minus_mwh"))
+    status = _number(row.get("status") or 0, _STATUS_MOST)
+    if row.get("time") is None or plus is None or minus is None or status is None:
+        return None
+    at_ms = _ms(row["time"])
+    return _Sane(at_ms, status, plus, minus) if asked[0] <= at_ms <= asked[1] else None
+
+
+def interval_rows(
+    rows: Iterable[dict[str, Any]], period_s: int, asked: Span = ALWAYS
+) -> list[IntervalRow]:
     """Rows of the load profile with their periods: before a mark of change it was the other one."""
     out = []
     changed = 0
     for row in rows:
-        plus, minus = row.get("a_plus_mwh"), row.get("a_minus_mwh")
-        # A row that can no longer be read has no time.
-        if row.get("time") is None or not isinstance(plus, int) or not isinstance(minus, int):
+        if (sane := _sane(row, asked)) is None:
             continue
-        status = int(row.get("status") or 0)
-        changed |= status & _PERIOD_CHANGED
+        changed |= sane.status & _PERIOD_CHANGED
         out.append(IntervalRow(
-            _ms(row["time"]) // 1000, period_s, status, plus, minus,
-            int(row.get("r_plus_mvarh") or 0), int(row.get("r_minus_mvarh") or 0),
+            sane.at_ms // 1000, period_s, sane.status, sane.plus_mwh, sane.minus_mwh,
+            _number(row.get("r_plus_mvarh")) or 0, _number(row.get("r_minus_mvarh")) or 0,
         ))  # fmt: skip
     if not changed:
         return out
@@ -162,20 +207,18 @@ def interval_rows(rows: Iterable[dict[str, Any]], period_s: int) -> list[Interva
 
 
 def _readings(
-    meter_id: str, rows: Iterable[dict[str, Any]], source: str, now_ms: int
+    meter_id: str, rows: Iterable[dict[str, Any]], source: str, now_ms: int, asked: Span = ALWAYS
 ) -> list[RegisterReading]:
-    out = []
-    for row in rows:
-        plus, minus = row.get("a_plus_mwh"), row.get("a_minus_mwh")
-        if row.get("time") is None or not isinstance(plus, int) or not isinstance(minus, int):
-            continue
-        at_ms = _ms(row["time"])
-        status = int(row.get("status") or 0)
-        out.append(RegisterReading(meter_id, at_ms, plus, minus, status, source, now_ms))
-    return out
+    found = (sane for row in rows if (sane := _sane(row, asked)) is not None)
+    return [
+        RegisterReading(meter_id, at_ms, plus, minus, status, source, now_ms)
+        for at_ms, status, plus, minus in found
+    ]
 
 
-def _event(meter_id: str, log: str, row: dict[str, Any], source: str, now_ms: int) -> Event | None:
+def _event(
+    meter_id: str, log: str, row: dict[str, Any], source: str, now_ms: int, asked: Span = ALWAYS
+) -> Event | None:
     """Of a row with the names of its columns, or of one that `readout.events` has named."""
     code, number = row.get("code"), row.get("number")
     detail, extra = row.get("detail"), row.get("extra")
@@ -188,22 +231,31 @@ def _event(meter_id: str, log: str, row: dict[str, Any], source: str, now_ms: in
             detail = value
         elif extra is None and name.startswith("0.0.128.3."):
             extra = value
-    if row.get("time") is None or not isinstance(code, int):
+    if row.get("time") is None or (code := _number(code, 0xFFFF)) is None:
         return None
     at_ms = _ms(row["time"])
-    detail, extra = (value if isinstance(value, int) else None for value in (detail, extra))
-    return Event(meter_id, log, int(number or 0), at_ms, code, detail, extra, now_ms, source)
+    if not asked[0] <= at_ms <= asked[1]:
+        return None
+    detail, extra = (
+        value if isinstance(value, int) and abs(value) <= _MOST else None
+        for value in (detail, extra)
+    )
+    return Event(meter_id, log, _number(number) or 0, at_ms, code, detail, extra, now_ms, source)
 
 
 def of_day(day: MeterDay, source: str, now_ms: int) -> Got:
-    """What a concentrator has read of a day, as if it had been read here."""
+    """What a concentrator has read of a day, as if it had been read here. Raises ValueError and
+    the like for what is no day."""
+    if not isinstance(day.meter_id, str) or _number(day.period_s, 86_400) is None:
+        raise ValueError("a day of no meter, or of no period")
     got = Got(interval_rows(day.rows, day.period_s), period_s=day.period_s, until_ms=now_ms)
     now = [day.now] if day.now else []
     got.readings = _readings(day.meter_id, [*day.registers, *now], source, now_ms)
     for row in day.events:
-        event = _event(day.meter_id, str(row.get("log", "standard")), row, source, now_ms)
+        log = row.get("log") if row.get("log") in LOGS else "standard"
+        event = _event(day.meter_id, str(log), row, source, now_ms)
         if event is not None:
             got.events.append(event)
     if day.clock_offset_s is not None:
-        got.ahead_ms = round(1000 * day.clock_offset_s)
+        got.ahead_ms = max(-_MOST, min(_MOST, round(1000 * day.clock_offset_s)))
     return got

@@ -100,6 +100,9 @@ class Sessions:
             out.told |= isinstance(error, NonsenseError)
             if isinstance(error, LinkError) and isinstance(work.row, MeterRow):
                 out.signal_dbm = await self._roads.signal_dbm(work.row)
+        except Exception as error:
+            # Whatever one meter made of it, the sessions of the others go on.
+            out.failed(BenchError(f"the session broke: {type(error).__name__}: {error}"))
         out.took_ms = round(1000 * (time.monotonic() - began))
         return out
 
