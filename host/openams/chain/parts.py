@@ -7,6 +7,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
@@ -14,6 +15,8 @@ from typing import Any, Protocol
 
 from openams.chain.part import FieldPart, Setup
 from openams.errors import BenchError
+
+_ENDED = "a process of the field has ended: begin the run again"
 
 
 class Part(Protocol):
@@ -72,13 +75,18 @@ class Beside:
         try:
             well, value = self._here.recv()
         except (EOFError, OSError):
-            raise BenchError("a process of the field has ended: begin the run again") from None
+            raise BenchError(_ENDED) from None
         if not well:
             raise value
         return value
 
     def _come(self) -> None:
-        """One answer is there."""
+        """One answer is there; or its process has ended, and nobody has asked."""
+        if not self._waiting:
+            assert self._loop is not None
+            self._loop.remove_reader(self._here.fileno())
+            self._loop = None
+            return
         future = self._waiting.popleft()
         try:
             value = self._take()
@@ -95,8 +103,8 @@ class Beside:
             self._loop = loop
             loop.add_reader(self._here.fileno(), self._come)
         future = loop.create_future()
+        self._send(name, values)
         self._waiting.append(future)
-        self._here.send((name, values))
         return await future
 
     def ask_now(self, name: str, *values: Any) -> Any:
@@ -106,8 +114,14 @@ class Beside:
         # What was asked for by one who is gone.
         while self._waiting:
             self._come()
-        self._here.send((name, values))
+        self._send(name, values)
         return self._take
+
+    def _send(self, name: str, values: tuple[Any, ...]) -> None:
+        try:
+            self._here.send((name, values))
+        except OSError:
+            raise BenchError(_ENDED) from None
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
@@ -133,11 +147,18 @@ def _serve(setup: Setup, number: int, pipe: Connection, ours: Sequence[Connectio
                     answer = True, getattr(part, name)(*values)
                 except BenchError as error:
                     answer = False, error
+                except Exception as error:
+                    # A defect: where it is, is said here; who asked is told that there is one.
+                    traceback.print_exc()
+                    words = f"a process of the field failed at {name}: {error!r}"
+                    answer = False, BenchError(words)
                 pipe.send(answer)
         except BenchError as error:
             pipe.send((False, error))
         except (EOFError, OSError):
             code = 0
+        except Exception:
+            traceback.print_exc()
         finally:
             if part is not None:
                 part.close()

@@ -18,8 +18,8 @@ from openams.client.meterday import MeterDay
 from openams.errors import BenchError
 from openams.headend.collect.reading import of_day
 from openams.headend.collect.taking import Came
-from openams.headend.collect.work import Seqs, Visit, Work
-from openams.headend.days import day_date, day_number
+from openams.headend.collect.work import Seqs, Visit, Work, shown
+from openams.headend.days import day_bounds, day_date, day_number
 from openams.headend.store import Store
 from openams.meter_time import to_utc_ms
 
@@ -27,6 +27,8 @@ _PAGE = 100
 _BODY_MOST = 64 << 20
 # Days that are asked for in one visit: a concentrator reads them in its own time.
 _ASK = 50
+# Values of a day may be corrected for three years.
+_OLDEST_MS = 4 * 366 * 86_400_000
 
 
 class NonsenseError(LinkError):
@@ -109,7 +111,7 @@ class HttpDoor:
 async def visit(door: Door, work: Work, now_ms: int) -> Visit:
     """One page of days, and the alarms and pushes; what was written before is acknowledged."""
     state = await door.get("/v1/state")
-    store_id = _text(state.get("store_id"))
+    store_id = shown(state.get("store_id"))
     anew = work.seqs is not None and work.seqs.store_id != store_id
     before = Seqs(store_id, 0, 0, 0) if work.seqs is None or anew else work.seqs
     if before.day:
@@ -141,8 +143,9 @@ def _unread(body: dict[str, Any]) -> list[tuple[str, int | None, str]]:
     for one in _list(body, "meters"):
         signal = one.get("signal_dbm")
         if one.get("failures"):
-            heard = signal if isinstance(signal, int) else None
-            out.append((_text(one.get("meter_id")), heard, _text(one.get("reason"))))
+            known = type(signal) is int and abs(signal) < 1000
+            heard = signal if known else None
+            out.append((shown(one.get("meter_id")), heard, shown(one.get("reason"))))
     return out
 
 
@@ -160,12 +163,6 @@ def _list(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
     return found
 
 
-def _text(value: Any) -> str:
-    """Of what came, as stores take it: some take neither a zero nor half a character."""
-    text = "" if value is None else str(value)[:200]
-    return "".join(sign if sign.isprintable() else "?" for sign in text)
-
-
 def _whole(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 62:
         raise NonsenseError("the concentrator's answer has a number that is none")
@@ -175,7 +172,10 @@ def _whole(value: Any) -> int:
 def _day(record: dict[str, Any], source: str, now_ms: int) -> Came:
     try:
         day = MeterDay.from_json(record)
-        number = day_number(date.fromisoformat(day.day))
+        of = date.fromisoformat(day.day)
+        number = day_number(of)
+        if not now_ms - _OLDEST_MS < day_bounds(of)[0] < now_ms:
+            raise ValueError("a day that is to come, or that nobody asks for any more")
         got = of_day(day, source, now_ms)
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         raise NonsenseError("the concentrator's answer has a day that is none") from None
@@ -205,10 +205,10 @@ def take_visits(store: Store, visits: Mapping[str, Visit], now_ms: int) -> None:
         for one in found.pushes:
             if "refused" in one:
                 text = f"concentrator {name} brings {one['refused']}"
-                store.notice("push", _text(one.get("meter_id")), _text(text), now_ms)
+                store.notice("push", shown(one.get("meter_id")), shown(text), now_ms)
         for kind, rows in (("alarm", found.alarms), ("push", found.pushes)):
             alarms += [
-                (_text(one.get("meter_id")), _at(one, now_ms), f"{name} {kind}",
+                (shown(one.get("meter_id")), _at(one, now_ms), f"{name} {kind}",
                  json.dumps(one), one["seq"])
                 for one in rows
             ]  # fmt: skip
@@ -226,5 +226,5 @@ def take_visits(store: Store, visits: Mapping[str, Visit], now_ms: int) -> None:
 def _at(row: dict[str, Any], now_ms: int) -> int:
     try:
         return to_utc_ms(datetime.fromisoformat(str(row.get("time"))))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return now_ms

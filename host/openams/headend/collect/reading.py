@@ -158,10 +158,10 @@ def _ms(text: str) -> int:
     return to_utc_ms(datetime.fromisoformat(text))
 
 
-def _number(value: Any, most: int = _MOST) -> int | None:
+def _number(value: Any, most: int = _MOST, least: int = 0) -> int | None:
     """One that a store has room for."""
     whole = isinstance(value, int) and not isinstance(value, bool)
-    return value if whole and 0 <= value <= most else None
+    return value if whole and least <= value <= most else None
 
 
 class _Sane(NamedTuple):
@@ -236,17 +236,15 @@ def _event(
     at_ms = _ms(row["time"])
     if not asked[0] <= at_ms <= asked[1]:
         return None
-    detail, extra = (
-        value if isinstance(value, int) and abs(value) <= _MOST else None
-        for value in (detail, extra)
-    )
+    detail, extra = (_number(value, least=-_MOST) for value in (detail, extra))
     return Event(meter_id, log, _number(number) or 0, at_ms, code, detail, extra, now_ms, source)
 
 
 def of_day(day: MeterDay, source: str, now_ms: int) -> Got:
     """What a concentrator has read of a day, as if it had been read here. Raises ValueError and
     the like for what is no day."""
-    if not isinstance(day.meter_id, str) or _number(day.period_s, 86_400) is None:
+    named = isinstance(day.meter_id, str) and day.meter_id.isalnum() and len(day.meter_id) <= 64
+    if not named or _number(day.period_s, 86_400) is None:
         raise ValueError("a day of no meter, or of no period")
     got = Got(interval_rows(day.rows, day.period_s), period_s=day.period_s, until_ms=now_ms)
     now = [day.now] if day.now else []

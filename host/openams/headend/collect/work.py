@@ -26,6 +26,12 @@ _LOG_FROM_MS = 60_000
 _SILENT = ("no answer", "timed out", "has not ended in time")
 
 
+def shown(value: Any) -> str:
+    """What others say, as stores take it: some take neither a zero nor half a character."""
+    text = "" if value is None else str(value)[:200]
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
 class Seqs(NamedTuple):
     """Up to which numbers a concentrator's store is written here."""
 
@@ -104,7 +110,7 @@ class Outcome:
         return len(self.came.got.rows) if self.came else 0
 
     def failed(self, error: BenchError) -> None:
-        self.outcome, self.error = outcome_of(error), str(error)
+        self.outcome, self.error = outcome_of(error), shown(error)
         self.counter = error.needed if isinstance(error, CountersError) else 0
         self.told = isinstance(error, RefusedError) or "is not this meter" in self.error
 
