@@ -17,6 +17,7 @@ from lxml import etree
 from openams.chain.course import Down, Wanted
 from openams.chain.whole import run
 from openams.cli import main as cli
+from openams.errors import BenchError
 from openams.field.faults import Rates
 from openams.headend.days import day_bounds
 from openams.headend.elhub.link import DirectLine
@@ -138,6 +139,28 @@ def test_what_was_read_before_the_head_end_went_down_is_with_elhub_in_time(monke
     figures = run(Wanted(8, 1, 5, date(2026, 1, 12), rates=Rates(0, 0)), told=told).figures
     assert figures["read_rate_0700"] == 1 and right(figures) == NOTHING
     assert sent[-1] == figures["elhub"]["accepted"] and figures["elhub"]["corrected"] == 0
+
+
+def test_a_share_of_the_field_that_fails_or_ends_is_told_in_a_line(monkeypatch, capfd):
+    def broken(part):
+        raise KeyError("nobody thought of that")
+
+    monkeypatch.setattr("openams.chain.part.FieldPart.direct", broken)
+    with pytest.raises(BenchError, match="failed at direct: KeyError"):
+        run(Wanted(4, 1, 5, date(2026, 1, 12), parts=2))
+    assert "in broken" in capfd.readouterr().err, "and where it is"
+    parent = os.getpid()
+
+    def killed(part, *values):
+        if os.getpid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return []
+
+    monkeypatch.setattr("openams.chain.part.FieldPart.direct", lambda part: [])
+    monkeypatch.setattr("openams.chain.part.FieldPart.gasps", killed)
+    with pytest.raises(BenchError, match="has ended: begin the run again"):
+        run(Wanted(4, 1, 5, date(2026, 1, 12), parts=2))
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
