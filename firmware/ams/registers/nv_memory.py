@@ -83,7 +83,7 @@ class NvMemory:
         self._snapshot = Snapshot(self.flash)
         try:
             stored = self._snapshot.load()
-        except SnapshotError as error:
+        except (OSError, SnapshotError) as error:
             self._settings_say = str(error)
             self._refuse(layout.SETTINGS, self._settings_say)
             return None

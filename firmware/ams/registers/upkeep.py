@@ -21,7 +21,9 @@ def heal(nv_memory):
     """
     for region in list(nv_memory.shut):
         journal = nv_memory.journals[region]
-        if region in layout.CELLS or is_foreign(journal):
+        if journal.unreadable:
+            nv_memory.damage(region, "region %d of the flash cannot be read" % region)
+        if journal.unreadable or region in layout.CELLS or is_foreign(journal):
             continue
         journal.writable = True
         nv_memory.shut.remove(region)

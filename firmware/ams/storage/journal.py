@@ -56,7 +56,14 @@ class Journal(Sectors):
         self._newest = None  # (place, at) of the newest record
         self._guess = 0  # length of the record that was read last: the next is alike
         self.found = 0  # sectors of this journal at the mount, see missing.py
-        self._mount()
+        try:
+            self._mount()
+        except OSError:
+            # One part of a flash that gives errors does not keep the meter from measuring.
+            self.unreadable = True
+            self.writable = False
+            self.sequence = self.found = 0
+            self._newest = None
 
     def _mount(self):
         blank = getattr(self._flash, "blank", None)

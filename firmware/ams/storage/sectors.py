@@ -45,6 +45,7 @@ class Sectors:
     worn = 0  # sectors that took no head, records that did not read back
     _passed = 0  # places that took nothing since a sector was opened
     writable = True  # False: it holds something of somebody else, which stays as it is
+    unreadable = False  # the flash gave errors at the mount: it counts as empty, and stays as it is
 
     def __init__(self, flash, first, count, region):
         if count < 2:
@@ -74,7 +75,7 @@ class Sectors:
 
     def sector_sequence(self, place):
         """Sequence of a sector of this journal, 0 for anything else."""
-        if place == self._leaving:
+        if place == self._leaving or self.unreadable:
             return 0
         for head in self.heads(place):
             magic, region, version, era, sequence, crc = struct.unpack(_SECTOR_HEAD, head)

@@ -46,7 +46,16 @@ class Snapshot:
         return binascii.crc32(body, binascii.crc32(header[4:12])) & 0xFFFFFFFF
 
     def _read_slot(self, address):
-        """(sequence, state) of a slot, or None when it holds no whole state."""
+        """(sequence, state) of a slot; None when it holds no whole state, or gives none."""
+        try:
+            return self._whole(address)
+        except OSError:
+            # The other one may be readable.
+            self.unfinished = False
+            self.damaged = True
+            return None
+
+    def _whole(self, address):
         header = bytearray(_HEADER_SIZE)
         self._flash.read(address, header)
         magic, version, length, sequence, crc = struct.unpack(_HEADER, header)

@@ -77,6 +77,8 @@ class Flash:
     def blank(self, address: int, size: int) -> bool:
         number, at = divmod(address, SECTOR)
         while size > 0:
+            if self.broken and number in self.broken:
+                raise OSError(5, "flash")
             data = self.sectors.get(number)
             count = min(SECTOR - at, size)
             if data is not None and data[at : at + count] != _ONES[:count]:
@@ -244,7 +246,8 @@ class Device:
     # --- what goes wrong in it --------------------------------------------------------
 
     def break_flash(self, broken: bool) -> None:
-        """The part that holds the load profile gives errors, or works again."""
+        """The part that holds the load profile gives errors, or works again: then a meter that
+        began without it is started once more, as a fitter would."""
         layout = importlib.import_module("ams.storage.layout")
         flash = self.board.flash
         flash.broken = None
@@ -252,6 +255,8 @@ class Device:
             for region, first, count in layout.layout(flash.size // SECTOR):
                 if region == layout.LOAD_PROFILE:
                     flash.broken = range(first, first + count)
+        elif self.meter is not None and self.meter.nv_memory.shut:
+            self.reset()
 
     def set_clock(self, off_ms: int) -> None:
         """Somebody sets the clock, who is wrong by `off_ms`; 0: who is right."""
