@@ -64,6 +64,11 @@ QUIET = {"last_session_ms": BEGIN + HOUR}
     ("known", "cause"),
     [
         (night(links=link()), "signal"),
+        (night(links=link(), alarms={METER: [(DUE + 30 * HOUR, "nobody-in")]}), "other"),
+        (night(links=link(), alarms={METER: [(DUE - 100 * HOUR, "nobody-in")]}), "other"),
+        (night(links=link(), alarms={METER: [(DUE + 80 * HOUR, "nobody-in")]}), "signal"),
+        (night(links=link(), alarms={METER: [(DUE - 300 * HOUR, "nobody-in")]}), "signal"),
+        (night(links=link(signal=-92), alarms={METER: [(DUE, "nobody-in")]}), "meter"),
         (night(links=link(signal=-92)), "meter"),
         (night(links=link(f"meter {METER} has closed the connection")), "meter"),
         (night(links=link(), alarms={METER: [(BEGIN, "power-lost")]}), "other"),

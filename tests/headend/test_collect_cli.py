@@ -274,6 +274,24 @@ def test_orders_that_cannot_be(tmp_path, arguments, says):
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and says in done.stderr
 
 
+def test_a_fitter_who_found_nobody_in(meters, tmp_path):
+    register(tmp_path, meters, direct)
+    meter_id, store = meters.listed[0].meter_id, tmp_path / "s.db"
+    at = f"{yesterday()}T10:00:00"
+    told = ams("headend", "visited", meter_id, "--at", at, "--store", store, "--json")
+    assert json.loads(told.stdout)["meter_id"] == meter_id
+    with open_store(store) as opened:
+        ((subject, source, body),) = opened.all("SELECT meter_id, source, body FROM alarm")
+    assert (subject, source, json.loads(body)) == (meter_id, "fitter", {"kind": "nobody-in"})
+    for number, when, says in (
+        ("7359990000000000", at, "is not in the register"),
+        (meter_id, "2098-01-01T00:00:00", "is to come"),
+        (meter_id, "yesterday", "is no ISO time"),
+    ):
+        done = ams("headend", "visited", number, "--at", when, "--store", store, ok=False)
+        assert done.returncode == 1 and says in done.stderr and done.stderr.count("\n") == 1
+
+
 def test_working_days_leave_out_weekends_and_holidays():
     from datetime import date
 

@@ -23,6 +23,7 @@ from openams.chain.roads import FieldRoads, OrderClock, order_url
 from openams.errors import BenchError
 from openams.field.faults import Rates
 from openams.field.meters import FieldPlan, make_plan
+from openams.headend.causes import NOBODY_IN
 from openams.headend.collect.clock import VirtualClock
 from openams.headend.collect.collector import Collector, Settings
 from openams.headend.collect.orders import Doer
@@ -149,6 +150,7 @@ class Course:
         self.changes: list[Change] = sorted(
             change for part in parts for change in part.ask_now("changes")
         )
+        self._visits = sorted(visit for part in parts for visit in part.ask_now("visits"))
         for change in self.changes:
             self._places[change.new.meter_id] = self._places[change.old.meter_id]
         annual_kwh: dict[str, float] = {}
@@ -255,12 +257,16 @@ class Course:
     # --- what is done --------------------------------------------------------------------------
 
     def _fitters(self, now: int) -> None:
-        """Meters that were changed up to now: the fitter's report, with what the old one showed."""
+        """What fitters report up to now: meters that were changed, with what the old one showed;
+        doors that nobody opened."""
         while self.changes and self.changes[0].at_ms <= now:
             change = self.changes.pop(0)
             part = self.part_of(change.old.meter_id)
             shown = part.ask_now("display", change.old.meter_id, change.at_ms)
             company.changed(self.store, change.at_ms, change.old, change.new, shown)
+        while self._visits and self._visits[0][0] <= now:
+            at_ms, meter_id = self._visits.pop(0)
+            take_alarm(self.store, meter_id, at_ms, "fitter", {"kind": NOBODY_IN})
 
     def _work(self, now: int) -> None:
         for part in self.parts:

@@ -30,12 +30,16 @@ from openams.field.meters import FieldPlan, MeterSpec
 from openams.field.nets import make_nets
 from openams.keys.handover import give_readers
 from openams.keys.keystore import Keystore
+from openams.meter_time import NORWAY, from_utc_ms
 
 # Days by which a yearly volume is known: one of each quarter of the year.
 _SAMPLES = 4
 # Meters that are awake at a time: a quarter of a MiB each, and more from day to day. The others are
 # in a file.
 _AWAKE = 192
+_HOUR_MS = 3_600_000
+# Of the local day.
+_DOOR_HOURS = (8, 21)
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,13 @@ class Change(NamedTuple):
     at_ms: int
     old: MeterSpec
     new: MeterSpec
+
+
+def _by_day(at_ms: int) -> int:
+    """The first moment from then on at which somebody goes to a customer's door."""
+    while not _DOOR_HOURS[0] <= from_utc_ms(at_ms).astimezone(NORWAY).hour < _DOOR_HOURS[1]:
+        at_ms += _HOUR_MS
+    return at_ms
 
 
 class FieldPart:
@@ -125,6 +136,17 @@ class FieldPart:
                     continue
                 out.append(Change(fault.begin_ms, old, new))
         return sorted(out)
+
+    def visits(self) -> list[tuple[int, str]]:
+        """(moment, meter) of the fitters who find nobody in: by day, and again each week."""
+        out = []
+        for fault in self.field.faults:
+            if fault.kind == "no-access":
+                at_ms = _by_day(fault.begin_ms + _HOUR_MS)
+                while at_ms < fault.end_ms:
+                    out += [(at_ms, meter_id) for meter_id in fault.meters]
+                    at_ms = _by_day(at_ms + 7 * 24 * _HOUR_MS)
+        return out
 
     def annual_kwh(self) -> dict[str, float]:
         """Of the meters that are up at the begin."""

@@ -17,7 +17,7 @@ from openams.cli.common import BusOption, JsonObjectOption, StoreOption, group
 from openams.cli.keys import PassphraseOption
 from openams.errors import BenchError
 from openams.keys.opening import open_keystore
-from openams.meter_time import local_text
+from openams.meter_time import local_text, parse_time, to_utc_ms
 from openams.private import write_private
 from openams.terminal import say
 
@@ -348,6 +348,31 @@ def close(
         if not opened.close_notice(number, who, now_ms()):
             raise BenchError(f"there is no open notice {number}")
     say(json.dumps({"closed": number}) if as_json else f"notice {number} is closed")
+
+
+@app.command(epilog="Example: ams headend visited 7359990000000017 --at 2026-01-31T10:00:00")
+def visited(
+    meter_id: Annotated[str, typer.Argument(metavar="METER_ID")],
+    at: Annotated[
+        str | None, typer.Option(metavar="TIME", help="When it was; left out: now.")
+    ] = None,
+    store: StoreOption = None,
+    as_json: JsonObjectOption = False,
+) -> None:
+    """Tell that a fitter found nobody in: why a meter that nobody reaches stays silent."""
+    from openams.headend.causes import NOBODY_IN
+    from openams.headend.collect.taking import take_alarm
+    from openams.headend.store import open_store, store_url
+
+    when = now_ms() if at is None else to_utc_ms(parse_time("--at", at))
+    if when > now_ms():
+        raise BenchError(f"--at {at} is to come: tell of a visit when it is over")
+    with open_store(store_url(store)) as opened:
+        if not opened.meters_of([meter_id]):
+            raise BenchError(f"meter {meter_id} is not in the register")
+        take_alarm(opened, meter_id, when, "fitter", {"kind": NOBODY_IN})
+    text = f"meter {meter_id}: nobody was in at {local_text(when)}"
+    say(json.dumps({"meter_id": meter_id, "at": local_text(when)}) if as_json else text)
 
 
 # Commands in modules of their own: delivery and report have many options.

@@ -39,6 +39,10 @@ _QUIET_MS = 25 * 60_000
 _LONG_MS = 30 * 60_000
 # How meters answer when a head-end is back is looked at so long after the night.
 _LATER_MS = 12 * 3_600_000
+# What a fitter says who found nobody in. It tells of the nights before his visit, and of those
+# after it until he comes again.
+NOBODY_IN = "nobody-in"
+_BEFORE_VISIT_MS, _AFTER_VISIT_MS = 3 * 86_400_000, 8 * 86_400_000
 # A log is read from so long before a night on, for cuts that began before it.
 _LOG_MS = 30 * 86_400_000
 
@@ -259,6 +263,14 @@ def _of_link(night: Night, job: Job, link: Link, group: tuple[str, str]) -> Caus
     if link.signal_dbm is not None:
         text = f"the net hears it at {link.signal_dbm} dBm, and it gives no answer"
         return Cause(METER, "module-hang", text)
+    visits = [
+        at
+        for at, kind in night.alarms.get(job.subject, ())
+        if kind == NOBODY_IN and at - _BEFORE_VISIT_MS <= link.at_ms <= at + _AFTER_VISIT_MS
+    ]
+    if visits:
+        text = f"no answer, and a fitter found nobody in at {local_text(visits[-1])}"
+        return Cause(OTHER, "no-access", text)
     others = night.silent.get(group, set()) - {job.subject}
     where = f" behind {group[1]}" if group[1] else ""
     text = f"no answer, and the net does not hear it; {len(others)} others{where} alike"
@@ -339,7 +351,7 @@ def _alarms(
         "AND meter_id IN (?*)",
         ["", *meters],
         due_ms - _LOG_MS,
-        due_ms,
+        due_ms + _BEFORE_VISIT_MS,
     )
     names = set(masters)
     for meter_id, at_ms, source, body in sorted(found, key=lambda row: row[1]):

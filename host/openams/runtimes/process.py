@@ -414,6 +414,10 @@ class MeterProcess:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
+        # Who reads finds its end at once; one that is closed amid a read is an error of his.
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(timeout=1)
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream:
                 with contextlib.suppress(BrokenPipeError):
