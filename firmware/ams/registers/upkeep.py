@@ -23,7 +23,8 @@ def heal(nv_memory):
         journal = nv_memory.journals[region]
         if journal.unreadable:
             nv_memory.damage(region, "region %d of the flash cannot be read" % region)
-        if journal.unreadable or region in layout.CELLS or is_foreign(journal):
+            continue
+        if region in layout.CELLS or is_foreign(journal):
             continue
         journal.writable = True
         nv_memory.shut.remove(region)

@@ -23,7 +23,7 @@ from openams.chain.roads import FieldRoads, OrderClock, order_url
 from openams.errors import BenchError
 from openams.field.faults import Rates
 from openams.field.meters import FieldPlan, make_plan
-from openams.headend.causes import NOBODY_IN
+from openams.headend.causes import nobody_in
 from openams.headend.collect.clock import VirtualClock
 from openams.headend.collect.collector import Collector, Settings
 from openams.headend.collect.orders import Doer
@@ -266,7 +266,7 @@ class Course:
             company.changed(self.store, change.at_ms, change.old, change.new, shown)
         while self._visits and self._visits[0][0] <= now:
             at_ms, meter_id = self._visits.pop(0)
-            take_alarm(self.store, meter_id, at_ms, "fitter", {"kind": NOBODY_IN})
+            nobody_in(self.store, meter_id, at_ms)
 
     def _work(self, now: int) -> None:
         for part in self.parts:

@@ -360,8 +360,7 @@ def visited(
     as_json: JsonObjectOption = False,
 ) -> None:
     """Tell that a fitter found nobody in: why a meter that nobody reaches stays silent."""
-    from openams.headend.causes import NOBODY_IN
-    from openams.headend.collect.taking import take_alarm
+    from openams.headend.causes import nobody_in
     from openams.headend.store import open_store, store_url
 
     when = now_ms() if at is None else to_utc_ms(parse_time("--at", at))
@@ -370,7 +369,7 @@ def visited(
     with open_store(store_url(store)) as opened:
         if not opened.meters_of([meter_id]):
             raise BenchError(f"meter {meter_id} is not in the register")
-        take_alarm(opened, meter_id, when, "fitter", {"kind": NOBODY_IN})
+        nobody_in(opened, meter_id, when)
     text = f"meter {meter_id}: nobody was in at {local_text(when)}"
     say(json.dumps({"meter_id": meter_id, "at": local_text(when)}) if as_json else text)
 

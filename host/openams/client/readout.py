@@ -282,22 +282,16 @@ def name_rows(
 ) -> Iterator[dict[str, Any]]:
     """As `named_rows`, of a profile whose units are known."""
     with understood(f"rows of {obis}"):
-        yield from _named_rows(obis, found, captured, units)
-
-
-def _named_rows(
-    obis: str, found: Iterable[list[Any]], captured: list[Column], units: dict[Column, Any]
-) -> Iterator[dict[str, Any]]:
-    cells = [_cell(column, units.get(column)) for column in captured]
-    for row in found:
-        if len(row) != len(cells):
-            raise ClientError(f"{obis} has a row of {len(row)} values for {len(cells)} columns")
-        out: dict[str, Any] = {}
-        for (name, shown), value in zip(cells, row, strict=True):
-            out[name] = shown(value)
-            if name == "status":
-                out["status_names"] = status_names(value)
-        yield out
+        cells = [_cell(column, units.get(column)) for column in captured]
+        for row in found:
+            if len(row) != len(cells):
+                raise ClientError(f"{obis} has a row of {len(row)} values for {len(cells)} columns")
+            out: dict[str, Any] = {}
+            for (name, shown), value in zip(cells, row, strict=True):
+                out[name] = shown(value)
+                if name == "status":
+                    out["status_names"] = status_names(value)
+            yield out
 
 
 def _cell(column: Column, scaler_unit: Any) -> tuple[str, Callable[[Any], Any]]:
@@ -308,12 +302,12 @@ def _cell(column: Column, scaler_unit: Any) -> tuple[str, Callable[[Any], Any]]:
         return "status", lambda value: value
     if scaler_unit is None:
         return column.name, plain
-    scaler, _ = scaler_of(scaler_unit)
+    scaler, unit = scaler_of(scaler_unit)
     if name := _energy_name(column, scaler_unit):
         factor = 10 ** (scaler + 3)
         return name, lambda value: value * factor if isinstance(value, int) else plain(value)
-    unit = UNITS.get(scaler_unit[1], "")
-    return f"{column.name} {unit}".strip(), lambda value: scaled(value, scaler_unit)[0]
+    shown = f"{column.name} {UNITS.get(unit, '')}".strip()
+    return shown, lambda value: scaled(value, scaler_unit)[0]
 
 
 def _energy_name(column: Column, scaler_unit: Any) -> str | None:
@@ -346,29 +340,25 @@ def events(
     captured = captured or columns(client, obis)
     found = rows(client, obis, begin, end, entries)
     with understood(f"entries of {obis}"):
-        return _events(log, obis, found, captured)
-
-
-def _events(
-    log: str, obis: str, found: Iterable[list[Any]], captured: list[Column]
-) -> list[dict[str, Any]]:
-    keys = _event_keys(captured)
-    out = []
-    for row in found:
-        if len(row) != len(captured):
-            raise ClientError(f"{obis} has a row of {len(row)} values for {len(captured)} columns")
-        event: dict[str, Any] = {"time": None, "log": log, "code": None, "name": "?"}
-        for key, value in zip(keys, row, strict=True):
-            if key == "time":
-                event["time"] = local_text(value)
-            elif key == "code":
-                event["code"] = value
-                event["name"] = event_name(value)
-            else:
-                event[key] = plain(value)
-        event["means"] = means(event["code"], event.get("detail"), event.get("extra"))
-        out.append(event)
-    return out
+        keys = _event_keys(captured)
+        out = []
+        for row in found:
+            if len(row) != len(captured):
+                raise ClientError(
+                    f"{obis} has a row of {len(row)} values for {len(captured)} columns"
+                )
+            event: dict[str, Any] = {"time": None, "log": log, "code": None, "name": "?"}
+            for key, value in zip(keys, row, strict=True):
+                if key == "time":
+                    event["time"] = local_text(value)
+                elif key == "code":
+                    event["code"] = value
+                    event["name"] = event_name(value)
+                else:
+                    event[key] = plain(value)
+            event["means"] = means(event["code"], event.get("detail"), event.get("extra"))
+            out.append(event)
+        return out
 
 
 def _event_keys(captured: list[Column]) -> list[str]:

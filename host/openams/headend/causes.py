@@ -16,6 +16,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from openams.headend.assemble import power_cuts
+from openams.headend.collect.taking import take_alarm
 from openams.headend.collect.work import COUNTERS, is_silent
 from openams.headend.days import day_bounds, day_number, local_day
 from openams.headend.elhub.build import first_deadline
@@ -116,6 +117,11 @@ def find_causes(store: Store, day: date, now_ms: int) -> Counter[str]:
             found.append((job.subject, job.day, told))
     store.put_causes(found)
     return counts
+
+
+def nobody_in(store: Store, meter_id: str, at_ms: int) -> None:
+    """A fitter says that he found nobody in."""
+    take_alarm(store, meter_id, at_ms, "fitter", {"kind": NOBODY_IN})
 
 
 # --- one meter's day ---------------------------------------------------------------------------

@@ -110,7 +110,11 @@ class Routine:
     def _early(self, day: date, now_ms: int, did: Did) -> None:
         """Points of a day that is being collected, all of whose meters have brought all of it."""
         store, done = self._store, self._done_early(day)
-        complete = {job.subject for job in store.jobs(DAY, day_number(day), (COMPLETE,))}
+        rows = store.all(
+            "SELECT subject FROM job WHERE kind = ? AND day = ? AND state = ?",
+            DAY, day_number(day), COMPLETE,
+        )  # fmt: skip
+        complete = {subject for (subject,) in rows}
         relations = store.relations(*day_bounds(day))
         behind = {one.gsrn for one in relations if one.meter_id not in complete}
         new = {one.gsrn for one in relations} - behind - done

@@ -190,11 +190,15 @@ class MeterProcess:
             raise BenchError(f"the meter answered {kind!r} where {kinds} was due")
         return kind, reply[1]
 
-    def _failure(self) -> BenchError:
-        self._process.wait(timeout=10)
+    def _read_out(self, timeout_s: float) -> None:
+        """Of a process that has ended: until those who read what it said have read all of it."""
         for thread in self._threads:
             if thread is not threading.current_thread():
-                thread.join(timeout=2)
+                thread.join(timeout_s)
+
+    def _failure(self) -> BenchError:
+        self._process.wait(timeout=10)
+        self._read_out(2)
         if self._error:
             # The firmware's own words; its exception class says little to a user.
             name, _, text = self._error.partition(": ")
@@ -415,9 +419,7 @@ class MeterProcess:
             self._process.kill()
         self._process.wait()
         # Who reads finds its end at once; one that is closed amid a read is an error of his.
-        for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join(timeout=1)
+        self._read_out(1)
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream:
                 with contextlib.suppress(BrokenPipeError):

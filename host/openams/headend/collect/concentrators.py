@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from openams.client.errors import LateError, LinkError
 from openams.client.meterday import MeterDay
 from openams.errors import BenchError
-from openams.headend.collect.reading import of_day
+from openams.headend.collect.reading import of_day, stored_number
 from openams.headend.collect.taking import Came
 from openams.headend.collect.work import Seqs, Visit, Work, shown
 from openams.headend.days import day_bounds, day_date, day_number
@@ -143,8 +143,7 @@ def _unread(body: dict[str, Any]) -> list[tuple[str, int | None, str]]:
     for one in _list(body, "meters"):
         signal = one.get("signal_dbm")
         if one.get("failures"):
-            known = type(signal) is int and abs(signal) < 1000
-            heard = signal if known else None
+            heard = stored_number(signal, 999, -999)
             out.append((shown(one.get("meter_id")), heard, shown(one.get("reason"))))
     return out
 
@@ -164,9 +163,10 @@ def _list(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def _whole(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 62:
+    number = stored_number(value, (1 << 62) - 1)
+    if number is None:
         raise NonsenseError("the concentrator's answer has a number that is none")
-    return value
+    return number
 
 
 def _day(record: dict[str, Any], source: str, now_ms: int) -> Came:

@@ -75,39 +75,29 @@ async def read(
     `now_ms`: when the session began.
     """
     with understood("values"):
-        await _read(meter_id, reader, days, events_from_ms, now_ms, layouts, got)
-
-
-async def _read(
-    meter_id: str,
-    reader: Reader,
-    days: Sequence[Any],
-    events_from_ms: int,
-    now_ms: int,
-    layouts: Layouts,
-    got: Got,
-) -> None:
-    asked_ms = reader.link.spent_ms
-    clock = parse_date_time(await reader.get(8, CLOCK, 2))
-    if clock is not None:
-        asked, came = (from_utc_ms(now_ms + spent) for spent in (asked_ms, reader.link.spent_ms))
-        got.ahead_ms = round(clock_ahead(clock, asked, came) / timedelta(milliseconds=1))
-    period_s = await reader.get(7, _LOAD, 4)
-    if not isinstance(period_s, int) or period_s not in _PERIODS_S:
-        raise ClientError(f"the meter's load profile has a capture period of {period_s} s")
-    got.period_s = period_s
-    for span in _spans(days):
-        begin, end = day_bounds(span[0])[0], min(day_bounds(span[-1])[1], now_ms)
-        registers = await _named(reader, _DAILY, begin, end, layouts)
-        got.readings += _readings(meter_id, registers, "meter", now_ms, (begin, end))
-        # Ranges have both ends: the row that ends at midnight is of the day before.
-        found = await _named(reader, _LOAD, begin + 1000, end, layouts)
-        got.rows += interval_rows(found, period_s, (begin + 1000, end))
-        got.until_ms = end
-    for row in await _named(reader, _STANDARD, events_from_ms, now_ms, layouts):
-        event = _event(meter_id, "standard", row, "meter", now_ms, (events_from_ms, now_ms))
-        if event is not None:
-            got.events.append(event)
+        asked_ms = reader.link.spent_ms
+        clock = parse_date_time(await reader.get(8, CLOCK, 2))
+        if clock is not None:
+            asked, came = (
+                from_utc_ms(now_ms + spent) for spent in (asked_ms, reader.link.spent_ms)
+            )
+            got.ahead_ms = round(clock_ahead(clock, asked, came) / timedelta(milliseconds=1))
+        period_s = await reader.get(7, _LOAD, 4)
+        if not isinstance(period_s, int) or period_s not in _PERIODS_S:
+            raise ClientError(f"the meter's load profile has a capture period of {period_s} s")
+        got.period_s = period_s
+        for span in _spans(days):
+            begin, end = day_bounds(span[0])[0], min(day_bounds(span[-1])[1], now_ms)
+            registers = await _named(reader, _DAILY, begin, end, layouts)
+            got.readings += _readings(meter_id, registers, "meter", now_ms, (begin, end))
+            # Ranges have both ends: the row that ends at midnight is of the day before.
+            found = await _named(reader, _LOAD, begin + 1000, end, layouts)
+            got.rows += interval_rows(found, period_s, (begin + 1000, end))
+            got.until_ms = end
+        for row in await _named(reader, _STANDARD, events_from_ms, now_ms, layouts):
+            event = _event(meter_id, "standard", row, "meter", now_ms, (events_from_ms, now_ms))
+            if event is not None:
+                got.events.append(event)
 
 
 def _spans(days: Sequence[Any]) -> list[list[Any]]:
@@ -158,8 +148,8 @@ def _ms(text: str) -> int:
     return to_utc_ms(datetime.fromisoformat(text))
 
 
-def _number(value: Any, most: int = _MOST, least: int = 0) -> int | None:
-    """One that a store has room for."""
+def stored_number(value: Any, most: int = _MOST, least: int = 0) -> int | None:
+    """What others say is a number, if it is one that a store has room for."""
     whole = isinstance(value, int) and not isinstance(value, bool)
     return value if whole and least <= value <= most else None
 
@@ -174,8 +164,8 @@ class _Sane(NamedTuple):
 def _sane(row: Mapping[str, Any], asked: Span) -> _Sane | None:
     """Time, status and registers of a row; None for one that can no longer be read, which has no
     time, and for one that no meter has, or that nobody asked for."""
-    plus, minus = _number(row.get("a_plus_mwh")), _number(row.get("a_minus_mwh"))
-    status = _number(row.get("status") or 0, _STATUS_MOST)
+    plus, minus = stored_number(row.get("a_plus_mwh")), stored_number(row.get("a_minus_mwh"))
+    status = stored_number(row.get("status") or 0, _STATUS_MOST)
     if row.get("time") is None or plus is None or minus is None or status is None:
         return None
     at_ms = _ms(row["time"])
@@ -194,7 +184,8 @@ def interval_rows(
         changed |= sane.status & _PERIOD_CHANGED
         out.append(IntervalRow(
             sane.at_ms // 1000, period_s, sane.status, sane.plus_mwh, sane.minus_mwh,
-            _number(row.get("r_plus_mvarh")) or 0, _number(row.get("r_minus_mvarh")) or 0,
+            stored_number(row.get("r_plus_mvarh")) or 0,
+            stored_number(row.get("r_minus_mvarh")) or 0,
         ))  # fmt: skip
     if not changed:
         return out
@@ -231,20 +222,22 @@ def _event(
             detail = value
         elif extra is None and name.startswith("0.0.128.3."):
             extra = value
-    if row.get("time") is None or (code := _number(code, 0xFFFF)) is None:
+    if row.get("time") is None or (code := stored_number(code, 0xFFFF)) is None:
         return None
     at_ms = _ms(row["time"])
     if not asked[0] <= at_ms <= asked[1]:
         return None
-    detail, extra = (_number(value, least=-_MOST) for value in (detail, extra))
-    return Event(meter_id, log, _number(number) or 0, at_ms, code, detail, extra, now_ms, source)
+    detail, extra = (stored_number(value, least=-_MOST) for value in (detail, extra))
+    return Event(
+        meter_id, log, stored_number(number) or 0, at_ms, code, detail, extra, now_ms, source
+    )
 
 
 def of_day(day: MeterDay, source: str, now_ms: int) -> Got:
     """What a concentrator has read of a day, as if it had been read here. Raises ValueError and
     the like for what is no day."""
     named = isinstance(day.meter_id, str) and day.meter_id.isalnum() and len(day.meter_id) <= 64
-    if not named or _number(day.period_s, 86_400) is None:
+    if not named or stored_number(day.period_s, 86_400) is None:
         raise ValueError("a day of no meter, or of no period")
     got = Got(interval_rows(day.rows, day.period_s), period_s=day.period_s, until_ms=now_ms)
     now = [day.now] if day.now else []

@@ -79,7 +79,7 @@ class Writer:
                 for meter_id, signal, reason in out.visit.unread:
                     rows[meter_id] = (meter_id, day, now_ms, subject, signal, reason)
             elif out.turn.kind == METER and not out.well and out.outcome != COUNTERS:
-                rows[subject] = (subject, day, now_ms, "", out.signal_dbm, out.error[:200])
+                rows[subject] = (subject, day, now_ms, "", out.signal_dbm, out.error)
         columns = ("meter_id", "day", "at_ms", "source", "signal_dbm", "reason")
         # What came after the night says nothing of it, unless there is nothing else.
         due = day_bounds(local_day(now_ms))[0] + 60_000 * self._plan.window_end_min
