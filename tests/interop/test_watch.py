@@ -108,15 +108,22 @@ EARLY = (
 )
 
 
+# An empty line from where `ams` itself begins to load: what is before is Python's own.
+SAYS = """
+class Says:
+    def find_spec(name, path=None, target=None):
+        if name == "openams.cli.main":
+            sys.stdout.write("\\n")
+            sys.stdout.flush()
+sys.meta_path.insert(0, Says)
+"""
+
+
 @pytest.mark.parametrize("words", EARLY, ids=lambda words: " ".join(map(str, words[:2]))[:30])
 def test_ctrl_c_at_any_moment_ends_in_a_line_at_the_most(words, tmp_path):
     # The temporary files of these runs, to see that none is left.
     environment = {**os.environ, "TMPDIR": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data")}
-    # From where Python itself has started, which says what it says.
-    code = (
-        "import sys; from openams.entry import main\n"
-        "sys.stdout.write('\\n'); sys.stdout.flush(); main()"
-    )
+    code = f"import sys; from openams.entry import main\n{SAYS}\nmain()"
     for wait_s in (0.05, 0.15, 0.4, 1.0, 2.0):
         process = subprocess.Popen(
             [sys.executable, "-c", code, *map(str, words)],
@@ -131,3 +138,25 @@ def test_ctrl_c_at_any_moment_ends_in_a_line_at_the_most(words, tmp_path):
             path for path in tmp_path.glob("openams-*") if path.name != f"openams-{os.getuid()}"
         ]
         assert left == [], wait_s
+
+
+def test_ctrl_c_amid_a_finalizer_is_not_lost():
+    code = f"""
+import os, signal, sys, time
+from openams.entry import main
+class Ends:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+class Begins:
+    def find_spec(name, path=None, target=None):
+        if name == "openams.cli.main":
+            sys.meta_path.remove(Begins)
+            Ends()
+sys.meta_path.insert(0, Begins)
+sys.argv = ["ams", "han", "watch", "/dev/openams-none", "--wait"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (130, "ams: stopped")
+    assert "Traceback" not in done.stderr
