@@ -141,7 +141,7 @@ def test_ctrl_c_at_any_moment_ends_in_a_line_at_the_most(words, tmp_path):
 
 
 def test_ctrl_c_amid_a_finalizer_is_not_lost():
-    code = f"""
+    code = """
 import os, signal, sys, time
 from openams.entry import main
 class Ends:
