@@ -71,7 +71,7 @@ class Links:
         self._turn = 0  # octets that went to it since it was free, at `_turn_ticks`
         self._turn_ticks = 0
         self._ticks = 0
-        self._heard = None  # ticks of the last octet at the service port
+        self._heard = None  # ticks of the last octet of a client
         if service_uart is not None:
             link.has_line(self._set_line, service_uart.room, self._is_sending)
             service_uart.init(*self._line)
@@ -79,7 +79,7 @@ class Links:
             self._sending = False
 
     def busy(self, ticks_ms):
-        """Whether a client of the service port spoke just now."""
+        """Whether a client spoke just now."""
         return self._heard is not None and (ticks_ms - self._heard) & _WRAP < _BUSY_MS
 
     def poll(self, ticks_ms):
@@ -260,6 +260,7 @@ class Links:
             return False
         self._peers[channel] = peer
         self._link.opened(channel)
+        self._heard = ticks_ms
         self._feed(channel, guest.said, ticks_ms)
         if self._link.has_shown_keys(channel):
             self._remember(peer)
@@ -312,6 +313,7 @@ class Links:
         if count is None:
             return
         if count:
+            self._heard = ticks_ms
             self._feed(channel, self._piece[:count], ticks_ms)
         else:
             self._drop(channel)

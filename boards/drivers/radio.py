@@ -4,7 +4,7 @@ import os
 
 import network
 
-from ams.hal import Wlan
+from ams.hal import NotTrusted, Wlan
 from drivers.datagrams import Port
 from drivers.tcp import Dialler, Listener
 
@@ -13,9 +13,21 @@ _WPA2 = 3  # network.AUTH_WPA2_PSK on the ESP32; a Pico W takes WPA2 when there 
 
 
 class Radio(Dialler, Wlan):
-    def __init__(self):
+    """`tls`: there is time for a handshake, a second or more in which the core does nothing else.
+
+    Raises OSError when there is no radio. It takes a second to start, once.
+    """
+
+    def __init__(self, tls=True):
+        self._tls = tls
         self._station = network.WLAN(network.STA_IF)
+        self._station.active(True)
         self._point = None
+
+    def dial(self, destination, tls=None):
+        if tls is not None and not self._tls:
+            raise NotTrusted("a handshake would cost samples: TLS is with a metering IC")
+        return super().dial(destination, tls)
 
     def join(self, ssid, password):
         station = self._station

@@ -14,7 +14,6 @@ GP11  magnetic field: low when there
 """
 
 import os
-import sys
 import time
 
 import chip
@@ -91,7 +90,7 @@ class Board:
         if chip.RADIO_SUPPLY is not None:
             Pin(chip.RADIO_SUPPLY, Pin.OUT, value=0)
         self.mailbox = None
-        if "bench" in sys.implementation._machine:
+        if chip.BENCH:
             from mailbox import Mailbox
 
             self.mailbox = Mailbox()
@@ -130,6 +129,7 @@ class Board:
         self.frontend = None
         self.links = None
         self.network = None
+        self.has_radio = chip.RADIO
 
     def make_frontend(self, calibration, name=None):
         """By a checked `Calibration` and what the settings name: the ADC of the chip measures

@@ -23,7 +23,7 @@ _WRAP = const(0x3FFFFFFF)  # of time.ticks_ms
 
 
 class Loop:
-    def __init__(self, board, meter):
+    def __init__(self, board, meter, config=None):
         from ams.metrology.pulses import PulseOutput
         from drivers.pulse_led import PulseTimer
 
@@ -36,7 +36,13 @@ class Loop:
             from bench import Bench
 
             self.bench = Bench(board.mailbox, board, meter)
-        if meter.link is not None:
+        self._by_ic = hasattr(board.frontend, "poll")
+        self._network = None
+        if board.has_radio and config:
+            from drivers.outside import Outside
+
+            self._network = Outside(board, meter, config, not self._by_ic)
+        elif meter.link is not None:
             from drivers.links import Links
 
             board.links = Links(meter.link, board.service_uart)
@@ -49,7 +55,6 @@ class Loop:
         self._first_count_ms = getattr(board.clock, "count_ms", first_ms)
         # A counter that is held against nothing shows the time itself.
         self._time_at = getattr(board.clock, "at", int)
-        self._by_ic = hasattr(board.frontend, "poll")
         # A chip of its own goes on, or is set up anew: a reset of ours does nothing for it.
         self._outside = self._by_ic or board.frontend.own_chip
         self._fault = 0  # as the front end has told it
@@ -118,7 +123,9 @@ class Loop:
             self._fails = False
             self.pulses.take(raw_ms, meter.energy.secondary_mwh(), meter.measured_ms)
         meter.tick(raw_ms)
-        if board.links is not None:
+        if self._network is not None:
+            self._network.poll(raw_ms)
+        elif board.links is not None:
             board.links.poll(time.ticks_ms())
         if meter.display is not None:
             meter.display.poll(raw_ms, meter.case.pressed)
@@ -209,13 +216,17 @@ def build(board):
     if board.was_reset:
         meter.events.log(meter.utc_ms, WATCHDOG_ERROR)
     # From here on it measures: the ring of the ADC holds what comes while the rest is done.
-    loop = Loop(board, meter)
+    loop = Loop(board, meter, config)
     if config.get("security") and meter.nv_memory.takes(SECURITY):
         # The keys have their own place in the flash by now.
         config["security"] = {}
         meter.nv_memory.save_settings(config)
     if config.get("han_open"):
         meter.han_settings.open_first()
+    if config.get("home_open") and meter.home is not None:
+        meter.home.open_first()
+    if config.get("modbus_open") and meter.modbus is not None:
+        meter.modbus.open_first()
     if config.get("display"):
         from drivers import screens
 

@@ -5,7 +5,6 @@ argv: a free TCP port. Prints what happened; the test reads it.
 
 import json
 import os
-import socket
 import sys
 
 import boardtime
@@ -15,78 +14,25 @@ boardtime.install()
 
 import loop as main  # noqa: E402
 from board import Board  # noqa: E402
+from boardworld import FREQUENCY, World, asks_frequency, public_association, run, settings  # noqa: E402
 
 from ams.registers.energy import A_MINUS, A_PLUS  # noqa: E402
-from drivers import atm90e32  # noqa: E402
-from openams.emulator.models.atm90e32 import Atm90e32  # noqa: E402
-from openams.emulator.models.ds3231 import Ds3231  # noqa: E402
-from openams.emulator.models.relay import Relay  # noqa: E402
 
 PORT = int(sys.argv[1])
-KEY = "000102030405060708090a0b0c0d0e0f"
 
 
-class World:
-    """What is outside of the ESP32."""
-
-    def __init__(self):
-        self.state = bytearray(b"\xff" * (1 << 20))
-        self.ic = Atm90e32()
-        self.clock = Ds3231()
-        self.relay = Relay()
-        self.clock.write(bytes((0x0F, 0)))
-        self._us = 0
-
-    def power_up(self):
-        """The ESP32's supply comes back; its neighbours had theirs all the time."""
-        wiring.clear()
-        wiring.partitions["ams_state"] = self.state
-        wiring.networks = ("home",)
-        wiring.attach_spi(2, 5, self.ic)
-        wiring.attach_i2c(0, self.clock)
-        wiring.watch[32] = lambda level: self.relay.coil("open", level)
-        wiring.watch[33] = lambda level: self.relay.coil("close", level)
-        wiring.levels[34] = lambda: self.relay.contact
-        wiring.levels.update({35: 0, 36: 0, 39: 1, 4: 1, 13: 1})
-        self._us = 0
-        wiring.alarms.append(self._passed)
-
-    def _passed(self, now_us):
-        self.pass_us(now_us - self._us)
-        self._us = now_us
-
-    def pass_us(self, us):
-        self.ic.advance(us)
-        self.clock.advance(us)
-        self.relay.advance(us)
-
-    def load(self, watts):
-        third = watts * 1000 // 3
-        amperes = abs(watts) * 1000000 // 690
-        self.ic.set_quantities([230000] * 3, [amperes] * 3, [third] * 3, [0] * 3, 50000)
+def wire(world):
+    wiring.partitions["ams_state"] = world.state
+    wiring.attach_spi(2, 5, world.ic)
+    wiring.attach_i2c(0, world.clock)
+    world.coils(32, 33)
+    wiring.levels[34] = lambda: world.relay.contact
+    wiring.levels.update({35: 0, 36: 0, 39: 1, 4: 1, 13: 1})
 
 
 def configure():
-    calibration = atm90e32.default_calibration("3P4W")
-    clients = []
-    for sap in (1, 2, 5, 6):
-        clients.append({"sap": sap, "encryption": f"{sap:02x}" + KEY[2:], "authentication": KEY})
     with open(main.CONFIG, "w") as file:
-        json.dump(
-            {
-                "system": "3P4W",
-                "calibration": calibration,
-                "identity": {"meter_id": "7359990000000017", "meter_type": "6515"},
-                "han": {"format": "kaifa"},
-                "han_open": True,
-                "security": {"system_title": "4f414d5300000011", "kek": KEY, "clients": clients},
-                "dlms_port": PORT,
-                "home": {"broker": "127.0.0.1:1"},
-                "home_open": True,
-                "wifi": {"ssid": "home", "password": "not a secret"},
-            },
-            file,
-        )
+        json.dump(settings(PORT), file)
 
 
 def boot():
@@ -96,40 +42,14 @@ def boot():
     return main.Loop(board, meter, config)
 
 
-def run(loop, ms):
-    """Passes of the main loop."""
-    pulses = 0
-    lit = 0
-    for _ in range(ms // 20):
-        loop.step()
-        boardtime.sleep_ms(20)
-        level = wiring.level(27)
-        pulses += level and not lit
-        lit = level
-    return pulses
-
-
 def exact(energy):
     """The registers with their remainders, in micro-watt-seconds."""
     return [energy.mwh[k] * 3600000 + energy.remainder_uws[k] for k in (A_PLUS, A_MINUS)]
 
 
-def public_association():
-    """A client comes over TCP and asks for the public association."""
-    client = socket.socket()
-    client.connect(socket.getaddrinfo("127.0.0.1", PORT)[0][-1])
-    aarq = bytes(
-        (0x60, 0x1D, 0xA1, 0x09, 0x06, 0x07, 0x60, 0x85, 0x74, 0x05, 0x08, 0x01, 0x01, 0xBE, 0x10)
-        + (0x04, 0x0E, 0x01, 0, 0, 0, 0x06, 0x5F, 0x1F, 0x04, 0, 0, 0x18, 0x1F, 0xFF, 0xFF)
-    )
-    client.send(bytes((0, 1, 0, 16, 0, 1, 0, len(aarq))) + aarq)
-    return client
-
-
 def scenario():
-    world = World()
+    world = World(wire)
     world.power_up()
-    world.clock.write(bytes((0, 0x07, 0x36, 0x21, 2, 0x27, 0x08, 0x26)))
     configure()
     world.load(6000)
     loop = boot()
@@ -141,7 +61,7 @@ def scenario():
         left = json.load(file)
     print("left in the file", sorted(left), left["security"])
     pulses = run(loop, 60_000)
-    print("home goes", [home.network is loop._wlan, home.publisher.why != ""])
+    print("home goes", [home.network is loop._outside._wlan, home.publisher.why != ""])
     energy = exact(meter.energy)
     print(
         "counted",
@@ -157,7 +77,7 @@ def scenario():
     print(
         "han", wiring.line(2).line, len(wiring.line(2).sent) > 500, wiring.line(2).sent[0] == 0x7E
     )
-    client = public_association()
+    client = public_association(PORT)
     run(loop, 400)
     answer = client.recv(64)
     print("tcp", len(answer) == 8 + answer[7], answer[8] == 0x61)
@@ -227,11 +147,9 @@ def modbus(world):
     line.waiting = bytearray(b"\x07\x04\x00\x46\x00\x02\x90\x78")
     run(loop, 100)
     print("modbus answer", bytes(line.sent[:7]) == b"\x07\x04\x04\x42\x48\x00\x00", len(line.sent))
-    client = socket.socket()
-    client.connect(socket.getaddrinfo("127.0.0.1", PORT)[0][-1])
-    client.send(b"\x12\x34\x00\x00\x00\x06\x07\x04\x00\x46\x00\x02")
+    client = asks_frequency(PORT)
     run(loop, 100)
-    print("modbus tcp", client.recv(64) == b"\x12\x34\0\0\0\x07\x07\x04\x04\x42\x48\0\0")
+    print("modbus tcp", client.recv(64) == FREQUENCY)
     client.close()
     loop.board.links.network.close()
     loop.meter.modbus.network.close()

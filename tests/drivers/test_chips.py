@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -26,18 +28,32 @@ RP2350 = {"ADC": 0x400A0000, "ADC_REQUEST": 48, "SCRATCH": 0x400D800C}
 BOTH = {"DMA": 0x50000000, "PIO0_REQUEST": 4, "XIP": 0x10000000}
 
 
-def chip(machine):
+# Ours has the radio's driver where it was built with it: see tools/firmware/images.py.
+WITH_DRIVER = {"OpenAMS Pico 2 W with RP2350": ("pico2-w", "WL_GPIO1", None, "WL_GPIO0")}
+
+
+def chip(machine, driver, monkeypatch):
     source = (ROOT / "boards" / "pico" / "chip.py").read_text()
     asks = "sys.implementation._machine"
     assert source.count(asks) == 1
+    network = SimpleNamespace(WLAN=object) if driver else SimpleNamespace()
+    monkeypatch.setitem(sys.modules, "network", network)
     names = {}
     exec(source.replace(asks, repr(machine)), names)
     return names
 
 
+@pytest.mark.parametrize("machine", WITH_DRIVER)
+def test_a_radio_with_a_driver_has_its_supply(machine, monkeypatch):
+    names = chip(machine, True, monkeypatch)
+    told = tuple(names[n] for n in ("NAME", "SUPPLY_MODE", "RADIO_SUPPLY", "STATUS_LED"))
+    assert told == WITH_DRIVER[machine] and names["RADIO"]
+
+
 @pytest.mark.parametrize("machine", BOARDS)
-def test_a_board_is_known_by_what_it_says(machine):
-    names = chip(machine)
+def test_a_board_is_known_by_what_it_says(machine, monkeypatch):
+    names = chip(machine, "Raspberry" in machine, monkeypatch)
+    assert names["RADIO"] == (machine.startswith("Raspberry") and " W with" in machine)
     told = tuple(names[n] for n in ("NAME", "SUPPLY_MODE", "RADIO_SUPPLY", "STATUS_LED"))
     assert told == BOARDS[machine]
     expected = BOTH | (RP2350 if "RP2350" in machine else RP2040)

@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from boardrun import run_board
 
-from openams.runtimes.launch import find_micropython
-from tests.conftest import ROOT
 from tests.ports import free_port
 
-PATHS = ("host/openams/emulator/boardshims", "firmware", "boards/esp32", "boards", "host")
-SCRIPT = Path(__file__).with_name("esp32_scenario.py")
-
-
-def run_board(python: str, directory: Path) -> str:
-    port = free_port()
-    paths = [str(ROOT / path) for path in PATHS]
-    environment = dict(os.environ)
-    if python == "micropython":
-        environment["MICROPYPATH"] = ":".join(paths)
-        argv = [find_micropython(), "-X", "heapsize=6M", str(SCRIPT), str(port)]
-    else:
-        paths.append(str(ROOT / "host/openams/emulator/shims"))
-        environment["PYTHONPATH"] = ":".join(paths)
-        argv = [sys.executable, str(SCRIPT), str(port)]
-    done = subprocess.run(
-        argv, env=environment, cwd=directory, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+PATHS = ("boards/esp32",)
 
 
 @pytest.mark.parametrize("python", ["cpython", "micropython"])
 def test_the_board_meters_serves_and_comes_back(python, tmp_path):
-    out = run_board(python, tmp_path)
+    out = run_board(python, "esp32_scenario.py", PATHS, tmp_path, free_port())
     seen = dict(re.findall(r"^([a-z ]+?) ((?:-?\d|[\[\]{(TF]).*)$", out, re.M))
     assert seen["resets"].startswith("1 start ")
     assert "calibration" not in seen["left in the file"]

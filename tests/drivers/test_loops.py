@@ -50,6 +50,7 @@ class Bench:
         board.pulse_led = SimpleNamespace(set=lambda on: None)
         board.watchdog = SimpleNamespace(feed=self.feed)
         board.was_reset = was_reset
+        board.has_radio = False
         module = ModuleType("board")
         module.Board = None
         monkeypatch.setitem(sys.modules, "board", module)
@@ -60,7 +61,8 @@ class Bench:
         loop = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(loop)
         loop.time = SimpleNamespace(sleep_ms=self.sleep, ticks_ms=lambda: self.ms & 0x3FFFFFFF)
-        monkeypatch.setattr("drivers.pulse_led.time", loop.time)
+        for driver in ("pulse_led", "outside"):
+            monkeypatch.setattr(f"drivers.{driver}.time", loop.time)
         self.meter = flash_lab.Meter(
             board,
             {
@@ -118,7 +120,7 @@ def test_a_front_end_that_fails_leaves_the_rest_its_time(kind, monkeypatch):
 
 def test_a_sub_meter_that_makes_its_port_fail_resets_nothing(monkeypatch):
     bench = Bench("esp32", monkeypatch)
-    bench.loop._bus = SimpleNamespace(poll=lambda ms: 1 // 0)
+    bench.loop._outside._bus = SimpleNamespace(poll=lambda ms: 1 // 0)
     assert bench.run(5) == 200 and bench.meter.energy.mwh[0]
     logged = [(event[1], event[2]) for event in bench.meter.events.entries()]
     assert logged.count((events.SOFTWARE_FAULT, faults.LINK)) == 1

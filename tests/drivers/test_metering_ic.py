@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
 
 import pytest
-import test_esp32
+from boardrun import run_board
 
 from ams.hal import MeteringIc
 from ams.metrology.calibration import Calibration
@@ -59,10 +58,9 @@ def test_a_name_that_does_not_fit_is_said_in_one_line(name, says):
 
 
 @pytest.mark.parametrize("python", ["cpython", "micropython"])
-def test_a_board_measures_with_the_ic_that_its_settings_name(python, tmp_path, monkeypatch):
-    script = Path(__file__).with_name("esp32_ade7953.py")
-    monkeypatch.setattr(test_esp32, "SCRIPT", script)
-    out = dict(re.findall(r"^(\w+) (.*)$", test_esp32.run_board(python, tmp_path), re.M))
+def test_a_board_measures_with_the_ic_that_its_settings_name(python, tmp_path):
+    out = run_board(python, "esp32_ade7953.py", ("boards/esp32",), tmp_path)
+    out = dict(re.findall(r"^(\w+) (.*)$", out, re.M))
     assert out["ic"] == "Ade7953 1"
     watt_seconds, seconds = map(int, out["counted"].split())
     # 2.3 kW for a minute, the last poll still open; what a poll waits is time too.

@@ -9,6 +9,7 @@ except ImportError:
     from openams.faultlab import flash_lab
 
 from array import array
+from binascii import crc32
 
 from ams import faults as ft
 from ams.clock.local import STATUS_INVALID, utc_ms_of
@@ -21,6 +22,7 @@ from ams.registers import billing, profile
 from ams.results import AccessError
 from ams.storage import layout
 from ams.storage import settings as st
+from ams.storage.snapshot import Snapshot
 
 HOUR_MS = 3600000
 START_MS = flash_lab.START_MS - flash_lab.START_MS % HOUR_MS
@@ -95,6 +97,16 @@ class Bench:
         return [event[1] for event in self.meter.events.entries()]
 
 
+def whole_of(flash):
+    """Sums of its sectors."""
+    octets = bytearray(4096)
+    sums = []
+    for address in range(0, flash.size, 4096):
+        flash.read(address, octets)
+        sums.append(crc32(octets))
+    return sums
+
+
 MISSING = profile.STATUS_ENERGY_MISSING | profile.STATUS_DATA_NOT_VALID
 
 
@@ -111,6 +123,28 @@ def check_every_interval_of_a_dead_front_end_is_marked():
     assert bench.marks() == [MISSING] * 4 + [0]
     codes = bench.codes()
     assert codes.count(ev.MEASUREMENT_ERROR) == 2 and codes.count(ev.SAMPLES_MISSING) == 2
+
+
+def check_a_hole_and_the_fault_behind_it_are_told_once():
+    """A front end that stops within a pass: its hole is seen before it says why, also when the
+    clock is set between them."""
+    for between in (lambda bench: None, lambda bench: bench.meter.set_clock(bench.raw_ms, HOUR_MS)):
+        bench = Bench()
+        meter = bench.meter
+        codes = array("i", [0] * 60)
+        meter.samples(bench.raw_ms, 0, codes, 10)
+        bench.raw_ms += 60
+        meter.samples(bench.raw_ms, 113, codes, 10)
+        between(bench)
+        bench.raw_ms += 110
+        meter.sample_watch.front_end(meter.utc_ms, 2)
+        bench.wait(5)
+        told = bench.codes()
+        assert told.count(ev.SAMPLES_MISSING) == told.count(ev.MEASUREMENT_ERROR) == 1
+        # The next one, long after the first was over, is told again.
+        meter.sample_watch.front_end(meter.utc_ms, 0)
+        meter.samples(bench.raw_ms, 30000, codes, 10)
+        assert bench.codes().count(ev.SAMPLES_MISSING) == 2
 
 
 def check_what_is_not_measured_is_not_shown():
@@ -465,6 +499,18 @@ def check_an_error_where_an_interval_ends_loses_and_doubles_nothing():
         assert 0 <= rows[0][3] - entries[0][4] <= 278, number
         again = Bench(bench.flash, bench.raw_ms)
         assert flash_lab.entries(again.meter) == entries, number
+
+
+def check_settings_of_another_meter_without_registers_are_left_alone():
+    """The power went at its first start: its settings are there, and nothing else."""
+    flash = flash_lab.LabFlash(64)
+    Snapshot(flash).save({"meter_id": "7359990000000024", "system": "3P4W"})
+    before = whole_of(flash)
+    bench = Bench(flash)
+    bench.measure(10)
+    assert bench.meter.energy.mwh[0] and not bench.meter.nv_memory.writable
+    assert "state image is that of meter 7359990000000024" in bench.meter.nv_memory.found
+    assert whole_of(flash) == before
 
 
 def check_registers_are_stored_whatever_fails_before_the_supply_is_gone():

@@ -73,6 +73,7 @@ def build(board: images.Board, micropython: Path | None, out: Path, steps: Steps
         if image.exists() and stamp.exists() and stamp.read_text() == digest:
             return image
         tree = _tree(micropython, folder, steps)
+        board = board.for_tree(tree)
         if board.port == "qemu":
             qemu.compile_image(board, tree, folder, steps)
         else:
@@ -212,7 +213,7 @@ def _compile(board: images.Board, tree: Path, folder: Path, steps: Steps) -> Non
     binary = (work / "firmware.bin").read_bytes()
     (folder / "firmware.bin").write_bytes(binary)
     shutil.copy(work / "firmware.elf", folder / "firmware.elf")
-    (folder / "size.json").write_text(json.dumps(size.measure(board.name, work, binary, flash)))
+    (folder / "size.json").write_text(json.dumps(size.measure(board, work, binary, flash)))
     # Last, and at once: a UF2 that is there is whole.
     flashed = binary
     if board.halves:

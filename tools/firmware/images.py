@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import runpy
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+# What the frozen code of an image may take.
+_FROZEN_KIB = 384
+_FROZEN_RADIO_KIB = 512
+# That of a radio's driver, in a tree of MicroPython.
+_DRIVER = "lib/cyw43-driver/src/cyw43.h"
 # Of each port what all its boards share.
 _COMMON = {"rp2": "shared", "qemu": "qemu"}
 
@@ -26,7 +31,8 @@ class Board:
     port's own board instead, and nothing of ours in it. `port`: of MicroPython; of a machine of
     `qemu` the image is an ELF file with the meter in it, and no board. `base`: the folder of
     boards/ that holds what `code` has not. `lacks`: what the board has and the image does not,
-    told when it is built.
+    told when it is built. `radio`: the definition that goes for it where MicroPython's tree has
+    the sources of the radio's driver; then it has all that goes over a network as well.
     """
 
     name: str
@@ -38,6 +44,7 @@ class Board:
         "drivers/ade7953.py",
         "drivers/sectorfiles.py",
         "drivers/tcp.py",
+        "drivers/outside.py",
         "drivers/ntp.py",
         "drivers/tls.py",
         "drivers/datagrams.py",
@@ -59,6 +66,17 @@ class Board:
     chip: str = "RP2040"
     base: str = ""
     lacks: str = ""
+    radio: str = ""
+    frozen_kib: int = _FROZEN_KIB
+
+    def for_tree(self, tree: Path) -> Board:
+        """What is built from this tree of MicroPython."""
+        if not self.radio or not (tree / _DRIVER).exists():
+            return self
+        without = ("ams/update/halves.py", "drivers/sectorfiles.py")
+        return replace(
+            self, definition=self.radio, without=without, lacks="", frozen_kib=_FROZEN_RADIO_KIB
+        )
 
     @property
     def image(self) -> str:
@@ -89,7 +107,15 @@ BOARDS = {
         Board("pico", "pico", "pico"),
         Board("pico-w", "pico", "pico", lacks=_RADIO),
         Board("pico2", "pico2", "pico", chip="RP2350", base="pico"),
-        Board("pico2-w", "pico2", "pico", chip="RP2350", base="pico", lacks=_RADIO),
+        Board(
+            "pico2-w",
+            "pico2",
+            "pico",
+            chip="RP2350",
+            base="pico",
+            lacks=_RADIO,
+            radio="pico2-w-radio",
+        ),
         Board("pico-bench", "pico", "pico-bench", bench="picobench"),
         Board("pico-ab", "picoab", "pico", base="pico", halves=True, definition="pico"),
         Board(
@@ -226,7 +252,7 @@ def inputs(board: Board) -> list[Path]:
         *((HERE / "starter",) if board.halves else ()),
         HERE / "boards" / _COMMON[board.port],
         HERE / "boards" / (board.definition or board.name),
-        *(HERE / "boards" / boot for boot in (board.boot,) if boot),
+        *(HERE / "boards" / name for name in (board.boot, board.radio) if name),
     ):
         files += [p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
     return sorted(set(files))

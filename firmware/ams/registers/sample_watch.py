@@ -11,6 +11,8 @@ SAMPLES_DUE_MS = const(200)
 _FIRST_DUE_MS = const(2000)
 # And for this long as broken.
 _BROKEN_MS = const(10000)
+# A hole that was told of so long before a fault is the fault's.
+_JUST_MS = const(1000)
 
 
 class SampleWatch:
@@ -23,6 +25,7 @@ class SampleWatch:
         self._next_index = None
         self._due_ms = _FIRST_DUE_MS
         self._last_ms = 0
+        self._told_ms = 0  # when a hole was last told of
         self._missing = False
         self._late = False
         self._broken = False
@@ -38,6 +41,7 @@ class SampleWatch:
     def moved(self, step_ms):
         """The clock was set."""
         self._last_ms += step_ms
+        self._told_ms += step_ms
 
     def status(self):
         """STATUS_ bits of the window that ends."""
@@ -78,6 +82,7 @@ class SampleWatch:
         meter = self._meter
         if not self._hole_told:
             meter.events.log(utc_ms, ev.SAMPLES_MISSING, count)
+            self._told_ms = utc_ms
             self._hole_told = self._fault != 0
         self._missing = True
         meter.recorder.mark(profile.STATUS_ENERGY_MISSING)
@@ -94,7 +99,9 @@ class SampleWatch:
         elif self._fault and not fault:
             meter.events.log(utc_ms, ev.MEASUREMENT_BACK, self._fault)
         self._fault = fault
-        self._hole_told = False
+        # A hole may be told of before the front end knows why.
+        just = utc_ms - self._told_ms < _JUST_MS
+        self._hole_told = fault != 0 and (just or meter.recorder.unmeasured)
 
     def judged(self, utc_ms, makes_sense):
         """Of each window: whether its samples can be those of a mains."""

@@ -99,6 +99,7 @@ class Snapshot:
                 self._sequence = entry[0]
                 self._newest = slot
                 found = entry[1]
+                self.unfinished = False
         if found is None and self._other_version is not None:
             self.unfinished = False
             raise SnapshotError(
