@@ -136,7 +136,9 @@ def rows(r: dict[str, Any]) -> list[tuple[str, str, str, bool | None]]:
         *link_rows(r["link"]),
         (f"verification, image of {r['update']['image'] / kib:.1f} KiB",
          f"{r['update']['verify_ms']:.0f} ms", "", None),
-        ("  its longest piece", f"{r['update']['longest_piece_ms']:.0f} ms", "", None),
+        # The ring of the ADC holds 64 ms in which no step of the code is made.
+        ("  its longest piece", f"{r['update']['longest_piece_ms']:.0f} ms", "50 ms",
+         r["update"]["longest_piece_ms"] < 50),
         ("GCM, 512 octets", f"{r['crypto']['gcm_512_octets_per_s'] / 1000:.0f} kB/s", "", None),
         ("GCM, 64 octets", f"{r['crypto']['gcm_64_octets_per_s'] / 1000:.0f} kB/s", "", None),
         ("GCM, a new key", f"{r['crypto']['gcm_key_us'] / 1000:.1f} ms", "", None),

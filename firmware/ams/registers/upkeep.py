@@ -7,9 +7,12 @@ from ams.storage import layout
 from ams.storage.journal import footprint
 from ams.storage.missing import Leftovers, is_foreign
 
-# Where less room is left the next sector is erased: five records of the registers, for a supply
-# that falls; what a setting of the clock brings to a profile, to a log and to the cells.
-_SPARE_RECORDS = const(5)
+# Where less room is left the next sector is erased: that of the registers at once, for a supply
+# that comes and falls again and again, each time before an erase is done; what a setting of the
+# clock brings to a profile, to a log and to the cells.
+_SPARE_RECORDS = const(12)
+# What a life of the meter stores that is too short for an erase, and at its end.
+_LIFE_RECORDS = const(4)
 _SPARE_ENTRIES = const(264)
 _SPARE_EVENTS = const(224)
 _SPARE_CELLS = const(1536)
@@ -40,6 +43,12 @@ def erase_ahead(nv_memory):
             journal.spare = _SPARE_CELLS
         elif region == layout.REGISTERS:
             journal.spare = _SPARE_RECORDS * footprint(record.SIZE)
+            journal.urgent = True
+            if nv_memory.eraser is not None and not journal.fits(_LIFE_RECORDS * record.SIZE):
+                # Now, before anything is measured: a supply that falls has no time for it.
+                journal.look_ahead()
+                while nv_memory.eraser.is_busy_for(journal):
+                    nv_memory.eraser.work()
         else:
             journal.spare = _SPARE_EVENTS if region >= layout.EVENTS else _SPARE_ENTRIES
         journal.look_ahead()

@@ -18,9 +18,10 @@ class Eraser:
         self._whose = None  # sector is being erased
         self._flash = None
 
-    def want(self, who):
+    def want(self, who, first=False):
+        """`first`: its sector goes before those of all who wait."""
         if who is not self._whose and who not in self._waiting:
-            self._waiting.append(who)
+            self._waiting.insert(0 if first else len(self._waiting), who)
 
     def has_work(self):
         return self._whose is not None or len(self._waiting) > 0
@@ -28,6 +29,10 @@ class Eraser:
     def is_at(self, who):
         """Whether a sector of `who` is being erased."""
         return self._whose is who
+
+    def is_busy_for(self, who):
+        """Whether a sector of `who` is being erased, or will be."""
+        return self._whose is who or who in self._waiting
 
     def work(self):
         """One slice. Gives whether there is more to do."""

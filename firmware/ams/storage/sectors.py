@@ -37,6 +37,7 @@ class Sectors:
     era = None  # gives a number for the head of a sector that is opened, see series.py
     ahead = None  # an Eraser: the next sector is erased when there is room for less than `spare`
     spare = 0
+    urgent = False  # before those of all others
     before_erase = None  # called with the place of a sector that is about to be erased ahead
     _leaving = -1  # place of a sector that is being erased: what is read there means nothing
     _ready = -1  # place of one that was erased ahead and has its head
@@ -198,7 +199,7 @@ class Sectors:
         """Has the next sector erased when little room is left; after what was stored."""
         if self.ahead is not None and self._ready < 0 and self._at + self.spare > self._limit:
             if self.writable and self.held == self.head and not self._passed:
-                self.ahead.want(self)
+                self.ahead.want(self, self.urgent)
 
     def to_erase(self):
         """For the Eraser: (flash, address) of what is to be erased now, or None."""
