@@ -8,6 +8,7 @@ stopped. The audit file is signed when a run ends or stops.
 from __future__ import annotations
 
 import csv
+import functools
 import getpass
 import hashlib
 import os
@@ -16,12 +17,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from openams.client.client import session
+from openams.client.client import Client, session
 from openams.client.errors import ClientError, LateError, LinkError
 from openams.client.links import parse_url
 from openams.control.client import Operator
@@ -209,22 +211,32 @@ class Outcome:
 
 
 def act(
-    entry: Entry, action: str, store: Keystore, timeout_s: float, again: bool = False
+    entry: Entry,
+    action: str,
+    store: Keystore,
+    timeout_s: float,
+    again: bool = False,
+    connect: Callable[[], AbstractContextManager[Client]] | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Outcome:
     """Deals with one meter. What may have happened unseen is looked up first.
 
-    `again`: it was sent an order before whose outcome is not known.
+    `again`: it was sent an order before whose outcome is not known. `connect`: a session of the
+    breaker's client, where that is not one by the entry's URL; `now`: by what orders go.
     """
-    url = parse_url(entry.url)
+    if connect is None:
+        url = parse_url(entry.url)
+        connect = functools.partial(session, url, "breaker", store, entry.meter_id, timeout_s)
     operator = None
     try:
-        with session(url, "breaker", store, entry.meter_id, timeout_s) as meter:
-            operator = Operator(meter, store, entry.meter_id)
+        with connect() as meter:
+            operator = Operator(meter, store, entry.meter_id, now=now)
             state = operator.state()
             if {"critical", "inhibit"} & set(state["policy"]):
                 return Outcome("critical", "the meter says that it must never be disconnected")
             target = "disconnected" if action == "disconnect" else "connected"
-            if state["state"] == target:
+            ready = again and action == "reconnect" and state["state"] == "ready-for-reconnection"
+            if state["state"] == target or ready:
                 why = ", by an order of which no answer came" * again
                 return Outcome("done", "was so already" + why)
             after = operator.move(action)
@@ -236,8 +248,12 @@ def act(
         if order is not None:
             return Outcome("late", f"sent, no answer: {error}", order)
         return Outcome("late" if isinstance(error, LateError) else "offline", str(error))
-    except (ClientError, BenchError) as error:
-        return Outcome("refused", str(error), operator.last_order if operator else None)
+    except BenchError as error:
+        order = operator.last_order if operator else None
+        if order is not None and isinstance(error, ClientError):
+            # It has the order, and what it says since is no answer: it may have done it.
+            return Outcome("late", f"sent, no answer that is one: {error}", order)
+        return Outcome("refused", str(error), order)
 
 
 # --- audit ---------------------------------------------------------------------------
