@@ -7,7 +7,6 @@ stopped. The audit file is signed when a run ends or stops.
 
 from __future__ import annotations
 
-import csv
 import functools
 import getpass
 import hashlib
@@ -23,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from openams import csvtable
 from openams.client.client import Client, session
 from openams.client.errors import ClientError, LateError, LinkError
 from openams.client.links import parse_url
@@ -63,18 +63,19 @@ def load_plan(path: Path, critical: Iterable[str] = ()) -> Plan:
     """A CSV file with the columns meter_id, url, and if wanted group and critical."""
     try:
         data = path.read_bytes()
-        rows = list(csv.DictReader(data.decode("utf-8-sig").splitlines()))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = list(csvtable.read(data.decode("utf-8-sig")))
+    except csvtable.TableError as error:
+        raise BenchError(f"{path} {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
         raise BenchError(f"cannot read the plan {path}: {error}") from None
-    if not rows or not {"meter_id", "url"} <= set(rows[0]):
+    if not rows or not {"meter_id", "url"} <= set(rows[0][1]):
         raise BenchError(f"{path} is no plan: it needs a head line with meter_id and url")
     also = set(critical)
     entries = []
     seen: set[str] = set()
-    for number, row in enumerate(rows, 2):
-        meter_id = (row["meter_id"] or "").strip()
-        mark = (row.get("critical") or "").strip().lower()
-        if not meter_id.isdigit() or len(meter_id) != 16:
+    for number, row in rows:
+        meter_id, mark = row["meter_id"], row.get("critical", "").lower()
+        if not (meter_id.isascii() and meter_id.isdigit()) or len(meter_id) != 16:
             raise BenchError(f"{path} line {number}: {meter_id!r} is no meter number of 16 digits")
         if meter_id in seen:
             raise BenchError(f"{path} line {number}: meter {meter_id} stands there twice")
@@ -82,9 +83,8 @@ def load_plan(path: Path, critical: Iterable[str] = ()) -> Plan:
             # A mark that is not understood must not read as "not critical".
             raise BenchError(f"{path} line {number}: critical is yes or no, not {mark!r}")
         seen.add(meter_id)
-        url = (row["url"] or "").strip()
+        url, group = row["url"], row.get("group", "")
         parse_url(url)
-        group = (row.get("group") or "").strip()
         if not group.isprintable():
             raise BenchError(f"{path} line {number}: the name of the group is no text: {group!r}")
         entries.append(Entry(meter_id, url, group, mark in _YES or meter_id in also))

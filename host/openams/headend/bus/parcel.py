@@ -180,7 +180,7 @@ def _came(record: dict[str, Any], blobs: list[bytes]) -> Came:
     got, meter_id = record["got"], _text(record["meter_id"])
     rows = [] if got["rows"] is None else list(map(_row, unpack_rows(blobs[got["rows"]])))
     readings, events = list(map(_reading, got["readings"])), list(map(_event, got["events"]))
-    if any(one.meter_id != meter_id for one in (*readings, *events)):
+    if ({one.meter_id for one in readings} | {one.meter_id for one in events}) - {meter_id}:
         raise ValueError
     until = None if record["until_ms"] is None else _moment(record["until_ms"])
     return Came(
