@@ -43,7 +43,7 @@ _LOOK_BACK = 40
 _POLL_S = 0.2
 _PAUSE_S = 1.0
 # Many times what a chip takes for the signature of a whole firmware.
-_VERIFIED_S = 600.0
+_VERIFIED_S = 1800.0
 
 Connect = Callable[[], AbstractContextManager["Client"]]
 # Blocks that are there, blocks of all.
