@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 from dataclasses import replace
 
@@ -21,11 +22,11 @@ from openams.headend.collect.unasked import Ears
 from openams.headend.collect.work import Work
 from openams.headend.collect.writing import Writer
 from openams.headend.register import ConcentratorRow
-from openams.headend.store import open_store
+from openams.headend.store import GoneError, open_store
 from openams.headend.store.jobs import CONCENTRATOR, Turn
 from openams.keys import handover
 from openams.keys.keystore import Keystore
-from openams.meter_time import to_utc_ms
+from openams.meter_time import from_utc_ms, to_utc_ms
 from tests.headend.village import FAST
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
@@ -186,3 +187,94 @@ def test_a_clock_that_is_set_while_the_store_is_asked_is_looked_at_again(postgre
     monkeypatch.setattr(WallClock, "now_ms", stepped)
     with open_store(postgres.store_url("stepped")) as store:
         assert abs(StoreClock(store, "stepped").now_ms() - true(None)) < 5_000
+
+
+# --- whatever comes ----------------------------------------------------------------------------
+
+
+def sealed(readers, meter_id, counter, plain, control=0x30):
+    """As that meter with its keys would send it."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    keys = readers.get(meter_id)
+    pair = keys.client(2).current
+    title, number = bytes.fromhex(keys.system_title), counter.to_bytes(4, "big")
+    aad = bytes((control,)) + bytes.fromhex(pair.authentication)
+    body = AESGCM(bytes.fromhex(pair.encryption)).encrypt(title + number, plain, aad)[:-4]
+    content = bytes((control,)) + number + body
+    return b"\xdb\x08" + title + axdr.length(len(content)) + content
+
+
+STAMP = axdr.date_time(from_utc_ms(HOUR_MS))
+BODIES = (
+    b"", b"\x00", b"\x01\x84\xff\xff\xff\xff" + bytes(99), b"\x02\x7f" * 9, b"\x01\x01" * 20,
+    b"\x09\x84\xff\xff\xff\xff", b"\x04\x84\xff\xff\xff\xff\x00", b"\x0c\x03\xed\xa0\x80",
+    b"\x0a\x04a\0b\x1b", b"\x17\x7f\xc0\x00\x00", b"\x18\x7f\xf0" + bytes(6), b"\x14" + b"\xff" * 8,
+    b"\x15" + b"\xff" * 8, b"\x09\x0c" + b"\xff" * 12, b"\x13", b"\xff" * 40,
+    b"\x02\x01\x06\0\0\0\x07",
+)  # fmt: skip
+
+
+def test_whatever_a_meter_sends_the_next_message_is_taken(store, tmp_path):
+    """By one that has the keys, and says what none would; by strangers, torn and in pieces."""
+    ids = ["7359990000000006", "7359990000000013"]
+    keys, readers = Keystore(tmp_path / "all", b"a", FAST), Keystore(tmp_path / "r", b"b", FAST)
+    keys.new_all(ids)
+    handover.give_readers(keys, readers, ids)
+    rng = random.Random(int(os.environ.get("OPENAMS_SEED", "0")))
+    ears = Ears(store, readers, VirtualClock(7))
+
+    def said(number):
+        stamp = rng.choice(
+            (b"", STAMP, b"\xff" * 12, b"\x27\x0f" + STAMP[2:], STAMP[:7], bytes(12))
+        )
+        head = rng.choice((b"\x0f", b"\x0f", b"\x0f", b"\x0e", b"")) + bytes(4)
+        length = bytes((rng.choice((len(stamp), len(stamp), 255)),))
+        plain = head + length + stamp + rng.choice(BODIES)
+        control = rng.choice((0x30, 0x30, 0x30, 0xB0, 0x20, 0x10, 0x00, 0x70))
+        octets = bytearray(sealed(readers, ids[0], number // 2, plain, control))
+        for _ in range(rng.choice((0, 0, 1))):
+            octets[rng.randrange(len(octets))] = rng.randrange(256)
+        return bytes(octets[: rng.choice((None, None, None, rng.randrange(30)))])
+
+    async def all_of_it():
+        for number in range(int(os.environ.get("OPENAMS_LIES", "600"))):
+            await ears._heard(said(number))
+        before = ears.counts["taken"]
+        good = b"\x0f" + bytes(4) + b"\x00" + b"\x02\x01\x06\0\0\0\x07"
+        await ears._heard(sealed(readers, ids[1], 9, good))
+        return ears.counts["taken"] - before
+
+    assert asyncio.run(all_of_it()) == 1
+    assert ears.counts["taken"] > 1 and ears.counts["refused"] > 20
+    for (body,) in store.all("SELECT body FROM alarm"):
+        json.loads(body)
+    kinds = {(kind, subject) for _, _, kind, subject, _, _ in store.notices()}
+    assert kinds <= {("push", ids[0]), ("push", "unknown")}
+
+
+def test_a_store_that_is_away_while_a_stranger_calls_breaks_nothing(file_store, tmp_path):
+    readers = Keystore(tmp_path / "r", b"b", FAST)
+    broken, said = [], []
+
+    async def run():
+        asyncio.get_running_loop().set_exception_handler(lambda loop, told: broken.append(told))
+        ears = Ears(file_store, readers, VirtualClock(7), said.append)
+
+        def notice(*what):
+            raise GoneError("the database has gone")
+
+        file_store.notice = notice
+        serving = asyncio.ensure_future(ears.run("127.0.0.1", 0))
+        while not ears.port:
+            await asyncio.sleep(0.01)
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", ears.port)
+            writer.write(b"\xff" * 8)
+            assert await reader.read() == b""
+            writer.close()
+        ears.stop()
+        await serving
+
+    asyncio.run(run())
+    assert broken == [] and said.count("the database has gone") == 3

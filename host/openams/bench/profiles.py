@@ -12,6 +12,7 @@ from typing import IO, Any
 from openams.client.event_details import means
 from openams.client.firmware_names import LOGS
 from openams.client.names import status_names
+from openams.csvtable import shown
 from openams.errors import BenchError
 from openams.meter_time import NORWAY, local_text, to_utc_ms
 from openams.runtimes.process import MeterProcess
@@ -123,14 +124,15 @@ def write_csv(rows: Iterable[dict[str, Any]], out: IO[str]) -> None:
     rows = list(rows)
     if not rows:
         return
-    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    names = dict.fromkeys(name for row in rows for name in row)
+    writer = csv.DictWriter(out, names, lineterminator="\n")
     writer.writeheader()
     for row in rows:
         if "status_names" in row:
             row = {**row, "status_names": " ".join(row["status_names"])}
         if "means" in row:
             row = {**row, "means": " ".join(f"{k}={v}" for k, v in row["means"].items())}
-        writer.writerow(row)
+        writer.writerow({name: shown(value) for name, value in row.items()})
 
 
 def day_limits(day: date) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import signal
 import threading
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from openams import csvtable
 from openams.errors import BenchError
 from openams.private import make_folder, read_private, write_private
 from openams.terminal import say
@@ -189,12 +189,11 @@ def _customer(text: str) -> Customer:
 def _read_points(path: Path) -> Iterator[HubPoint]:
     """Every row, or all that is wrong with the file in one error."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BenchError(f"cannot read {path}: {error}") from None
+        rows = list(csvtable.read(csvtable.text_of(path)))
+    except csvtable.TableError as error:
+        raise BenchError(f"{path}: {error}") from None
     wrong, points = [], []
-    for number, row in enumerate(rows, 2):
+    for number, row in rows:
         try:
             points.append(_hub_point(row))
         except ValueError as error:
@@ -216,7 +215,8 @@ def _hub_point(row: dict[str, str]) -> HubPoint:
     if missing:
         raise ValueError(f"{', '.join(missing)} missing")
     gsrn = row["gsrn"]
-    if not (len(gsrn) == 18 and gsrn.isdecimal() and gsrn[-1] == check_digit(gsrn[:-1])):
+    digits = len(gsrn) == 18 and gsrn.isascii() and gsrn.isdecimal()
+    if not digits or gsrn[-1] != check_digit(gsrn[:-1]):
         raise ValueError(f"gsrn {gsrn!r} is no 18 digits with their check digit")
     if not is_gln(row["party"]):
         raise ValueError(f"party {row['party']!r} is no GLN")
@@ -229,7 +229,7 @@ def _hub_point(row: dict[str, str]) -> HubPoint:
         raise ValueError(f"settlement {row['settlement']!r} is neither interval nor profile")
     try:
         begin = midnight(date.fromisoformat(row["from"]))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError(f"from {row['from']!r} is no date") from None
     directions = tuple(DIRECTIONS[series] for series in kinds[row["kind"]])
     settled = row["settlement"] == "interval"

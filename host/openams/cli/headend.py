@@ -318,14 +318,21 @@ def orders(
 ) -> None:
     """Do the orders that are due, until Ctrl-C: needs the operator's keys, not the collector's."""
     from openams.headend.collect.orders import Doer
-    from openams.headend.store import open_store, store_url
+    from openams.headend.store import GoneError, open_store, store_url
 
     keys = open_keystore(keystore, passphrase_file)
     total: Counter[str] = Counter()
     with open_store(store_url(store)) as opened:
         doer = Doer(opened, keys, timeout)
         while True:
-            total.update(counts := doer.work(now_ms()))
+            try:
+                total.update(counts := doer.work(now_ms()))
+            except GoneError as error:
+                # A database that went away comes back; what was under way is looked up first.
+                if once:
+                    raise
+                counts = {}
+                say(str(error), error=True)
             if not counts:
                 if once:
                     break

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import json
+import re
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from openams import csvtable
 from openams.cli.common import JsonObjectOption, StoreOption
 from openams.errors import BenchError
 from openams.terminal import say
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from openams.headend.store.raw import RegisterReading
 
 _COLUMNS = ("gsrn", "date", "kwh", "source")
+_WHOLE_KWH = re.compile(r"[0-9]{1,9}(\.0*)?")
 _PERSONS = ("sms", "portal", "visit")
 
 
@@ -32,16 +33,15 @@ def readings(
     from openams.headend.store import open_store, store_url
 
     try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BenchError(f"cannot read {file}: {error}") from None
+        rows = list(csvtable.read(csvtable.text_of(file)))
+    except csvtable.TableError as error:
+        raise BenchError(f"{file}: {error}") from None
     if not rows:
         raise BenchError(f"{file} has no rows: its first line is {','.join(_COLUMNS)}")
     now = datetime.now(UTC)
     with open_store(store_url(store)) as opened:
         found, wrong = [], []
-        for number, row in enumerate(rows, 2):
+        for number, row in rows:
             try:
                 found.append(_reading(opened, row, now))
             except ValueError as error:
@@ -54,6 +54,7 @@ def readings(
 
 def _reading(store: Store, row: dict[str, str], now: datetime) -> RegisterReading:
     from openams.headend.days import day_bounds
+    from openams.headend.numbers import gsrn_fault
     from openams.headend.store.raw import RegisterReading
     from openams.meter_time import NORWAY, to_utc_ms
 
@@ -64,16 +65,17 @@ def _reading(store: Store, row: dict[str, str], now: datetime) -> RegisterReadin
         day = date.fromisoformat(row["date"])
     except ValueError:
         raise ValueError(f"date {row['date']!r} is no date") from None
+    if day.year < 2000:
+        raise ValueError(f"date {day} is before all meters")
     if day > now.astimezone(NORWAY).date():
         raise ValueError(f"date {day} is to come")
     if row["source"] not in _PERSONS:
         raise ValueError(f"source {row['source']!r} is none of {', '.join(_PERSONS)}")
-    try:
-        kwh = Decimal(row["kwh"])
-    except InvalidOperation:
-        kwh = Decimal(-1)
-    if not (kwh.is_finite() and 0 <= kwh < 10**9 and kwh == kwh.to_integral_value()):
-        raise ValueError(f"kwh {row['kwh']!r} is no register of whole kWh")
+    if fault := gsrn_fault(row["gsrn"]):
+        raise ValueError(f"gsrn: {fault}")
+    if not _WHOLE_KWH.fullmatch(row["kwh"]):
+        raise ValueError(f"kwh {row['kwh'][:40]!r} is no register of whole kWh")
+    kwh = int(row["kwh"].partition(".")[0])
     at, end = day_bounds(day)
     there = [
         one for one in store.relations(at, end, gsrns=[row["gsrn"]])
@@ -83,7 +85,7 @@ def _reading(store: Store, row: dict[str, str], now: datetime) -> RegisterReadin
         raise ValueError(f"point {row['gsrn']} has no meter on {day}")
     moment = max(at, there[-1].from_ms)
     return RegisterReading(
-        there[-1].meter_id, moment, int(kwh) * 1_000_000, None, 0, row["source"], to_utc_ms(now)
+        there[-1].meter_id, moment, kwh * 1_000_000, None, 0, row["source"], to_utc_ms(now)
     )
 
 

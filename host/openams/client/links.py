@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import struct
 import termios
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from openams.serialport import open_serial
 PORT = 4059
 _WRAPPER = struct.Struct(">HHHH")
 _APDU_MAX = 65535
+# Octets a second of the slowest link: who sends fewer holds up who waits.
+_SLOWEST = 100
 _HELP = "write it like tcp://127.0.0.1:4059 or serial:///dev/ttyUSB0?baud=9600"
 
 
@@ -116,12 +119,15 @@ class TcpTransport:
     def __init__(self, url: Url, client_sap: int, timeout_s: float) -> None:
         self._url = url
         self._client = client_sap
+        self._timeout_s = timeout_s
         try:
             self._socket = socket.create_connection((url.host, url.port), timeout=timeout_s)
         except OSError as error:
             raise LinkError(
                 f"no meter at {url.host}:{url.port}: {error.strerror or error}"
             ) from None
+        except UnicodeError:
+            raise LinkError(f"no meter at {url.host}:{url.port}: that is no name") from None
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def connect(self) -> None:
@@ -161,8 +167,12 @@ class TcpTransport:
             raise LinkError(f"{self._url.text}: {error.strerror or error}") from None
 
     def _receive(self, count: int) -> bytes:
+        """Octets are waited for one by one, and all of them no longer than a slow link takes."""
         out = bytearray()
+        end = time.monotonic() + self._timeout_s + count / _SLOWEST
         while len(out) < count:
+            if time.monotonic() > end:
+                raise TimeoutError
             piece = self._socket.recv(count - len(out))
             if not piece:
                 raise LinkError(f"{self._url.text} has closed the connection")

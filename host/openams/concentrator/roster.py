@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
+from openams import csvtable
 from openams.client.links import parse_url
 from openams.errors import BenchError
 from openams.gs1 import check_meter_number
@@ -37,23 +36,20 @@ def check(meters: list[Listed]) -> list[Listed]:
 
 def read_list(path: Path) -> list[Listed]:
     """All of a file, or BenchError with the line that is wrong."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BenchError(f"cannot read {path}: {getattr(error, 'strerror', error)}") from None
-    reader = csv.DictReader(io.StringIO(text))
-    if not {"meter_id", "url"} <= set(reader.fieldnames or ()):
-        raise BenchError(f"{path} is no list of meters: its first line is meter_id,url")
     out: list[Listed] = []
+    text, place = csvtable.text_of(path), str(path)
     try:
-        for row in reader:
-            meter_id, url = ((row[name] or "").strip() for name in ("meter_id", "url"))
+        for line, row in csvtable.read(text, ("meter_id", "url")):
+            place = f"{path} line {line}"
+            meter_id, url = row["meter_id"], row["url"]
             check_meter_number(meter_id)
             if parse_url(url).scheme != "tcp":
                 raise BenchError(f"{url} is no way to a meter of a concentrator: tcp://host:port")
             out.append(Listed(meter_id, url))
-    except (BenchError, csv.Error) as error:
-        raise BenchError(f"{path} line {reader.line_num}: {error}") from None
+    except csvtable.TableError as error:
+        raise BenchError(f"{path} is no list of meters: {error}") from None
+    except BenchError as error:
+        raise BenchError(f"{place}: {error}") from None
     if not out:
         raise BenchError(f"{path} names no meter")
     return check(out)

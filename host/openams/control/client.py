@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from openams.client import data as axdr
-from openams.client.errors import ClientError, ResultError
+from openams.client.errors import ClientError, ResultError, understood
 from openams.client.event_details import STATES, means
 from openams.client.firmware_names import EVENTS
 from openams.client.names import parse_obis
@@ -44,6 +44,10 @@ _EARLY = timedelta(seconds=60)
 # A relay is tried three times, which takes two seconds; an emulated chip is slower than that.
 _MOVES_S = 15.0
 _LOOK_S = 0.1
+# Of orders' numbers, and of what else a meter counts in 32 bits.
+_MOST = 0xFFFFFFFF
+# Where the contact may be after an order that was done; by hand it is closed from the last of them.
+_AFTER = {"disconnect": STATES[:1], "reconnect": STATES[1:]}
 # Code, detail and extra of the control log's newest event.
 _LAST_EVENT = ("0.0.96.11.2.255", "0.0.128.2.2.255", "0.0.128.3.2.255")
 
@@ -78,8 +82,11 @@ class Operator:
     def arm(self, action: str, bound: bytes = bytes(8)) -> None:
         """Seals an order for what comes next and gives it to the meter."""
         keys = self._settled()
-        used = self._meter.get(1, ORDER, 2)
-        number = self._store.reserve_order(self._meter_id, int(used) + 1)
+        with understood("number of orders"):
+            used = _whole(self._meter.get(1, ORDER, 2))
+        if used >= _MOST:
+            raise BenchError("the meter has no numbers of orders left: see ams breaker URL anew")
+        number = self._store.reserve_order(self._meter_id, used + 1)
         now = self._now()
         self.last_order = number
         order = Order(
@@ -118,7 +125,7 @@ class Operator:
             mine = detail >> 16 == self._meter.sap and extra >> 8 in (0, self.last_order)
             if EVENTS.get(code) == "control-refused" and mine:
                 return f"{result}: {said['reason']}{_HINTS.get(said['reason'], '')}"
-        except (ClientError, TypeError):
+        except (ClientError, TypeError, ValueError, LookupError):
             pass
         return f"{result}; ams events URL --log control may say why"
 
@@ -137,7 +144,10 @@ class Operator:
             self._meter.action(70, BREAKER, 1 if action == "disconnect" else 2, axdr.int8(0))
         except ResultError as error:
             raise BenchError(f"the meter refuses to {action} ({self._why(error)})") from None
-        return self._settled_state()
+        state = self._settled_state()
+        if state["state"] not in _AFTER[action]:
+            raise BenchError(f"the meter takes the order to {action} and is {state['state']}")
+        return state
 
     def _settled_state(self) -> dict[str, Any]:
         """How it stands once the contact is where the state has it: a relay takes its time.
@@ -228,33 +238,52 @@ class Operator:
 
 def breaker_state(meter: Client) -> dict[str, Any]:
     """State, mode, contact, alarms and policy; every client with keys may read them."""
-    bits = meter.get(1, POLICY, 2)
-    alarms = meter.get(1, ALARMS, 2)
-    return {
-        "state": STATES[meter.get(70, BREAKER, 3)],
-        "connected": bool(meter.get(70, BREAKER, 2)),
-        "mode": meter.get(70, BREAKER, 4),
-        "alarms": [name for k, name in enumerate(_ALARMS) if alarms >> k & 1],
-        "policy": [name for k, name in enumerate(_POLICIES) if bits >> k & 1],
-        "last_order": meter.get(1, ORDER, 2),
-    }
+    with understood("breaker"):
+        bits, alarms = (_whole(meter.get(1, obis, 2)) for obis in (POLICY, ALARMS))
+        return {
+            "state": STATES[_whole(meter.get(70, BREAKER, 3))],
+            "connected": _flag(meter.get(70, BREAKER, 2)),
+            "mode": _whole(meter.get(70, BREAKER, 4)),
+            "alarms": [name for k, name in enumerate(_ALARMS) if alarms >> k & 1],
+            "policy": [name for k, name in enumerate(_POLICIES) if bits >> k & 1],
+            "last_order": _whole(meter.get(1, ORDER, 2)),
+        }
+
+
+def _whole(value: Any, least: int = 0) -> int:
+    """ValueError for what is no number that a meter has."""
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= _MOST:
+        raise ValueError
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
 
 
 def limits(meter: Client) -> dict[str, Any]:
+    """All that the limiter is set to; a threshold that is None is off."""
+    with understood("limiter"):
+        return _limits(meter)
+
+
+def _limits(meter: Client) -> dict[str, Any]:
     class_id, ln, _ = meter.get(71, LIMITER, 2)
     name = ".".join(map(str, ln))
-    monitored = next(key for key, value in MONITORED.items() if value == (class_id, name))
+    monitored = {value: key for key, value in MONITORED.items()}[class_id, name]
     unit = "mw" if monitored == "average-import" else "ma"
     off = _OFF_POWER if unit == "mw" else _OFF_CURRENT
 
     def threshold(number: int) -> int | None:
-        value = int(meter.get(71, LIMITER, number))
+        value = _whole(meter.get(71, LIMITER, number), -_MOST)
         return None if value == off else value
 
     profile, start, duration_s = meter.get(71, LIMITER, 8)
-    over, under = (action[1] for action in meter.get(71, LIMITER, 11))
-    window_s, reconnections = meter.get(1, WINDOW, 2)
-    quota = meter.get(1, QUOTA, 2)
+    over, under = (_whole(action[1]) for action in meter.get(71, LIMITER, 11))
+    window_s, reconnections = map(_whole, meter.get(1, WINDOW, 2))
+    limit_wh, period_s, warning, used_wh, flags = map(_whole, meter.get(1, QUOTA, 2))
     moment = axdr.parse_date_time(start)
     return {
         "monitored": monitored,
@@ -262,23 +291,23 @@ def limits(meter: Client) -> dict[str, Any]:
         f"threshold_active_{unit}": threshold(3),
         f"threshold_normal_{unit}": threshold(4),
         f"threshold_emergency_{unit}": threshold(5),
-        "min_over_threshold_s": meter.get(71, LIMITER, 6),
-        "min_under_threshold_s": meter.get(71, LIMITER, 7),
+        "min_over_threshold_s": _whole(meter.get(71, LIMITER, 6)),
+        "min_under_threshold_s": _whole(meter.get(71, LIMITER, 7)),
         "emergency": {
-            "id": profile,
+            "id": _whole(profile),
             "start": moment.isoformat() if moment else None,
-            "duration_s": duration_s,
-            "groups": meter.get(71, LIMITER, 9),
-            "active": meter.get(71, LIMITER, 10),
+            "duration_s": _whole(duration_s),
+            "groups": [_whole(group) for group in meter.get(71, LIMITER, 9)],
+            "active": _flag(meter.get(71, LIMITER, 10)),
         },
         "action_over": over,
         "action_under": under,
         "reconnections_per_hour": reconnections,
         "quota": {
-            "limit_wh": quota[0],
-            "period_s": quota[1],
-            "warning_permille": quota[2],
-            "used_wh": quota[3],
-            "flags": quota[4],
+            "limit_wh": limit_wh,
+            "period_s": period_s,
+            "warning_permille": warning,
+            "used_wh": used_wh,
+            "flags": flags,
         },
     }

@@ -7,7 +7,7 @@ stopped. The audit file is signed when a run ends or stops.
 
 from __future__ import annotations
 
-import csv
+import functools
 import getpass
 import hashlib
 import os
@@ -16,12 +16,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from openams.client.client import session
+from openams import csvtable
+from openams.client.client import Client, session
 from openams.client.errors import ClientError, LateError, LinkError
 from openams.client.links import parse_url
 from openams.control.client import Operator
@@ -61,18 +63,19 @@ def load_plan(path: Path, critical: Iterable[str] = ()) -> Plan:
     """A CSV file with the columns meter_id, url, and if wanted group and critical."""
     try:
         data = path.read_bytes()
-        rows = list(csv.DictReader(data.decode("utf-8-sig").splitlines()))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = list(csvtable.read(data.decode("utf-8-sig")))
+    except csvtable.TableError as error:
+        raise BenchError(f"{path} {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
         raise BenchError(f"cannot read the plan {path}: {error}") from None
-    if not rows or not {"meter_id", "url"} <= set(rows[0]):
+    if not rows or not {"meter_id", "url"} <= set(rows[0][1]):
         raise BenchError(f"{path} is no plan: it needs a head line with meter_id and url")
     also = set(critical)
     entries = []
     seen: set[str] = set()
-    for number, row in enumerate(rows, 2):
-        meter_id = (row["meter_id"] or "").strip()
-        mark = (row.get("critical") or "").strip().lower()
-        if not meter_id.isdigit() or len(meter_id) != 16:
+    for number, row in rows:
+        meter_id, mark = row["meter_id"], row.get("critical", "").lower()
+        if not (meter_id.isascii() and meter_id.isdigit()) or len(meter_id) != 16:
             raise BenchError(f"{path} line {number}: {meter_id!r} is no meter number of 16 digits")
         if meter_id in seen:
             raise BenchError(f"{path} line {number}: meter {meter_id} stands there twice")
@@ -80,9 +83,8 @@ def load_plan(path: Path, critical: Iterable[str] = ()) -> Plan:
             # A mark that is not understood must not read as "not critical".
             raise BenchError(f"{path} line {number}: critical is yes or no, not {mark!r}")
         seen.add(meter_id)
-        url = (row["url"] or "").strip()
+        url, group = row["url"], row.get("group", "")
         parse_url(url)
-        group = (row.get("group") or "").strip()
         if not group.isprintable():
             raise BenchError(f"{path} line {number}: the name of the group is no text: {group!r}")
         entries.append(Entry(meter_id, url, group, mark in _YES or meter_id in also))
@@ -209,22 +211,32 @@ class Outcome:
 
 
 def act(
-    entry: Entry, action: str, store: Keystore, timeout_s: float, again: bool = False
+    entry: Entry,
+    action: str,
+    store: Keystore,
+    timeout_s: float,
+    again: bool = False,
+    connect: Callable[[], AbstractContextManager[Client]] | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Outcome:
     """Deals with one meter. What may have happened unseen is looked up first.
 
-    `again`: it was sent an order before whose outcome is not known.
+    `again`: it was sent an order before whose outcome is not known. `connect`: a session of the
+    breaker's client, where that is not one by the entry's URL; `now`: by what orders go.
     """
-    url = parse_url(entry.url)
+    if connect is None:
+        url = parse_url(entry.url)
+        connect = functools.partial(session, url, "breaker", store, entry.meter_id, timeout_s)
     operator = None
     try:
-        with session(url, "breaker", store, entry.meter_id, timeout_s) as meter:
-            operator = Operator(meter, store, entry.meter_id)
+        with connect() as meter:
+            operator = Operator(meter, store, entry.meter_id, now=now)
             state = operator.state()
             if {"critical", "inhibit"} & set(state["policy"]):
                 return Outcome("critical", "the meter says that it must never be disconnected")
             target = "disconnected" if action == "disconnect" else "connected"
-            if state["state"] == target:
+            ready = again and action == "reconnect" and state["state"] == "ready-for-reconnection"
+            if state["state"] == target or ready:
                 why = ", by an order of which no answer came" * again
                 return Outcome("done", "was so already" + why)
             after = operator.move(action)
@@ -236,8 +248,12 @@ def act(
         if order is not None:
             return Outcome("late", f"sent, no answer: {error}", order)
         return Outcome("late" if isinstance(error, LateError) else "offline", str(error))
-    except (ClientError, BenchError) as error:
-        return Outcome("refused", str(error), operator.last_order if operator else None)
+    except BenchError as error:
+        order = operator.last_order if operator else None
+        if order is not None and isinstance(error, ClientError):
+            # It has the order, and what it says since is no answer: it may have done it.
+            return Outcome("late", f"sent, no answer that is one: {error}", order)
+        return Outcome("refused", str(error), order)
 
 
 # --- audit ---------------------------------------------------------------------------

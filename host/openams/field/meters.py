@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from openams import csvtable
 from openams.errors import BenchError
 from openams.field.loads import PROFILES, known_profile
 from openams.grid.scenario import SYSTEMS
@@ -203,31 +204,30 @@ def write_list(plan: FieldPlan) -> str:
     return text.getvalue()
 
 
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    text = csvtable.text_of(path)
+    try:
+        yield from csvtable.read(text, ("meter_id",))
+    except csvtable.TableError as error:
+        raise BenchError(f"{path}:{error.line}: {error.text}") from None
+
+
 def read_list(path: Path, begin_ms: int, seed: int = 1) -> FieldPlan:
     """A field of the meters of a CSV file: `meter_id`, and of the other columns those it has.
 
     Raises BenchError with file and line; then nothing is made.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise BenchError(f"{path} is no text: a list of meters is a CSV file") from None
-    rows = csv.DictReader(io.StringIO(text))
     names = {f.name for f in fields(MeterSpec)}
-    if not rows.fieldnames or "meter_id" not in rows.fieldnames:
-        raise BenchError(f"{path}:1: no column meter_id: the first line names the columns")
-    if unknown := set(rows.fieldnames) - names:
-        raise BenchError(f"{path}:1: column {sorted(unknown)[0]!r} is unknown: see docs/field.md")
     meters = []
     seen: dict[str, int] = {}
-    for row in rows:
-        where = f"{path}:{rows.line_num}: "
-        if None in row or None in row.values():
-            raise BenchError(f"{where}as many fields as the first line has names")
-        meter = _read_row({name: text.strip() for name, text in row.items()}, where, seed)
+    for line, row in _rows(path):
+        where = f"{path}:{line}: "
+        if unknown := row.keys() - names:
+            raise BenchError(f"{path}:1: column {min(unknown)!r} is unknown: see docs/field.md")
+        meter = _read_row(row, where, seed)
         if meter.meter_id in seen:
             raise BenchError(f"{where}{meter.meter_id} is in line {seen[meter.meter_id]} too")
-        seen[meter.meter_id] = rows.line_num
+        seen[meter.meter_id] = line
         meters.append(meter)
     if not meters:
         raise BenchError(f"{path} has no meters after its first line")

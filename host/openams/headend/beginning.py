@@ -6,12 +6,11 @@ it right.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
+from openams import csvtable
 from openams.client.links import parse_url
 from openams.errors import BenchError
 from openams.gs1 import check_digit, check_meter_number
@@ -35,24 +34,22 @@ def gsrn(number: int) -> str:
 def read_meters(path: Path) -> list[tuple[str, str]]:
     """(number, URL) of a CSV file with a head, as `ams field run --plan` writes it; BenchError with
     the line that is wrong."""
-    try:
-        rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig")))
-    except UnicodeDecodeError:
-        raise BenchError(f"{path} is no text: a list of meters is a CSV file") from None
-    if not {"meter_id", "url"} <= set(rows.fieldnames or ()):
-        raise BenchError(f"{path} is no list of meters: its first line is meter_id,url")
+    text, place = csvtable.text_of(path), str(path)
     out: dict[str, str] = {}
     try:
-        for row in rows:
-            number, url = ((row[name] or "").strip() for name in ("meter_id", "url"))
+        for line, row in csvtable.read(text, ("meter_id", "url")):
+            place = f"{path} line {line}"
+            number, url = row["meter_id"], row["url"]
             check_meter_number(number)
             if parse_url(url).scheme != "tcp":
                 raise BenchError(f"{url} is not called over TCP: tcp://host:port")
             if number in out:
                 raise BenchError(f"{number} is there twice")
             out[number] = url
-    except (BenchError, csv.Error) as error:
-        raise BenchError(f"{path} line {rows.line_num}: {error}") from None
+    except csvtable.TableError as error:
+        raise BenchError(f"{path} is no list of meters: {error}") from None
+    except BenchError as error:
+        raise BenchError(f"{place}: {error}") from None
     if not out:
         raise BenchError(f"{path} names no meter")
     return list(out.items())

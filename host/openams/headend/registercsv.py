@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from openams import csvtable
 from openams.client.links import parse_url
 from openams.errors import BenchError
 from openams.headend import register
@@ -107,7 +108,7 @@ def _meter_fault(text: str) -> str | None:
 
 
 def _url(value: str) -> str:
-    if value:
+    if _text(value):
         try:
             parse_url(value)
         except BenchError as error:
@@ -313,6 +314,11 @@ def _load(name: str, text: str, tables: Tables) -> Iterator[LineError]:
         yield LineError(name, reader.line_num, str(error))
 
 
+def _short(text: str) -> str:
+    """Cells may be as long as a file."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
 def _form_of(header: list[str]) -> tuple[_Form | None, str]:
     """The form whose columns these are; or None, and what is missing or unknown."""
     best = max(
@@ -324,7 +330,7 @@ def _form_of(header: list[str]) -> tuple[_Form | None, str]:
         return None, "the header names a column twice"
     if missing or unknown:
         words = [f"no column {missing[0]!r}"] if missing else []
-        words += [f"an unknown column {unknown[0]!r}"] if unknown else []
+        words += [f"an unknown column {_short(repr(unknown[0]))}"] if unknown else []
         return None, f"this looks like {best.table}, but has {' and '.join(words)}"
     return best, ""
 
@@ -341,7 +347,7 @@ def _row(
     if len(cells) != len(header):
         yield LineError(name, line, f"{len(cells)} values for {len(header)} columns")
         return
-    given = {title: cell.strip() for title, cell in zip(header, cells, strict=True)}
+    given = dict(zip(header, map(csvtable.given, cells), strict=True))
     values, bad = [], False
     for title, (read, _) in form.columns.items():
         cell = given.get(title, "")
@@ -351,7 +357,7 @@ def _row(
             values.append(read(cell))
         except _CellError as error:
             bad = True
-            yield LineError(name, line, f"{title}: {error}")
+            yield LineError(name, line, f"{title}: {_short(str(error))}")
     if bad:
         return
     row = form.make(*values)
@@ -386,7 +392,8 @@ def texts(tables: Tables) -> dict[str, str]:
         writer.writerow(form.columns)
         for row in sorted(getattr(tables, form.table), key=KEYS[form.table]):
             writer.writerow(
-                write(value) for (_, write), value in zip(form.columns.values(), row, strict=True)
+                csvtable.shown(write(value))
+                for (_, write), value in zip(form.columns.values(), row, strict=True)
             )
         out[f"{form.table}.csv"] = text.getvalue()
     return out

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from openams.client import data as axdr
 from openams.client import readout, update_reasons
-from openams.client.errors import ClientError, LinkError, ResultError, ServiceError
+from openams.client.errors import ClientError, LinkError, ResultError, ServiceError, understood
 from openams.errors import BenchError
 from openams.image.file import Image
 from openams.meter_time import NORWAY
@@ -32,13 +32,18 @@ STATES = (
     "activated",
     "activation-failed",
 )
-_NOT_INITIATED, _INITIATED, _VERIFYING, _VERIFIED, _FAILED, _, _ACTIVATED, _ = range(8)
+_NOT_INITIATED, _INITIATED, _VERIFYING, _VERIFIED = range(4)
+_ACTIVATING, _ACTIVATED, _FELL_BACK = range(5, 8)
 BLOCK_SIZES = (64, 128, 256)
+# Of other meters they may be longer; an APDU is not.
+_LONGEST_BLOCK = 0xFFFF
 _TEMPORARY_FAILURE = 2
 # The newest entries of the security log in which a refusal is looked for.
 _LOOK_BACK = 40
 _POLL_S = 0.2
 _PAUSE_S = 1.0
+# Many times what a chip takes for the signature of a whole firmware.
+_VERIFIED_S = 1800.0
 
 Connect = Callable[[], AbstractContextManager["Client"]]
 # Blocks that are there, blocks of all.
@@ -67,7 +72,7 @@ class Sender:
         while True:
             before = self.sent
             try:
-                with self._connect() as meter:
+                with self._connect() as meter, understood("image transfer"):
                     self._met = True
                     return step(meter)
             except (LinkError, ServiceError):
@@ -118,7 +123,8 @@ class Sender:
 
     def activate(self) -> None:
         """The meter starts anew right after it has answered."""
-        self._lasting(activate)
+        before = self.breaks
+        self._lasting(lambda meter: activate(meter, self.breaks > before))
 
     def activate_at(self, when: datetime) -> datetime:
         return self._lasting(lambda meter: schedule(meter, when))
@@ -131,7 +137,7 @@ class Sender:
         end = time.monotonic() + wait_s
         while True:
             try:
-                with self._connect() as meter:
+                with self._connect() as meter, understood("image transfer"):
                     found = status(meter)
                 if found["state"] in ("activated", "activation-failed"):
                     return found
@@ -148,6 +154,8 @@ class Sender:
 def _block_size(meter: Client, wanted: int) -> int:
     """Sets it where a transfer has not begun; gives the one that counts."""
     size = int(meter.get(18, TRANSFER, 2))
+    if not 0 < size <= _LONGEST_BLOCK:
+        raise ClientError(f"the meter has blocks of {size} octets: there are none")
     if size != wanted and meter.get(18, TRANSFER, 6) in (_NOT_INITIATED, _ACTIVATED):
         meter.set(18, TRANSFER, 2, axdr.uint32(wanted))
         size = wanted
@@ -174,17 +182,24 @@ def _verify(meter: Client) -> None:
     except ResultError as error:
         if error.result != _TEMPORARY_FAILURE:
             raise Refusal(f"the meter does not verify: {_why(meter)}") from None
+    end = time.monotonic() + _VERIFIED_S
     while (state := meter.get(18, TRANSFER, 6)) == _VERIFYING:
+        if time.monotonic() > end:
+            raise Refusal(f"the meter has not verified the image within {_VERIFIED_S:.0f} s")
         time.sleep(_POLL_S)
     if state != _VERIFIED:
         raise Refusal(f"the meter refuses the image: {_why(meter)}")
 
 
-def activate(meter: Client) -> None:
+def activate(meter: Client, again: bool = False) -> None:
+    """`again`: it was asked to before, and nobody knows whether it has heard."""
     try:
         meter.action(18, TRANSFER, 4, axdr.int8(0))
     except ResultError as error:
-        if meter.get(18, TRANSFER, 6) != _VERIFIED:
+        state = meter.get(18, TRANSFER, 6)
+        if again and state in (_ACTIVATING, _ACTIVATED, _FELL_BACK):
+            return
+        if state != _VERIFIED:
             raise Refusal("nothing is there that was verified: ams image send first") from None
         raise Refusal(f"the meter does not activate: {_why(meter, error)}") from None
 

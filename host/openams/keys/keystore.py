@@ -30,6 +30,8 @@ from openams.keys.sealed import SCRYPT_N_PERSON
 
 # Counters that an outside client may use without asking again.
 _OUTSIDE = 1 << 16
+# Counters that others may have used since keys were copied: more is a lie, and for ever.
+_LEAP = 1 << 24
 # Kinds of records: a meter's keys and its counters, by its number; and the key that signs
 # releases, one for all of them.
 METER, COUNTERS, RELEASE = "meter", "counters", "release"
@@ -246,6 +248,11 @@ class Keystore:
                     # No such client here, or no rotation under way: says which.
                     _pair(self.found(now, meter_id), sap, pending)
                 first = max(counters[name], least[k] if least else 0)
+                if first > counters[name] + _LEAP:
+                    raise BenchError(
+                        f"counter {first} is asked for with client {sap} of meter {meter_id}, where"
+                        f" the next is {counters[name]}: that would use up the keys"
+                    )
                 if first + count > COUNTER_MAX:
                     raise BenchError(
                         f"the counters of client {sap} of meter {meter_id} are nearly used up: "

@@ -35,6 +35,10 @@ class BusError(BenchError):
     """The bus does not answer, or takes no more: what was asked may be asked again."""
 
 
+class TooLongError(BusError):
+    """The bus takes no message of this length, however often it is given."""
+
+
 class Bus:
     """One connection, which is made anew by itself when it has gone."""
 
@@ -117,7 +121,8 @@ class Bus:
         try:
             await self._stream.publish(subject, data, timeout=5, headers=headers)
         except self._nats.errors.MaxPayloadError:
-            raise
+            text = f"{len(data)} octets are more than the bus {self.name} takes at once"
+            raise TooLongError(text) from None
         except (self._nats.errors.Error, TimeoutError, OSError) as error:
             if isinstance(error, self._nats.js.errors.NoStreamResponseError):
                 # Its disk is new.

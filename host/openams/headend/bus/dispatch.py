@@ -10,16 +10,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from openams.headend.bus import broker
-from openams.headend.bus.broker import Bus, BusError
+from openams.headend.bus.broker import Bus, BusError, TooLongError
 from openams.headend.bus.parcel import ParcelError, pack_work, read_outcome
 from openams.headend.collect.clock import Clock
 from openams.headend.collect.collector import Planner
 from openams.headend.collect.plan import Plan
-from openams.headend.collect.work import Outcome, Work, prepared
+from openams.headend.collect.work import Outcome, Work, prepared, shown
 from openams.headend.collect.writing import Writer
 from openams.headend.store import GoneError, Store, StoreError
 from openams.headend.store.jobs import NEVER_MS
@@ -115,7 +115,14 @@ class Dispatcher:
             raise next(error for error in gone if error)
 
     async def _out(self, work: Work) -> None:
-        await self.bus.give(broker.TURNS, pack_work(work), number_of(work))
+        while True:
+            try:
+                return await self.bus.give(broker.TURNS, pack_work(work), number_of(work))
+            except TooLongError:
+                if not work.asked:
+                    raise
+                # The rest is asked for when these are here.
+                work = replace(work, asked=work.asked[: len(work.asked) // 2])
 
     # --- in ----------------------------------------------------------------------------------
 
@@ -130,7 +137,7 @@ class Dispatcher:
                 # Its turn's lease ends: it is asked again.
                 await self._thrown(message, "parcel", f"{error}; it is thrown away")
                 continue
-            number = (message.headers or {}).get("Nats-Msg-Id")
+            number = shown((message.headers or {}).get("Nats-Msg-Id"))
             read.append((number or f"seq {message.metadata.sequence.stream}", out, message))
         if read:
             await self._write(read)
@@ -143,20 +150,21 @@ class Dispatcher:
         except GoneError:
             await self.bus.later(*messages)
             raise
-        except StoreError as error:
+        except Exception as error:
             if len(read) > 1:
                 # One of them is wrong: the others are not to wait for it.
                 for one in read:
                     await self._write([one])
                 return
             ((_, out, message),) = read
-            text = f"what came of it cannot be written: {error}"
+            why = error if isinstance(error, StoreError) else f"{type(error).__name__}: {error}"
+            text = f"what came of it cannot be written: {why}"
             await self._thrown(message, out.turn.subject, text)
             return
         await self.bus.answered(*messages)
 
     async def _thrown(self, message: Msg, subject: str, text: str) -> None:
-        self.store.notice("bus", subject, text, self.clock.now_ms())
+        self.store.notice("bus", shown(subject), shown(text, 1000), self.clock.now_ms())
         self.counts["refused"] += 1
         await self.bus.refused(message)
 

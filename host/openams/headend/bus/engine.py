@@ -78,6 +78,9 @@ class Engine:
             raise
         except BenchError as error:
             said = str(error)
+        except Exception as error:
+            # Whatever a part's points made of it, the other parts are done.
+            said = f"evaluation broke: {type(error).__name__}: {error}"
         self.counts += counts
         # In this order: who asks counts a part once, and waits long for one that nobody tells of.
         await self.bus.say(reply, pack_counts(part, counts, said))
@@ -99,6 +102,8 @@ async def evaluate_over(
         try:
             part, counts, error = read_counts(message.data)
         except ParcelError:
+            return
+        if part >= len(parts):
             return
         done[part] = counts
         if error:

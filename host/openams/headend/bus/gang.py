@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from openams.errors import BenchError
 from openams.headend.bus import broker
-from openams.headend.bus.broker import Bus, BusError
+from openams.headend.bus.broker import Bus, BusError, TooLongError
 from openams.headend.bus.dispatch import number_of
 from openams.headend.bus.parcel import ParcelError, pack_outcome, read_work
 from openams.headend.collect.clock import Clock, ahead_ms
+from openams.headend.collect.reading import ALWAYS
 from openams.headend.collect.sessions import Roads, Sessions
 from openams.headend.collect.work import Outcome, Work
 from openams.keys.keystore import Keystore
@@ -110,8 +112,11 @@ class BusCollector:
             if answer is None:
                 return
             try:
-                off_ms = ahead_ms(before, int(json.loads(answer)["now_ms"]), after)
-            except (ValueError, KeyError, TypeError):
+                there = int(json.loads(answer)["now_ms"])
+                if not ALWAYS[0] <= there <= ALWAYS[1]:
+                    return
+                off_ms = ahead_ms(before, there, after)
+            except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
                 return
             if off_ms is not None:
                 self._off_ms = off_ms
@@ -164,6 +169,11 @@ class BusCollector:
             try:
                 await self.bus.give(broker.CAME, data, number)
                 return True
+            except TooLongError as error:
+                # It is told all the same: who gives it out is not to wait for its lease.
+                out.came = out.visit = None
+                out.failed(BenchError(f"what it brought: {error}"))
+                data = pack_outcome(out)
             except BusError as error:
                 self._say(str(error))
                 await asyncio.sleep(_AGAIN_S)

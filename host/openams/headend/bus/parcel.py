@@ -13,17 +13,26 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from openams.errors import BenchError
-from openams.headend.collect.reading import Got
+from openams.headend.collect.reading import ALWAYS, Got, stored_number
 from openams.headend.collect.taking import Came
 from openams.headend.collect.work import Outcome, Seqs, Visit, Work
+from openams.headend.days import day_date
 from openams.headend.register import ConcentratorRow, MeterRow
 from openams.headend.store.jobs import METER, Turn
-from openams.headend.store.raw import Event, RegisterReading, pack_rows, unpack_rows
+from openams.headend.store.raw import (
+    Event,
+    IntervalRow,
+    RegisterReading,
+    pack_rows,
+    unpack_rows,
+)
 
 _LENGTH = struct.Struct("<I")
 # What is inflated, at most: the bus takes a mebibyte.
 _MOST = 64 << 20
 _FORMAT = 1
+# Of counters of keys, of statuses and signals, of texts.
+_COUNTER, _NARROW, _LONGEST = (1 << 32) - 1, (1 << 31) - 1, 1 << 16
 
 T = TypeVar("T")
 
@@ -63,7 +72,7 @@ def _read(data: bytes, make: Callable[[dict[str, Any], list[bytes]], T]) -> T:
         return make(*_unpacked(data))
     except ParcelError:
         raise
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError,
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError,
             struct.error, zlib.error, BenchError):  # fmt: skip
         raise ParcelError("what came over the bus is no parcel of ours") from None
 
@@ -87,16 +96,19 @@ def _work(head: dict[str, Any], blobs: list[bytes]) -> Work:
     turn = _turn(head["turn"])
     make: Any = MeterRow if turn.kind == METER else ConcentratorRow
     row = None if head["row"] is None else make(*map(_text, head["row"]))
-    asked = tuple((_text(meter_id), _whole(day)) for meter_id, day in head["asked"])
+    asked = tuple((_text(meter_id), _day(day)) for meter_id, day in head["asked"])
     return Work(
-        turn, _text(head["worker"]), _whole(head["given_ms"]), _whole(head["until_ms"]), row,
-        tuple(map(_whole, head["days"])), _whole(head["logs_ms"]), _seqs(head["seqs"]), asked,
+        turn, _text(head["worker"]), _moment(head["given_ms"]), _moment(head["until_ms"]), row,
+        tuple(map(_day, head["days"])), _moment(head["logs_ms"]), _seqs(head["seqs"]), asked,
     )  # fmt: skip
 
 
 def _turn(value: Any) -> Turn:
     kind, subject, segment, attempts, counter = value
-    return Turn(_text(kind), _text(subject), _text(segment), _whole(attempts), _whole(counter))
+    return Turn(
+        _text(kind), _text(subject), _text(segment), _whole(attempts, _NARROW),
+        _whole(counter, _COUNTER),
+    )  # fmt: skip
 
 
 def _seqs(value: Any) -> Seqs | None:
@@ -129,23 +141,31 @@ def read_outcome(data: bytes) -> Outcome:
 
 
 def _outcome(head: dict[str, Any], blobs: list[bytes]) -> Outcome:
-    visit = head["visit"]
+    visit, turn = head["visit"], _turn(head["turn"])
     seqs = _seqs(visit["seqs"]) if visit is not None else None
+    came = None if head["came"] is None else _came(head["came"], blobs)
+    if came is not None and (turn.kind, turn.subject) != (METER, came.meter_id):
+        # Who has a meter's turn brings nothing of another.
+        raise ValueError
     return Outcome(
-        _turn(head["turn"]), _text(head["worker"]), _whole(head["began_ms"]),
-        _whole(head["took_ms"]), tuple(map(_whole, head["days"])),
-        None if head["came"] is None else _came(head["came"], blobs),
+        turn, _text(head["worker"]), _moment(head["began_ms"]),
+        _whole(head["took_ms"]), tuple(map(_day, head["days"])), came,
         None if visit is None or seqs is None else Visit(
-            seqs, [_came(one, blobs) for one in visit["days"]], list(map(dict, visit["alarms"])),
-            list(map(dict, visit["pushes"])), bool(visit["more"]), bool(visit["began_anew"]),
-            [(_text(name), _maybe(dbm), _text(why)) for name, dbm, why in visit["unread"]],
+            seqs, [_came(one, blobs) for one in visit["days"]], list(map(_said, visit["alarms"])),
+            list(map(_said, visit["pushes"])), bool(visit["more"]), bool(visit["began_anew"]),
+            [(_text(name), _signal(dbm), _text(why)) for name, dbm, why in visit["unread"]],
             # A collector of before it was told does not tell it.
             bool(visit.get("missing", True)),
         ),
         _text(head["road"]), _whole(head["octets"]), _text(head["outcome"]), _text(head["error"]),
-        bool(head["told"]), _whole(head["counter"]), _text(head["by"]),
-        _signed(head["clock_off_ms"]), _maybe(head["signal_dbm"]),
+        bool(head["told"]), _whole(head["counter"], _COUNTER), _text(head["by"]),
+        _signed(head["clock_off_ms"]), _signal(head["signal_dbm"]),
     )  # fmt: skip
+
+
+def _said(value: Any) -> dict[str, Any]:
+    """An alarm or a push: what it says is anybody's, its number is the concentrator's."""
+    return {**value, "seq": _whole(value["seq"])}
 
 
 def _came_packed(came: Came, blobs: list[bytes]) -> dict[str, Any]:
@@ -157,31 +177,44 @@ def _came_packed(came: Came, blobs: list[bytes]) -> dict[str, Any]:
 
 
 def _came(record: dict[str, Any], blobs: list[bytes]) -> Came:
-    got = record["got"]
-    rows = [] if got["rows"] is None else list(unpack_rows(blobs[got["rows"]]))
+    got, meter_id = record["got"], _text(record["meter_id"])
+    rows = [] if got["rows"] is None else list(map(_row, unpack_rows(blobs[got["rows"]])))
+    readings, events = list(map(_reading, got["readings"])), list(map(_event, got["events"]))
+    if ({one.meter_id for one in readings} | {one.meter_id for one in events}) - {meter_id}:
+        raise ValueError
+    until = None if record["until_ms"] is None else _moment(record["until_ms"])
     return Came(
-        _text(record["meter_id"]),
+        meter_id,
         Got(
-            rows, [_reading(one) for one in got["readings"]], [_event(e) for e in got["events"]],
-            _maybe(got["ahead_ms"]), _whole(got["period_s"]), _whole(got["until_ms"]),
+            rows, readings, events, _maybe(got["ahead_ms"]), _whole(got["period_s"], 86_400),
+            _moment(got["until_ms"]),
         ),
-        _text(record["source"]), tuple(map(_whole, record["days"])), _maybe(record["until_ms"]),
+        _text(record["source"]), tuple(map(_day, record["days"])), until,
     )  # fmt: skip
+
+
+def _row(row: IntervalRow) -> IntervalRow:
+    _moment(1000 * row.end_s)
+    _whole(row.period_s, 86_400)
+    _whole(row.status, _NARROW)
+    if None in map(stored_number, row[3:]):
+        raise ValueError
+    return row
 
 
 def _reading(value: Any) -> RegisterReading:
     meter_id, at_ms, plus, minus, status, source, got_ms = value
     return RegisterReading(
-        _text(meter_id), _signed(at_ms), _maybe(plus), _maybe(minus), _signed(status),
-        _text(source), _signed(got_ms),
+        _text(meter_id), _moment(at_ms), _register(plus), _register(minus),
+        _whole(status, _NARROW), _text(source), _moment(got_ms),
     )  # fmt: skip
 
 
 def _event(value: Any) -> Event:
     meter_id, log, number, at_ms, code, detail, extra, got_ms, source = value
     return Event(
-        _text(meter_id), _text(log), _signed(number), _signed(at_ms), _signed(code),
-        _maybe(detail), _maybe(extra), _signed(got_ms), _text(source),
+        _text(meter_id), _text(log), _whole(number), _moment(at_ms), _whole(code, 0xFFFF),
+        _maybe(detail), _maybe(extra), _moment(got_ms), _text(source),
     )  # fmt: skip
 
 
@@ -195,7 +228,7 @@ def pack_days(day: int, at_ms: int, gsrns: Sequence[str], reply: str, part: int)
 
 def read_days(data: bytes) -> tuple[int, int, list[str], str, int]:
     return _read(data, lambda head, _: (
-        _whole(head["day"]), _whole(head["at_ms"]), list(map(_text, head["gsrns"])),
+        _day(head["day"]), _moment(head["at_ms"]), list(map(_text, head["gsrns"])),
         _text(head["reply"]), _whole(head["part"]),
     ))  # fmt: skip
 
@@ -220,10 +253,33 @@ def _signed(value: Any) -> int:
     return value
 
 
-def _whole(value: Any) -> int:
-    if _signed(value) < 0:
+def _whole(value: Any, most: int = (1 << 63) - 1) -> int:
+    if not 0 <= _signed(value) <= most:
         raise ValueError
     return int(value)
+
+
+def _moment(value: Any) -> int:
+    return _whole(value, ALWAYS[1])
+
+
+def _day(value: Any) -> int:
+    """A local day, yyyymmdd, of the years that calendars here have."""
+    if not 2000 <= day_date(_whole(value, _NARROW)).year <= 2199:
+        raise ValueError
+    return int(value)
+
+
+def _register(value: Any) -> int | None:
+    if value is not None and stored_number(value) is None:
+        raise ValueError
+    return _maybe(value)
+
+
+def _signal(value: Any) -> int | None:
+    if value is not None and abs(_signed(value)) > _NARROW:
+        raise ValueError
+    return _maybe(value)
 
 
 def _maybe(value: Any) -> int | None:
@@ -231,6 +287,7 @@ def _maybe(value: Any) -> int | None:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str):
+    """One that stores take: none of them has half a character, and not all have a zero."""
+    if not isinstance(value, str) or "\0" in value or len(value.encode()) > _LONGEST:
         raise ValueError
     return value

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
 from openams.client import data as axdr
 from openams.client.client import Client
+from openams.client.errors import understood
 from openams.client.links import Url, parse_url
+from openams.client.meterday import clock_ahead
 from openams.client.names import CLOCK, HAN_OPEN
 from openams.client.readout import PROFILES
 from openams.errors import BenchError
-from openams.headend.collect.zone import HOURS, ZONE, Doing, RefusedOrder, check
+from openams.headend.collect.taking import ADJUST_MS
+from openams.headend.collect.work import shown
+from openams.headend.collect.zone import HOURS, ZONE, Doing, RefusedOrder, SentError, check
 from openams.headend.days import day_bounds, day_number, local_day
 from openams.headend.store import Store
-from openams.headend.store.jobs import DUE, Job
+from openams.headend.store.jobs import DUE, TRYING, Job
 from openams.headend.vee.calendar import WORKDAY, kind_of
 from openams.keys.keystore import Keystore
 from openams.meter_time import from_utc_ms
@@ -32,6 +36,8 @@ HAN_WORKING_DAYS = 3
 _LEASE_MS = 300_000
 _AGAIN_MS = 60_000
 _LONGEST_MS = 3_600_000
+# Characters of what went wrong with an order.
+_WORDS = 1000
 # A clock is set again where the request may have been there so much later than it says.
 _CLOCK_TRIES, _CLOCK_LATE_MS = 4, 1_000
 
@@ -61,9 +67,11 @@ def _han(opened: bool) -> Callable[[Client, Job, Now], dict[str, Any]]:
 
 
 def _interval(meter: Client, job: Job, now_ms: Now) -> dict[str, Any]:
-    minutes = int(job.detail["minutes"])
-    meter.set(7, PROFILES["load"], 4, axdr.uint32(60 * minutes))
-    return {"capture_period_s": meter.get(7, PROFILES["load"], 4)}
+    period_s = 60 * int(job.detail["minutes"])
+    meter.set(7, PROFILES["load"], 4, axdr.uint32(period_s))
+    if meter.get(7, PROFILES["load"], 4) != period_s:
+        raise BenchError("the meter says that its intervals are as they were")
+    return {"capture_period_s": period_s}
 
 
 def _clock(meter: Client, job: Job, now_ms: Now) -> dict[str, Any]:
@@ -84,11 +92,24 @@ def _clock(meter: Client, job: Job, now_ms: Now) -> dict[str, Any]:
     return {"set": now.isoformat()}
 
 
+def _right_clock(meter: Client, job: Job, now_ms: Now) -> dict[str, Any]:
+    """Sets it, and looks whether it is right since."""
+    result = _clock(meter, job, now_ms)
+    asked = from_utc_ms(now_ms())
+    clock = axdr.parse_date_time(meter.get(8, CLOCK, 2))
+    if clock is None:
+        raise BenchError("the meter says that it has no time")
+    off = clock_ahead(clock, asked, from_utc_ms(now_ms()))
+    if abs(off) > timedelta(milliseconds=ADJUST_MS):
+        raise BenchError(f"the meter's clock was set, and is {off.total_seconds():+.0f} s off")
+    return result
+
+
 def _operator(
     do: Callable[[Client, Job, Now], dict[str, Any]],
 ) -> Callable[[Doing], dict[str, Any]]:
     def doing(order: Doing) -> dict[str, Any]:
-        with order.session("operator") as meter:
+        with order.session("operator") as meter, understood("values"):
             return do(meter, order.job, order.now_ms)
 
     return doing
@@ -98,9 +119,11 @@ DOES: Mapping[str, Callable[[Doing], dict[str, Any]]] = {
     "han-open": _operator(_han(True)),
     "han-close": _operator(_han(False)),
     "interval": _operator(_interval),
-    "clock": _operator(_clock),
+    "clock": _operator(_right_clock),
     **ZONE,
 }
+# Of these each try may spend a sealed order, which is not to be repeated without a word.
+SEALED = ("limit", "ration")
 
 
 # --- giving ------------------------------------------------------------------------------------
@@ -169,52 +192,91 @@ class Doer:
         """Counts what came of them."""
         counts: dict[str, int] = {}
         rng = random.Random(self.seed)
-        for job in self.store.take_orders(tuple(DOES), now_ms, most, _LEASE_MS):
-            state = self._do(job, now_ms, rng)
-            counts[state] = counts.get(state, 0) + 1
-        return counts
-
-    def _do(self, job: Job, now_ms: int, rng: random.Random) -> str:
-        store = self.store
-        row = store.meter(job.subject)
         began = time.monotonic()
 
         def passing() -> int:
             return now_ms + round(1000 * (time.monotonic() - began))
 
+        lease = now_ms + _LEASE_MS
+        for job in self.store.take_orders(tuple(DOES), now_ms, most, _LEASE_MS):
+            # Those before it took their time: by now it may be another's.
+            now = now_ms if self.clock else passing()
+            if not self.store.lease_order(job.job_id, lease, now + _LEASE_MS):
+                continue
+            state = self._do(job, now, passing, rng)
+            counts[state] = counts.get(state, 0) + 1
+        return counts
+
+    def _do(self, job: Job, now_ms: int, passing: Now, rng: random.Random) -> str:
         leased = now_ms + _LEASE_MS
 
         def alive(for_s: float) -> None:
             nonlocal leased
             wanted = passing() + round(1000 * for_s)
             if wanted > leased + 60_000:
+                self.store.lease_order(job.job_id, leased, wanted)
                 leased = wanted
-                store.run("UPDATE job SET lease_ms = ? WHERE job_id = ?", leased, job.job_id)
 
+        state, result = DONE, {}
+        # Sealed orders that the meter may have: of a try that did not end nobody knows.
+        sent = list(job.result.get("sent", ())) or [None] * (job.state == TRYING)
         try:
             if now_ms >= job.until_ms:
                 raise BenchError(job.result.get("error", "nobody took it up in time"))
-            if row is None or not row.url:
-                raise BenchError("the meter has no URL in the register any more")
-            url = self.url_of(job.subject, row.url)
-            clock = self.clock or passing
-            doing = Doing(job, url, self.keystore, self.timeout_s, clock, alive)
-            result = DOES[job.kind](doing)
+            result = self._done(job, self.clock or passing, alive, bool(sent))
         except RefusedOrder as error:
-            with store.transaction():
-                store.end_order(job.job_id, REFUSED, now_ms, {"error": str(error)}, now_ms)
-                store.notice("order-refused", job.subject, f"{job.kind}: {error}", now_ms)
-            return REFUSED
+            state, result = REFUSED, {"error": shown(error, _WORDS)}
         except BenchError as error:
-            over = now_ms >= job.until_ms
-            wait = min(_LONGEST_MS, _AGAIN_MS << min(job.attempts, 10))
-            again = now_ms + rng.randrange(wait // 2, wait)
-            state = EXPIRED if over else DUE
-            with store.transaction():
-                store.end_order(job.job_id, state, again, {"error": str(error)}, now_ms)
-                if over:
-                    text = f"order {job.kind} was not done in its time: {error}"
-                    store.notice("order-expired", job.subject, text, now_ms)
-            return state
-        store.end_order(job.job_id, DONE, now_ms, result, now_ms)
-        return DONE
+            state, result = DUE, {"error": shown(error, _WORDS)}
+            if isinstance(error, SentError):
+                sent.append(error.number)
+        except Exception as error:
+            # Whatever one meter made of it, the orders of the others are done.
+            state, result = DUE, {"error": shown(f"it broke: {error!r}", _WORDS)}
+            sent += [None] * (job.kind in SEALED)
+        if state == DUE and now_ms >= job.until_ms:
+            state = EXPIRED
+        self._ended(job, state, result, sent, now_ms, rng)
+        return state
+
+    def _done(
+        self, job: Job, clock: Now, alive: Callable[[float], None], again: bool
+    ) -> dict[str, Any]:
+        row = self.store.meter(job.subject)
+        if row is None or not row.url:
+            raise BenchError("the meter has no URL in the register any more")
+        url = self.url_of(job.subject, row.url)
+        doing = Doing(job, url, self.keystore, self.timeout_s, clock, alive, again)
+        return DOES[job.kind](doing)
+
+    def _ended(
+        self,
+        job: Job,
+        state: str,
+        result: dict[str, Any],
+        sent: Sequence[int | None],
+        now_ms: int,
+        rng: random.Random,
+    ) -> None:
+        store = self.store
+        told = f"; it was sent before ({_numbers(sent)}), and nobody knows what came of that"
+        told *= bool(sent) and job.kind in SEALED and state != DONE
+        if sent and job.kind in SEALED:
+            result = {**result, "sent": sent}
+        wait = min(_LONGEST_MS, _AGAIN_MS << min(job.attempts, 10))
+        following = now_ms + rng.randrange(wait // 2, wait) if state in (DUE, EXPIRED) else now_ms
+        with store.transaction():
+            store.end_order(job.job_id, state, following, result, now_ms)
+            if state == REFUSED:
+                text = f"{job.kind}: {result['error']}{told}"
+                store.notice("order-refused", job.subject, text, now_ms)
+            elif state == EXPIRED:
+                text = f"order {job.kind} was not done in its time: {result['error']}{told}"
+                store.notice("order-expired", job.subject, text, now_ms)
+            elif sent and job.kind in SEALED and (again := result.get("order")) is not None:
+                text = f"order {job.kind} was sent again ({again}): {_numbers(sent)} had no answer"
+                store.notice("order-again", job.subject, text, now_ms)
+
+
+def _numbers(sent: Iterable[int | None]) -> str:
+    return ", ".join("a number that is not known" if n is None else str(n) for n in sent)

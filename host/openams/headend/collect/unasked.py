@@ -80,7 +80,7 @@ class Titles:
             if sealed.control & 0x10 == 0:
                 raise HanError("it is not authenticated")
             stamp, values = _notification(sealed.plain)
-        except (HanError, BenchError, ValueError, IndexError) as error:
+        except (HanError, BenchError, ValueError, LookupError, TypeError, ArithmeticError) as error:
             raise BenchError(f"a message with the title of meter {meter_id}: {error}") from None
         return Push(meter_id, sealed.counter, stamp, values)
 
@@ -172,6 +172,9 @@ class Ears:
                 await self._heard(octets)
         except (TimeoutError, OSError, asyncio.IncompleteReadError):
             pass
+        except BenchError as error:
+            # What is refused is not worth waiting for a store that does not take it.
+            self._say(str(error))
         finally:
             self._open -= 1
             writer.close()

@@ -26,9 +26,9 @@ _LOG_FROM_MS = 60_000
 _SILENT = ("no answer", "timed out", "has not ended in time")
 
 
-def shown(value: Any) -> str:
+def shown(value: Any, most: int = 200) -> str:
     """What others say, as stores take it: some take neither a zero nor half a character."""
-    text = "" if value is None else str(value)[:200]
+    text = "" if value is None else str(value)[:most]
     return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 

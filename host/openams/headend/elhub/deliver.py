@@ -304,11 +304,10 @@ class Delivery:
 
     def _answered(self, one: Acknowledgement, now_ms: int, out: Figures) -> None:
         if one.status == ACCEPTED:
-            where = "message_id = ?" if one.payload is None else "series_id = ?"
-            subject = one.document if one.payload is None else one.payload
+            where, params = _named(one.document, one.payload)
             out.accepted += self._store.run(
                 f"UPDATE delivery SET state = ?, at_ms = ? WHERE {where} AND state IN (?, ?)",
-                plan.ACCEPTED, now_ms, subject, SENT, PREPARED,
+                plan.ACCEPTED, now_ms, *params, SENT, PREPARED,
             )  # fmt: skip
             return
         codes = " ".join(code.code for code in one.reasons) or "without a reason"
@@ -318,8 +317,7 @@ class Delivery:
         self, message_id: str, series_id: str | None, reason: str, now_ms: int, out: Figures
     ) -> None:
         """Also what was taken for accepted, or for not yet sent: the hub knows better."""
-        sql = "message_id = ?" if series_id is None else "message_id = ? AND series_id = ?"
-        params = [message_id] if series_id is None else [message_id, series_id]
+        sql, params = _named(message_id, series_id)
         days = self._store.all(
             f"SELECT DISTINCT day FROM delivery WHERE {sql} AND state NOT IN (?, ?)",
             *params, REFUSED, PARKED,
@@ -336,8 +334,9 @@ class Delivery:
         )  # fmt: skip
         out.rejected += count
         self._open(number for (number,) in days)
-        if not count and series_id is not None:
-            text = f"Elhub refuses {series_id} of {message_id} ({reason}), which is not known here"
+        if not count and self._store.one(f"SELECT 1 FROM delivery WHERE {sql}", *params) is None:
+            what = f"{series_id} of {message_id}" if series_id else message_id
+            text = f"Elhub refuses {what} ({reason}), which is not known here"
             self._store.notice("elhub-stray", message_id, text, now_ms)
 
     def _reminded(self, one: Reminder, now_ms: int, out: Figures) -> None:
@@ -440,6 +439,13 @@ class Delivery:
             " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             name, value,
         )  # fmt: skip
+
+
+def _named(message_id: str, series_id: str | None) -> tuple[str, list[str]]:
+    """Which deliveries an answer is about: a series is of the message that it names."""
+    if series_id is None:
+        return "message_id = ?", [message_id]
+    return "message_id = ? AND series_id = ?", [message_id, series_id]
 
 
 def _kept(one: Message) -> str:

@@ -85,6 +85,12 @@ class Hub:
         except Refusal as error:
             self.store.rollback()
             content, status = soap.fault_of(error.fault, now), 500
+        except Exception as error:
+            # Whatever one message made of it, the next one is answered.
+            self.store.rollback()
+            text = f"{type(error).__name__}: {error}"
+            fault = Fault("Other", "the stand-in broke at the message", text)
+            content, status = soap.fault_of(fault, now), 500
         except BaseException:
             self.store.rollback()
             raise

@@ -79,6 +79,17 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
     timeout = _PATIENCE_S
 
+    def parse_request(self) -> bool:
+        """Whether there is a request; what has no target that can be read has its answer."""
+        if not super().parse_request():
+            return False
+        try:
+            urlsplit(self.path)
+        except ValueError:
+            self.send_error(400, "no target")
+            return False
+        return True
+
     def do_POST(self) -> None:
         path = urlsplit(self.path).path
         if path == "/token":
@@ -140,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _body(self, most: int) -> bytes | None:
         text = self.headers.get("Content-Length", "")
-        if not (text.isascii() and text.isdecimal()) or int(text) > most:
+        if not (text.isascii() and text.isdecimal() and len(text) < 20) or int(text) > most:
             self.close_connection = True
             self._json(413 if text else 411, {"error": f"a body of at most {most} octets"})
             return None

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import socket
 import ssl
+import threading
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -55,15 +58,22 @@ class DirectLine:
 class HttpLine:
     """To a hub at an address like https://service.elhub.no:8200; a connection for each request."""
 
-    def __init__(self, url: str, timeout_s: float = 60.0, ca: str | None = None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+    def __init__(
+        self, url: str, timeout_s: float = 60.0, ca: str | None = None, whole_s: float = 900.0
+    ) -> None:
+        """`timeout_s`: without an octet; `whole_s`: for a request and all of its answer."""
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host = None
+        if not host or parts.scheme not in ("http", "https"):
             raise ElhubError(f"{url!r} is no address of a hub: write it like https://host:8200")
-        self._host, self._port = parts.hostname, parts.port
+        self._host, self._port, self._whole_s = host, port, whole_s
         self._base = parts.path.rstrip("/") or _BASE
         self._timeout_s = timeout_s
         self._tls = ssl.create_default_context(cafile=ca) if parts.scheme == "https" else None
-        self._shown = f"{parts.hostname}:{parts.port or ''}".rstrip(":")
+        self._shown = f"{host}:{port or ''}".rstrip(":")
 
     def exchange(self, service: wire.Service, octets: bytes) -> tuple[int, bytes]:
         connection = (
@@ -75,15 +85,29 @@ class HttpLine:
         )
         headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{service.action}"'}
         try:
-            connection.request("POST", f"{self._base}/{service.path}", octets, headers)
-            answer = connection.getresponse()
-            body = answer.read(_MOST_ANSWER + 1)
-        except (OSError, http.client.HTTPException) as error:
+            connection.connect()
+            # Octets that come one by one, and answers that never begin, are bounded by no timeout.
+            end = threading.Timer(self._whole_s, _cut, (connection.sock,))
+            end.daemon = True
+            end.start()
+            try:
+                connection.request("POST", f"{self._base}/{service.path}", octets, headers)
+                answer = connection.getresponse()
+                body = answer.read(_MOST_ANSWER + 1)
+            finally:
+                end.cancel()
+        except (OSError, http.client.HTTPException, ValueError, OverflowError) as error:
             why = str(error) or type(error).__name__
             raise Unanswered(f"Elhub at {self._shown} does not answer: {why}") from None
         finally:
             connection.close()
         return answer.status, body
+
+
+def _cut(line: socket.socket) -> None:
+    """Ends what waits for the other side."""
+    with contextlib.suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)
 
 
 class Link:

@@ -201,6 +201,8 @@ def asked(
     try:
         begin, end = moment(query.get("startDate")), moment(query.get("endDate"))
         inserted = moment(query.get("insertDateTime"))
+    except OverflowError:
+        raise ApiError(400, "a date is at the end of time") from None
     except (ElhubError, ValueError) as error:
         raise ApiError(400, str(error)) from None
     if begin is None and end is None and inserted is None:

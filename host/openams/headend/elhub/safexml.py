@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from lxml import etree
@@ -41,6 +43,18 @@ def parse(octets: bytes, most: int = MOST_OCTETS) -> Any:
         return etree.fromstring(octets, parser)
     except etree.XMLSyntaxError as error:
         raise ElhubError(f"no XML: {error.msg or 'it is empty'}") from None
+
+
+@contextmanager
+def understood(what: str) -> Iterator[None]:
+    """Where strangers' XML is made sense of: what is of no form that is known is their error,
+    whatever Python or libxml2 say of it."""
+    try:
+        yield
+    except (
+        etree.LxmlError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError,
+    ) as error:  # fmt: skip
+        raise ElhubError(f"{what} is none that is understood ({type(error).__name__})") from error
 
 
 def octets_of(element: Any) -> bytes:

@@ -119,6 +119,8 @@ _TIME = re.compile(
     r"([1-9][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?"
     r"(Z|[+-][0-9]{2}:[0-9]{2})"
 )
+# What is later has no place in a calendar once a zone or a day is added to it.
+_LAST_YEAR = 9000
 _USUAL = re.compile(r"[0-9]{1,12}\.[0-9]{3}")
 _DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)")
 
@@ -246,6 +248,8 @@ def time_of(element: Any, digits: int = 3) -> datetime:
     if match is None or len(match[2] or "") > digits + 1:
         raise ElhubError(f"{local(element)} is {_shown(text)}: no time with its offset")
     try:
+        if int(match[1][:4]) > _LAST_YEAR:
+            raise ValueError
         return datetime.fromisoformat(match[1] + (match[2] or "") + match[3]).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ElhubError(f"{local(element)} is {_shown(text)}: no such time") from None

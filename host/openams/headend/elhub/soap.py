@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from lxml import etree
 
 from openams.headend.elhub.model import ElhubError, Fault
-from openams.headend.elhub.safexml import local
+from openams.headend.elhub.safexml import local, understood
 from openams.headend.elhub.shape import time_of
 
 ENV = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -147,10 +147,17 @@ def read_fault(content: Any) -> Fault | None:
     # A foreign fault (a gateway's, say) has no detail of Elhub's.
     found = content.find(f".//{{{COMMON}}}ElhubSOAPFault")
     if found is None:
-        return Fault("Other", (content.findtext("faultstring") or "a fault without a reason")[:200])
-    texts = [found.findtext(f"{{{COMMON}}}{name}") or "" for name in
-             ("CodeGroup", "Description", "FaultText")]  # fmt: skip
-    return Fault(*texts)
+        words = _words(content.findtext("faultstring"), 200)
+        return Fault("Other", words or "a fault without a reason")
+    return Fault(*(
+        _words(found.findtext(f"{{{COMMON}}}{name}"), most)
+        for name, most in (("CodeGroup", 40), ("Description", 200), ("FaultText", 1000))
+    ))  # fmt: skip
+
+
+def _words(text: str | None, most: int) -> str:
+    """What others say, as a line that may be shown and kept."""
+    return "".join(sign if sign.isprintable() else " " for sign in (text or "")[:most])
 
 
 def _body(root: Any) -> Any:
@@ -228,6 +235,11 @@ def verify(root: Any, known: Sequence[x509.Certificate], now: datetime) -> x509.
     What is signed has to be the body that is read: the one child of the envelope, named by an id
     that no other element has. Nothing but canonical XML may stand between it and its digest.
     """
+    with understood("the signature"):
+        return _verified(root, known, now)
+
+
+def _verified(root: Any, known: Sequence[x509.Certificate], now: datetime) -> x509.Certificate:
     security = _only(root, f"{{{ENV}}}Header/{{{WSSE}}}Security", "security header")
     signature = _only(security, f"{{{DS}}}Signature", "signature")
     info = _only(signature, f"{{{DS}}}SignedInfo", "SignedInfo")
@@ -318,9 +330,16 @@ def _check_time(stamp: Any, now: datetime) -> None:
     if created > now + _APART:
         raise ElhubError("the message is of a time to come: one of the two clocks is wrong")
     expires = stamp.find(f"{{{WSU}}}Expires")
-    until = created + _GOOD_FOR if expires is None else time_of(expires, digits=9)
+    until = created + _GOOD_FOR if expires is None else _end_of(expires)
     if now > until + _APART:
         raise ElhubError("the message is too old: it was kept, or one of the two clocks is wrong")
+
+
+def _end_of(expires: Any) -> datetime:
+    """One that is good for ever has the year 9999: it is good for longer than anybody waits."""
+    if (expires.text or "").startswith("9999-"):
+        return datetime(9000, 1, 1, tzinfo=UTC)
+    return time_of(expires, digits=9)
 
 
 def _base64(octets: bytes) -> str:

@@ -140,4 +140,4 @@ def _read_or_kept(element: Any) -> Message | Unread:
         name = f"{{{namespace(element)}}}Header/{{{shape.COMMON}}}Identification"
         # Without an identification the text itself is one.
         document = element.findtext(name) or hashlib.sha256(octets).hexdigest()
-        return Unread(document[:64], local(element), octets.decode())
+        return Unread(document[:64], local(element)[:64], octets.decode())

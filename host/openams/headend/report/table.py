@@ -7,6 +7,7 @@ import io
 from dataclasses import asdict
 from typing import Any
 
+from openams.csvtable import shown
 from openams.headend.report.model import Figure, Report
 
 COLUMNS = ("figure", "key", "title", "row", "count", "share", "national_share", "unit", "note")
@@ -54,7 +55,7 @@ def as_csv(report: Report) -> str:
         for row in one.rows:
             numbers = map(_cell, (row.count, row.share, row.national))
             name = (one.number or "", one.key, one.title, row.label)
-            writer.writerow([*name, *numbers, one.unit, one.note])
+            writer.writerow(map(shown, [*name, *numbers, one.unit, one.note]))
     for course in report.courses:
         for line in course.lines:
             for day, value in zip(course.days, line.values, strict=True):

@@ -348,6 +348,13 @@ class JobStore(Core):
             )
         return [_job(row) for row in rows]
 
+    def lease_order(self, job_id: int, lease_ms: int, until_ms: int) -> bool:
+        """Whether it is still leased as it was until `lease_ms`; now it is until `until_ms`."""
+        return bool(self.run(
+            "UPDATE job SET lease_ms = ? WHERE job_id = ? AND state = ? AND lease_ms = ?",
+            until_ms, job_id, TRYING, lease_ms,
+        ))  # fmt: skip
+
     def end_order(
         self, job_id: int, state: str, next_ms: int, result: Mapping[str, Any], now_ms: int
     ) -> None:

@@ -260,6 +260,8 @@ class PostgresDatabase:
             raise GoneError(f"the database {self.name} has gone: {_words(error)}") from None
         except self._psycopg.Error as error:
             raise StoreError(f"{self.name}: {_words(error)}") from None
+        except (OverflowError, UnicodeError) as error:
+            raise StoreError(f"{self.name} has no place for a value: {error}") from None
 
 
 @functools.lru_cache(maxsize=512)

@@ -124,5 +124,7 @@ def _failing(name: str) -> Iterator[None]:
         raise StoreError(f"{name}: {text}") from None
     except sqlite3.DatabaseError as error:
         raise StoreError(f"{name} is no store, or damaged: {error}") from None
+    except (OverflowError, UnicodeError) as error:
+        raise StoreError(f"{name} has no place for a value: {error}") from None
     except OSError as error:
         raise GoneError(f"{name}: {error.strerror or error}") from None
