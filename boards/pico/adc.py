@@ -154,6 +154,15 @@ class AdcFrontEnd(FrontEnd):
             )
 
     def stop(self):
+        """Gives back what it took of the chip: another one may come after it, in the same rings."""
+        if self._timer is not None:
+            self._timer.deinit()
+            self._timer = None
+        self._halt()
+        self._data.close()
+        self._rewind.close()
+
+    def _halt(self):
         machine.mem32[_ADC_CS] = _CS_EN
         self._data.active(0)
         self._rewind.active(0)
@@ -186,7 +195,7 @@ class AdcFrontEnd(FrontEnd):
         passed = time.ticks_diff(now, self._polled_us)
         if machine.mem32[_ADC_FCS] & _FCS_OVER:
             # Conversions were dropped: which channel is which is no longer known.
-            self.stop()
+            self._halt()
             self._lost(passed // 250 + 1)
             self.start()
             return

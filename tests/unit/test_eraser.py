@@ -9,9 +9,10 @@ from typing import Any
 import eraser_vm
 import pytest
 
+from ams.storage import layout
 from ams.storage.eraser import Eraser
 from ams.storage.journal import Journal
-from openams.faultlab.flash_lab import PowerCut
+from openams.faultlab.flash_lab import START_MS, PowerCut, make_meter
 from openams.faultlab.timed_flash import ERASE_MAX_US, ERASE_US, TimedFlash
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -129,3 +130,63 @@ def test_programs_go_on_while_an_erase_is_suspended() -> None:
     journal.append(0, b"last" * 48)
     assert flash.now_us - begun_us < 5000
     assert eraser.is_at(journal) or journal._ready >= 0
+
+
+class Waiting:
+    """Somebody with a sector; `order` is in which they had their turn."""
+
+    def __init__(self, flash: TimedFlash, sector: int, order: list[int]) -> None:
+        self._flash, self._sector, self._order = flash, sector, order
+
+    def to_erase(self) -> tuple[TimedFlash, int]:
+        return self._flash, 4096 * self._sector
+
+    def erased(self) -> None:
+        self._order.append(self._sector)
+
+
+def test_who_cannot_wait_is_next() -> None:
+    """What is under way is ended first: there is one erase at a time."""
+    flash, eraser, order = TimedFlash(8, seed=3), Eraser(), []
+    waiting = [Waiting(flash, sector, order) for sector in range(4)]
+    for one in waiting[:3]:
+        eraser.want(one)
+    eraser.work()
+    eraser.want(waiting[3], first=True)
+    assert all(eraser.is_busy_for(one) for one in waiting)
+    while eraser.work():
+        pass
+    assert order == [0, 3, 1, 2] and not any(eraser.is_busy_for(one) for one in waiting)
+
+
+def test_a_supply_that_comes_and_falls_again_and_again_finds_room_for_the_registers() -> None:
+    """Lives that are too short for an erase: each begins with room for what it stores."""
+    image: dict[int, bytes] = {}
+    begun_full, took_us = 0, []
+    for life in range(60):
+        flash = TimedFlash(eraser_vm.SECTORS, image, longest=True)
+        meter = make_meter(flash, eraser_vm.config())
+        meter.start(START_MS + 10_000 * life)
+        registers = meter.nv_memory.journals[layout.REGISTERS]
+        begun_full += registers._ready >= 0 and flash.erased > 0
+        # No pass of the loop in which something would be erased ahead.
+        for _ in range(3):
+            meter.recorder._store(False)
+        stored_us: list[int] = []
+        append = registers.append
+
+        def appended(*what: object, append=append, stored_us=stored_us, flash=flash) -> None:
+            append(*what)
+            stored_us.append(flash.waited_us)
+
+        registers.append = appended
+        flash.waited_us = 0
+        meter.power_fail()
+        # Logs come behind it, and may wait.
+        took_us.append(stored_us[0])
+        # What was begun and not done is torn.
+        flash.cut_us = flash.now_us + 1
+        with pytest.raises(PowerCut):
+            flash.pass_us(1000)
+        image = {number: bytes(data) for number, data in {**image, **flash.own}.items()}
+    assert begun_full and max(took_us) < PROMISE_US // 3

@@ -11,11 +11,11 @@ from ams.storage.missing import Leftovers, is_foreign
 # that comes and falls again and again, each time before an erase is done; what a setting of the
 # clock brings to a profile, to a log and to the cells.
 _SPARE_RECORDS = const(12)
-# What a life of the meter stores that is too short for an erase, and at its end.
-_LIFE_RECORDS = const(4)
 _SPARE_ENTRIES = const(264)
 _SPARE_EVENTS = const(224)
 _SPARE_CELLS = const(1536)
+# What a life of the meter stores that is too short for an erase, and at its end.
+_LIFE_RECORDS = const(6)
 
 
 def heal(nv_memory):
@@ -42,9 +42,10 @@ def erase_ahead(nv_memory):
         if region in layout.CELLS:
             journal.spare = _SPARE_CELLS
         elif region == layout.REGISTERS:
-            journal.spare = _SPARE_RECORDS * footprint(record.SIZE)
+            stride = footprint(record.SIZE)
+            journal.spare = _SPARE_RECORDS * stride
             journal.urgent = True
-            if nv_memory.eraser is not None and not journal.fits(_LIFE_RECORDS * record.SIZE):
+            if nv_memory.eraser is not None and not journal.fits(_LIFE_RECORDS * stride):
                 # Now, before anything is measured: a supply that falls has no time for it.
                 journal.look_ahead()
                 while nv_memory.eraser.is_busy_for(journal):
