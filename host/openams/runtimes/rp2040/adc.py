@@ -1,7 +1,7 @@
 """The RP2040's ADC, fed at the instant of each conversion.
 
 One alarm a conversion. rp2040py's own loses the low bits of the channel when
-it goes round robin; see docs/chip.md.
+it goes round robin, and goes on asking for DMA when that was switched off; see docs/chip.md.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from rp2040py.peripherals.adc import (
     CS_RROBIN_MASK,
     CS_RROBIN_SHIFT,
     CS_START_MANY,
+    FCS_DREQ_EN,
     FCS_EN,
     FCS_OVER,
     FCS_SHIFT,
+    FCS_THRES_MASK,
+    FCS_THRESH_SHIFT,
     RPADC,
 )
 from rp2040py.rp2040 import RP2040
@@ -40,6 +43,19 @@ class SampledAdc(RPADC):
     def reset(self) -> None:
         super().reset()
         self._alarm.cancel()
+
+    def write_uint32(self, offset: int, value: int) -> None:
+        super().write_uint32(offset, value)
+        self._update_dma()
+
+    def _update_dma(self) -> None:
+        """DREQ by the datasheet, 4.9.2.5: only while it is enabled."""
+        fcs = self.fcs
+        least = fcs >> FCS_THRESH_SHIFT & FCS_THRES_MASK
+        if fcs & FCS_DREQ_EN and self.fifo.item_count >= least:
+            self.rp2040.dma.set_dreq(self.dreq)
+        else:
+            self.rp2040.dma.clear_dreq(self.dreq)
 
     def start_adc_read(self) -> None:
         self.busy = True
