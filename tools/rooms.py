@@ -52,26 +52,27 @@ HOST = {
     "meter_time": "errors",
     "places": "errors",
     "private": "errors",
+    "csvtable": "errors private",
     "grid": "errors meter_time",
     "han": "errors meter_time",
     "keys": "errors han places private terminal",
     "client": "errors gs1 han keys meter_time serialport",
-    "concentrator": "client errors gs1 keys meter_time private",
-    "control": "client errors keys places private",
+    "concentrator": "client csvtable errors gs1 keys meter_time private",
+    "control": "client csvtable errors keys places private",
     "lines": "client emulator errors private serialport",
     "runtimes": "emulator errors grid keys lines meter_time places private progress",
-    "bench": "client errors grid han keys lines meter_time progress runtimes terminal",
-    "field": "client concentrator errors grid gs1 han keys "
+    "bench": "client csvtable errors grid han keys lines meter_time progress runtimes terminal",
+    "field": "client concentrator csvtable errors grid gs1 han keys "
     "listening meter_time places private runtimes",
     "flashing": "errors places runtimes serialport",
     "hil": "bench client errors field grid han keys lines meter_time runtimes serialport",
     "image": "client errors flashing keys meter_time places private",
     "web": "bench client control errors han listening meter_time runtimes",
     "faultlab": "bench emulator errors grid image keys places runtimes",
-    "headend": "client control errors gs1 han image keys meter_time private",
+    "headend": "client control csvtable errors gs1 han image keys meter_time private",
     "chain": "client concentrator errors field headend keys meter_time progress terminal",
-    "cli": "bench chain client concentrator control errors faultlab field flashing grid gs1 han "
-    "headend image keyboard keys lines listening meter_time private progress runtimes "
+    "cli": "bench chain client concentrator control csvtable errors faultlab field flashing grid "
+    "gs1 han headend image keyboard keys lines listening meter_time private progress runtimes "
     "serialport terminal web",
     "entry": "cli",
     "__main__": "entry",
