@@ -69,7 +69,7 @@ HOST = {
     "image": "client errors flashing keys meter_time places private",
     "web": "bench client control errors han listening meter_time runtimes",
     "faultlab": "bench emulator errors grid image keys places runtimes",
-    "headend": "client control csvtable errors gs1 han image keys meter_time private",
+    "headend": "client control csvtable errors gs1 han image keys listening meter_time private",
     "chain": "client concentrator errors field headend keys meter_time progress terminal",
     "cli": "bench chain client concentrator control csvtable errors faultlab field flashing grid "
     "gs1 han headend image keyboard keys lines listening meter_time private progress runtimes "

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import socket
+import sys
+from http.server import ThreadingHTTPServer
+from typing import Any
 
 from openams.errors import BenchError
+
+
+class HttpServer(ThreadingHTTPServer):
+    """A thread for each connection; who hangs up, or takes too long, is no error of ours."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 def listen(host: str, port: int, option: str) -> socket.socket:

@@ -10,6 +10,8 @@ import json
 import os
 import random
 import socket
+import ssl
+import struct
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -412,6 +414,40 @@ def test_requests_that_are_none_end_nothing(served, octets):
     good.request("GET", "/nothing")
     assert good.getresponse().status == 404
     good.close()
+
+
+def test_who_hangs_up_breaks_nothing(served, capfd):
+    host, port = served.url.removeprefix("http://").split(":")
+    for _ in range(20):
+        with socket.create_connection((host, int(port)), timeout=5) as connection:
+            connection.sendall(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+            # Gone at once, with the answers unread.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    good = http.client.HTTPConnection(host, int(port), timeout=5)
+    good.request("GET", "/nothing")
+    assert good.getresponse().status == 404
+    good.close()
+    assert capfd.readouterr().err == ""
+
+
+def test_who_says_nothing_under_tls_keeps_nobody_waiting(tmp_path):
+    (tmp_path / "hub.pem").write_bytes(identity("hub").pem())
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "hub.pem")
+    hub = Hub(HubStore(None), identity("hub"), {}, lambda: NOW)
+    server = HubServer(hub, Desk({}), lambda: NOW, tls=tls)
+    server.start()
+    try:
+        host, port = server.url.removeprefix("https://").split(":")
+        trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+        with socket.create_connection((host, int(port)), timeout=5):
+            good = http.client.HTTPSConnection(host, int(port), timeout=5, context=trusting)
+            good.request("GET", "/nothing")
+            assert good.getresponse().status == 404
+            good.close()
+    finally:
+        server.close()
 
 
 # --- a gateway before the hub ----------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +12,7 @@ import typer
 
 from openams.cli.common import JsonObjectOption, StoreOption
 from openams.errors import BenchError
+from openams.listening import HttpServer
 from openams.private import write_private
 from openams.terminal import say, say_lines
 
@@ -87,7 +88,7 @@ def metrics(
         server.server_close()
 
 
-def metrics_server(url: str, host: str, port: int) -> ThreadingHTTPServer:
+def metrics_server(url: str, host: str, port: int) -> HttpServer:
     """Serves the health of a store; BenchError where it cannot listen."""
     from openams.headend.report.health import metrics as written
     from openams.headend.store import open_store
@@ -116,7 +117,7 @@ def metrics_server(url: str, host: str, port: int) -> ThreadingHTTPServer:
             """Nothing: who watches asks often."""
 
     try:
-        return ThreadingHTTPServer((host, port), Handler)
+        return HttpServer((host, port), Handler)
     except OSError as error:
         raise BenchError(f"cannot listen on {host}:{port}: {error.strerror}") from None
 

@@ -7,7 +7,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,6 +16,7 @@ from openams.headend.elhub.link import DirectLine, Line, Unanswered
 from openams.headend.elhub.model import ElhubError
 from openams.headend.elhub.openapi import ApiError, Desk, asked
 from openams.headend.elhub.wire import Service
+from openams.listening import HttpServer
 
 SOAP_PATH = "/WebService/services/"
 API_PATH = "/energy-data/v0/"
@@ -47,12 +48,14 @@ class HubServer:
             server_line = way
 
         try:
-            self._server = ThreadingHTTPServer((host, port), Handler)
+            self._server = HttpServer((host, port), Handler)
         except OSError as error:
             raise ElhubError(f"cannot listen on {host}:{port}: {error.strerror}") from None
-        self._server.daemon_threads = True
         if tls is not None:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+            # In the thread of each: who says nothing keeps nobody else waiting.
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         name, bound = self._server.server_address[:2]
         scheme = "http" if tls is None else "https"
         self.url = f"{scheme}://{name if isinstance(name, str) else name.decode()}:{bound}"
