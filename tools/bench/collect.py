@@ -35,7 +35,8 @@ from openams.headend.evaluate import HISTORY_DAYS, evaluate_days
 from openams.headend.store import open_store
 from openams.meter_time import from_utc_ms
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 NatsServer = importlib.import_module("tests.headend.natsserver").NatsServer
 Server = importlib.import_module("tests.headend.postgres").Server
 # Points that have a history.
