@@ -59,6 +59,14 @@ def read(text: str, needed: Sequence[str] = ()) -> Iterator[tuple[int, dict[str,
         raise TableError(reader.line_num, str(error)) from None
 
 
+def rows_of(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """All of a file as `read` gives them; what is wrong is said with its name."""
+    try:
+        return list(read(text_of(path)))
+    except TableError as error:
+        raise BenchError(f"{path}: {error}") from None
+
+
 def given(cell: str) -> str:
     """What a cell says, without what keeps a spreadsheet from calculating it."""
     cell = cell.strip()

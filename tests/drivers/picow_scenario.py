@@ -68,15 +68,11 @@ class Flash:
         return 0
 
 
-class Names:
-    pass
-
-
 with open(BOARDS + "/pico/chip.py") as file:
     source = file.read()
 names = {}
 exec(source.replace("sys.implementation._machine", "'OpenAMS Pico 2 W with RP2350'"), names)
-put("chip", **{name: value for name, value in names.items() if name.isupper() or name == "ADC"})
+put("chip", **{name: value for name, value in names.items() if name.isupper()})
 
 from boardworld import FREQUENCY, World, asks_frequency, public_association, run, settings  # noqa: E402
 

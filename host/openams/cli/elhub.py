@@ -188,10 +188,7 @@ def _customer(text: str) -> Customer:
 
 def _read_points(path: Path) -> Iterator[HubPoint]:
     """Every row, or all that is wrong with the file in one error."""
-    try:
-        rows = list(csvtable.read(csvtable.text_of(path)))
-    except csvtable.TableError as error:
-        raise BenchError(f"{path}: {error}") from None
+    rows = csvtable.rows_of(path)
     wrong, points = [], []
     for number, row in rows:
         try:

@@ -32,10 +32,7 @@ def readings(
     """Take in registers that persons have read: all rows, or none with every error named."""
     from openams.headend.store import open_store, store_url
 
-    try:
-        rows = list(csvtable.read(csvtable.text_of(file)))
-    except csvtable.TableError as error:
-        raise BenchError(f"{file}: {error}") from None
+    rows = csvtable.rows_of(file)
     if not rows:
         raise BenchError(f"{file} has no rows: its first line is {','.join(_COLUMNS)}")
     now = datetime.now(UTC)
