@@ -263,13 +263,9 @@ def _flag(value: Any) -> bool:
     return value
 
 
+@understood("limiter")
 def limits(meter: Client) -> dict[str, Any]:
     """All that the limiter is set to; a threshold that is None is off."""
-    with understood("limiter"):
-        return _limits(meter)
-
-
-def _limits(meter: Client) -> dict[str, Any]:
     class_id, ln, _ = meter.get(71, LIMITER, 2)
     name = ".".join(map(str, ln))
     monitored = {value: key for key, value in MONITORED.items()}[class_id, name]

@@ -229,17 +229,13 @@ def _canonical(element: Any, prefixes: Sequence[str] = ()) -> bytes:
 # --- checking ----------------------------------------------------------------------------
 
 
+@understood("the signature")
 def verify(root: Any, known: Sequence[x509.Certificate], now: datetime) -> x509.Certificate:
     """Whose signature an envelope has. ElhubError unless body and time are signed by one known.
 
     What is signed has to be the body that is read: the one child of the envelope, named by an id
     that no other element has. Nothing but canonical XML may stand between it and its digest.
     """
-    with understood("the signature"):
-        return _verified(root, known, now)
-
-
-def _verified(root: Any, known: Sequence[x509.Certificate], now: datetime) -> x509.Certificate:
     security = _only(root, f"{{{ENV}}}Header/{{{WSSE}}}Security", "security header")
     signature = _only(security, f"{{{DS}}}Signature", "signature")
     info = _only(signature, f"{{{DS}}}SignedInfo", "SignedInfo")
