@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 import struct
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ams.storage.journal import Journal
+from ams.storage.eraser import Eraser
+from ams.storage.journal import Journal, footprint
 from ams.storage.series import Series
 from openams.emulator.faulty_flash import FaultyFlash, PowerCut
 
@@ -19,7 +21,22 @@ KIND = 1
 class Counting(FaultyFlash):
     def __init__(self, sectors, image=None):
         super().__init__(sectors, image)
-        self.reads = self.octets = 0
+        self.reads = self.octets = self.waited_for = 0
+
+    def erase(self, address):
+        self.waited_for += 1
+        super().erase(address)
+
+    def begin_erase(self, address):
+        self._slices = address, 3
+        return True
+
+    def erase_on(self):
+        address, left = self._slices
+        self._slices = address, left - 1
+        if left == 2:
+            super().erase(address)
+        return left > 1
 
     def read(self, address, buffer):
         self.reads += 1
@@ -27,18 +44,24 @@ class Counting(FaultyFlash):
         super().read(address, buffer)
 
 
-def series_on(flash):
-    return Series(Journal(flash, 0, flash.size // 4096, REGION), KIND)
+def series_on(flash, ahead=None):
+    journal = Journal(flash, 0, flash.size // 4096, REGION)
+    if ahead is not None:
+        journal.ahead = ahead
+        journal.spare = 2200
+        journal.look_ahead()
+    return Series(journal, KIND)
 
 
 def entry(number, time, size):
     return struct.pack("<II", number, time) + bytes([number % 251]) * (size - 8)
 
 
-def scan(flash):
-    """(number, time) of all, the plain way."""
+def scan(flash, leaving=-1):
+    """(number, time) of all, the plain way; but for a sector that is being erased."""
     journal = Journal(FaultyFlash(flash.size // 4096, flash.image()), 0, flash.size // 4096, REGION)
-    return [struct.unpack_from("<II", data) for _, data in journal.records()]
+    journal._leaving = leaving
+    return [struct.unpack_from("<II", data) for kind, data in journal.records() if kind == KIND]
 
 
 def by_number(series, first, last):
@@ -61,7 +84,7 @@ def by_time(series, from_s, to_s):
 
 
 def compare(series, flash, rng, times=12):
-    everything = scan(flash)
+    everything = scan(flash, series._journal._leaving)
     numbers = [number for number, _ in everything]
     assert series.newest() == (numbers[-1] if numbers else 0)
     assert series.oldest() == (numbers[0] if numbers else 0)
@@ -82,6 +105,7 @@ STEPS = st.lists(
         st.tuples(st.just("fill"), st.integers(1, 60), st.integers(0, 900)),
         st.tuples(st.just("clock"), st.integers(-40_000, 40_000)),
         st.tuples(st.just("mount")),
+        st.tuples(st.just("rest"), st.integers(0, 4)),
         st.tuples(st.just("cut"), st.integers(0, 12), st.sampled_from([None, "bytes", "bits"])),
     ),
     min_size=1,
@@ -89,13 +113,17 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=120, deadline=None)
-@given(STEPS, st.integers(2, 6), st.sampled_from([28, 200, 700]), st.integers(0, 2**32))
-def test_ranges_are_those_of_a_plain_scan(steps, sectors, size, seed):
-    """With the clock set forward and back, cuts, mounts and a ring that wraps."""
+@settings(max_examples=200, deadline=None)
+@given(
+    STEPS, st.integers(2, 6), st.sampled_from([28, 200, 700]), st.integers(0, 2**32), st.booleans()
+)
+def test_ranges_are_those_of_a_plain_scan(steps, sectors, size, seed, ahead):
+    """With the clock set forward and back, cuts, mounts and a ring that wraps; sectors erased
+    when they are needed, and ahead of need wherever there is a rest."""
     rng = random.Random(seed)
     flash = Counting(sectors)
-    series = series_on(flash)
+    eraser = Eraser() if ahead else None
+    series = series_on(flash, eraser)
     number, time = 0, 100_000
     for step in steps:
         try:
@@ -108,14 +136,56 @@ def test_ranges_are_those_of_a_plain_scan(steps, sectors, size, seed):
                 time = max(0, time + step[1])
             elif step[0] == "cut":
                 flash.cut_at, flash.torn = flash.operations + step[1], step[2]
+            elif step[0] == "rest":
+                for _ in range(step[1] if ahead else 0):
+                    eraser.work()
             else:
-                series = series_on(flash)
+                eraser = Eraser() if ahead else None
+                series = series_on(flash, eraser)
         except PowerCut:
             flash = Counting(sectors, flash.image())
-            series = series_on(flash)
+            eraser = Eraser() if ahead else None
+            series = series_on(flash, eraser)
             number = series.newest()
         compare(series, flash, rng, 4)
     compare(series_on(flash), flash, rng)
+
+
+def life_before(left, sectors=4, size=200):
+    """A ring that has gone round, has room for `left` entries, and the next sector ready;
+    (series, flash, number, time)."""
+    flash = Counting(sectors)
+    eraser = Eraser()
+    series = series_on(flash, eraser)
+    journal = series._journal
+    number = 1
+    while journal.sequence < 7 or (journal._limit - journal._at) // footprint(size) != left:
+        series.append(entry(number, 900 * number, size))
+        number += 1
+        while eraser.work():
+            pass
+    assert journal._ready >= 0
+    return series, flash, number, 900 * number
+
+
+@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize("left", range(10))
+def test_time_that_goes_back_behind_a_sector_that_is_ready(left, cut):
+    """Before its last entries, with its first, and, after a cut, while nothing stands in it."""
+    series, flash, number, time = life_before(left)
+    flash.waited_for = 0
+    for k in range(30):
+        if cut:
+            series = series_on(flash, Eraser())
+        compare(series, flash, random.Random(k), 4)
+        # Twice: the second time with entries of the era between them.
+        time += -5000 if k in (0, 4) else 900
+        series.append(entry(number, time, 200))
+        number += 1
+        compare(series_on(flash), flash, random.Random(k), 4)
+        while not cut and series._journal.ahead.work():
+            pass
+    assert cut or flash.waited_for == 0
 
 
 def test_flips_change_nothing_but_what_they_take():
@@ -183,7 +253,8 @@ def test_what_is_appended_while_a_range_is_read():
 
 VM = """
 import struct
-from ams.storage.journal import Journal
+from ams.storage.eraser import Eraser
+from ams.storage.journal import Journal, footprint
 from ams.storage.series import Series
 BLANK = b"\\xff" * 64
 class Flash:

@@ -24,6 +24,9 @@ _SECTOR_HEAD_SIZE = const(16)  # as ams.storage.sectors has it
 _RECORD_HEAD = "<HBBI"  # length, kind, commit, crc32
 _RECORD_HEAD_SIZE = const(8)
 _COMMITTED = b"\x00"
+# Kind of a record before the first of a sector: time went back since the sector had its head.
+ERA = const(253)
+_ERA_SIZE = const(2)
 LARGEST = const(1000)
 _BLANK = b"\xff" * 64
 _PIECE = memoryview(bytearray(len(_BLANK)))  # of all journals: each is done with it at once
@@ -75,19 +78,28 @@ class Journal(Sectors):
             if sequence > self.sequence:
                 self.sequence = sequence
                 self.head = place
-                self._head_era = self.era_found
         if self.sequence:
             self._at = self._end_of(self.head)
-            self.held = self.head if self._newest else self._newest_good()
+            self.held = self._newest_good()
         else:
             self.noisy = self._noise()
             self.writable = self.noisy >= 0
 
     def _newest_good(self):
+        """Place of the newest sector with a good record; those of the era count for none."""
         for place, sequence in self.backwards():
-            for _ in self.scan(place, sequence, False):
+            held = self._holds_one(place, sequence)
+            if place == self.head:
+                self._head_era = self.era_found
+            if held:
                 return place
         return -1
+
+    def _holds_one(self, place, sequence):
+        for _, length, kind in self.scan(place, sequence, False):
+            if not self._is_era(length, kind):
+                return True
+        return False
 
     def _noise(self):
         """In how many sectors of a ring that was never used bits have flipped; -1: something
@@ -174,7 +186,7 @@ class Journal(Sectors):
         return binascii.crc32(payload, binascii.crc32(place)) & 0xFFFFFFFF
 
     def append(self, kind, payload):
-        """Stores a record (kind 0 to 254); when this returns it survives a power cut.
+        """Stores a record (kind 0 to 252, of cells 253 and 254 too); when this returns it survives a power cut.
 
         Raises JournalError when it cannot be stored.
         """
@@ -184,13 +196,24 @@ class Journal(Sectors):
         if not self.writable:
             raise JournalError("the ring holds unknown data: format it first")
         for attempt in range(self.count):
-            if not self.fits(len(payload)) or self._at == _SECTOR_HEAD_SIZE and not self.is_new():
+            if not self.fits(len(payload)):
                 self.open_sector(attempt > 0)
-            if self.put(kind, payload) is not None:
+            if self._tell_era() and self.put(kind, payload) is not None:
                 self.held = self.head
                 self.look_ahead()
                 return
         raise JournalError("no sector of the flash takes data any more")
+
+    def _tell_era(self):
+        """A sector has its head long before it is needed: what has changed since goes before its
+        first record. False when that does not read back."""
+        if self.era is None or self.held == self.head or self._head_era == self._era_now():
+            return True
+        self._head_era = self._era_now()
+        return self.put(ERA, struct.pack("<H", self._head_era)) is not None
+
+    def _is_era(self, length, kind):
+        return kind == ERA and length == _ERA_SIZE
 
     def put(self, kind, payload):
         """Programs a record where it `fits`; gives where, or None when it does not read back."""
@@ -262,7 +285,10 @@ class Journal(Sectors):
         return memoryview(self._buffer)[_RECORD_HEAD_SIZE : _RECORD_HEAD_SIZE + length]
 
     def scan(self, place, sequence, count_bad=True, at=_SECTOR_HEAD_SIZE):
-        """Yields (at, length, kind) of the good records of a sector from `at` on."""
+        """Yields (at, length, kind) of the good records of a sector from `at` on.
+
+        `era_found` is that of the sector when its first record but for an ERA is there.
+        """
         begins = at
         lost = spoilt = False
         while at + _RECORD_HEAD_SIZE <= self._limit:
@@ -270,6 +296,8 @@ class Journal(Sectors):
             if found is not None:
                 lost = spoilt = False
                 length, kind = found
+                if self._is_era(length, kind):
+                    self.era_found = struct.unpack("<H", self.payload(length))[0]
                 yield at, length, kind
                 at += footprint(length)
                 begins = at

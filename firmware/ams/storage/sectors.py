@@ -34,7 +34,7 @@ def head_begins(region, sequence):
 class Sectors:
     """Of a hal.Flash, `count` from number `first` on."""
 
-    era = None  # gives a number for the head of a sector that is opened, see series.py
+    era = None  # gives how often time went back up to the next record, see series.py
     ahead = None  # an Eraser: the next sector is erased when there is room for less than `spare`
     spare = 0
     urgent = False  # before those of all others
@@ -42,7 +42,7 @@ class Sectors:
     _leaving = -1  # place of a sector that is being erased: what is read there means nothing
     _ready = -1  # place of one that was erased ahead and has its head
     _ready_era = 0
-    _head_era = 0  # of the newest sector
+    _head_era = 0  # of the newest sector, as it says itself
     worn = 0  # sectors that took no head, records that did not read back
     _passed = 0  # places that took nothing since a sector was opened
     writable = True  # False: it holds something of somebody else, which stays as it is
@@ -61,7 +61,7 @@ class Sectors:
         self.head = count - 1  # place of the newest sector in the ring
         self.held = -1  # never erased: the newest sector with a good record
         self._at = self._limit  # where the next record goes; the end: open a sector
-        self.era_found = 0  # that of the sector that was looked at last
+        self.era_found = 0  # that of the sector that was looked at last, as far as it was read
 
     def _address(self, place):
         return (self._first + place) * self._size
@@ -111,10 +111,6 @@ class Sectors:
     def _era_now(self):
         return 0 if self.era is None else self.era()
 
-    def is_new(self):
-        """Whether the newest sector has its head, and nothing was ever put there."""
-        return self._at == _SECTOR_HEAD_SIZE and self._head_era == self._era_now()
-
     def open_sector(self, worn=False):
         """Erases a sector and makes it the newest; worn ones are passed by.
 
@@ -122,7 +118,7 @@ class Sectors:
         nothing good stands anywhere its head is all that says whose ring this is.
         After some that take nothing it is given up: the next time goes on behind them.
         """
-        if not worn and self.is_new() or self._take_ready():
+        if not worn and self._at == _SECTOR_HEAD_SIZE or self._take_ready():
             return
         place = self.head
         if worn or self.held in (place, -1):
@@ -229,8 +225,7 @@ class Sectors:
             self.ahead.finish(self)
         place, self._ready = self._ready, -1
         self._leaving = -1
-        # Time that went back since then is told by the head of the sector that follows.
-        if place < 0 or self._ready_era != self._era_now():
+        if place < 0:
             return False
         self._become(place, self._ready_era)
         return True

@@ -4,9 +4,9 @@ Every entry begins with its number u32, which goes up by one, and its time in
 s u32. A search looks at the first entry of some sectors and at some entries of
 one or two: never at the whole ring.
 
-Time may go back where the clock was set back. The head of a sector says how
-often that has happened up to its first entry (its era, modulo 65536). Sectors of
-one era are in the order of time, but for the last of them: it may hold the
+Time may go back where the clock was set back. The head of a sector, or an ERA record before
+its first entry, says how often that has happened up to that entry (its era, modulo 65536).
+Sectors of one era are in the order of time, but for the last of them: it may hold the
 step itself, and is read whole.
 """
 
@@ -82,17 +82,18 @@ class Series:
         journal = self._journal
         newest = None  # era of the newest sector, which may hold no entry yet
         for place, sequence in journal.backwards():
-            era = journal.era_found
-            if newest is None:
-                newest = era
+            steps = 0
             before = -1
             for _, length, kind in journal.scan(place, sequence, False):
                 if kind == self._kind:
                     time = struct.unpack_from(_KEY, journal.payload(length))[_TIME]
-                    era += time < before
+                    steps += time < before
                     before = time
+            era = journal.era_found + steps
+            if newest is None:
+                newest = era
             if before >= 0:
-                return max(newest, era)
+                return newest if newest - era & _ERA_MASK <= _ERA_MASK >> 1 else era
         return newest or 0
 
     # --- entries -----------------------------------------------------------------------
@@ -146,6 +147,9 @@ class Series:
         journal = self._journal
         low = journal.oldest()
         high = journal.sequence
+        # What has a head alone has no entries, and an era that may be one of long ago.
+        while low <= high and self._first_of(high) is None:
+            high -= 1
         while low <= high:
             if self._first_of(low) is None:
                 low += 1
@@ -230,7 +234,7 @@ class Series:
         while low <= high:
             middle = (low + high + 1) // 2
             at = middle
-            while at > found and self._journal.place_of(at) < 0:
+            while at > found and self._first_of(at) is None:
                 at -= 1
             if at <= found or self._journal.era_found == era:
                 found = max(found, at)
