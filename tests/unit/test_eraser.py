@@ -10,6 +10,7 @@ import eraser_vm
 import pytest
 
 from ams.storage import layout
+from ams.storage.cells import Cells
 from ams.storage.eraser import Eraser
 from ams.storage.journal import Journal
 from openams.faultlab.flash_lab import START_MS, PowerCut, make_meter
@@ -130,6 +131,53 @@ def test_programs_go_on_while_an_erase_is_suspended() -> None:
     journal.append(0, b"last" * 48)
     assert flash.now_us - begun_us < 5000
     assert eraser.is_at(journal) or journal._ready >= 0
+
+
+def cells_on(flash: TimedFlash, eraser: Eraser) -> tuple[Journal, Cells]:
+    journal = Journal(flash, 0, 3, 8)
+    journal.ahead = eraser
+    journal.spare = 1536
+    return journal, Cells(journal)
+
+
+@pytest.mark.parametrize("torn_us", range(1000, 13000, 1500))
+def test_cells_that_a_cut_left_half_copied_are_made_anew_in_a_sector_erased_ahead(
+    torn_us: int,
+) -> None:
+    flash, eraser = TimedFlash(3, seed=6), Eraser()
+    journal, cells = cells_on(flash, eraser)
+    value, cut = 0, False
+    while not cut:
+        # Over two rounds of the ring, until copies go to the next sector.
+        if journal.sequence > 6 and not journal.fits(205):
+            flash.cut_us = flash.now_us + torn_us
+        try:
+            cells.set(value % 5, value.to_bytes(2, "little") * 100)
+        except PowerCut:
+            cut = True
+            break
+        value += 1
+        while eraser.work():
+            pass
+    image = {number: bytes(data) for number, data in flash.own.items()}
+    flash, eraser = TimedFlash(3, image, seed=7), Eraser()
+    journal, cells = cells_on(flash, eraser)
+    held = [cells.get(key) for key in range(5)]
+    journal.look_ahead()
+    for number in range(value - 5, value):
+        kept = held[number % 5]
+        assert kept in (
+            number.to_bytes(2, "little") * 100,
+            (number + 5).to_bytes(2, "little") * 100,
+        )
+    while eraser.work():
+        pass
+    assert [cells.get(key) for key in range(5)] == held
+    cells.set(9, b"new")
+    assert flash.erases_waited_for == 0 and cells.get(9) == b"new"
+    image.update((number, bytes(data)) for number, data in flash.own.items())
+    _, again = cells_on(TimedFlash(3, image), eraser)
+    assert [again.get(key) for key in range(5)] == held and again.get(9) == b"new"
 
 
 class Waiting:

@@ -4,6 +4,7 @@ from micropython import const
 
 from ams.registers import record
 from ams.storage import layout
+from ams.storage.cells import LARGEST_VALUE
 from ams.storage.journal import footprint
 from ams.storage.missing import Leftovers, is_foreign
 
@@ -14,8 +15,11 @@ _SPARE_RECORDS = const(12)
 _SPARE_ENTRIES = const(264)
 _SPARE_EVENTS = const(224)
 _SPARE_CELLS = const(1536)
-# What a life of the meter stores that is too short for an erase, and at its end.
+# What a life of the meter stores that is too short for an erase, and at its end: a start that has
+# no room for it, as a cut left it, erases before anything is measured.
 _LIFE_RECORDS = const(6)
+_LIFE_ENTRY = const(180)
+_LIFE_EVENT = const(28)
 
 
 def heal(nv_memory):
@@ -41,17 +45,23 @@ def erase_ahead(nv_memory):
         journal.ahead = nv_memory.eraser
         if region in layout.CELLS:
             journal.spare = _SPARE_CELLS
+            least = LARGEST_VALUE
+            nv_memory.cells(region).get(0)  # loaded, they tell whether the newest sector counts
         elif region == layout.REGISTERS:
             stride = footprint(record.SIZE)
             journal.spare = _SPARE_RECORDS * stride
             journal.urgent = True
-            if nv_memory.eraser is not None and not journal.fits(_LIFE_RECORDS * stride):
-                # Now, before anything is measured: a supply that falls has no time for it.
-                journal.look_ahead()
-                while nv_memory.eraser.is_busy_for(journal):
-                    nv_memory.eraser.work()
+            least = _LIFE_RECORDS * stride
+        elif region >= layout.EVENTS:
+            journal.spare = _SPARE_EVENTS
+            least = _LIFE_EVENT
         else:
-            journal.spare = _SPARE_EVENTS if region >= layout.EVENTS else _SPARE_ENTRIES
+            journal.spare = _SPARE_ENTRIES
+            least = _LIFE_ENTRY
+        if nv_memory.eraser is not None and not journal.fits(least):
+            journal.look_ahead()
+            while nv_memory.eraser.is_busy_for(journal):
+                nv_memory.eraser.work()
         journal.look_ahead()
         if region in nv_memory.damaged and journal.writable:
             Leftovers(journal).erase(nv_memory.flash, nv_memory.eraser)

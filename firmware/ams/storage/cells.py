@@ -121,6 +121,10 @@ class Cells:
         while sectors and not self._is_complete(sectors[-1][1], sectors[-1][0]):
             sectors.pop()
         journal.held = sectors[-1][1] if sectors else -1
+        if journal.held != journal.head:
+            # A cut while it was made: it is made anew, and erased for that ahead of need.
+            journal.give_up()
+            journal.look_ahead()
         numbers = {}
         for sequence, place in sectors:
             # Each sector holds all that was before it: a hole counts in the newest alone.

@@ -186,7 +186,8 @@ class Journal(Sectors):
         return binascii.crc32(payload, binascii.crc32(place)) & 0xFFFFFFFF
 
     def append(self, kind, payload):
-        """Stores a record (kind 0 to 252, of cells 253 and 254 too); when this returns it survives a power cut.
+        """Stores a record (kind 0 to 252; in a ring of cells up to 254); when this returns it
+        survives a power cut.
 
         Raises JournalError when it cannot be stored.
         """

@@ -108,6 +108,15 @@ class Sectors:
 
     # --- the next one -----------------------------------------------------------------
 
+    def give_up(self):
+        """Nothing more goes into the newest sector as it is."""
+        if self._at > _SECTOR_HEAD_SIZE:
+            self._at = self._limit
+
+    def _next_place(self):
+        """The newest once more if nothing in it is good, but something anywhere is."""
+        return self.head if self.held not in (self.head, -1) else (self.head + 1) % self.count
+
     def _era_now(self):
         return 0 if self.era is None else self.era()
 
@@ -120,9 +129,7 @@ class Sectors:
         """
         if not worn and self._at == _SECTOR_HEAD_SIZE or self._take_ready():
             return
-        place = self.head
-        if worn or self.held in (place, -1):
-            place = (place + 1) % self.count
+        place = (self.head + 1) % self.count if worn else self._next_place()
         place = (place + self._passed) % self.count
         tries = 0
         for _ in range(self.count):
@@ -194,25 +201,25 @@ class Sectors:
     def look_ahead(self):
         """Has the next sector erased when little room is left; after what was stored."""
         if self.ahead is not None and self._ready < 0 and self._at + self.spare > self._limit:
-            if self.writable and self.held == self.head and not self._passed:
+            if self.writable and self.held >= 0 and not self._passed:
                 self.ahead.want(self, self.urgent)
 
     def to_erase(self):
         """For the Eraser: (flash, address) of what is to be erased now, or None."""
-        place = (self.head + 1) % self.count
-        if self._ready >= 0 or self.held != self.head:
+        if self._ready >= 0 or self._at + self.spare <= self._limit:
             return None
+        place = self._next_place()
         if self._is_unused(place):
             self.erased()
             return None
-        if self.before_erase is not None:
+        if self.before_erase is not None and place != self.head:
             self.before_erase(place)
         self._leaving = place
         return self._flash, self._address(place)
 
     def erased(self):
         """It is: all that its becoming the newest needs is done here."""
-        place = (self.head + 1) % self.count
+        place = self._next_place()
         self._leaving = -1
         era = self._era_now()
         if self._give_head(place, era):
