@@ -21,6 +21,7 @@ sys.path[:0] = [
 from ams import faults  # noqa: E402
 from ams.control import breaker, command  # noqa: E402
 from ams.events import events  # noqa: E402
+from ams.events.names import name_of  # noqa: E402
 from ams.han import quirks  # noqa: E402
 from ams.registers import profile  # noqa: E402
 from ams.storage import layout  # noqa: E402
@@ -45,7 +46,7 @@ def constants(module: ModuleType, prefix: str = "", names: str = "") -> dict[int
 
 def tables() -> list[tuple[str, str, Any]]:
     """(name, what it is, table) of each."""
-    codes = {code: events.name_of(code) for code in range(256)}
+    codes = {code: name_of(code) for code in range(256)}
     regions = constants(
         layout,
         names="SETTINGS REGISTERS LOAD_PROFILE DAILY MONTHLY VOLTAGE SECURITY CONTROL PARAMETERS "

@@ -5,6 +5,7 @@ and currents are kept as they are measured: who reads rows is to know of neither
 """
 
 from ams.events import events
+from ams.events.names import name_of
 from ams.registers import billing, profile, voltage
 from ams.storage import layout
 
@@ -31,7 +32,7 @@ def rows(nv_memory, request, transformers):
             for data in _entries(nv_memory, layout.EVENTS + log, low, high, after[log]):
                 number, utc_ms, code, detail, extra = events.unpack(data)
                 if (low is None or utc_ms >= low) and (high is None or utc_ms <= high):
-                    yield number, utc_ms, log, code, events.name_of(code), detail, extra
+                    yield number, utc_ms, log, code, name_of(code), detail, extra
         return
     unpack, head = {"load": (profile.unpack, 4), "voltage": (voltage.unpack, 3)}.get(
         name, (billing.unpack, 3)

@@ -2,7 +2,8 @@
 
 import gc
 
-from ams.events.events import LOG_NAMES, log_of, name_of
+from ams.events.events import LOG_NAMES, log_of
+from ams.events.names import name_of
 from ams.han.port import make_quirk
 from ams.metrology.fixed import angle
 from ams.registers.energy import REGISTER_NAMES

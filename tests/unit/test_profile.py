@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from ams.clock.meter_clock import MeterClock
 from ams.events import events
+from ams.events import names as event_names
+from ams.events.names import name_of
 from ams.registers import billing, profile, voltage
 from ams.storage import layout
 from amsbench.hold import hold
@@ -60,7 +62,7 @@ class Bench:
         return [dict(zip(CAPTURED, row, strict=True)) for row in flash_lab.entries(self.meter)]
 
     def events(self):
-        return [events.name_of(event[1]) for event in self.meter.events.entries()]
+        return [name_of(event[1]) for event in self.meter.events.entries()]
 
 
 def whole(bench):
@@ -256,7 +258,7 @@ def test_dip_swell_and_interruption():
         hold(bench.meter, bench.raw_ms, seconds * 1000, bench.meter._board.clock)
         bench.raw_ms += seconds * 1000
     seen = [
-        (events.name_of(code), detail, extra)
+        (name_of(code), detail, extra)
         for _, code, detail, extra in bench.meter.events.entries()
         if events.log_of(code) == events.LOG_QUALITY
     ]
@@ -296,8 +298,10 @@ def test_every_code_has_a_name_and_a_log_of_its_own():
         and not name.startswith(("LOG_", "_", "PARAMETER_"))
         and name != "RECORD_SIZE"
     }
-    names = [events.name_of(code) for code in codes]
+    names = [name_of(code) for code in codes]
     assert "?" not in names and len(set(names)) == len(names)
+    named = [(first, len(several.split())) for first, several in event_names._NAMES]
+    assert named == [(first, count) for first, count, _ in events._CODES]
 
 
 def test_the_load_profile_holds_200_days_of_quarters():

@@ -114,47 +114,34 @@ PARAMETER_HAN_SUMMER_TIME = const(3)
 PARAMETER_HOME_SETUP = const(4)  # extra: the set-up page 1 opened, 2 saved, 3 locked
 PARAMETER_CONTROL_MODE = const(20)
 
-_OWN_NAMES = (
-    "state-restored energy-missing storage-formatted storage-unknown samples-saturated "
-    "samples-missing samples-late clock-valid events-suppressed software-fault"
-)
-_CONTROL_NAMES = (
-    "ready-for-reconnection manual-disconnection manual-connection remote-disconnection "
-    "remote-connection local-disconnection limiter-exceeded limiter-ok limiter-changed "
-    "disconnect-failure local-reconnection"
-)
-_OWN_CONTROL_NAMES = (
-    "control-refused order-armed breaker-welded breaker-no-voltage breaker-mismatch "
-    "emergency-begin emergency-end quota-warning quota-exceeded reconnections-used-up"
-)
+# First code, how many follow one another with it, their log.
 _CODES = (
-    # (first code, log, names of it and those that follow)
-    (POWER_DOWN, LOG_STANDARD, "power-down power-up dst-changed clock-adjusted-old"),
-    (CLOCK_ADJUSTED_NEW, LOG_STANDARD, "clock-adjusted-new clock-invalid"),
-    (NV_MEMORY_ERROR, LOG_STANDARD, "nv-memory-error watchdog-error measurement-error"),
-    (FIRMWARE_READY, LOG_STANDARD, "firmware-ready firmware-activated"),
-    (FIRMWARE_ROLLED_BACK, LOG_STANDARD, "firmware-rolled-back firmware-damaged"),
-    (TERMINAL_COVER_REMOVED, LOG_FRAUD, "terminal-cover-removed terminal-cover-closed"),
-    (MAGNETIC_FIELD, LOG_FRAUD, "magnetic-field magnetic-field-gone"),
-    (METER_COVER_REMOVED, LOG_FRAUD, "meter-cover-removed meter-cover-closed"),
-    (AUTHENTICATION_FAILED, LOG_SECURITY, "authentication-failed"),
-    (PARAMETER_CHANGED, LOG_STANDARD, "parameter-changed"),
-    (KEYS_CHANGED, LOG_SECURITY, "keys-changed decryption-failed replay-attack firmware-refused"),
-    (READY_FOR_RECONNECTION, LOG_CONTROL, _CONTROL_NAMES),
-    (CONTROL_REFUSED, LOG_CONTROL, _OWN_CONTROL_NAMES),
-    (ORDERS_ANEW, LOG_CONTROL, "orders-anew"),
-    (UNDERVOLTAGE, LOG_QUALITY, "undervoltage-l1 undervoltage-l2 undervoltage-l3"),
-    (OVERVOLTAGE, LOG_QUALITY, "overvoltage-l1 overvoltage-l2 overvoltage-l3"),
-    (MISSING_VOLTAGE, LOG_QUALITY, "missing-voltage-l1 missing-voltage-l2 missing-voltage-l3"),
-    (NORMAL_VOLTAGE, LOG_QUALITY, "normal-voltage-l1 normal-voltage-l2 normal-voltage-l3"),
-    (MISSING_NEUTRAL, LOG_QUALITY, "missing-neutral"),
-    (CURRENT_REVERSED, LOG_FRAUD, "current-reversed"),
-    (STATE_RESTORED, LOG_STANDARD, _OWN_NAMES),
-    (PHASE_LOST, LOG_QUALITY, "phase-lost phase-back voltage-lost voltage-back neutral-back"),
-    (CLOCK_CHIP_ERROR, LOG_STANDARD, "clock-chip-error clock-chip-back service-line-held"),
-    (SERVICE_LINE_BACK, LOG_STANDARD, "service-line-back measurement-back"),
-    (HAN_OPENED, LOG_COMMUNICATION, "han-opened han-closed"),
-    (EVENT_LOG_CLEARED, LOG_STANDARD, "event-log-cleared"),
+    (POWER_DOWN, 4, LOG_STANDARD),
+    (CLOCK_ADJUSTED_NEW, 2, LOG_STANDARD),
+    (NV_MEMORY_ERROR, 3, LOG_STANDARD),
+    (FIRMWARE_READY, 2, LOG_STANDARD),
+    (FIRMWARE_ROLLED_BACK, 2, LOG_STANDARD),
+    (TERMINAL_COVER_REMOVED, 2, LOG_FRAUD),
+    (MAGNETIC_FIELD, 2, LOG_FRAUD),
+    (METER_COVER_REMOVED, 2, LOG_FRAUD),
+    (AUTHENTICATION_FAILED, 1, LOG_SECURITY),
+    (PARAMETER_CHANGED, 1, LOG_STANDARD),
+    (KEYS_CHANGED, 4, LOG_SECURITY),
+    (READY_FOR_RECONNECTION, 11, LOG_CONTROL),
+    (CONTROL_REFUSED, 10, LOG_CONTROL),
+    (ORDERS_ANEW, 1, LOG_CONTROL),
+    (UNDERVOLTAGE, 3, LOG_QUALITY),
+    (OVERVOLTAGE, 3, LOG_QUALITY),
+    (MISSING_VOLTAGE, 3, LOG_QUALITY),
+    (NORMAL_VOLTAGE, 3, LOG_QUALITY),
+    (MISSING_NEUTRAL, 1, LOG_QUALITY),
+    (CURRENT_REVERSED, 1, LOG_FRAUD),
+    (STATE_RESTORED, 10, LOG_STANDARD),
+    (PHASE_LOST, 5, LOG_QUALITY),
+    (CLOCK_CHIP_ERROR, 3, LOG_STANDARD),
+    (SERVICE_LINE_BACK, 2, LOG_STANDARD),
+    (HAN_OPENED, 2, LOG_COMMUNICATION),
+    (EVENT_LOG_CLEARED, 1, LOG_STANDARD),
 )
 
 # number u32 | time in s u32 | ms u16 | code u8 | left to its group u8 | detail i32 | extra u32
@@ -164,21 +151,11 @@ _IN_SECTOR = const(145)  # entries of a sector of a log
 _HOUR_MS = const(3600000)
 
 
-def _entry(code):
-    for first, log, names in _CODES:
-        if first <= code:
-            names = names.split()
-            if code < first + len(names):
-                return log, names[code - first]
-    return LOG_STANDARD, "?"
-
-
 def log_of(code):
-    return _entry(code)[0]
-
-
-def name_of(code):
-    return _entry(code)[1]
+    for first, count, log in _CODES:
+        if first <= code < first + count:
+            return log
+    return LOG_STANDARD
 
 
 def group_of(data):

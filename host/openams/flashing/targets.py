@@ -72,7 +72,8 @@ TARGETS: dict[str, Target] = {}
 
 # What is imported while it runs, and not when a module is loaded.
 _PICO_METER = (
-    "main", "loop", "ams/meter", "ams/han/", "ams/metrology/pulses",
+    "main", "loop", "ams/meter", "ams/control/unswitched",
+    "ams/registers/rebuild", "ams/han/", "ams/metrology/pulses",
     "adc", "drivers/ic_reader", "drivers/metering_ic", "drivers/sectorfiles",
     *(f"drivers/{name}" for name in metering_ics("pico")),
     *(f"drivers/{name}_dma" for name in samplers("pico")), "ring",
