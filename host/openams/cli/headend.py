@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -311,32 +309,23 @@ def order(
 def orders(
     once: Annotated[bool, typer.Option("--once", help="Only what is due now.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 30.0,
+    at_once: Annotated[
+        int, typer.Option("--at-once", min=1, max=64, help="Orders beside one another.")
+    ] = 8,
     store: StoreOption = None,
     keystore: _Keystore = None,
     passphrase_file: PassphraseOption = None,
     as_json: JsonObjectOption = False,
 ) -> None:
     """Do the orders that are due, until Ctrl-C: needs the operator's keys, not the collector's."""
-    from openams.headend.collect.orders import Doer
-    from openams.headend.store import GoneError, open_store, store_url
+    from openams.headend.collect.crew import Crew
+    from openams.headend.store import store_url
 
     keys = open_keystore(keystore, passphrase_file)
-    total: Counter[str] = Counter()
-    with open_store(store_url(store)) as opened:
-        doer = Doer(opened, keys, timeout)
-        while True:
-            try:
-                total.update(counts := doer.work(now_ms()))
-            except GoneError as error:
-                # A database that went away comes back; what was under way is looked up first.
-                if once:
-                    raise
-                counts = {}
-                say(str(error), error=True)
-            if not counts:
-                if once:
-                    break
-                time.sleep(5)
+    crew = Crew(
+        store_url(store), keys, at_once, now_ms, lambda text: say(text, error=True), timeout
+    )
+    total = crew.run(once)
     text = ", ".join(f"{count} {state}" for state, count in sorted(total.items()))
     say(json.dumps(total) if as_json else text or "nothing is due")
 

@@ -29,7 +29,7 @@ _MOST_WATT = 1_000_000
 # An image is confirmed by the meter once it has run for a while; a block of it may be sent again.
 _CONFIRMED_S = 600.0
 _BLOCK_S = 300.0
-# Orders are done one after the other: none has a session of more than so many seconds, but one that
+# Others wait for who does an order: none has a session of more than so many seconds, but one that
 # brings an image.
 _SESSION_S, _IMAGE_S = 900.0, 6 * 3600.0
 # A session that goes on is nobody else's for so long.
