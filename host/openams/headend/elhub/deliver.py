@@ -10,34 +10,27 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 
 from openams.headend.days import day_date, day_number, local_day
 from openams.headend.elhub import plan
-from openams.headend.elhub.build import DIRECTIONS, DaySeries, message, run_of, whole_day
+from openams.headend.elhub.content import message_of
 from openams.headend.elhub.link import Link, Refused, Unanswered
 from openams.headend.elhub.model import (
     ACCEPTED,
-    INTERVAL_VOLUMES,
     MOST_SERIES,
-    OUT,
-    PERIOD_VOLUMES,
     Acknowledgement,
     CollectedData,
     ElhubError,
     Message,
-    Profiled,
-    Quantity,
     Reminder,
-    Series,
     Unread,
 )
-from openams.headend.elhub.plan import LOST, PARKED, PREPARED, REFUSED, RELEASED, SENT, quantities
+from openams.headend.elhub.plan import LOST, PARKED, PREPARED, REFUSED, RELEASED, SENT
 from openams.headend.store import Store
-from openams.headend.vee.codes import MEASURED
-from openams.meter_time import from_utc_ms, to_utc_ms
+from openams.meter_time import to_utc_ms
 
 # States of a message, beside prepared and sent: every series of it has its answer.
 SETTLED = "settled"
@@ -171,7 +164,7 @@ class Delivery:
                 self._send(message_id, created, detail, out)
 
     def _send(self, message_id: str, created: int, detail: dict[str, int], out: Figures) -> None:
-        built = self._built(message_id, created)
+        built = message_of(self._store, self._link.parties, message_id, created)
         now_ms = to_utc_ms(self._clock())
         tries = detail.get("tries", 0) + 1
         wait = min(_FIRST_WAIT_S << min(tries - 1, 10), _LONGEST_WAIT_S) * 1000
@@ -191,56 +184,6 @@ class Delivery:
                 return
             raise
         self._sent(message_id, now_ms, before, out)
-
-    def _built(self, message_id: str, created: int) -> CollectedData:
-        """The message of its rows: the same one each time, revisions never change."""
-        rows = self._store.all(
-            "SELECT series_id, day, gsrn, series, revision, intervals FROM delivery"
-            " WHERE message_id = ? ORDER BY gsrn, series, series_id",
-            message_id,
-        )
-        at = from_utc_ms(created)
-        if rows[0][3] == plan.PERIOD:
-            periods = [self._period(row, at) for row in rows]
-            return message(periods, self._link.parties, at, message_id, PERIOD_VOLUMES)
-        return message(self._series(rows, at), self._link.parties, at, message_id, INTERVAL_VOLUMES)
-
-    def _period(self, row: Sequence[object], at: datetime) -> Series:
-        series_id, _, gsrn, _, version, intervals = row
-        begin, end = json.loads(str(intervals))
-        start_wh, end_wh, reason, stipulated = self._store.one(
-            "SELECT start_wh, end_wh, reason, stipulated FROM period_volume WHERE gsrn = ?"
-            " AND from_ms = ? AND to_ms = ? AND version = ?",
-            gsrn, begin, end, version,
-        )  # fmt: skip
-        return Series(
-            str(series_id), at, str(gsrn), OUT, from_utc_ms(begin), from_utc_ms(end), None,
-            readings=(start_wh, end_wh),
-            profiled=Profiled(end_wh - start_wh, bool(stipulated), reason),
-        )  # fmt: skip
-
-    def _series(self, rows: Sequence[tuple[object, ...]], at: datetime) -> list[Series]:
-        day = day_date(int(str(rows[0][1])))
-        gsrns = sorted({str(row[2]) for row in rows})
-        now = {(one.gsrn, one.series): one for one in self._store.values(day, gsrns)}
-        out = []
-        for series_id, _, gsrn, series, revision, intervals in rows:
-            assert isinstance(series, int) and isinstance(revision, int)
-            there = now.get((str(gsrn), series))
-            if there and there.revision == revision and set(there.states) == {MEASURED}:
-                minutes = there.resolution_min
-                values = tuple(Quantity(wh, MEASURED) for wh in there.wh)
-            else:
-                found = self._store.revision(day, str(gsrn), series, revision)
-                assert found is not None
-                minutes, values = found.resolution_min, quantities(found)
-            whole = DaySeries(str(gsrn), DIRECTIONS[series], day, minutes, values)
-            span = plan.span_of(None if intervals is None else str(intervals))
-            if span is None:
-                out.append(whole_day(whole, str(series_id), at))
-            else:
-                out.append(run_of(whole, *span, str(series_id), at))
-        return out
 
     def _sent(self, message_id: str, at_ms: int, detail: dict[str, int], out: Figures) -> None:
         with self._store.transaction():
