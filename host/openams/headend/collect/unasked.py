@@ -34,6 +34,8 @@ _CONNECTIONS = 500
 _PATIENCE_S = 60.0
 _BLOCKED_S = 1.0
 _LOOK_S = 10.0
+# What is refused of one subject is told the store so often, however much it is.
+_TELL_S = 10.0
 
 
 class Push(NamedTuple):
@@ -142,6 +144,8 @@ class Ears:
         self._titles = Titles(keystore)
         self._open = 0
         self.counts = {"taken": 0, "again": 0, "refused": 0}
+        # By subject: when the store was told last, how many it has not been told of, and the last.
+        self._told: dict[str, tuple[float, int, str]] = {}
         self.port = 0
         self._ending = asyncio.Event()
 
@@ -158,6 +162,12 @@ class Ears:
         self._say(f"listening on {host}:{self.port}")
         async with server:
             await self._ending.wait()
+        try:
+            for subject, (_, count, text) in self._told.items():
+                if count:
+                    self._store.notice("push", subject, text, self._clock.now_ms(), count)
+        except GoneError as error:
+            self._say(str(error))
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open += 1
@@ -199,9 +209,18 @@ class Ears:
                 await asyncio.sleep(_BLOCKED_S)
 
     def _refused(self, subject: str, text: str) -> None:
-        """Once while the notice is open, however many come: a stranger fills nothing."""
+        """Once while the notice is open, however many come: a stranger fills nothing, and a flood
+        of them is a change of the store now and then."""
         self.counts["refused"] += 1
-        self._store.notice("push", subject or "unknown", text, self._clock.now_ms())
+        subject = subject or "unknown"
+        told_s, count, _ = self._told.get(subject, (-_TELL_S, 0, ""))
+        now_s = time.monotonic()
+        self._told[subject] = told_s, count + 1, text
+        if now_s - told_s >= _TELL_S:
+            # A store that does not take it is not asked again at once either.
+            self._told[subject] = now_s, count + 1, text
+            self._store.notice("push", subject, text, self._clock.now_ms(), count + 1)
+            self._told[subject] = now_s, 0, text
 
 
 __all__ = ["Ears", "Push", "Titles", "take_pushes"]

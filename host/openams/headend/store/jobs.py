@@ -366,13 +366,13 @@ class JobStore(Core):
 
     # --- notices ---------------------------------------------------------------------------
 
-    def notice(self, kind: str, subject: str, text: str, at_ms: int) -> None:
+    def notice(self, kind: str, subject: str, text: str, at_ms: int, times: int = 1) -> None:
         """Something that a person must see to; once while it is open, however often it is found."""
         self.run(
             "INSERT INTO notice (at_ms, kind, subject, body, times, last_ms) VALUES (?, ?, ?, ?, "
-            "1, ?) ON CONFLICT (kind, subject) WHERE closed_ms IS NULL DO UPDATE SET "
-            "times = notice.times + 1, last_ms = excluded.last_ms, body = excluded.body",
-            at_ms, kind, subject, text, at_ms,
+            "?, ?) ON CONFLICT (kind, subject) WHERE closed_ms IS NULL DO UPDATE SET times = "
+            "notice.times + excluded.times, last_ms = excluded.last_ms, body = excluded.body",
+            at_ms, kind, subject, text, times, at_ms,
         )  # fmt: skip
 
     def notices(self) -> list[tuple[int, int, str, str, str, int]]:
