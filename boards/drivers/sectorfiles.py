@@ -28,23 +28,21 @@ class SectorFiles:
         return "%s/%d" % (self._folder, address // _SECTOR)
 
     def read(self, address, buffer):
+        # Deep in the stack, where each call counts: it makes none of its own.
         view = memoryview(buffer)
-        at = 0
-        while at < len(view):
-            count = min(len(view) - at, _SECTOR - (address + at) % _SECTOR)
-            self._read(address + at, view[at : at + count])
-            at += count
-
-    def _read(self, address, view):
-        got = 0
-        try:
-            with open(self._name(address), "rb") as file:
-                file.seek(address % _SECTOR)
-                got = file.readinto(view)
-        except OSError:
-            pass
-        for k in range(got, len(view)):
-            view[k] = 0xFF
+        while len(view):
+            piece = view[: min(len(view), _SECTOR - address % _SECTOR)]
+            got = 0
+            try:
+                with open("%s/%d" % (self._folder, address // _SECTOR), "rb") as file:
+                    file.seek(address % _SECTOR)
+                    got = file.readinto(piece)
+            except OSError:
+                pass
+            for k in range(got, len(piece)):
+                piece[k] = 0xFF
+            address += len(piece)
+            view = view[len(piece) :]
 
     def blank(self, address, size):
         """Whether so many octets are ones, in whole sectors: erased ones are not there."""

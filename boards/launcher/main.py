@@ -86,4 +86,7 @@ if __name__ == "__main__":
         print("openams: no code on this board: run  ams flash")
     else:
         sys.path.insert(0, place("/" + name))
-        __import__("main")
+        chosen = __import__("main")
+        # Not while it is imported, which would take a part of the stack for as long as it runs.
+        if hasattr(chosen, "run"):
+            chosen.run()

@@ -39,4 +39,9 @@ def choose():
     return startup.choose(StateFlash(), slots, chip.NAME.encode(), guard, has_failed())
 
 
-startup.run(choose(), machine.reset)
+def run():
+    startup.run(choose(), machine.reset)
+
+
+if __name__ == "__main__":
+    run()

@@ -7,8 +7,7 @@ from ams.clock.local import MS_PER_HOUR, STATUS_INVALID, LocalClock
 from ams.clock.own_time import OwnTime
 from ams.clock.timing import Timing
 from ams.control.case import Case
-from ams.control.supply import CELL_OWN_TIME
-from ams.control.unswitched import make_control
+from ams.control.control import CELL_OWN_TIME, Control
 from ams.events import events as ev
 from ams.events.events import EventLog
 from ams.han.port_settings import PortSettings, make_port
@@ -85,7 +84,8 @@ class Meter:
         self.link = None
         self.updater = None  # of the firmware, where the board has slots for it
         self._model = None
-        self.control = make_control(board, cells, self, settings.get("breaker"), config)
+        relay = getattr(board, "relay", None)
+        self.control = Control(relay, cells, self, settings.get("breaker"), self._breaker_secrets)
         self.case = Case(getattr(board, "inputs", None), self)
         self.utc_ms = 0
         self.raw_ms = 0  # of the board's clock, when it was last asked
@@ -216,7 +216,7 @@ class Meter:
             raise ValueError("no calibration: neither given nor stored")
         return stored, settings
 
-    def breaker_secrets(self):
+    def _breaker_secrets(self):
         """The system title and the two breaker keys, as far as there are any."""
         if self.link is None:
             return b"", ()

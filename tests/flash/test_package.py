@@ -11,7 +11,7 @@ from openams.flashing.targets import TARGETS
 
 # The file system of each board.
 # A Pico 2 W has the files of a Pico 2, and less room.
-FILES_KIB = {"pico": 1408, "pico2": 2560, "esp32": 640}
+FILES_KIB = {"pico2": 2560, "esp32": 640}
 
 
 @pytest.mark.parametrize("name", FILES_KIB)
@@ -28,6 +28,16 @@ def test_everything_compiles_for_the_board(name, tmp_path):
     # Old and new side by side, in blocks of 4 KiB with what is not code, on the board's files.
     blocks = sum(-(-len(data) // 4096) for data in package.flashed(board).values())
     assert 2 * blocks < FILES_KIB[name] // 4 - 8
+
+
+@pytest.mark.parametrize("name", sorted(set(TARGETS) - set(FILES_KIB)))
+def test_where_there_is_no_room_there_is_no_package(name, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["package", name])
+    monkeypatch.setattr(package, "write", lambda board, folder: 0)
+    assert package.main() == (0 if TARGETS[name].files else 1)
+    if not TARGETS[name].files:
+        error = capsys.readouterr().err
+        assert f"no room for the meter as files on a {name}" in error and error.count("\n") == 1
 
 
 def test_the_vm_imports_every_module_of_the_meter(tmp_path):

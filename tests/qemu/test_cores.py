@@ -46,10 +46,41 @@ print(json.dumps([sys.implementation._machine, told]))
 """
 
 
+def reached(found: dict[str, Path], roots: tuple[str, ...]) -> dict[str, Path]:
+    """Of `found` what is loaded with the modules whose places begin so."""
+    wanted = [place for place in found if place in roots or place.startswith(folders_of(roots))]
+    kept: dict[str, Path] = {}
+    while wanted:
+        place = wanted.pop()
+        if place in kept:
+            continue
+        kept[place] = found[place]
+        folders = place.split("/")[:-1]
+        parents = ("/".join([*folders[:depth], "__init__"]) for depth in range(1, len(folders) + 1))
+        for name in (*parents, *imports_of(found[place])):
+            wanted += [full for full in (name, name + "/__init__") if full in found]
+    return {place: found[place] for place in sorted(kept)}
+
+
+def folders_of(roots: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(root for root in roots if root.endswith("/"))
+
+
+def imports_of(source: Path) -> list[str]:
+    """What may be a place of what a module imports as it is loaded."""
+    names: list[str] = []
+    for node in ast.parse(source.read_text()).body:
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return [name.replace(".", "/") for name in names]
+
+
 def firmware(names):
     """(place, source) of these modules of ams and all that they load."""
     found = package.modules(ROOT, "")
-    return package.reached(found, tuple(names)).items()
+    return reached(found, tuple(names)).items()
 
 
 VIPER = ("ams/metrology/kernel", "ams/metrology/channel_sums", "ams/metrology/window_end",

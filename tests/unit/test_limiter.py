@@ -17,7 +17,6 @@ from ams.control import quota as qt
 from ams.control import transitions as tr
 from ams.control.average import SLOTS, SlidingAverage
 from ams.control.control import Control
-from ams.control.supply import CELL_OWN_TIME
 from ams.events import events as ev
 
 WINDOW_MS = 200
@@ -33,7 +32,7 @@ class Bench:
         self.rest = 0
         self.log = []
         self.cells = cells or Cells()
-        self.own_time = OwnTime(self.cells, CELL_OWN_TIME)
+        self.own_time = OwnTime(self.cells, ct.CELL_OWN_TIME)
         meter = SimpleNamespace(
             own_time=self.own_time,
             quantities=self.q,

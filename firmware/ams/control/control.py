@@ -40,9 +40,10 @@ CELL_USED = const(2)
 CELL_LIMITER = const(3)
 CELL_QUOTA = const(4)
 CELL_QUOTA_RUN = const(5)
+CELL_OWN_TIME = const(6)
 CELL_ARMED = const(7)
 CELL_MOVES = const(8)
-# 6: of own_time, see supply; 9: of the entries' marks, see registers.nv_memory.
+# 9: of the entries' marks, see registers.nv_memory.
 
 # The starting current of class A (EN 50470-3, 0.004 of 5 A): less says nothing of a contact.
 FLOWS_UA = const(20000)

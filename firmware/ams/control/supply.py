@@ -2,9 +2,6 @@
 
 from micropython import const
 
-# Of the ring of control: the cell of the meter's own time.
-CELL_OWN_TIME = const(6)
-
 # Results of what is asked of the breaker; all others are refusals, see control.command.
 OK = const(0)
 NOT_STORED = const(14)

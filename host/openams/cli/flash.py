@@ -71,9 +71,7 @@ def flash(
         report: dict[str, Any] = {"port": link.port, "board": board}
         paths: tuple[str, ...] = ()
         link.start_clean()
-        machine = installing.check_board(link, wanted)
-        if keys and identity is not None:
-            installing.check_two_way(link, wanted, machine)
+        installing.check_board(link, wanted)
         if code:
             with progress("octets", as_json) as told:
                 done = installing.install(link, wanted, files, told)

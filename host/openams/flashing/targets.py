@@ -39,9 +39,8 @@ class Target:
 
     `arch`: of viper code in .mpy files, as mpy-cross names it. `code`: its folder of boards/, and
     `base` the one that holds what that has not. `image`: there is one of ours (make firmware).
-    `files`: on MicroPython as it comes the meter has room as files.
-    `roots`: where imports are followed from; none: it takes every module. MicroPython as it
-    comes loads code into RAM, and on a Pico has none left for the two-way link.
+    `files`: on MicroPython as it comes the meter has room as files. It loads their code into RAM:
+    a Pico has neither the heap for the meter then, nor the stack (8 KiB).
     `joined`: its modules are flashed as one file, since each file takes whole blocks.
     """
 
@@ -55,7 +54,6 @@ class Target:
     wireless: bool = False
     image: bool = False
     files: bool = True
-    roots: tuple[str, ...] = ()
     joined: bool = False
 
     def is_on(self, platform: str, machine: str) -> bool:
@@ -70,22 +68,12 @@ class Target:
 
 TARGETS: dict[str, Target] = {}
 
-# What is imported while it runs, and not when a module is loaded.
-_PICO_METER = (
-    "main", "loop", "ams/meter", "ams/control/unswitched",
-    "ams/registers/rebuild", "ams/han/", "ams/metrology/pulses",
-    "adc", "drivers/ic_reader", "drivers/metering_ic", "drivers/sectorfiles",
-    *(f"drivers/{name}" for name in metering_ics("pico")),
-    *(f"drivers/{name}_dma" for name in samplers("pico")), "ring",
-)  # fmt: skip
-
 TARGETS |= {
     target.name: target
     for target in (
-        Target("pico", "rp2", "RP2040", "armv6m", "pico", "RPI_PICO", image=True,
-               roots=_PICO_METER),
+        Target("pico", "rp2", "RP2040", "armv6m", "pico", "RPI_PICO", image=True, files=False),
         Target("pico-w", "rp2", "RP2040", "armv6m", "pico", "RPI_PICO_W", wireless=True,
-               image=True, files=False, roots=_PICO_METER),
+               image=True, files=False),
         # 520 KiB of RAM: the whole meter has room.
         Target("pico2", "rp2", "RP2350", "armv7emsp", "pico2", "RPI_PICO2", base="pico", image=True,
                joined=True),
