@@ -134,3 +134,27 @@ def test_ctrl_c_ends_all_and_leaves_what_is_under_way_to_be_looked_up(
             thread.join(10)
     states = Counter(state for (state,) in file_store.all("SELECT state FROM job"))
     assert states["due"] >= 1
+
+
+def steps_of(store, orders, meters):
+    """What it takes SQLite to give out orders, of so many that are due, of meters that have days
+    to be read: in steps of its machine, by the hundred."""
+    with store.transaction():
+        store.run("DELETE FROM job")
+        store.add_jobs("day", [(str(k), 20260105, 0, NOON, {}) for k in range(meters)], 0)
+        store.add_jobs("clock", [(str(k), 20260105, 0, NOON, {}) for k in range(orders)], 0)
+    steps = 0
+
+    def step():
+        nonlocal steps
+        steps += 1
+
+    store.database.connection.set_progress_handler(step, 100)
+    assert len(store.take_orders(("clock", "limit"), NOON // 2, 50, 1000)) == 50
+    store.database.connection.set_progress_handler(None, 0)
+    return steps
+
+
+def test_what_is_due_is_found_in_a_time_that_grows_with_it_and_no_faster(file_store):
+    few, many = steps_of(file_store, 250, 1000), steps_of(file_store, 2500, 10_000)
+    assert many < 15 * few, (few, many)
