@@ -1,4 +1,4 @@
-"""Whether a meter has an order before another is asked of each that is due, among the jobs of all."""
+"""Whether a meter has an order before another: asked of each that is due, among the jobs of all."""
 
 from __future__ import annotations
 
