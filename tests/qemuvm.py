@@ -41,7 +41,7 @@ MACHINES = {
     machine.name: machine
     for machine in (
         Machine("qemu-m33", "qemu-system-arm", ("mps2-an505",), 0x80000000, "armv7em"),
-        Machine("qemu-m7", "qemu-system-arm", ("mps2-an500",), 0x21000000, "armv7em"),
+        Machine("qemu-m7", "qemu-system-arm", ("mps2-an500",), 0x60000000, "armv7em"),
         Machine("qemu-rv32", "qemu-system-riscv32", ("virt", "-bios", "none"), 0x82000000,
                 "rv32imc"),
     )
