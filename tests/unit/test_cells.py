@@ -237,6 +237,24 @@ def test_a_flip_while_it_runs_takes_an_older_copy_or_none():
     assert cells.get(2) == b"kept" and cells_on(flash).get(2) == b"kept"
 
 
+def test_a_copy_that_rots_before_it_is_carried_costs_no_other():
+    """It is found while the next sector is half made, which goes on where it is."""
+    flash = FaultyFlash(SECTORS)
+    cells = cells_on(flash)
+    number = 0
+    while cells._journal.sequence < 5 or cells._journal.fits(205):
+        cells.set(number % 5, number.to_bytes(2, "little") * 100)
+        number += 1
+    place, at = cells._index[2] >> 22, cells._index[2] >> 10 & 4095
+    flash.flip((4096 * place + at + 40) * 8)
+    before = {key: cells.get(key) for key in (0, 1, 3, 4)}
+    cells.set(9, b"new!" * 50)
+    assert cells.damaged and cells._journal.worn == 0
+    for there in (cells, cells_on(FaultyFlash(SECTORS, flash.image()))):
+        assert {key: there.get(key) for key in before} == before
+        assert there.get(9) == b"new!" * 50
+
+
 @pytest.mark.parametrize("worn", range(SECTORS))
 def test_a_worn_sector_is_passed_by(worn):
     flash = FaultyFlash(SECTORS)

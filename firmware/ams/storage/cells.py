@@ -60,6 +60,10 @@ class Cells:
         """The value of a cell as bytes, or None when it was never set."""
         if self._index is None:
             self._load()
+            if self._journal.held != self._journal.head:
+                # A cut while it was made: it is made anew, and erased for that ahead of need.
+                self._journal.give_up()
+                self._journal.look_ahead()
         record = self._read(key)
         return None if record is None else record[1]
 
@@ -121,10 +125,6 @@ class Cells:
         while sectors and not self._is_complete(sectors[-1][1], sectors[-1][0]):
             sectors.pop()
         journal.held = sectors[-1][1] if sectors else -1
-        if journal.held != journal.head:
-            # A cut while it was made: it is made anew, and erased for that ahead of need.
-            journal.give_up()
-            journal.look_ahead()
         numbers = {}
         for sequence, place in sectors:
             # Each sector holds all that was before it: a hole counts in the newest alone.
