@@ -146,15 +146,14 @@ def test_cells_that_a_cut_left_half_copied_are_made_anew_in_a_sector_erased_ahea
 ) -> None:
     flash, eraser = TimedFlash(3, seed=6), Eraser()
     journal, cells = cells_on(flash, eraser)
-    value, cut = 0, False
-    while not cut:
+    value = 0
+    while True:
         # Over two rounds of the ring, until copies go to the next sector.
         if journal.sequence > 6 and not journal.fits(205):
             flash.cut_us = flash.now_us + torn_us
         try:
             cells.set(value % 5, value.to_bytes(2, "little") * 100)
         except PowerCut:
-            cut = True
             break
         value += 1
         while eraser.work():

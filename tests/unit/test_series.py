@@ -253,8 +253,7 @@ def test_what_is_appended_while_a_range_is_read():
 
 VM = """
 import struct
-from ams.storage.eraser import Eraser
-from ams.storage.journal import Journal, footprint
+from ams.storage.journal import Journal
 from ams.storage.series import Series
 BLANK = b"\\xff" * 64
 class Flash:

@@ -58,10 +58,9 @@ def erase_ahead(nv_memory):
         else:
             journal.spare = _SPARE_ENTRIES
             least = _LIFE_ENTRY
+        journal.look_ahead()
         if nv_memory.eraser is not None and not journal.fits(least):
-            journal.look_ahead()
             while nv_memory.eraser.is_busy_for(journal):
                 nv_memory.eraser.work()
-        journal.look_ahead()
         if region in nv_memory.damaged and journal.writable:
             Leftovers(journal).erase(nv_memory.flash, nv_memory.eraser)

@@ -215,10 +215,10 @@ class Ears:
         subject = subject or "unknown"
         told_s, count, _ = self._told.get(subject, (-_TELL_S, 0, ""))
         now_s = time.monotonic()
-        self._told[subject] = told_s, count + 1, text
-        if now_s - told_s >= _TELL_S:
-            # A store that does not take it is not asked again at once either.
-            self._told[subject] = now_s, count + 1, text
+        due = now_s - told_s >= _TELL_S
+        # A store that does not take it is not asked again at once either.
+        self._told[subject] = now_s if due else told_s, count + 1, text
+        if due:
             self._store.notice("push", subject, text, self._clock.now_ms(), count + 1)
             self._told[subject] = now_s, 0, text
 
