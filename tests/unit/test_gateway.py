@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import select
 import socket
 import struct
+import threading
 
 import pytest
 from dlms import LONG, REGISTER, Long
@@ -11,6 +14,7 @@ from host_meter import METER, Meter
 
 from openams.client.client import session
 from openams.client.errors import LinkError
+from openams.client.hdlc import HdlcTransport
 from openams.client.links import parse_url
 from openams.keys.keystore import Keystore
 from openams.lines import gateway as module
@@ -96,21 +100,43 @@ def test_talk_without_keys_keeps_nobody_out(tcp, store):
             assert client.get(3, REGISTER, 2) == 123456
 
 
-def test_a_stranger_delays_others_by_a_turn(tcp, store):
+def test_a_stranger_delays_others_by_a_turn(ports, tcp, store):
     """However much one sends at once, another's request is the next but one."""
     opening = bytes.fromhex("601DA109060760857405080101BE10040E01000000065F1F0400001010FFFF")
     opening = struct.pack(">HHHH", 1, 16, 1, len(opening)) + opening
-    with socket.create_connection((tcp.host, tcp.port), timeout=5) as stranger:
-        stranger.sendall(opening * 1500)
+    asked = []
+    ask = HdlcTransport.send_request
+
+    def noted(transport, apdu):
+        asked.append(transport._client)
+        return ask(transport, apdu)
+
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        socket.create_connection((tcp.host, tcp.port), timeout=5) as stranger,
+    ):
+        patch.setattr(HdlcTransport, "send_request", noted)
+        sending = threading.Thread(target=_send_on, args=(stranger, opening), daemon=True)
+        sending.start()
         assert stranger.recv(8)
         with session(tcp, "reader", store, METER) as client:
             assert client.get(3, REGISTER, 2) == 123456
-            heard = 0
-            while data := stranger.recv(65536):
-                heard += len(data)
+            # He was answered while nobody else asked, and hung up on when somebody with keys did.
+            sending.join(10)
+            assert not sending.is_alive()
             assert client.get(3, REGISTER, 2) == 123456
-        # He was answered while nobody else asked, and hung up on when somebody with keys did.
-        assert heard < 300 * 60
+    keyed = [client != bytes((16 << 1 | 1,)) for client in asked]
+    assert not keyed[0] and keyed[-1]
+    assert keyed == sorted(keyed), "a stranger's requests lie between those of another"
+
+
+def _send_on(connection, octets):
+    """Until it is hung up on; what is answered is read, or nobody would read what is sent."""
+    with contextlib.suppress(ConnectionError):
+        while True:
+            connection.sendall(octets)
+            if select.select([connection], [], [], 0)[0] and not connection.recv(65536):
+                return
 
 
 @pytest.mark.parametrize(
