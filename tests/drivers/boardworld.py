@@ -6,7 +6,6 @@ import socket
 import boardtime
 from wiring import board as wiring
 
-from drivers import atm90e32
 from openams.emulator.models.atm90e32 import Atm90e32
 from openams.emulator.models.ds3231 import Ds3231
 from openams.emulator.models.relay import Relay
@@ -59,6 +58,9 @@ class World:
 
 def settings(port):
     """Of a meter with keys, on the network `home`."""
+    # A board's own code is not loaded before the board is.
+    from drivers import atm90e32
+
     clients = []
     for sap in (1, 2, 5, 6):
         clients.append({"sap": sap, "encryption": f"{sap:02x}" + KEY[2:], "authentication": KEY})
@@ -76,7 +78,7 @@ def settings(port):
     }
 
 
-def run(loop, ms, led=27):
+def run(loop, ms, led=12):
     """Passes of the main loop; gives the pulses of the test LED at pin `led`."""
     pulses = 0
     lit = 0

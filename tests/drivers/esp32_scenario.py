@@ -42,6 +42,15 @@ def boot():
     return main.Loop(board, meter, config)
 
 
+def started():
+    """The loop of a board that is at work."""
+    world = World(wire)
+    world.power_up()
+    configure()
+    world.load(6000)
+    return boot()
+
+
 def exact(energy):
     """The registers with their remainders, in micro-watt-seconds."""
     return [energy.mwh[k] * 3600000 + energy.remainder_uws[k] for k in (A_PLUS, A_MINUS)]
@@ -155,4 +164,5 @@ def modbus(world):
     loop.meter.modbus.network.close()
 
 
-scenario()
+if __name__ == "__main__":
+    scenario()

@@ -114,6 +114,11 @@ def boot(**more):
     return main.build(Board())
 
 
+def started():
+    """The loop of a board that is at work; what goes over the network, if `settings` has one."""
+    return boot() if "wifi" in settings(PORT) else boot(modbus=None, modbus_open=None)
+
+
 def close(loop):
     for part in (loop.board.links, loop.meter.modbus):
         if part.network is not None:
@@ -182,7 +187,8 @@ def a_sampler_has_no_time_for_tls():
 
 world = World(wire)
 world.load(6000)
-everything()
-nothing_of_it()
-a_radio_that_is_dead()
-a_sampler_has_no_time_for_tls()
+if __name__ == "__main__":
+    everything()
+    nothing_of_it()
+    a_radio_that_is_dead()
+    a_sampler_has_no_time_for_tls()

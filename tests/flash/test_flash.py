@@ -2,6 +2,8 @@
 
 import os
 import pty
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,11 +27,11 @@ NEW = {
 }
 
 
-def flash(folder, files, cut_after=None):
+def flash(folder, files, cut_after=None, target=TARGET):
     with VmBoard(folder, cut_after) as board:
         try:
             with BoardLink(board.port, timeout_s=4) as link:
-                return install(link, TARGET, files, root=str(folder)), board.sent
+                return install(link, target, files, root=str(folder)), board.sent
         except BenchError as error:
             return str(error), board.sent
 
@@ -166,6 +168,18 @@ def test_another_kind_of_board_is_refused_and_untouched(tmp_path):
     ):
         install(link, TARGETS["pico"], NEW, root=str(tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_board_that_has_too_little_ram_is_told_before_anything_is_written(tmp_path):
+    """Code in files is loaded into RAM. The VM has 2 MiB."""
+    flash(tmp_path, OLD)
+    before = sorted(tmp_path.rglob("*"))
+    wanted = replace(TARGET, ram_kib=2048, roomier="take a roomier one")
+    message, _ = flash(tmp_path, NEW, target=wanted)
+    assert re.search(r"has 20\d\d KiB of RAM here, .* takes 2048 .*: take a roomier one;", message)
+    assert sorted(tmp_path.rglob("*")) == before and boot(tmp_path) == "old code\n"
+    done, _ = flash(tmp_path, NEW, target=replace(wanted, ram_kib=1024))
+    assert done.files == 3
 
 
 def test_package_that_does_not_fit(tmp_path, monkeypatch):

