@@ -12,7 +12,6 @@ NAMES = sorted(name for name, target in TARGETS.items() if target.image)
 FAMILIES = {"RP2040": 0xE48BFF56, "RP2350": 0xE48BFF59}
 
 
-@pytest.mark.campaign
 @pytest.mark.parametrize("name", NAMES)
 def test_an_image_links_and_is_in_its_budgets(name):
     built = image(name)
