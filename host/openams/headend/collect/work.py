@@ -15,7 +15,7 @@ from openams.headend.collect.taking import Came
 from openams.headend.days import day_bounds, day_date
 from openams.headend.register import ConcentratorRow, MeterRow
 from openams.headend.store import Store
-from openams.headend.store.jobs import DAY, METER, OPEN, Turn
+from openams.headend.store.jobs import METER, Turn
 
 _DAY_MS = 86_400_000
 # A session that ended for want of counters: it says nothing of the meter or the way to it.
@@ -170,14 +170,13 @@ def prepared(store: Store, turns: Sequence[Turn], worker: str, now: int, until: 
 def _asked(store: Store, masters: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
     """Open days of the meters of concentrators."""
     out: dict[str, list[tuple[str, int]]] = defaultdict(list)
-    marks = ", ".join("?" * len(OPEN))
+    # As the index has it (job_unread), and from the meters on: jobs there are ever more.
     for master, meter_id, day in store.by_key(
-        "SELECT m.concentrator, j.subject, j.day FROM meter AS m JOIN job AS j "
-        f"ON j.subject = m.meter_id WHERE j.kind = ? AND j.state IN ({marks}) "
+        "SELECT m.concentrator, j.subject, j.day FROM meter AS m CROSS JOIN job AS j "
+        "WHERE j.subject = m.meter_id AND j.kind = 'day' "
+        "AND j.state IN ('due', 'trying', 'partial') "
         "AND m.concentrator IN (?*) ORDER BY j.day, j.subject",
         masters,
-        DAY,
-        *OPEN,
     ):
         out[master].append((meter_id, day))
     return out

@@ -313,7 +313,10 @@ class JobStore(Core):
 
     def give_back(self, worker: str) -> int:
         """A worker that begins anew has no turns from before: they are free at once."""
-        return self.run("UPDATE turn SET lease_by = '', lease_ms = 0 WHERE lease_by = ?", worker)
+        return self.run(
+            "UPDATE turn SET lease_by = '', lease_ms = 0 WHERE lease_by = ? AND lease_ms > 0",
+            worker,
+        )
 
     def next_turn(self) -> int | None:
         """When the next free turn comes, or a lease ends."""
