@@ -29,7 +29,7 @@ def used():
     return gc.mem_alloc()
 
 
-def outside(scenario):
+def outside():
     """Octets of a second world: the scenario makes one of its own."""
     before = used()
     kept = boardworld.World(lambda world: None)
@@ -51,7 +51,7 @@ def main(name, least):
 
         scenario.settings = settings
     loop = scenario.started()
-    world, kept = outside(scenario)
+    world, kept = outside()
     before += world
     print("built", used() - before - world)
     boardworld.run(loop, 60_000)

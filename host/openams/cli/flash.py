@@ -72,14 +72,14 @@ def flash(
         paths: tuple[str, ...] = ()
         link.start_clean()
         machine = installing.check_board(link, wanted)
-        if wanted.files and not installing.has_frozen_firmware(machine):
-            installing.check_ram(link, wanted, identity or ())
         if code:
             with progress("octets", as_json) as told:
-                done = installing.install(link, wanted, files, told)
+                done = installing.install(link, wanted, files, told, settings=identity or ())
             report |= {"slot": done.slot, "files": done.files, "octets": done.octets}
             paths = ("/" + done.slot,)
         else:
+            if wanted.files and not installing.has_frozen_firmware(machine):
+                installing.check_ram(link, wanted, identity or ())
             paths = provision.code_paths(link)
         if identity is not None:
             provision.write_settings(link, identity, paths, replace)

@@ -91,8 +91,10 @@ def install(
     files: dict[str, bytes],
     progress: Progress = lambda done, total: None,
     root: str = "",
+    settings: Collection[str] = (),
 ) -> Installed:
-    """Writes, verifies, switches. `root` is where the board's files are, for tests."""
+    """Writes, verifies, switches. `root` is where the board's files are, for tests; `settings`:
+    names of what the meter will be told."""
     machine = check_board(link, target)
     if has_frozen_firmware(machine):
         raise BenchError(
@@ -104,7 +106,7 @@ def install(
             f"{link.port}: {target.stock} of MicroPython leaves no room for the meter as files: "
             f"make firmware BOARD={target.name} and copy build/{target.name}/firmware.uf2 to it"
         )
-    check_ram(link, target)
+    check_ram(link, target, settings)
     link.run(_ON_BOARD)
     running = (link.value(f"_text({root + '/slot'!r})") or "").strip()
     slot = SLOTS[0] if running != SLOTS[0] else SLOTS[1]
