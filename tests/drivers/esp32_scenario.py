@@ -44,7 +44,6 @@ def boot():
 
 def started():
     """The loop of a board that is at work."""
-    world = World(wire)
     world.power_up()
     configure()
     world.load(6000)
@@ -57,11 +56,7 @@ def exact(energy):
 
 
 def scenario():
-    world = World(wire)
-    world.power_up()
-    configure()
-    world.load(6000)
-    loop = boot()
+    loop = started()
     meter = loop.meter
     home = meter.home
     print("home", [home.is_open, home.setup is not None, home.publisher.broker.destination])
@@ -164,5 +159,6 @@ def modbus(world):
     loop.meter.modbus.network.close()
 
 
+world = World(wire)
 if __name__ == "__main__":
     scenario()
