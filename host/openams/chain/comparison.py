@@ -24,6 +24,8 @@ from openams.headend.vee.codes import MEASURED
 from openams.meter_time import to_utc_ms
 
 NONE, UNKNOWN = "none", "unknown"
+# No hours are counted in the dark, and those that a clock jumps over are never shown.
+_ROWS_GONE = (*DARK, "clock-wrong")
 
 
 @dataclass
@@ -189,11 +191,16 @@ class Comparing:
         if any(one[0] == "meter-changed" and day_ms <= one[2] < due_ms for one in mine):
             return "other", "meter-changed"
         # Rows that are gone for good, whoever was up at seven.
-        dark = [one for one in mine if one[0] in DARK and one[2] < end_ms and one[3] > day_ms]
-        if dark:
-            return dark[0][1], dark[0][0]
-        if any(one.begin_ms < due_ms and one.end_ms >= due_ms for one in self._down):
-            return "headend", "head-end-down"
+        gone = [one for one in mine if one[0] in _ROWS_GONE and one[2] < end_ms and one[3] > day_ms]
+        if gone:
+            return gone[0][1], gone[0][0]
+        for down in self._down:
+            if down.begin_ms < due_ms <= down.end_ms:
+                # What kept it from being read for as long as anybody was there to read it.
+                kept = [
+                    one for one in mine if one[2] <= end_ms and one[3] >= down.begin_ms > end_ms
+                ]
+                return (kept[0][1], kept[0][0]) if kept else (down.cause, down.kind)
         # What broke a meter the day before may still have no rows of this one.
         there = [one for one in mine if one[2] < due_ms and one[3] > day_ms - 86_400_000]
         there.sort(key=lambda one: (not KINDS[one[0]].loses, -min(one[3], due_ms)))

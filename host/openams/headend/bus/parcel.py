@@ -187,7 +187,7 @@ def _came(record: dict[str, Any], blobs: list[bytes]) -> Came:
         meter_id,
         Got(
             rows, readings, events, _maybe(got["ahead_ms"]), _whole(got["period_s"], 86_400),
-            _moment(got["until_ms"]),
+            _moment(got["until_ms"]), _moment(got.get("looked_ms", 0)),
         ),
         _text(record["source"]), tuple(map(_day, record["days"])), until,
     )  # fmt: skip

@@ -44,6 +44,8 @@ class Got:
     period_s: int = 0
     # Up to here the meter has said all that it has, of the days that were asked for.
     until_ms: int = 0
+    # When the clock was read that is so far ahead; 0: as all of it came.
+    looked_ms: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.rows or self.readings or self.events or self.ahead_ms is not None)
@@ -94,8 +96,10 @@ async def read(
             found = await _named(reader, _LOAD, begin + 1000, end, layouts)
             got.rows += interval_rows(found, period_s, (begin + 1000, end))
             got.until_ms = end
-        for row in await _named(reader, _STANDARD, events_from_ms, now_ms, layouts):
-            event = _event(meter_id, "standard", row, "meter", now_ms, (events_from_ms, now_ms))
+        # By its own clock, which may be ahead.
+        until_ms = now_ms + max(0, got.ahead_ms or 0)
+        for row in await _named(reader, _STANDARD, events_from_ms, until_ms, layouts):
+            event = _event(meter_id, "standard", row, "meter", now_ms, (events_from_ms, until_ms))
             if event is not None:
                 got.events.append(event)
 
@@ -249,4 +253,6 @@ def of_day(day: MeterDay, source: str, now_ms: int) -> Got:
             got.events.append(event)
     if day.clock_offset_s is not None:
         got.ahead_ms = max(-_MOST, min(_MOST, round(1000 * day.clock_offset_s)))
+        # It may have waited there for long.
+        got.looked_ms = max(0, min(now_ms, _ms(day.now["time"]))) if day.now else 0
     return got

@@ -63,7 +63,8 @@ def _seen(store: Store, came: Iterable[Came], now_ms: int) -> None:
     rows: dict[str, tuple[int, int]] = {}
     for one in came:
         period, last = rows.get(one.meter_id, (0, 0))
-        newest = max((event.at_ms for event in one.got.events), default=0)
+        # Of a clock that is ahead they are of the future: what comes when it is set right is not.
+        newest = min(max((event.at_ms for event in one.got.events), default=0), now_ms)
         rows[one.meter_id] = (one.got.period_s or period, max(last, newest))
     store.upsert(
         "seen",
@@ -84,7 +85,8 @@ def _clocks(store: Store, came: Iterable[Came], now_ms: int) -> None:
             continue
         off = abs(ahead_ms)
         action = "none" if off < ADJUST_MS else "order" if off < ALARM_MS else "alarm"
-        checks[one.meter_id] = (one.meter_id, now_ms, ahead_ms, action)
+        at_ms = one.got.looked_ms or now_ms
+        checks[one.meter_id, at_ms] = (one.meter_id, at_ms, ahead_ms, action)
         if off >= ADJUST_MS:
             # Who collects cannot set a clock: it is an order, once a day.
             orders[one.meter_id] = (one.meter_id, day, now_ms, until, {"ahead_ms": ahead_ms})

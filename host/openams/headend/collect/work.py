@@ -20,8 +20,8 @@ from openams.headend.store.jobs import METER, Turn
 _DAY_MS = 86_400_000
 # A session that ended for want of counters: it says nothing of the meter or the way to it.
 COUNTERS = "counters"
-# Logs are asked for from a little before the last event that is known.
-_LOG_FROM_MS = 60_000
+# Logs are asked for from before the last event that is known: clocks are set back.
+_LOG_FROM_MS = _DAY_MS
 # As openams.client's links say it, and collection.
 _SILENT = ("no answer", "timed out", "has not ended in time")
 
