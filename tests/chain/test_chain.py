@@ -73,6 +73,15 @@ def test_a_few_meters_over_the_change_to_summer_time_are_as_their_ledger_says(sa
     assert json.loads(json.dumps(figures)) == figures
 
 
+@pytest.mark.parametrize("seed", [4, 5])
+def test_clocks_that_are_set_wrong_and_right_again_tell_no_wrong_hours(seed):
+    """By night, between two readings, over a midnight, twice a day: every second meter's."""
+    rates = Rates(0.05, disturbed={"clock-wrong": 500})
+    whole = run(Wanted(40, 2, seed, date(2026, 1, 12), rates=rates))
+    assert right(whole.figures) == NOTHING, whole.comparison.off[:5]
+    assert whole.figures["read_rate_d5"] > 0.7
+
+
 @pytest.mark.campaign
 @pytest.mark.parametrize("start", [date(2026, 3, 26), date(2026, 10, 22)])
 def test_a_thousand_meters_for_a_week_with_all_faults(start):

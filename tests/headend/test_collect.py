@@ -17,6 +17,7 @@ from openams.headend.evaluate import evaluate_days
 from openams.headend.registercsv import load
 from openams.headend.store import open_store
 from openams.headend.store.jobs import METER
+from openams.headend.vee.codes import MEASURED
 from openams.keys.keystore import Keystore
 from openams.meter_time import from_utc_ms
 from tests.headend.registers import gsrn, meter_id
@@ -248,6 +249,34 @@ def test_a_clock_that_is_off_is_noted_and_put_right_by_the_operator(file_store, 
     assert checks == {meter_id(0): "order", meter_id(1): "alarm"}
     assert [row[2:4] for row in file_store.notices()] == [("clock", meter_id(1))]
     assert len(file_store.jobs("clock")) == 2
+
+
+def test_the_log_of_a_clock_is_read_to_its_own_time_and_again_when_it_was_set_back(
+    file_store, tmp_path
+):
+    """Two hours ahead its last event is not there yet by ours; back again, it is the newest that is
+    known, and what is logged from then on is older."""
+    village = Village(tmp_path, file_store, 1)
+    begin, end = day_bounds(MONDAY)
+    village.devices[0].play(end - 3_600_000)
+    village.devices[0].set_clock(7_200_000)
+    plan_day(file_store, Plan(first_min=5, last_min=5), MONDAY, village.clock.now_ms())
+
+    def steps():
+        found = file_store.events([meter_id(0)], begin, end + 86_400_000, "standard")
+        return [event.code for event in sorted(found) if event.code in (4, 5)]
+
+    village.clock.advance_to(end)
+    collector = village.collector()
+    asyncio.run(collector.run(until_ms=end + 1_800_000))
+    assert steps() == [4, 5]
+    village.played(0).set_clock(0)
+    village.collect(after(3))
+    assert steps() == [4, 5, 4, 5]
+    # Of the last hour nobody has told anything, and what the night has is of another time.
+    found = evaluated(village, MONDAY)[gsrn(0)]
+    assert list(found.wh[:22]) == list(village.truth(0, MONDAY)[0][:22])
+    assert found.states[23] != MEASURED and found.total_wh is None
 
 
 def test_no_more_sessions_in_a_segment_than_permits(file_store, tmp_path):

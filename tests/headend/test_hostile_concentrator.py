@@ -7,16 +7,21 @@ import asyncio
 import copy
 import os
 import random
+from datetime import datetime
 
+from openams.client.meterday import MeterDay
 from openams.headend.collect.plan import Plan
+from openams.headend.collect.reading import of_day
 from openams.headend.collect.sessions import Roads, Sessions
+from openams.headend.collect.taking import Came, take_all
 from openams.headend.collect.work import Work
 from openams.headend.collect.writing import Writer
 from openams.headend.days import day_bounds
 from openams.headend.evaluate import evaluate_days
 from openams.headend.register import ConcentratorRow
 from openams.headend.store.jobs import CONCENTRATOR
-from openams.meter_time import from_utc_ms
+from openams.headend.store.raw import Check
+from openams.meter_time import from_utc_ms, to_utc_ms
 from tests.headend.test_hostile_meter import MONDAY
 from tests.headend.village import Village
 
@@ -115,3 +120,20 @@ def test_whatever_it_says_the_store_stands(store, tmp_path):
     assert len(outcomes) > 1
     assert sum(evaluate_days(store, MONDAY, from_utc_ms(now)).values())
     assert store.notices()
+
+
+def test_a_clock_was_read_when_the_concentrator_read_it(store, tmp_path):
+    """Its days may wait there for long: where a meter's clock stood then says nothing of now."""
+    village = Village(tmp_path, store, 1)
+    (day,) = bodies(village.ids[0])["/v1/days"]["days"]
+    read, now = to_utc_ms(datetime.fromisoformat(day["now"]["time"])), day_bounds(MONDAY)[1] + 10**8
+    later = copy.deepcopy(day)
+    later["now"]["time"], later["clock_offset_s"] = "2026-01-06T01:00:00+01:00", -3600
+    came = []
+    for one in (day, later):
+        got = of_day(MeterDay.from_json(one), "C0001", now)
+        came.append(Came(village.ids[0], got, "C0001", (), None))
+    with store.transaction():
+        take_all(store, came, now)
+    (checks,) = store.clock_checks(village.ids, 0, now).values()
+    assert checks == [Check(read, 500), Check(read + 7_200_000, -3_600_000)]
