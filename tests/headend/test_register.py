@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openams.gs1 import check_digit
@@ -279,8 +280,8 @@ def test_no_text_makes_it_fall(tmp_path_factory, text):
         registercsv.load([folder / "x.csv"])
 
 
-def imported(store, folder, **texts):
-    tables, errors = registercsv.load(files(folder, **texts))
+def imported(store, folder, count=3, **texts):
+    tables, errors = registercsv.load(files(folder, count, **texts))
     assert errors == []
     return registercsv.placed(store.import_register(tables, 1), tables)
 
@@ -307,6 +308,83 @@ def test_a_row_that_takes_another_ones_place_leaves_both_on_record(store, tmp_pa
     rows = store.all("SELECT before, after FROM register_change WHERE row_table = 'area'")
     assert [json.loads(after)["name"] for _, after in rows] == ["Test", "Renamed"]
     assert json.loads(rows[1][0])["name"] == "Test" and rows[0][0] is None
+
+
+# --- piece by piece ------------------------------------------------------------------------
+
+DAYS = st.sampled_from([20260101, 20260110, 20260120])
+MOMENTS = st.sampled_from([day_bounds(date(2026, 1, day))[0] + 7 for day in (1, 10, 20, 31)])
+POINTS = st.integers(0, 2).map(gsrn)
+METERS = st.integers(0, 2).map(meter_id)
+DOORS = st.sampled_from(["C1", "C2"])
+
+
+@st.composite
+def pieces(draw):
+    """A few rows of a register of three points and meters: most contradict something."""
+    out = register.Tables()
+    if draw(st.booleans()):
+        out.areas = [register.Area(AREA, draw(st.sampled_from(["North", "South"])))]
+    for _ in range(draw(st.integers(0, 2))):
+        kind = draw(st.sampled_from(["interval", "interval", "unmetered"]))
+        out.terms.append(register.Terms(
+            draw(POINTS), draw(DAYS), draw(st.sampled_from([None, None, 20260120])), "consumption",
+            kind, "", 60, 63, "3P3W", draw(st.sampled_from([AREA, AREA, AREA, "X"])), 1000,
+        ))  # fmt: skip
+    for _ in range(draw(st.integers(0, 2))):
+        net = draw(st.sampled_from(["mesh", "plc"]))
+        out.concentrators.append(register.ConcentratorRow(draw(DOORS), net, "http://c"))
+    for _ in range(draw(st.integers(0, 2))):
+        net = draw(st.sampled_from(["mesh", "plc", "cellular"]))
+        url, door = ("tcp://h:1", "") if net == "cellular" else ("", draw(DOORS))
+        out.meters.append(register.MeterRow(draw(METERS), "aidon", net, door, url, ""))
+    for _ in range(draw(st.integers(0, 2))):
+        out.relations.append(register.Relation(
+            draw(POINTS), draw(METERS), draw(MOMENTS), draw(st.none() | MOMENTS),
+            None, None, None, None,
+        ))  # fmt: skip
+    for _ in range(draw(st.integers(0, 1))):
+        target = draw(st.sampled_from([gsrn(0), gsrn(1), AREA]))
+        who, role = draw(st.sampled_from([("a", "customer"), ("b", "operator")]))
+        out.access.append(Access(who, role, "all", target, draw(MOMENTS), None))
+    # Of two rows with one key a file has the first.
+    return register.merged(register.merged(register.Tables(), out), register.Tables())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(pieces(), min_size=6, max_size=20))
+def test_a_few_rows_are_judged_as_if_all_were_looked_at(empty_file, tmp_path_factory, changes):
+    folder = tmp_path_factory.mktemp("pieces")
+    shutil.copy(empty_file, folder / "store.db")
+    all_of_it = register.Tables()
+    with open_store(folder / "store.db") as opened:
+        for new in changes:
+            then = register.merged(all_of_it, new)
+            faults = register.contradictions(then)
+            assert set(opened.import_register(new, 1)) == set(faults)
+            all_of_it = all_of_it if faults else then
+        kept = opened.register()
+    for name in register.KEYS:
+        assert sorted(getattr(kept, name), key=str) == sorted(getattr(all_of_it, name), key=str)
+
+
+def test_one_meter_of_many_is_changed_without_reading_them_all(file_store, tmp_path, monkeypatch):
+    assert imported(file_store, tmp_path, count=300) == []
+    rows, execute = [], type(file_store.database).execute
+
+    def counted(self, sql, params=()):
+        found, touched = execute(self, sql, params)
+        rows.append(len(found))
+        return found, touched
+
+    monkeypatch.setattr(type(file_store.database), "execute", counted)
+    at_ms = day_bounds(date(2026, 5, 1))[0]
+    (was,) = file_store.relations(at_ms - 1, at_ms, meter_id=meter_id(7))
+    new = register.MeterRow(meter_id(900), "aidon", "cellular", "", "tcp://h:1", "")
+    begun = was._replace(meter_id=new.meter_id, from_ms=at_ms)
+    tables = register.Tables(meters=[new], relations=[was._replace(to_ms=at_ms), begun])
+    assert file_store.import_register(tables, 2) == []
+    assert sum(rows) < 20
 
 
 def test_the_meter_of_a_moment(store, tmp_path):

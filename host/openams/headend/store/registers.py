@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 from typing import Any
 
@@ -31,6 +31,8 @@ _TABLES: dict[str, tuple[str, Any, tuple[str, ...]]] = {
     "relations": ("relation", Relation, ("gsrn", "from_ms")),
     "access": ("access", Access, ("who", "scope", "target", "from_ms")),
 }
+# So many rows at most come in beside those that they could contradict, and not beside all.
+_FEW = 1000
 _RELATION = ", ".join(Relation._fields)
 _TERMS = ", ".join(Terms._fields)
 
@@ -39,9 +41,8 @@ class RegisterStore(Core):
     def register(self) -> Tables:
         """All of it."""
         out = Tables()
-        for name, (table, make, _) in _TABLES.items():
-            rows = self.all(f"SELECT {', '.join(make._fields)} FROM {table}")
-            setattr(out, name, [make(*row) for row in rows])
+        for name in _TABLES:
+            setattr(out, name, self._rows(name, "", ()))
         return out
 
     def import_register(self, new: Tables, at_ms: int, who: str = "") -> list[Fault]:
@@ -51,13 +52,45 @@ class RegisterStore(Core):
         """
         with self.transaction():
             self.database.lock("register")
-            old = self.register()
+            old = self._beside(new) if sum(new.count().values()) <= _FEW else self.register()
             faults = register.contradictions(register.merged(old, new))
             if faults:
                 return faults
             for name in KEYS:
                 self._take(name, old, new, at_ms, who)
         return []
+
+    def _beside(self, new: Tables) -> Tables:
+        """Rows that are there with the keys of `new`, and all that those could contradict, with
+        what these themselves hang on: what is left out contradicts nothing, as it did before."""
+        meters = {row.meter_id for row in new.relations}
+        points = {row.gsrn for row in new.terms} | {row.gsrn for row in new.relations}
+        out = Tables(areas=self._rows("areas", "", ()))
+        of_points = self._rows("relations", "gsrn", points)
+        of_meters = self._rows("relations", "meter_id", meters)
+        out.relations = list(dict.fromkeys([*of_points, *of_meters]))
+        out.access = self._rows("access", "who", {row.who for row in new.access})
+        points |= {row.gsrn for row in out.relations}
+        points |= {row.target for row in (*new.access, *out.access)}
+        out.terms = self._rows("terms", "gsrn", points)
+        meters |= {row.meter_id for row in new.meters} | {row.meter_id for row in out.relations}
+        doors = {row.concentrator_id for row in new.concentrators}
+        of_ids = self._rows("meters", "meter_id", meters)
+        behind = self._rows("meters", "concentrator", doors)
+        out.meters = list(dict.fromkeys([*of_ids, *behind]))
+        doors |= {row.concentrator for row in (*new.meters, *out.meters)}
+        out.concentrators = self._rows("concentrators", "concentrator_id", doors)
+        return out
+
+    def _rows(self, name: str, column: str, keys: Collection[str]) -> list[Any]:
+        """Of one part of the register, those with such a key; without a column all."""
+        table, make, _ = _TABLES[name]
+        sql = f"SELECT {', '.join(make._fields)} FROM {table}"
+        if column:
+            found = self.by_key(f"{sql} WHERE {column} IN (?*)", sorted(keys))
+        else:
+            found = iter(self.all(sql))
+        return [make(*row) for row in found]
 
     def _take(self, name: str, old: Tables, new: Tables, at_ms: int, who: str) -> None:
         table, make, key = _TABLES[name]
