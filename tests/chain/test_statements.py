@@ -9,7 +9,9 @@ import sqlite3
 from openams.chain import course as courses
 from openams.chain.course import Wanted
 from openams.field.faults import Rates
+from openams.headend.report.health import metrics
 from openams.headend.store.sqlite import SqliteDatabase
+from openams.meter_time import from_utc_ms
 
 # They grow with meters and with days.
 GROWING = ("attempt", "bus_message", "delivery", "event", "job", "message", "reading", "revision",
@@ -43,6 +45,8 @@ def test_nothing_reads_all_jobs_turns_or_revisions_on_a_day_of_a_centre(tmp_path
     wanted = Wanted(meters=8, days=1, seed=3, store=str(store), rates=rates)
     with courses.opened(wanted, tmp_path, lambda progress, store: None) as course:
         asyncio.run(course.run())
+        text = metrics(course.store, from_utc_ms(course.clock.now_ms()))
+    assert 'openams_jobs{kind="day"' in text
     found = []
     with sqlite3.connect(store) as database:
         for sql in asked.values():

@@ -158,10 +158,16 @@ def test_a_step_that_is_lost_hides_nothing_between_readings(history, data):
             assert wrong(spans, ms + off), (half, off, spans)
 
 
-def test_a_log_of_endless_steps_is_of_no_clock_and_takes_no_time():
-    events = [one for k in range(20_000) for one in step(1 + 2 * k, NOON + k * HOUR, HOUR)]
-    spans = wrong_spans(events, [Check(NOON + k * HOUR, 0) for k in range(60)])
+@pytest.mark.parametrize(("count", "known"), [(20_000, False), (60, True), (60, False)])
+def test_a_log_of_many_steps_is_of_no_clock_if_it_does_not_say_what_was_read(count, known):
+    """And it takes no time to find out, however long it is."""
+    events, checks = [], []
+    for k in range(count):
+        events += step(1 + 2 * k, NOON + 2 * k * HOUR, HOUR if k % 2 else -HOUR)
+        checks += [Check(NOON + 2 * k * HOUR + HOUR, -HOUR if known and k % 2 == 0 else 0)]
+    spans = wrong_spans(events, checks[:60])
     assert wrong(spans, NOON) and wrong(spans, NOON + 9 * HOUR)
+    assert wrong(spans, NOON - 90 * HOUR) is not known
 
 
 class Modem:

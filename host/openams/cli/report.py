@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -17,6 +19,7 @@ from openams.private import write_private
 from openams.terminal import say, say_lines
 
 _LONGEST_DAYS = 400
+_KEPT_S = 5.0
 
 
 def report(
@@ -93,9 +96,18 @@ def metrics_server(url: str, host: str, port: int) -> HttpServer:
     from openams.headend.report.health import metrics as written
     from openams.headend.store import open_store
 
+    asking = threading.Lock()
+    until, text = 0.0, ""
+
     def now() -> str:
-        with open_store(url) as opened:
-            return written(opened, datetime.now(UTC))
+        # Among many meters it takes seconds: whoever asks meanwhile gets the same.
+        nonlocal until, text
+        with asking:
+            if time.monotonic() >= until:
+                with open_store(url) as opened:
+                    text = written(opened, datetime.now(UTC))
+                until = time.monotonic() + _KEPT_S
+            return text
 
     class Handler(BaseHTTPRequestHandler):
         timeout = 10

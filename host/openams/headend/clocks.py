@@ -18,8 +18,9 @@ OLD, NEW = 4, 5  # events: the clock was set, by the old time and by the new one
 # So far off what it shows is another time, not the same one a little early or late.
 WRONG_MS = 60_000
 _EVER_MS = 1 << 50
-# A log with more steps than that in some weeks is of no clock.
-_MOST = 64
+# A log with more steps than that in some weeks is of no clock; nor one with so many, and others
+# that are not in it.
+_MOST, _MOST_DOUBTED = 64, 16
 _SURELY = 1000
 # How much worse an order may be that is still thought of.
 _DOUBT = 2
@@ -33,6 +34,9 @@ class Span(NamedTuple):
 
     def touches(self, begin_ms: int, end_ms: int) -> bool:
         return begin_ms < self.end_ms and self.begin_ms < end_ms
+
+
+_EVER = (Span(-_EVER_MS, _EVER_MS),)
 
 
 class _Step(NamedTuple):
@@ -53,9 +57,12 @@ def wrong_spans(events: Iterable[Event], checks: Sequence[Check]) -> tuple[Span,
     if not steps and not any(abs(one.ahead_ms) >= WRONG_MS for one in checks):
         return ()
     if len(steps) > _MOST:
-        return (Span(-_EVER_MS, _EVER_MS),)
+        return _EVER
     out: set[Span] = set()
-    for moments in _orders(steps, sorted(checks)):
+    orders = _orders(steps, sorted(checks))
+    if not orders:
+        return _EVER
+    for moments in orders:
         out.update(_wrong(moments, None if checks else 0))
     return tuple(sorted(out | set(_jumps(steps))))
 
@@ -105,26 +112,30 @@ def _orders(steps: Sequence[_Step], checks: Sequence[Check]) -> list[list[_Momen
     may have been shown twice or never.
 
     The one that fits what was shown, and of several that in which the steps come early. Where none
-    fits, as a step is missing, all that are about as likely.
+    fits, as a step is missing, all that are about as likely; none if they are too many.
     """
     if not checks:
         return [list(steps)]
-    ways = [_in_order(steps, checks, first) for first in range(len(steps), -1, -1)]
-    best = min(cost for cost, _ in ways)
+    firsts = range(len(steps), -1, -1)
+    best, order = _in_order(steps, checks, firsts)
     if best < WRONG_MS:
-        return [next(order for cost, order in ways if cost == best)]
+        return [order]
+    if len(steps) > _MOST_DOUBTED:
+        return []
+    ways = [_in_order(steps, checks, [first]) for first in firsts]
     return [order for cost, order in ways if cost <= _DOUBT * best]
 
 
 def _in_order(
-    steps: Sequence[_Step], checks: Sequence[Check], first: int
+    steps: Sequence[_Step], checks: Sequence[Check], firsts: Sequence[int]
 ) -> tuple[float, list[_Moment]]:
-    """The best order with so many steps before the first check, and what it costs: ms by which
-    readings and steps do not say the same."""
+    """The best order with as many steps before the first check as one of `firsts`, and what it
+    costs: ms by which readings and steps do not say the same."""
     gone = list(accumulate((step.by_ms for step in steps), initial=0))
     # Before all of it the clock is held to have been right.
     costs: list[float] = [math.inf] * len(gone)
-    costs[first] = abs(checks[0].ahead_ms - gone[first]) + _outside(steps, first, checks[0])
+    for first in firsts:
+        costs[first] = abs(checks[0].ahead_ms - gone[first]) + _outside(steps, first, checks[0])
     # By check after the first and by how many steps are before it: how many before the last one.
     places: list[list[int]] = []
     for was, check in pairwise(checks):

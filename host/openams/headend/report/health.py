@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple, TextIO
 
+from openams.headend.days import day_number
 from openams.headend.elhub.deadlines import day_figures
 from openams.headend.store import Store
+from openams.headend.store.jobs import OPEN
 from openams.meter_time import NORWAY, to_utc_ms
 
 _DAYS = 6
@@ -33,19 +36,20 @@ def metrics(store: Store, at: datetime) -> str:
 def _all(store: Store, at: datetime) -> Iterable[Metric]:
     now_ms = to_utc_ms(at)
     today = at.astimezone(NORWAY).date()
-    yield _by_label(store, "openams_jobs", "Jobs by kind and state.", ("kind", "state"),
-                    "SELECT kind, state, COUNT(*) FROM job GROUP BY kind, state")  # fmt: skip
+    days = [today - timedelta(days=ago) for ago in range(1, _DAYS + 1)]
+    first = day_number(days[-1])
+    yield _jobs(store, first)
     yield _by_label(store, "openams_notices_open", "Notices that wait for a person.", ("kind",),
                     "SELECT kind, COUNT(*) FROM notice WHERE closed_ms IS NULL"
                     " GROUP BY kind")  # fmt: skip
     yield _by_label(store, "openams_elhub_messages", "Messages to Elhub by state.", ("state",),
                     "SELECT state, COUNT(*) FROM message GROUP BY state")  # fmt: skip
-    yield _by_label(store, "openams_elhub_series", "Series to Elhub by state.", ("state",),
-                    "SELECT state, COUNT(*) FROM delivery GROUP BY state")  # fmt: skip
+    yield _by_label(store, "openams_elhub_series", "Series to Elhub of the last days by state.",
+                    ("state",), "SELECT state, COUNT(*) FROM delivery WHERE day >= ?"
+                    " GROUP BY state", first)  # fmt: skip
     yield _by_label(store, "openams_attempts_day", "Sessions with meters in the last 24 hours.",
                     ("outcome",), "SELECT outcome, COUNT(*) FROM attempt WHERE at_ms > ?"
                     " GROUP BY outcome", now_ms - 86_400_000)  # fmt: skip
-    days = [today - timedelta(days=ago) for ago in range(1, _DAYS + 1)]
     yield from _of_days(store, days, at)
     (oldest,) = store.one("SELECT MIN(created_ms) FROM message WHERE state = 'prepared'")
     waited = 0.0 if oldest is None else max(0, now_ms - oldest) / 1000
@@ -53,6 +57,35 @@ def _all(store: Store, at: datetime) -> Iterable[Metric]:
                  "How long the oldest message to Elhub waits.", (((), waited),))  # fmt: skip
     yield Metric("openams_time_seconds", "gauge", "When this was written, since 1970.",
                  (((), at.timestamp()),))  # fmt: skip
+
+
+def _jobs(store: Store, first: int) -> Metric:
+    """All that are open, and of the last days those that are over: of these there are ever more."""
+    counts: Counter[tuple[str, str]] = Counter()
+    marks = ", ".join("?" * len(OPEN))
+    for kind, state, count in store.all(
+        f"SELECT kind, state, COUNT(*) FROM job WHERE state IN ({marks}) AND day < ?"
+        " GROUP BY kind, state", *OPEN, first,
+    ):  # fmt: skip
+        counts[kind, state] += count
+    kind = ""
+    while True:
+        # From one kind to the next, and not through all of their jobs.
+        (kind,) = store.one("SELECT MIN(kind) FROM job WHERE kind > ?", kind)
+        if kind is None:
+            break
+        for state, count in store.all(
+            "SELECT state, COUNT(*) FROM job WHERE kind = ? AND day >= ? GROUP BY state",
+            kind,
+            first,
+        ):
+            counts[kind, state] += count
+    samples = tuple(
+        ((("kind", kind), ("state", state)), float(count))
+        for (kind, state), count in sorted(counts.items())
+    )
+    text = "Jobs that are open, and of the last days those that are over, by kind and state."
+    return Metric("openams_jobs", "gauge", text, samples)
 
 
 def _of_days(store: Store, days: list[date], at: datetime) -> Iterable[Metric]:
