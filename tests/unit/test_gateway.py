@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+import threading
 
 import pytest
 from dlms import LONG, REGISTER, Long
@@ -16,7 +17,7 @@ from openams.client.hdlc import HdlcTransport
 from openams.client.links import parse_url
 from openams.keys.keystore import Keystore
 from openams.lines import gateway as module
-from openams.lines.channels import DATA
+from openams.lines.channels import CLOSE, DATA, OPENED
 from openams.lines.gateway import Gateway
 from openams.lines.linkports import LinkPorts
 from openams.lines.ptylink import PtyLink
@@ -154,6 +155,30 @@ def test_who_sends_more_than_is_served_is_hung_up_on(tcp, store):
             flood.sendall(one * 1000)
     with session(tcp, "reader", store, METER) as client:
         assert client.get(3, REGISTER, 2) == 123456
+
+
+def test_who_is_hung_up_on_when_it_is_his_turn_ends_nobody_elses():
+    """More than is held comes between his turn and his message being taken."""
+    said, heard = [], threading.Event()
+
+    def to_client(channel, kind, data):
+        said.append((channel, kind))
+        if channel == 2:
+            heard.set()
+
+    class Racing(Gateway):
+        def _next(self):
+            channel, caller = super()._next()
+            if channel == 1 and not caller.closed:
+                self.from_client(1, DATA, bytes(1 << 20))
+            return channel, caller
+
+    gateway = Racing(lambda *_: None, to_client)
+    wrong = struct.pack(">HHHH", 2, 16, 1, 0)
+    for channel in (1, 2):
+        gateway.from_client(channel, OPENED, b"")
+        gateway.from_client(channel, DATA, wrong)
+    assert heard.wait(5) and said == [(1, CLOSE), (2, CLOSE)]
 
 
 def test_a_message_without_an_apdu_is_not_waited_for(tcp, store):

@@ -141,7 +141,8 @@ class Gateway:
                 caller.received += data
             too_much = caller is not None and len(caller.received) > _WAITING_MAX
             if too_much:
-                self._callers[channel].received.clear()
+                # Nor is anything served that he has sent, or sends until he knows.
+                del self._callers[channel]
             self._due.notify()
         if too_much:
             self._to_client(channel, CLOSE, b"")
@@ -201,6 +202,8 @@ class Gateway:
     def _serve(self, channel: int, caller: _Caller) -> None:
         """One message of a client."""
         with self._due:
+            if self._callers.get(channel) is not caller:
+                return  # hung up on since it became his turn
             version, client, server, size = _WRAPPER.unpack_from(caller.received)
             good = version == 1 and size <= _APDU_MAX
             apdu = bytes(caller.received[_WRAPPER.size : _WRAPPER.size + size]) if good else b""
