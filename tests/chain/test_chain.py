@@ -83,6 +83,18 @@ def test_clocks_that_are_set_wrong_and_right_again_tell_no_wrong_hours(seed):
 
 
 @pytest.mark.campaign
+@pytest.mark.parametrize("meters", [10_000, 100_000])
+def test_a_day_of_many_meters(meters):
+    """The rare is there, too. By OPENAMS_SEED; ten thousand take ten minutes of two cores."""
+    whole = run(Wanted(meters, 1, int(os.environ.get("OPENAMS_SEED", "7")), parts=4))
+    figures = whole.figures
+    print(json.dumps(figures))
+    assert right(figures) == NOTHING, whole.comparison.off[:5]
+    assert figures["elhub"]["rejected"] == 0 and figures["read_rate_d5"] > 0.99
+    assert figures["estimation_error"]["ours"] < figures["estimation_error"]["flat"]
+
+
+@pytest.mark.campaign
 @pytest.mark.parametrize("start", [date(2026, 3, 26), date(2026, 10, 22)])
 def test_a_thousand_meters_for_a_week_with_all_faults(start):
     whole = run(Wanted(1000, 7, 7, start, parts=2))
