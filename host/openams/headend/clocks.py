@@ -21,6 +21,7 @@ _EVER_MS = 1 << 50
 # A log with more steps than that in some weeks is of no clock; nor one with so many, and others
 # that are not in it.
 _MOST, _MOST_DOUBTED = 64, 16
+# What a time that was never shown weighs beside ms of a step that is missing.
 _SURELY = 1000
 # How much worse an order may be that is still thought of.
 _DOUBT = 2
@@ -189,20 +190,15 @@ def _steps(events: Iterable[Event]) -> list[_Step]:
     for one in sorted(events, key=lambda event: (event.number, event.at_ms)):
         if one.log != "standard" or one.code not in (OLD, NEW):
             continue
-        if one.code == NEW:
-            if old is not None and old.number and one.number != old.number + 1:
-                out += _half(old)
-                old = None
-            by_ms = 1000 * one.detail if one.detail else None
-            if old is not None:
-                by_ms = one.at_ms - old.at_ms if by_ms is None else by_ms
-                out.append(_Step(old.at_ms, one.at_ms, by_ms, min(old.got_ms, one.got_ms)))
-            else:
-                out += _half(one)
+        if one.code == NEW and old is not None and old.number in (0, one.number - 1):
+            by_ms = 1000 * one.detail if one.detail else one.at_ms - old.at_ms
+            out.append(_Step(old.at_ms, one.at_ms, by_ms, min(old.got_ms, one.got_ms)))
             old = None
-        else:
-            out += _half(old)
-            old = one
+            continue
+        out += _half(old)
+        old = one if one.code == OLD else None
+        if old is None:
+            out += _half(one)
     out += _half(old)
     return [step for step in out if abs(step.by_ms) >= WRONG_MS // 2]
 
